@@ -1,0 +1,52 @@
+# Everything the build needs from outside. Each dependency is one imported target.
+find_package(PkgConfig REQUIRED)
+set(MPI_CXX_SKIP_MPICXX ON)
+find_package(MPI REQUIRED COMPONENTS C)
+
+# Debian's 64-bit build stands beside the 32-bit one under another name. Elsewhere (Spack, a cluster's module) there is one
+# PETSc, whatever its index size, and the option stays off.
+if(DEEPPCR_PETSC64)
+  set(DEEPPCR_PETSC_MODULE PETSc64 petsc64)
+else()
+  set(DEEPPCR_PETSC_MODULE PETSc petsc)
+endif()
+pkg_search_module(PETSC REQUIRED IMPORTED_TARGET ${DEEPPCR_PETSC_MODULE})
+
+find_package(BLAS REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+
+if(DEEPPCR_LIBXSMM)
+  find_path(LIBXSMM_INCLUDE_DIR libxsmm.h)
+  find_library(LIBXSMM_LIBRARY NAMES xsmm)
+  if(LIBXSMM_INCLUDE_DIR AND LIBXSMM_LIBRARY)
+    set(DEEPPCR_HAVE_LIBXSMM TRUE)
+  endif()
+endif()
+add_feature_info(libxsmm DEEPPCR_HAVE_LIBXSMM "small matrix products by LIBXSMM (else plain C++ and BLAS)")
+
+if(DEEPPCR_IO)
+  enable_language(C)
+  set(HDF5_PREFER_PARALLEL ON)
+  find_package(HDF5 REQUIRED COMPONENTS C)
+  if(NOT HDF5_IS_PARALLEL)
+    message(FATAL_ERROR "HDF5 was found without MPI support. Install the parallel build "
+                        "(Debian: libhdf5-openmpi-dev) or configure with -DDEEPPCR_IO=OFF.")
+  endif()
+  find_package(ZLIB REQUIRED)
+endif()
+add_feature_info(io DEEPPCR_IO "HDF5 traces, checkpoints, weights; IDX data")
+
+find_package(Boost 1.70 REQUIRED COMPONENTS program_options)
+find_package(nlohmann_json REQUIRED)
+
+# What the small products run on; a target of its own, so that only `blocks` knows.
+add_library(deeppcr_small_products INTERFACE)
+if(DEEPPCR_HAVE_LIBXSMM)
+  target_compile_definitions(deeppcr_small_products INTERFACE DEEPPCR_HAVE_LIBXSMM)
+  target_include_directories(deeppcr_small_products INTERFACE $<BUILD_INTERFACE:${LIBXSMM_INCLUDE_DIR}>)
+  target_link_libraries(deeppcr_small_products INTERFACE ${LIBXSMM_LIBRARY} ${BLAS_LIBRARIES} pthread rt dl m)
+else()
+  target_link_libraries(deeppcr_small_products INTERFACE ${BLAS_LIBRARIES})
+endif()
+install(TARGETS deeppcr_small_products EXPORT deeppcrTargets)

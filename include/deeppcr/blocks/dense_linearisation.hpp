@@ -1,0 +1,34 @@
+#pragma once
+
+#include <vector>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/linearisation.hpp"
+#include "deeppcr/core/buffer.hpp"
+
+namespace deeppcr::blocks {
+
+/// Jacobians given as stored blocks: for matrices that come from elsewhere, tests and benchmarks.
+class DenseLinearisation : public Linearisation {
+ public:
+  /// Room for the blocks of `range`, all zero. Shape of storage(): [range.size(), B, n, n].
+  DenseLinearisation(StepRange range, Index batch, int width);
+
+  Blocks storage();
+  void jvp(Index l, ConstPanel V, Panel W) const override;
+  void vjp(Index l, ConstPanel V, Panel W) const override;
+  void blocks(StepRange range, Blocks A) const override;
+
+ private:
+  const Real* block(Index l, Index b) const;
+
+  StepRange range_;
+  Index batch_;
+  int width_;
+  Buffer<Real> blocks_;
+  mutable Buffer<Real> transposed_;
+  Gemm<Real> column_;
+  Gemm<Real> panel_;
+};
+
+}  // namespace deeppcr::blocks

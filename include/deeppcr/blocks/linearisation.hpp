@@ -1,0 +1,40 @@
+#pragma once
+
+#include "deeppcr/core/view.hpp"
+
+namespace deeppcr::blocks {
+
+/// What is known of a Jacobian's zeros.
+enum class Structure { dense, diagonal, scaled_identity };
+
+/// The derivative of a range of steps at given states: the Jacobians A_l, [n x n] for each step and
+/// sample, never stored unless blocks() asks for them.
+///
+/// Const, touches only its arguments and never communicates. Covers the steps that this rank owns;
+/// l is a global index.
+class Linearisation {
+ public:
+  virtual ~Linearisation() = default;
+
+  /// W = A_l V, k columns a sample at once. Shapes: V, W [B, k, n]; V and W do not overlap.
+  virtual void jvp(Index l, ConstPanel V, Panel W) const = 0;
+  /// W = A_l^T V. Shapes as in jvp().
+  virtual void vjp(Index l, ConstPanel V, Panel W) const = 0;
+
+  virtual Structure structure() const { return Structure::dense; }
+
+  /// The blocks themselves: A [range.size(), B, n, n], each column-major. Default: jvp() on the
+  /// identity. Cost: 2 B n^3 flops a step.
+  virtual void blocks(StepRange range, Blocks A) const;
+};
+
+/// Either of jvp() and vjp(), by the direction in which the chain is walked.
+inline void push(const Linearisation& J, Direction direction, Index l, ConstPanel V, Panel W) {
+  if (direction == Direction::forward) {
+    J.jvp(l, V, W);
+  } else {
+    J.vjp(l, V, W);
+  }
+}
+
+}  // namespace deeppcr::blocks

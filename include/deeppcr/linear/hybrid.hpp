@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+
+#include "deeppcr/blocks/affine_map.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/linear/local_chain.hpp"
+
+namespace deeppcr::linear {
+
+/// Local elimination, PCR across ranks, local substitution. The default.
+///
+/// (1) each rank composes its steps into one affine map; (2) the maps are reduced over the ranks in
+/// ceil(log2 P) levels, so that each rank gets the composition of all maps before its own; (3)
+/// substitution from there. The first rank needs no matrix and does (3) at once; the last rank's
+/// map is read by nobody and is not made.
+///
+/// Cost:   2 B n^2 (n + 2) L/P + 4 B n^3 log2 P flops on the longest path; ceil(log2 P) messages of
+/// at most
+///         B n (n + 1) reals a rank.
+/// Memory: O(B n^2) beyond the operator.
+/// Source: DeepPCR, arXiv 2309.16318, sec. 3, with the reduction at the level of ranks.
+class Hybrid : public LinearSolver {
+ public:
+  const char* name() const override { return "hybrid"; }
+  void setup(const blocks::BlockBidiagonal& J) override;
+  void solve(ConstStates r, States d) override;
+  void solve_transpose(ConstStates c, States g) override;
+  Cost cost(const Problem& problem) const override;
+
+ private:
+  /// Position of this rank along the direction, and who takes part.
+  struct Place {
+    int first_rank = 0;
+    int last_rank = -1;
+    int position = 0;
+    int count = 0;
+    Direction direction = Direction::forward;
+  };
+  void run(Direction direction, StepRange range, Index first_row, ConstStates rhs, States result);
+  void reduce(const Place& place);
+  void reduce_level(const Place& place, int stride, parallel::Traffic& traffic);
+  /// later <- later o received_
+  void compose_into(blocks::AffineMap& later);
+
+  const blocks::BlockBidiagonal* J_ = nullptr;
+  std::unique_ptr<LocalChain> chain_;
+  blocks::AffineMap inclusive_;  ///< own map; after k levels that of the 2^k ranks up to this one
+  blocks::AffineMap exclusive_;  ///< the same without this rank's own
+  blocks::AffineMap received_, scratch_;
+  Buffer<Real> carry_;         ///< what enters this rank's part, [B, n]
+  Buffer<Real> constant_out_;  ///< what leaves it
+  Buffer<Real> constant_in_;
+};
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <petscmat.h>
+
+#include <memory>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+#include "deeppcr/parallel/exchange.hpp"
+
+namespace deeppcr::linear {
+
+/// Where a level lives: the rows that take part, how they are spread, and which way the chain is
+/// walked.
+struct LevelShape {
+  parallel::BlockLayout layout;
+  StepRange rows;  ///< rows that take part; those before are final and have no block
+  Index batch = 1;
+  int width = 1;
+  Direction direction = Direction::forward;
+  Index stride = 1;
+};
+
+/// Room for fetched rows, shared by all levels of a solver.
+struct Workspace {
+  Buffer<Real> columns, blocks;
+};
+
+/// The matrix N of one PCR level: block row l has one n x n block a sample, at block column l -
+/// stride (forward) or l + stride (backward, where the transposed chain is kept as its untransposed
+/// blocks).
+///
+///     stride 2, 8 rows on 4 ranks, forward (each rank fetches the rows two to the left):
+///     rank 0 [0 1]  rank 1 [2<-0 3<-1]  rank 2 [4<-2 5<-3]  rank 3 [6<-4 7<-5]
+///
+/// The structure (which rows come from whom, a PetscSF each for blocks and right-hand sides) is set
+/// up once; the numbers live in arrays given for each solve.
+class LevelMatrix {
+ public:
+  /// Collective on comm.
+  LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape);
+
+  /// One level: r_next = (I + N) r and N_next = N N, block rows fetched while local products run.
+  /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout; the outputs are
+  /// other arrays. Cost: 2 B n^2 (n + 1) flops a row that has a partner.
+  void advance(ConstBlocks blocks, ConstStates r, Blocks next_blocks, States next_r,
+               Workspace& fetched, parallel::Traffic& traffic);
+
+  /// N itself as a MATMPIBAIJ with one block a block row (the transposed block for `backward`).
+  /// Collective.
+  petsc::Handle<Mat> assemble(ConstBlocks blocks) const;
+
+ private:
+  bool has_partner(Index row) const;
+  bool partner_has_block(Index row) const;
+  Index partner(Index row) const;
+  void advance_row(Index row, const Real* partner_block, const Real* partner_r, ConstBlocks blocks,
+                   ConstStates r, Blocks next_blocks, States next_r) const;
+
+  const parallel::Communicator& comm_;
+  LevelShape shape_;
+  StepRange local_;
+  StepRange column_rows_, block_rows_;  ///< rows fetched for r, and for blocks
+  parallel::RowExchange column_exchange_, block_exchange_;
+  parallel::RowType column_type_, block_type_;
+  blocks::Gemm<Real> product_, column_product_;
+};
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "deeppcr/blocks/block_bidiagonal.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/core/view.hpp"
+#include "deeppcr/parallel/traffic.hpp"
+
+namespace deeppcr::linear {
+
+/// What one solve costs, by formula. Tests hold the counts of messages and bytes against it.
+struct Cost {
+  parallel::TrafficByLevel levels;  ///< sent by all ranks together, for each reduction level
+  parallel::Traffic neighbours;     ///< the rest: halos and pipelines, all ranks together
+  double critical_flops = 0;        ///< on the longest path through the ranks
+  double sequential_flops = 0;      ///< 2 B n^2 L, for comparison
+};
+
+/// The size of one chain problem, as the cost formulas need it.
+struct Problem {
+  parallel::BlockLayout layout;
+  Index batch = 1;
+  int width = 1;
+  Index frozen = 0;
+};
+
+/// Solves the linear system of a chain and its transpose.
+///
+///     forward    d_l = A_l d_{l-1} + r_l,        l = frozen..L-1,  d = 0 before
+///     backward   g_l = A_{l+1}^T g_{l+1} + c_l,  l = L-1..0,       g = 0 behind
+///
+/// (l counts steps from 0; entry l of d and g belongs to the state after step l.) The backward
+/// system is the transpose of the forward one: (I - N)^T g = c.
+class LinearSolver {
+ public:
+  virtual ~LinearSolver() = default;
+
+  /// The name on the command line.
+  virtual const char* name() const = 0;
+
+  /// Takes the operator; sets up what depends on layout, batch and width only, and keeps it while
+  /// they stay. Collective on J.comm(). J must outlive the solves.
+  virtual void setup(const blocks::BlockBidiagonal& J) = 0;
+
+  /// Shapes: r, d, c, g [L_local, B, n]; the output may be the same array as the input. Collective.
+  /// @pre setup()
+  virtual void solve(ConstStates r, States d) = 0;
+  virtual void solve_transpose(ConstStates c, States g) = 0;
+
+  /// Cost of one solve by formula; the same for both directions.
+  virtual Cost cost(const Problem& problem) const = 0;
+
+  /// What this rank has sent in the last solve.
+  const parallel::TrafficByLevel& level_traffic() const { return levels_; }
+  const parallel::Traffic& neighbour_traffic() const { return neighbours_; }
+  /// Seconds of this rank since construction, by stage: eliminate, reduce, substitute.
+  const StageTimes& stages() const { return stages_; }
+
+ protected:
+  parallel::TrafficByLevel levels_;
+  parallel::Traffic neighbours_;
+  StageTimes stages_;
+};
+
+}  // namespace deeppcr::linear

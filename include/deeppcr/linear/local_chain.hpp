@@ -1,0 +1,38 @@
+#pragma once
+
+#include "deeppcr/blocks/affine_map.hpp"
+#include "deeppcr/blocks/linearisation.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+
+namespace deeppcr::linear {
+
+/// One rank's part of a chain, walked in either direction. What enters the part is its `carry`, [B,
+/// n]:
+///
+///     forward    carry = d_{l-1};           d_l = A_l carry + r_l;  carry <- d_l
+///     backward   carry = A_{l+1}^T g_{l+1}; g_l = carry + c_l;      carry <- A_l^T g_l
+///
+/// Either way the carry that leaves is an affine map of the one that enters.
+class LocalChain {
+ public:
+  LocalChain(Index batch, int width);
+
+  /// Writes the results for the steps of `range` and replaces carry [B, n] by what leaves. rhs and
+  /// result [m, B, n], by position in `range`; they may be the same array. Cost: 2 B n^2 m flops.
+  void substitute(const blocks::Linearisation& A, Direction direction, StepRange range,
+                  ConstStates rhs, States result, State carry);
+
+  /// The map from the carry that enters `range` to the one that leaves. Stores no block.
+  /// Cost: 2 B n^2 (n + 1) m flops. Memory: B n (n + 1).
+  void eliminate(const blocks::Linearisation& A, Direction direction, StepRange range,
+                 ConstStates rhs, blocks::AffineMap& map);
+
+ private:
+  Index batch_;
+  int width_;
+  Buffer<Real> column_;
+  blocks::AffineMap scratch_;
+};
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/level_matrix.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
+
+namespace deeppcr::linear {
+
+/// Parallel cyclic reduction over the steps themselves, the paper's method:
+///
+///     for s = 1, 2, 4, .. < L, all l >= s at once:   r_l += A_l r_{l-s};   A_l <- A_l A_{l-s}
+///
+/// With N the strictly lower block matrix of the A_l a level is r <- (I + N) r, N <- N N: repeated
+/// squaring of a nilpotent matrix, (I - N)^-1 = prod_k (I + N^(2^k)). Every level is a LevelMatrix,
+/// kept while layout and sizes stay.
+///
+/// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels.
+/// Memory: 3 B n^2 L/P reals.
+/// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
+class Pcr : public LinearSolver {
+ public:
+  const char* name() const override { return "pcr"; }
+  void setup(const blocks::BlockBidiagonal& J) override;
+  void solve(ConstStates r, States d) override;
+  void solve_transpose(ConstStates c, States g) override;
+  Cost cost(const Problem& problem) const override;
+
+ private:
+  using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
+  Levels make_levels(Direction direction, StepRange rows) const;
+  /// Solves x = N x + rhs from rhs in columns_[0]; returns where x is.
+  States reduce(Levels& levels);
+  bool same_structure(const blocks::BlockBidiagonal& J) const;
+
+  const blocks::BlockBidiagonal* J_ = nullptr;
+  Problem shape_;  ///< what the levels were made for
+  Levels forward_, backward_;
+  Buffer<Real> blocks_[2], columns_[2];
+  Workspace fetched_;
+};
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/linear/local_chain.hpp"
+
+namespace deeppcr::linear {
+
+/// Substitution, rank after rank: the oracle for the others, and the baseline.
+/// Cost: 2 B n^2 L flops one after another; P - 1 messages of B n reals.
+class Sequential : public LinearSolver {
+ public:
+  const char* name() const override { return "sequential"; }
+  void setup(const blocks::BlockBidiagonal& J) override;
+  void solve(ConstStates r, States d) override;
+  void solve_transpose(ConstStates c, States g) override;
+  Cost cost(const Problem& problem) const override;
+
+ private:
+  void walk(Direction direction, StepRange range, ConstStates rhs, States result);
+
+  const blocks::BlockBidiagonal* J_ = nullptr;
+  std::unique_ptr<LocalChain> chain_;
+  Buffer<Real> carry_;
+};
+
+}  // namespace deeppcr::linear

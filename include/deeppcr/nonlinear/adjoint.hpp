@@ -1,0 +1,30 @@
+#pragma once
+
+#include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// Gradients of a loss of the states, by one transposed linear solve.
+struct AdjointReport {
+  std::map<std::string, double>
+      seconds;                      ///< linearise, eliminate, reduce, substitute, parameters, total
+  parallel::TrafficByLevel levels;  ///< all ranks together
+  parallel::Traffic neighbours;
+};
+
+/// From loss_gradient = d loss / d z_l (explicit part, [L_local, B, n]; usually zero but on the
+/// last state) computes
+///   g_l = d loss / d z_l in total, into state_gradient [L_local, B, n]
+///   input_gradient = d loss / d z_0, [B, n], on every rank
+///   parameter_gradient [L_local, parameters], when the sequence is parametric and the view is not
+///   empty.
+/// `linear` may be any solver of the contract. Collective.
+/// Source: DeepPCR, arXiv 2309.16318, sec. 3.1
+AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajectory& trajectory,
+                      linear::LinearSolver& linear, ConstStates loss_gradient,
+                      States state_gradient, State input_gradient,
+                      View<Real, 2> parameter_gradient);
+
+}  // namespace deeppcr::nonlinear

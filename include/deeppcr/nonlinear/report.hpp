@@ -1,0 +1,53 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/types.hpp"
+#include "deeppcr/parallel/traffic.hpp"
+
+namespace deeppcr::nonlinear {
+
+enum class Status { converged, fell_back, failed, interrupted };
+const char* to_string(Status status);
+
+/// One iteration as all ranks see it together.
+struct IterationRecord {
+  int iteration = 0;
+  double residual = 0;      ///< max_l ||r_l||_inf before the step of this iteration
+  double step_norm = 0;     ///< max ||d||_inf of the step that led here; 0 for iteration 0
+  Index frozen_prefix = 0;  ///< leading states that are exact
+  int ksp_iterations = 0;
+  std::map<std::string, double> seconds;  ///< by stage since the last record, maximum over ranks
+  std::map<std::string, double> seconds_min;  ///< the same, minimum
+  parallel::TrafficByLevel levels;            ///< of the linear solve, all ranks together
+};
+
+/// How a nonlinear solve ended.
+struct SolveReport {
+  Status status = Status::failed;
+  int iterations = 0;
+  double residual = 0;   ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
+  double tolerance = 0;  ///< what the residual was held against: atol + rtol max ||z||_inf
+  Index frozen_prefix = 0;
+  double lyapunov =
+      0;  ///< average log growth a step of a random vector through the Jacobians; estimated
+  std::string reason;  ///< a sentence: why it fell back or failed; empty when converged
+  std::map<std::string, double>
+      seconds;                      ///< by stage, maximum over ranks; "total" is the wall time
+  parallel::TrafficByLevel levels;  ///< of all linear solves together, all ranks
+  parallel::Traffic neighbours;     ///< halos and pipelines, all ranks
+};
+
+/// Hears of each iteration while the solve runs. Called on every rank with the same record.
+class Monitor {
+ public:
+  enum class Action { go_on, stop };
+  virtual ~Monitor() = default;
+  /// May write files collectively. Returning stop (on all ranks alike) ends the solve as
+  /// `interrupted`.
+  virtual Action iteration(const IterationRecord& record, const Real* local_states) = 0;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::sequence {
+
+/// What a check of a model's derivatives found. All errors are relative.
+struct SelfCheck {
+  double jvp_error = 0;     ///< jvp against central differences
+  double vjp_error = 0;     ///< <u, A v> against <A^T u, v>
+  double blocks_error = 0;  ///< blocks() against jvp on unit vectors
+  double parameter_error =
+      0;                   ///< parameter_gradient against central differences; 0 without parameters
+  double value_error = 0;  ///< linearise() and propagate() against value()
+  bool structure_holds = true;  ///< no entry outside of the declared structure
+  double tolerance = 0;
+  bool passed() const {
+    return structure_holds && jvp_error <= tolerance && vjp_error <= tolerance &&
+           blocks_error <= tolerance && parameter_error <= tolerance && value_error <= tolerance;
+  }
+};
+
+/// Checks the derivatives of some steps of a model at random states.
+/// @pre range lies in what the model holds
+SelfCheck check_derivatives(Sequence& sequence, StepRange range, Index batch, std::uint64_t seed);
+
+}  // namespace deeppcr::sequence

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+
+#include "deeppcr/blocks/linearisation.hpp"
+#include "deeppcr/core/view.hpp"
+
+namespace deeppcr::sequence {
+
+/// A chain z_{l+1} = f_l(z_l), l = 0..num_steps()-1, on B independent samples of width n.
+///
+/// An object holds what the steps of one rank need (its own layers' weights) and touches only its
+/// arguments; it never communicates. A model gets whole ranges, never one step at a time: where
+/// steps share weights (a denoiser, a recurrent cell) a range is ONE matrix product.
+class Sequence {
+ public:
+  virtual ~Sequence() = default;
+
+  virtual Index num_steps() const = 0;
+  virtual int width() const = 0;
+
+  /// out[i] = f_{range.first + i}(in[i]), every step from its own given state.
+  /// Shapes: in, out [range.size(), B, n]; `out` does not overlap `in`.
+  virtual void value(StepRange range, ConstStates in, States out) const = 0;
+
+  /// value() and what the derivative needs (for a layer: sigma'(a), [m, B, n]) in one pass; no n x
+  /// n block is stored. `in` and the Sequence must outlive the result.
+  virtual std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                           States out) const = 0;
+
+  /// The steps one after another, as sequential code does it: out[0] = f_first(z), out[i] =
+  /// f_{first+i}(out[i-1]). Shapes: z [B, n], out [range.size(), B, n]. Default: value() step by
+  /// step; a model whose step is short overrides it with a tight loop, because this is the baseline
+  /// that users have.
+  virtual void propagate(StepRange range, ConstState z, States out) const;
+};
+
+/// A sequence with trainable parameters, each step's own.
+class ParametricSequence : public Sequence {
+ public:
+  /// Number of parameters of step l, a multiple of nothing in particular; equal for all steps.
+  virtual Index parameters_per_step() const = 0;
+  /// Parameters of the local steps, [m, parameters_per_step()].
+  virtual View<Real, 2> parameters() = 0;
+  virtual View<const Real, 2> parameters() const = 0;
+  /// The steps that this object holds parameters for.
+  virtual StepRange local_range() const = 0;
+
+  /// grads[i] = sum over samples of (df_l / dtheta_l)^T g[i], l = range.first + i.
+  /// Shapes: in, g [m, B, n] (state before the step; gradient of the loss by the state after it),
+  /// grads [m, parameters]. Cost: about that of value() and vjp() with one column.
+  virtual void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                                  View<Real, 2> grads) const = 0;
+};
+
+}  // namespace deeppcr::sequence

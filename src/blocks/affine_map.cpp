@@ -1,0 +1,51 @@
+#include "deeppcr/blocks/affine_map.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace deeppcr::blocks {
+
+AffineMap::AffineMap(Index batch, int width)
+    : batch_(batch),
+      width_(width),
+      data_(batch * (width + 1) * width),
+      panel_gemm_(width, width + 1, width, false),
+      column_gemm_(width, 1, width, true) {}
+
+void AffineMap::set_identity() {
+  std::fill(data_.begin(), data_.end(), 0.0);
+  const Panel p = panel();
+  for (Index b = 0; b < batch_; ++b)
+    for (Index i = 0; i < width_; ++i) p(b, i, i) = 1.0;
+}
+
+void AffineMap::swap(AffineMap& other) noexcept {
+  std::swap(batch_, other.batch_);
+  std::swap(width_, other.width_);
+  data_.swap(other.data_);
+  std::swap(panel_gemm_, other.panel_gemm_);
+  std::swap(column_gemm_, other.column_gemm_);
+}
+
+void AffineMap::compose(const AffineMap& later, const AffineMap& earlier, AffineMap& out) {
+  const Index n = later.width_, stride = n * (n + 1);
+  for (Index b = 0; b < later.batch_; ++b) {
+    const Real* second = later.data_.data() + b * stride;
+    Real* result = out.data_.data() + b * stride;
+    // [A2 A1 | A2 r1] = A2 [A1 | r1], then + [0 | r2]
+    later.panel_gemm_(second, earlier.data_.data() + b * stride, result);
+    for (Index i = 0; i < n; ++i) result[n * n + i] += second[n * n + i];
+  }
+}
+
+void AffineMap::apply(ConstState before, State after) const {
+  const Index n = width_, stride = n * (n + 1);
+  for (Index b = 0; b < batch_; ++b) {
+    const Real* map = data_.data() + b * stride;
+    Real* y = after.data() + b * n;
+    std::copy(map + n * n, map + stride, y);
+    column_gemm_(map, before.data() + b * n, y);
+  }
+}
+
+}  // namespace deeppcr::blocks

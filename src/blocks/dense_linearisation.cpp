@@ -1,0 +1,64 @@
+#include "deeppcr/blocks/dense_linearisation.hpp"
+
+#include <algorithm>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::blocks {
+
+DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
+    : range_(range),
+      batch_(batch),
+      width_(width),
+      blocks_(range.size() * batch * width * width),
+      transposed_(Index{width} * width),
+      column_(width, 1, width, false),
+      panel_(width, width + 1, width, false) {}
+
+Blocks DenseLinearisation::storage() {
+  return {blocks_.data(), {range_.size(), batch_, width_, width_}};
+}
+
+const Real* DenseLinearisation::block(Index l, Index b) const {
+  return blocks_.data() + ((l - range_.first) * batch_ + b) * width_ * width_;
+}
+
+void DenseLinearisation::jvp(Index l, ConstPanel V, Panel W) const {
+  const Index k = V.extent(1), column = width_;
+  for (Index b = 0; b < batch_; ++b) {
+    const Real* A = block(l, b);
+    const Real* v = V.data() + b * k * column;
+    Real* w = W.data() + b * k * column;
+    if (k == 1) {
+      column_(A, v, w);
+    } else if (k == width_ + 1) {
+      panel_(A, v, w);
+    } else {
+      for (Index j = 0; j < k; ++j) column_(A, v + j * column, w + j * column);
+    }
+  }
+}
+
+void DenseLinearisation::vjp(Index l, ConstPanel V, Panel W) const {
+  const Index k = V.extent(1), column = width_;
+  for (Index b = 0; b < batch_; ++b) {
+    const Real* A = block(l, b);
+    const Real* v = V.data() + b * k * column;
+    Real* w = W.data() + b * k * column;
+    if (k == width_ + 1) {
+      transpose(width_, width_, A, transposed_.data());
+      panel_(transposed_.data(), v, w);
+      continue;
+    }
+    std::fill(w, w + k * column, 0.0);
+    for (Index j = 0; j < k; ++j) gemv_transposed_add(width_, A, v + j * column, w + j * column);
+  }
+}
+
+void DenseLinearisation::blocks(StepRange range, Blocks A) const {
+  DEEPPCR_ASSERT(range_.first <= range.first && range.last <= range_.last, "[{}, {}) of [{}, {})",
+                 range.first, range.last, range_.first, range_.last);
+  std::copy(block(range.first, 0), block(range.last, 0), A.data());
+}
+
+}  // namespace deeppcr::blocks

@@ -1,0 +1,128 @@
+#include "deeppcr/blocks/gemm.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#ifdef DEEPPCR_HAVE_LIBXSMM
+#include <libxsmm.h>
+#endif
+
+extern "C" {
+void dgemm_(const char*, const char*, const int*, const int*, const int*, const double*,
+            const double*, const int*, const double*, const int*, const double*, double*,
+            const int*);
+void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*,
+            const float*, const int*, const float*, const int*, const float*, float*, const int*);
+// OpenBLAS tells its name; other BLAS libraries do not have this symbol.
+char* openblas_get_config() __attribute__((weak));
+char* openblas_get_corename() __attribute__((weak));
+}
+
+namespace deeppcr::blocks {
+
+namespace {
+
+/// Above this size of m n k BLAS blocks for the caches and is faster than one unrolled kernel.
+constexpr double kLargestKernel = 128.0 * 128.0 * 128.0;
+
+void blas_gemm(int m, int n, int k, bool accumulate, const double* A, const double* B, double* C) {
+  const double alpha = 1, beta = accumulate ? 1 : 0;
+  dgemm_("N", "N", &m, &n, &k, &alpha, A, &m, B, &k, &beta, C, &m);
+}
+
+void blas_gemm(int m, int n, int k, bool accumulate, const float* A, const float* B, float* C) {
+  const float alpha = 1, beta = accumulate ? 1 : 0;
+  sgemm_("N", "N", &m, &n, &k, &alpha, A, &m, B, &k, &beta, C, &m);
+}
+
+// c_j = sum_p A_p b_pj, column by column: the inner loop runs along a column of A and C.
+template <typename T>
+void plain_gemm(int m, int n, int k, bool accumulate, const T* A, const T* B, T* C) {
+  for (int j = 0; j < n; ++j) {
+    T* c = C + static_cast<Index>(j) * m;
+    if (!accumulate) std::fill(c, c + m, T{0});
+    for (int p = 0; p < k; ++p) {
+      const T b = B[static_cast<Index>(j) * k + p];
+      const T* a = A + static_cast<Index>(p) * m;
+      for (int i = 0; i < m; ++i) c[i] += a[i] * b;
+    }
+  }
+}
+
+#ifdef DEEPPCR_HAVE_LIBXSMM
+template <typename T>
+using Kernel = void (*)(const T*, const T*, T*);
+
+Kernel<double> dispatch(int m, int n, int k, double beta) {
+  const double alpha = 1;
+  const int flags = LIBXSMM_GEMM_FLAG_NONE, prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
+  return reinterpret_cast<Kernel<double>>(
+      libxsmm_dmmdispatch(m, n, k, &m, &k, &m, &alpha, &beta, &flags, &prefetch));
+}
+
+Kernel<float> dispatch(int m, int n, int k, float beta) {
+  const float alpha = 1;
+  const int flags = LIBXSMM_GEMM_FLAG_NONE, prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
+  return reinterpret_cast<Kernel<float>>(
+      libxsmm_smmdispatch(m, n, k, &m, &k, &m, &alpha, &beta, &flags, &prefetch));
+}
+#endif
+
+}  // namespace
+
+template <typename T>
+Gemm<T>::Gemm(int m, int n, int k, bool accumulate) : m_(m), n_(n), k_(k), accumulate_(accumulate) {
+#ifdef DEEPPCR_HAVE_LIBXSMM
+  const double volume = static_cast<double>(m) * n * k;
+  if (m > 0 && n > 0 && k > 0 && volume <= kLargestKernel)
+    kernel_ = dispatch(m, n, k, static_cast<T>(accumulate ? 1 : 0));
+#endif
+}
+
+template <typename T>
+void Gemm<T>::general(const T* A, const T* B, T* C) const {
+  constexpr double kSmall = 16.0 * 16.0 * 16.0;
+  if (m_ == 0 || n_ == 0) return;
+  if (static_cast<double>(m_) * n_ * k_ <= kSmall) {
+    plain_gemm(m_, n_, k_, accumulate_, A, B, C);
+  } else {
+    blas_gemm(m_, n_, k_, accumulate_, A, B, C);
+  }
+}
+
+template class Gemm<float>;
+template class Gemm<double>;
+
+void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
+  for (int j = 0; j < n; ++j) {
+    const Real* a = A + static_cast<Index>(j) * n;
+    Real sum = 0;
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i) sum += a[i] * x[i];
+    y[j] += sum;
+  }
+}
+
+void transpose(int rows, int cols, const Real* A, Real* At) {
+  for (int j = 0; j < cols; ++j)
+    for (int i = 0; i < rows; ++i)
+      At[static_cast<Index>(i) * cols + j] = A[static_cast<Index>(j) * rows + i];
+}
+
+std::string gemm_library() {
+#ifdef DEEPPCR_HAVE_LIBXSMM
+  libxsmm_init();
+  return fmt::format("LIBXSMM {} ({})", LIBXSMM_VERSION, libxsmm_get_target_arch());
+#else
+  return "plain C++";
+#endif
+}
+
+std::string blas_library() {
+  if (openblas_get_config == nullptr) return "unknown BLAS";
+  const char* core = openblas_get_corename != nullptr ? openblas_get_corename() : "unknown core";
+  return fmt::format("{} on {}", openblas_get_config(), core);
+}
+
+}  // namespace deeppcr::blocks

@@ -1,0 +1,114 @@
+#include "deeppcr/linear/catalogue.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "deeppcr/linear/hybrid.hpp"
+#include "deeppcr/linear/pcr.hpp"
+#include "deeppcr/linear/sequential.hpp"
+
+namespace deeppcr::linear {
+
+namespace {
+
+template <typename Solver>
+std::unique_ptr<LinearSolver> make() {
+  return std::make_unique<Solver>();
+}
+
+parallel::BlockLayout equal_layout(Index num_steps, int num_ranks, int, Passes) {
+  return parallel::BlockLayout::balanced(num_steps, num_ranks);
+}
+
+/// Products that row l takes part in, summed over l < x: sum of floor(log2 l).
+double products_up_to(Index x) {
+  double sum = 0;
+  Index level = 0;
+  for (Index first = 1; first < x; first *= 2, ++level)
+    sum += static_cast<double>(level) * static_cast<double>(std::min(x, 2 * first) - first);
+  return sum;
+}
+
+parallel::BlockLayout pcr_layout(Index num_steps, int num_ranks, int, Passes passes) {
+  // Row l takes part in floor(log2 l) products going forward, floor(log2 (L - 1 - l)) going
+  // backward. Everything else a row costs (its value, its Jacobian, moving it) is worth about two
+  // products.
+  constexpr double kOverhead = 2;
+  return parallel::BlockLayout::by_work(num_steps, num_ranks, [=](Index l) {
+    const double forward = products_up_to(l);
+    const double backward = products_up_to(num_steps) - products_up_to(num_steps - l);
+    return (passes == Passes::forward ? forward : 0.5 * (forward + backward)) +
+           kOverhead * static_cast<double>(l);
+  });
+}
+
+/// Relative steps of the first, middle and last ranks, and the time they give for one step of the
+/// middle ranks.
+struct Shares {
+  double first = 1, last = 1, time_per_step = 0;
+};
+
+/// Time of Newton's iteration on shares a : 1 .. 1 : b. The residual takes all ranks together; then
+/// the first rank substitutes while the middle ones eliminate (e a step); then all but the first
+/// substitute.
+double hybrid_time(double a, double b, double e, int middle) {
+  const double evaluate = std::max({a, b, middle > 0 ? 1.0 : 0.0});
+  const double before = std::max(a, middle > 0 ? e : 0.0);
+  const double after = std::max(b, middle > 0 ? 1.0 : 0.0);
+  return evaluate + before + after;
+}
+
+parallel::BlockLayout hybrid_layout(Index num_steps, int num_ranks, int width, Passes passes) {
+  if (num_ranks < 3) return parallel::BlockLayout::balanced(num_steps, num_ranks);
+  const double e = std::max(1.0, (width + 1) * product_flop_ratio(width));
+  const int middle = num_ranks - 2;
+  Shares best;
+  best.time_per_step = std::numeric_limits<double>::infinity();
+  constexpr int kGrid = 32;
+  for (int i = 0; i <= kGrid; ++i) {
+    for (int j = 0; j <= kGrid; ++j) {
+      const double a = 1 + (e - 1) * i / kGrid, b = 1 + (e - 1) * j / kGrid;
+      double time = hybrid_time(a, b, e, middle);
+      if (passes == Passes::forward_and_backward) time += hybrid_time(b, a, e, middle);
+      const double per_step = time / (a + b + middle);
+      if (per_step < best.time_per_step) best = {a, b, per_step};
+    }
+  }
+  std::vector<double> shares(static_cast<std::size_t>(num_ranks), 1.0);
+  shares.front() = best.first;
+  shares.back() = best.last;
+  return parallel::BlockLayout::by_share(num_steps, shares);
+}
+
+}  // namespace
+
+double product_flop_ratio(int width) {
+  // Falls with the width: short columns fill vector registers badly in a matrix-vector product.
+  if (width <= 4) return 0.3;
+  if (width <= 8) return 0.2;
+  if (width <= 32) return 0.12;
+  return 0.1;
+}
+
+const std::vector<CatalogueEntry>& catalogue() {
+  static const std::vector<CatalogueEntry> entries{
+      {"sequential", "substitution, rank after rank: the baseline", &make<Sequential>,
+       &equal_layout},
+      {"pcr", "parallel cyclic reduction over all steps, the paper's method", &make<Pcr>,
+       &pcr_layout},
+      {"hybrid", "local elimination, then cyclic reduction over the ranks", &make<Hybrid>,
+       &hybrid_layout},
+  };
+  return entries;
+}
+
+const CatalogueEntry& find(const std::string& name) {
+  std::string known;
+  for (const CatalogueEntry& entry : catalogue()) {
+    if (name == entry.name) return entry;
+    known += known.empty() ? entry.name : std::string(", ") + entry.name;
+  }
+  throw input_error("unknown linear solver '{}'; known: {}", name, known);
+}
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,154 @@
+#include "deeppcr/linear/hybrid.hpp"
+
+#include <algorithm>
+
+#include "deeppcr/parallel/exchange.hpp"
+
+namespace deeppcr::linear {
+
+void Hybrid::setup(const blocks::BlockBidiagonal& J) {
+  const bool same = J_ != nullptr && chain_ != nullptr && inclusive_.batch() == J.batch() &&
+                    inclusive_.width() == J.width();
+  J_ = &J;
+  if (same) return;
+  chain_ = std::make_unique<LocalChain>(J.batch(), J.width());
+  for (blocks::AffineMap* map : {&inclusive_, &exclusive_, &received_, &scratch_})
+    *map = blocks::AffineMap(J.batch(), J.width());
+  for (Buffer<Real>* vector : {&carry_, &constant_in_, &constant_out_})
+    vector->reset(J.batch() * J.width());
+}
+
+void Hybrid::solve(ConstStates r, States d) {
+  const StepRange local = J_->local_range(), active = J_->active_range();
+  const Index frozen = active.first - local.first;
+  const States head = d.slice(0, frozen);
+  std::fill(head.begin(), head.end(), 0.0);
+  run(Direction::forward, active, J_->frozen(), r.slice(frozen, local.size()),
+      d.slice(frozen, local.size()));
+}
+
+void Hybrid::solve_transpose(ConstStates c, States g) {
+  run(Direction::backward, J_->local_range(), 0, c, g);
+}
+
+void Hybrid::run(Direction direction, StepRange range, Index first_row, ConstStates rhs,
+                 States result) {
+  neighbours_ = {};
+  levels_.clear();
+  const parallel::BlockLayout& layout = J_->layout();
+  if (first_row >= layout.num_steps()) return;
+  const int rank = J_->comm().rank();
+  Place place;
+  place.direction = direction;
+  place.first_rank = layout.owner(first_row);
+  place.last_rank = layout.num_active_ranks() - 1;
+  place.count = place.last_rank - place.first_rank + 1;
+  place.position =
+      direction == Direction::forward ? rank - place.first_rank : place.last_rank - rank;
+  levels_.resize(static_cast<std::size_t>(parallel::ceil_log2(place.count)));
+  if (range.empty()) return;
+
+  const blocks::Linearisation& A = J_->linearisation();
+  const State carry(carry_.data(), {J_->batch(), J_->width()});
+  const bool first = place.position == 0, last = place.position == place.count - 1;
+  if (first) {
+    const StageTimer timer(stages_, "substitute");
+    std::fill(carry.begin(), carry.end(), 0.0);
+    chain_->substitute(A, direction, range, rhs, result, carry);
+  } else if (!last) {
+    const StageTimer timer(stages_, "eliminate");
+    chain_->eliminate(A, direction, range, rhs, inclusive_);
+  }
+  {
+    const StageTimer timer(stages_, "reduce");
+    reduce(place);
+  }
+  if (!first) {
+    const StageTimer timer(stages_, "substitute");
+    chain_->substitute(A, direction, range, rhs, result, carry);
+  }
+}
+
+void Hybrid::reduce(const Place& place) {
+  if (place.position == 0) std::copy(carry_.begin(), carry_.end(), constant_out_.begin());
+  std::size_t level = 0;
+  for (int stride = 1; stride < place.count; stride *= 2, ++level)
+    reduce_level(place, stride, levels_[level]);
+}
+
+// Level of stride s, position q along the chain; [i..j] is the composition of the maps at positions
+// i to j:
+//     BEFORE   inclusive [q-s+1 .. q]      exclusive [q-s+1 .. q-1]     (nothing before position 0)
+//     message  q - s  --inclusive-->  q
+//     AFTER    inclusive [q-2s+1 .. q]     exclusive [q-2s+1 .. q-1]
+// A composition that begins at position 0 is a constant: its matrix is neither sent nor computed,
+// and the exclusive one is the carry that this rank waits for.
+void Hybrid::reduce_level(const Place& place, int stride, parallel::Traffic& traffic) {
+  const int q = place.position;
+  const bool knows_constant = q < stride, gets_constant = q - stride < stride;
+  const Index vector = carry_.size(), map = inclusive_.panel().size();
+  parallel::shift(J_->comm(), {place.first_rank, place.last_rank, stride, place.direction},
+                  knows_constant ? constant_out_.data() : inclusive_.panel().data(),
+                  knows_constant ? vector : map,
+                  gets_constant ? constant_in_.data() : received_.panel().data(),
+                  gets_constant ? vector : map, traffic);
+  if (q < stride) return;
+  const bool is_read_later = q + 2 * stride < place.count;
+  const std::array<Index, 2> shape{J_->batch(), J_->width()};
+  if (gets_constant) {
+    const ConstState in(constant_in_.data(), shape);
+    if (stride == 1) {
+      std::copy(in.begin(), in.end(), carry_.begin());
+    } else {
+      exclusive_.apply(in, State(carry_.data(), shape));
+    }
+    if (is_read_later) inclusive_.apply(in, State(constant_out_.data(), shape));
+    return;
+  }
+  if (stride == 1) {
+    std::copy_n(received_.panel().data(), map, exclusive_.panel().data());
+  } else {
+    compose_into(exclusive_);
+  }
+  if (is_read_later) compose_into(inclusive_);
+}
+
+void Hybrid::compose_into(blocks::AffineMap& later) {
+  blocks::AffineMap::compose(later, received_, scratch_);
+  later.swap(scratch_);
+}
+
+Cost Hybrid::cost(const Problem& problem) const {
+  Cost cost;
+  const Index L = problem.layout.num_steps(), steps = L - problem.frozen;
+  const double n = problem.width, B = static_cast<double>(problem.batch);
+  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
+  if (steps <= 0) return cost;
+  const int first = problem.layout.owner(problem.frozen), last = problem.layout.owner(L - 1);
+  const int ranks = last - first + 1;
+  const Index real = sizeof(Real);
+  const Index vector = problem.batch * problem.width * real, map = vector * (problem.width + 1);
+  cost.levels.resize(static_cast<std::size_t>(parallel::ceil_log2(ranks)));
+  std::size_t level = 0;
+  for (int stride = 1; stride < ranks; stride *= 2, ++level) {
+    const Index senders = ranks - stride, constants = std::min<Index>(stride, senders);
+    cost.levels[level] = {senders, constants * vector + (senders - constants) * map};
+  }
+  // The longest path: elimination or the first rank's substitution, the levels, substitution.
+  double before = 0, after = 0;
+  for (int p = first; p <= last; ++p) {
+    const Index m = intersect(problem.layout.range(p), {problem.frozen, L}).size();
+    const double substitution = 2 * B * n * n * static_cast<double>(m);
+    if (p == first) {
+      before = std::max(before, substitution);
+    } else {
+      if (p < last) before = std::max(before, substitution * (n + 1));
+      after = std::max(after, substitution);
+    }
+  }
+  const double reduction = ranks > 2 ? 4 * B * n * n * (n + 1) * parallel::ceil_log2(ranks) : 0;
+  cost.critical_flops = before + reduction + after;
+  return cost;
+}
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,124 @@
+#include "deeppcr/linear/level_matrix.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "deeppcr/petsc/check.hpp"
+
+namespace deeppcr::linear {
+
+namespace {
+
+/// Rows of other ranks that lie `stride` before this rank's rows (in the direction of the chain),
+/// not nearer than `margin` to the chain's beginning.
+StepRange rows_to_fetch(const LevelShape& shape, StepRange local, Index margin) {
+  const StepRange mine = intersect(local, shape.rows);
+  if (mine.empty()) return {};
+  if (shape.direction == Direction::forward) {
+    return intersect({mine.first - shape.stride, std::min(local.first, mine.last - shape.stride)},
+                     {shape.rows.first + margin, shape.rows.last});
+  }
+  return intersect({std::max(local.last, mine.first + shape.stride), mine.last + shape.stride},
+                   {shape.rows.first, shape.rows.last - margin});
+}
+
+}  // namespace
+
+LevelMatrix::LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape)
+    : comm_(comm),
+      shape_(shape),
+      local_(shape.layout.range(comm.rank())),
+      column_rows_(rows_to_fetch(shape, local_, 0)),
+      block_rows_(rows_to_fetch(shape, local_, shape.stride)),
+      column_exchange_(comm, shape.layout, column_rows_),
+      block_exchange_(comm, shape.layout, block_rows_),
+      column_type_(shape.batch * shape.width),
+      block_type_(shape.batch * shape.width * shape.width),
+      product_(shape.width, shape.width, shape.width, false),
+      column_product_(shape.width, 1, shape.width, true) {}
+
+bool LevelMatrix::has_partner(Index row) const {
+  return shape_.rows.contains(row) && shape_.rows.contains(partner(row));
+}
+
+bool LevelMatrix::partner_has_block(Index row) const { return has_partner(partner(row)); }
+
+Index LevelMatrix::partner(Index row) const {
+  return shape_.direction == Direction::forward ? row - shape_.stride : row + shape_.stride;
+}
+
+void LevelMatrix::advance(ConstBlocks blocks, ConstStates r, Blocks next_blocks, States next_r,
+                          Workspace& fetched, parallel::Traffic& traffic) {
+  fetched.columns.reserve(column_rows_.size() * column_type_.length());
+  fetched.blocks.reserve(block_rows_.size() * block_type_.length());
+  column_exchange_.begin(r.data(), fetched.columns.data(), column_type_, traffic);
+  block_exchange_.begin(blocks.data(), fetched.blocks.data(), block_type_, traffic);
+  // Rows whose partner is here are done while the others travel.
+  for (Index row = local_.first; row < local_.last; ++row) {
+    if (!has_partner(row)) {
+      const ConstState from = r[row - local_.first];
+      std::copy(from.begin(), from.end(), next_r[row - local_.first].begin());
+    } else if (local_.contains(partner(row))) {
+      const Index p = partner(row) - local_.first;
+      advance_row(row, blocks[p].data(), r[p].data(), blocks, r, next_blocks, next_r);
+    }
+  }
+  block_exchange_.end(blocks.data(), fetched.blocks.data(), block_type_);
+  column_exchange_.end(r.data(), fetched.columns.data(), column_type_);
+  for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
+    const Index row =
+        shape_.direction == Direction::forward ? p + shape_.stride : p - shape_.stride;
+    advance_row(row, fetched.blocks.data() + (p - block_rows_.first) * block_type_.length(),
+                fetched.columns.data() + (p - column_rows_.first) * column_type_.length(), blocks,
+                r, next_blocks, next_r);
+  }
+}
+
+void LevelMatrix::advance_row(Index row, const Real* partner_block, const Real* partner_r,
+                              ConstBlocks blocks, ConstStates r, Blocks next_blocks,
+                              States next_r) const {
+  const Index i = row - local_.first, n = shape_.width;
+  const bool forward = shape_.direction == Direction::forward, square = partner_has_block(row);
+  for (Index b = 0; b < shape_.batch; ++b) {
+    const Real* A = blocks.data() + (i * shape_.batch + b) * n * n;
+    const Real* x = partner_r + b * n;
+    Real* y = next_r.data() + (i * shape_.batch + b) * n;
+    std::copy_n(r.data() + (i * shape_.batch + b) * n, n, y);
+    // forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
+    // r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
+    if (forward) {
+      column_product_(A, x, y);
+    } else {
+      blocks::gemv_transposed_add(shape_.width, A, x, y);
+    }
+    if (!square) continue;
+    Real* next = next_blocks.data() + (i * shape_.batch + b) * n * n;
+    const Real* other = partner_block + b * n * n;
+    product_(forward ? A : other, forward ? other : A, next);
+  }
+}
+
+petsc::Handle<Mat> LevelMatrix::assemble(ConstBlocks blocks) const {
+  const auto n = static_cast<PetscInt>(shape_.width);
+  const auto rows = static_cast<PetscInt>(local_.size() * shape_.batch);
+  petsc::Handle<Mat> N;
+  DEEPPCR_PETSC(MatCreateBAIJ(comm_.get(), n, rows * n, rows * n, PETSC_DETERMINE, PETSC_DETERMINE,
+                              1, nullptr, 1, nullptr, N.put()));
+  // PETSc reads the column-major blocks by column; the transposed chain's are the same read by row.
+  DEEPPCR_PETSC(MatSetOption(N.get(), MAT_ROW_ORIENTED,
+                             shape_.direction == Direction::forward ? PETSC_FALSE : PETSC_TRUE));
+  for (Index row = local_.first; row < local_.last; ++row) {
+    if (!has_partner(row)) continue;
+    for (Index b = 0; b < shape_.batch; ++b) {
+      const auto at = static_cast<PetscInt>(row * shape_.batch + b);
+      const auto column = static_cast<PetscInt>(partner(row) * shape_.batch + b);
+      DEEPPCR_PETSC(MatSetValuesBlocked(N.get(), 1, &at, 1, &column,
+                                        blocks[row - local_.first][b].data(), INSERT_VALUES));
+    }
+  }
+  DEEPPCR_PETSC(MatAssemblyBegin(N.get(), MAT_FINAL_ASSEMBLY));
+  DEEPPCR_PETSC(MatAssemblyEnd(N.get(), MAT_FINAL_ASSEMBLY));
+  return N;
+}
+
+}  // namespace deeppcr::linear

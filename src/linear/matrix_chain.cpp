@@ -1,0 +1,69 @@
+#include "deeppcr/linear/matrix_chain.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "deeppcr/petsc/check.hpp"
+
+namespace deeppcr::linear {
+
+MatrixChain::MatrixChain(Mat matrix) : matrix_(matrix) {
+  MPI_Comm mpi_comm = MPI_COMM_NULL;
+  PetscInt n = 0, first = 0, last = 0;
+  DEEPPCR_PETSC(PetscObjectGetComm(reinterpret_cast<PetscObject>(matrix), &mpi_comm));
+  comm_ = std::make_unique<parallel::Communicator>(mpi_comm);
+  DEEPPCR_PETSC(MatGetBlockSize(matrix, &n));
+  DEEPPCR_PETSC(MatGetOwnershipRange(matrix, &first, &last));
+  if (comm_->any(first % n != 0 || last % n != 0)) {
+    throw input_error(
+        "pc deeppcr: the ranks' rows are not whole blocks of size {}; set the block size of the "
+        "matrix "
+        "and lay rows out block by block",
+        n);
+  }
+  std::vector<Index> first_steps{0};
+  for (Index rows : comm_->gather_all((last - first) / n))
+    first_steps.push_back(first_steps.back() + rows);
+  const parallel::BlockLayout layout(first_steps);
+  const StepRange local{first / n, last / n};
+  blocks_ = std::make_unique<blocks::DenseLinearisation>(local, 1, static_cast<int>(n));
+  chain_ = std::make_unique<blocks::BlockBidiagonal>(*comm_, layout, 1, static_cast<int>(n));
+  chain_->set_linearisation(blocks_.get());
+  refresh();
+}
+
+void MatrixChain::refresh() {
+  const StepRange local = chain_->local_range();
+  const Blocks A = blocks_->storage();
+  std::fill(A.begin(), A.end(), 0.0);
+  const auto n = static_cast<PetscInt>(chain_->width());
+  parallel::agree(*comm_, [&] {
+    for (Index row = local.first * n; row < local.last * n; ++row)
+      read_row(static_cast<PetscInt>(row), A);
+  });
+}
+
+void MatrixChain::read_row(PetscInt row, Blocks A) {
+  const auto n = static_cast<PetscInt>(chain_->width());
+  const PetscInt l = row / n, i = row % n;
+  PetscInt count = 0;
+  const PetscInt* columns = nullptr;
+  const PetscScalar* values = nullptr;
+  DEEPPCR_PETSC(MatGetRow(matrix_, row, &count, &columns, &values));
+  for (PetscInt k = 0; k < count; ++k) {
+    const PetscInt block = columns[k] / n, j = columns[k] % n;
+    const bool fits =
+        block == l ? values[k] == (i == j ? 1.0 : 0.0) : block == l - 1 || values[k] == 0.0;
+    if (!fits) {
+      throw local_input_error(
+          "pc deeppcr: entry ({}, {}) = {} does not belong to a chain: with block size {} the "
+          "diagonal "
+          "blocks must be identities, and only the first subdiagonal may hold other blocks",
+          row, columns[k], values[k], n);
+    }
+    if (block == l - 1) A(l - chain_->local_range().first, 0, j, i) = -values[k];
+  }
+  DEEPPCR_PETSC(MatRestoreRow(matrix_, row, &count, &columns, &values));
+}
+
+}  // namespace deeppcr::linear

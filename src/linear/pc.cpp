@@ -1,0 +1,119 @@
+#include "deeppcr/linear/pc.hpp"
+
+#include <petsc/private/pcimpl.h>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/linear/matrix_chain.hpp"
+#include "deeppcr/petsc/callback.hpp"
+#include "deeppcr/petsc/check.hpp"
+
+namespace deeppcr::linear {
+
+namespace {
+
+constexpr const char* kType = "deeppcr";
+
+/// What a PC of this type holds.
+struct Data {
+  std::string method = "hybrid";
+  std::unique_ptr<LinearSolver> solver;
+  std::unique_ptr<MatrixChain> assembled;  ///< when the matrix is not a BlockBidiagonal's
+  Mat matrix = nullptr;                    ///< what `assembled` was read from
+  const blocks::BlockBidiagonal* chain = nullptr;
+};
+
+Data& data_of(PC pc) { return *static_cast<Data*>(pc->data); }
+
+PetscErrorCode set_up(PC pc) {
+  return petsc::guard([&] {
+    Data& data = data_of(pc);
+    if (!data.solver || data.method != data.solver->name()) data.solver = find(data.method).make();
+    data.chain = blocks::BlockBidiagonal::from(pc->pmat);
+    if (data.chain == nullptr) {
+      if (data.assembled && data.matrix == pc->pmat && pc->flag == SAME_NONZERO_PATTERN) {
+        data.assembled->refresh();
+      } else {
+        data.assembled = std::make_unique<MatrixChain>(pc->pmat);
+        data.matrix = pc->pmat;
+      }
+      data.chain = &data.assembled->chain();
+    }
+    data.solver->setup(*data.chain);
+  });
+}
+
+template <typename Solve>
+PetscErrorCode apply_with(PC pc, Vec x, Vec y, Solve solve) {
+  return petsc::guard([&] {
+    Data& data = data_of(pc);
+    const std::array<Index, 3> shape{data.chain->local_range().size(), data.chain->batch(),
+                                     data.chain->width()};
+    const PetscScalar* in = nullptr;
+    PetscScalar* out = nullptr;
+    DEEPPCR_PETSC(VecGetArrayRead(x, &in));
+    DEEPPCR_PETSC(VecGetArrayWrite(y, &out));
+    solve(*data.solver, ConstStates(in, shape), States(out, shape));
+    DEEPPCR_PETSC(VecRestoreArrayWrite(y, &out));
+    DEEPPCR_PETSC(VecRestoreArrayRead(x, &in));
+  });
+}
+
+PetscErrorCode apply(PC pc, Vec x, Vec y) {
+  return apply_with(pc, x, y,
+                    [](LinearSolver& s, ConstStates in, States out) { s.solve(in, out); });
+}
+
+PetscErrorCode apply_transpose(PC pc, Vec x, Vec y) {
+  return apply_with(
+      pc, x, y, [](LinearSolver& s, ConstStates in, States out) { s.solve_transpose(in, out); });
+}
+
+PetscErrorCode set_from_options(PC pc, PetscOptionItems* PetscOptionsObject) {
+  PetscFunctionBegin;
+  PetscOptionsHeadBegin(PetscOptionsObject, "DeepPCR options");
+  char method[64] = "";
+  PetscBool set = PETSC_FALSE;
+  PetscCall(PetscOptionsString("-pc_deeppcr_method", "hybrid, pcr or sequential",
+                               "PCSetFromOptions", data_of(pc).method.c_str(), method,
+                               sizeof method, &set));
+  PetscOptionsHeadEnd();
+  if (set) PetscCall(petsc::guard([&] { set_method(pc, method); }));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode view(PC pc, PetscViewer viewer) {
+  return PetscViewerASCIIPrintf(viewer, "  method: %s\n", data_of(pc).method.c_str());
+}
+
+PetscErrorCode destroy(PC pc) {
+  return petsc::guard([&] {
+    delete static_cast<Data*>(pc->data);
+    pc->data = nullptr;
+  });
+}
+
+PetscErrorCode create(PC pc) {
+  return petsc::guard([&] {
+    pc->data = new Data;
+    pc->ops->setup = set_up;
+    pc->ops->apply = apply;
+    pc->ops->applytranspose = apply_transpose;
+    pc->ops->setfromoptions = set_from_options;
+    pc->ops->view = view;
+    pc->ops->destroy = destroy;
+  });
+}
+
+}  // namespace
+
+void register_pc() { DEEPPCR_PETSC(PCRegister(kType, create)); }
+
+LinearSolver* solver_of(PC pc) {
+  PetscBool ours = PETSC_FALSE;
+  DEEPPCR_PETSC(PetscObjectTypeCompare(reinterpret_cast<PetscObject>(pc), kType, &ours));
+  return ours ? data_of(pc).solver.get() : nullptr;
+}
+
+void set_method(PC pc, const std::string& method) { data_of(pc).method = find(method).name; }
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,137 @@
+#include "deeppcr/linear/pcr.hpp"
+
+#include <algorithm>
+
+#include "deeppcr/parallel/exchange.hpp"
+
+namespace deeppcr::linear {
+
+bool Pcr::same_structure(const blocks::BlockBidiagonal& J) const {
+  return J_ != nullptr && &J_->comm() == &J.comm() && shape_.layout == J.layout() &&
+         shape_.batch == J.batch() && shape_.width == J.width();
+}
+
+void Pcr::setup(const blocks::BlockBidiagonal& J) {
+  const bool same = same_structure(J);
+  const bool same_rows = same && shape_.frozen == J.frozen();
+  J_ = &J;
+  shape_ = {J.layout(), J.batch(), J.width(), J.frozen()};
+  if (!same_rows) forward_.clear();
+  if (same) return;
+  backward_.clear();
+  const Index columns = J.local_range().size() * J.batch() * J.width();
+  for (Buffer<Real>& buffer : columns_) buffer.reset(columns);
+  for (Buffer<Real>& buffer : blocks_) buffer.reset(columns * J.width());
+}
+
+Pcr::Levels Pcr::make_levels(Direction direction, StepRange rows) const {
+  Levels levels;
+  for (Index stride = 1; stride < rows.size(); stride *= 2) {
+    levels.push_back(std::make_unique<LevelMatrix>(
+        J_->comm(),
+        LevelShape{shape_.layout, rows, shape_.batch, shape_.width, direction, stride}));
+  }
+  return levels;
+}
+
+States Pcr::reduce(Levels& levels) {
+  const StageTimer timer(stages_, "reduce");
+  const Index m = J_->local_range().size(), B = shape_.batch, n = shape_.width;
+  J_->linearisation().blocks(J_->local_range(), Blocks(blocks_[0].data(), {m, B, n, n}));
+  levels_.assign(levels.size(), {});
+  int now = 0;
+  for (std::size_t k = 0; k < levels.size(); ++k, now = 1 - now) {
+    levels[k]->advance(ConstBlocks(blocks_[now].data(), {m, B, n, n}),
+                       ConstStates(columns_[now].data(), {m, B, n}),
+                       Blocks(blocks_[1 - now].data(), {m, B, n, n}),
+                       States(columns_[1 - now].data(), {m, B, n}), fetched_, levels_[k]);
+  }
+  return {columns_[now].data(), {m, B, n}};
+}
+
+void Pcr::solve(ConstStates r, States d) {
+  neighbours_ = {};
+  const StepRange rows{shape_.frozen, shape_.layout.num_steps()};
+  if (forward_.empty()) forward_ = make_levels(Direction::forward, rows);
+  std::copy(r.begin(), r.end(), columns_[0].begin());
+  const States result = reduce(forward_);
+  std::copy(result.begin(), result.end(), d.begin());
+  const States frozen = d.slice(0, J_->active_range().first - J_->local_range().first);
+  std::fill(frozen.begin(), frozen.end(), 0.0);
+}
+
+// In h_l = A_l^T g_l the blocks stay with their step: h_l = A_l^T h_{l+1} + A_l^T c_l, and g_l =
+// c_l + h_{l+1}.
+void Pcr::solve_transpose(ConstStates c, States g) {
+  neighbours_ = {};
+  const StepRange local = J_->local_range();
+  const Index m = local.size(), state = shape_.batch * shape_.width;
+  if (backward_.empty())
+    backward_ = make_levels(Direction::backward, {0, shape_.layout.num_steps()});
+  const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
+  for (Index i = 0; i < m; ++i) {
+    J_->linearisation().vjp(local.first + i, ConstPanel(c[i].data(), column),
+                            Panel(columns_[0].data() + i * state, column));
+  }
+  const States h = reduce(backward_);
+  Buffer<Real> right(state);
+  parallel::halo(J_->comm(), 0, shape_.layout.num_active_ranks() - 1, Direction::backward, h.data(),
+                 right.data(), state, neighbours_);
+  for (Index i = 0; i < m; ++i) {
+    const Real* next = i + 1 < m ? h.data() + (i + 1) * state : right.data();
+    for (Index j = 0; j < state; ++j) g.data()[i * state + j] = c.data()[i * state + j] + next[j];
+  }
+}
+
+namespace {
+
+/// Ranks that own rows [first, last), and how many of those rows belong to `except`.
+struct Owners {
+  Index others = 0;  ///< ranks other than `except`
+  Index rows = 0;    ///< rows that they own
+};
+
+Owners owners_of(const parallel::BlockLayout& layout, StepRange rows, int except) {
+  Owners owners;
+  for (int p = 0; p < layout.num_ranks(); ++p) {
+    const Index here = intersect(layout.range(p), rows).size();
+    if (p == except || here == 0) continue;
+    ++owners.others;
+    owners.rows += here;
+  }
+  return owners;
+}
+
+}  // namespace
+
+// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top.
+Cost Pcr::cost(const Problem& problem) const {
+  Cost cost;
+  const parallel::BlockLayout& layout = problem.layout;
+  const Index L = layout.num_steps(), steps = L - problem.frozen;
+  const double n = problem.width, B = static_cast<double>(problem.batch);
+  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
+  const Index column = problem.batch * problem.width * Index{sizeof(Real)};
+  const Index block = column * problem.width;
+  for (Index stride = 1; stride < steps; stride *= 2) {
+    parallel::Traffic traffic;
+    double slowest = 0;
+    for (int p = 0; p < layout.num_ranks(); ++p) {
+      const StepRange mine = intersect(layout.range(p), {problem.frozen + stride, L});
+      if (mine.empty()) continue;
+      const StepRange partners{mine.first - stride, mine.last - stride};
+      const StepRange with_block = intersect(partners, {problem.frozen + stride, L});
+      const Owners columns = owners_of(layout, partners, p),
+                   blocks = owners_of(layout, with_block, p);
+      traffic.add(columns.others + blocks.others, columns.rows * column + blocks.rows * block);
+      slowest = std::max(slowest, 2 * B * n * n *
+                                      (n * static_cast<double>(with_block.size()) +
+                                       static_cast<double>(mine.size())));
+    }
+    cost.levels.push_back(traffic);
+    cost.critical_flops += slowest;
+  }
+  return cost;
+}
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,66 @@
+#include "deeppcr/linear/sequential.hpp"
+
+#include <algorithm>
+
+namespace deeppcr::linear {
+
+void Sequential::setup(const blocks::BlockBidiagonal& J) {
+  J_ = &J;
+  if (carry_.size() != J.batch() * J.width() || !chain_)
+    chain_ = std::make_unique<LocalChain>(J.batch(), J.width());
+  carry_.reset(J.batch() * J.width());
+}
+
+void Sequential::solve(ConstStates r, States d) {
+  const StepRange local = J_->local_range(), active = J_->active_range();
+  const Index frozen = active.first - local.first;
+  const States head = d.slice(0, frozen);
+  std::fill(head.begin(), head.end(), 0.0);
+  walk(Direction::forward, active, r.slice(frozen, local.size()), d.slice(frozen, local.size()));
+}
+
+void Sequential::solve_transpose(ConstStates c, States g) {
+  walk(Direction::backward, J_->local_range(), c, g);
+}
+
+// rank 0 [.. last] --carry--> rank 1 [first .. last] --carry--> rank 2 ...   (backward: from the
+// right)
+void Sequential::walk(Direction direction, StepRange range, ConstStates rhs, States result) {
+  const StageTimer timer(stages_, "substitute");
+  neighbours_ = {};
+  levels_.clear();
+  if (range.empty()) return;
+  const parallel::Communicator& comm = J_->comm();
+  const parallel::BlockLayout& layout = J_->layout();
+  const bool forward = direction == Direction::forward;
+  const Index first_row = forward ? J_->frozen() : 0;
+  const int first = layout.owner(first_row), last = layout.num_active_ranks() - 1;
+  const int from = forward ? comm.rank() - 1 : comm.rank() + 1;
+  const int to = forward ? comm.rank() + 1 : comm.rank() - 1;
+  const Index state = carry_.size();
+  if (first <= from && from <= last) {
+    comm.receive(carry_.data(), state, from);
+  } else {
+    std::fill(carry_.begin(), carry_.end(), 0.0);
+  }
+  chain_->substitute(J_->linearisation(), direction, range, rhs, result,
+                     State(carry_.data(), {J_->batch(), J_->width()}));
+  if (first <= to && to <= last) {
+    comm.send(carry_.data(), state, to);
+    neighbours_.add(1, state * static_cast<Index>(sizeof(Real)));
+  }
+}
+
+Cost Sequential::cost(const Problem& problem) const {
+  Cost cost;
+  const Index L = problem.layout.num_steps(), steps = L - problem.frozen;
+  const double n = problem.width, B = static_cast<double>(problem.batch);
+  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
+  cost.critical_flops = cost.sequential_flops;
+  if (steps <= 0) return cost;
+  const Index hops = problem.layout.owner(L - 1) - problem.layout.owner(problem.frozen);
+  cost.neighbours = {hops, hops * problem.batch * problem.width * Index{sizeof(Real)}};
+  return cost;
+}
+
+}  // namespace deeppcr::linear

@@ -1,0 +1,301 @@
+#include "newton_snes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/linear/pc.hpp"
+#include "deeppcr/nonlinear/collect.hpp"
+#include "deeppcr/nonlinear/lyapunov.hpp"
+#include "deeppcr/petsc/callback.hpp"
+#include "deeppcr/petsc/check.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/// States are frozen when their residual is this much below the tolerance: nothing there is worth
+/// correcting.
+constexpr double kFreeze = 1e-3;
+/// Newton is given up when the residual is this much above the smallest so far, this many
+/// iterations in a row.
+constexpr double kRise = 1e4;
+constexpr int kRisesAllowed = 8;
+
+const std::vector<std::string> kStages{"residual", "eliminate", "reduce", "substitute", "linear"};
+
+ConstStates states_of(const PetscScalar* data, const sequence::Trajectory& t) {
+  return {data, {t.local_range().size(), t.batch(), t.width()}};
+}
+
+PetscErrorCode function_callback(SNES, Vec x, Vec f, void* context) {
+  return petsc::guard([&] {
+    auto& newton = *static_cast<NewtonSnes*>(context);
+    const PetscScalar* z = nullptr;
+    PetscScalar* F = nullptr;
+    DEEPPCR_PETSC(VecGetArrayRead(x, &z));
+    DEEPPCR_PETSC(VecGetArrayWrite(f, &F));
+    const ConstStates at = states_of(z, newton.trajectory());
+    newton.evaluate(at, States(F, at.shape()));
+    DEEPPCR_PETSC(VecRestoreArrayWrite(f, &F));
+    DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
+  });
+}
+
+PetscErrorCode jacobian_callback(SNES, Vec x, Mat, Mat, void* context) {
+  return petsc::guard([&] {
+    auto& newton = *static_cast<NewtonSnes*>(context);
+    const PetscScalar* z = nullptr;
+    DEEPPCR_PETSC(VecGetArrayRead(x, &z));
+    newton.linearise_at(states_of(z, newton.trajectory()));
+    DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
+  });
+}
+
+PetscErrorCode convergence_callback(SNES, PetscInt iteration, PetscReal, PetscReal, PetscReal,
+                                    SNESConvergedReason* reason, void* context) {
+  return petsc::guard(
+      [&] { *reason = static_cast<NewtonSnes*>(context)->judge(static_cast<int>(iteration)); });
+}
+
+}  // namespace
+
+void NewtonSnes::create_for(sequence::Trajectory& trajectory) {
+  if (trajectory_ == &trajectory && snes_) return;
+  trajectory_ = &trajectory;
+  linear::register_pc();
+  evaluator_ = std::make_unique<sequence::ResidualEvaluator>(comm_, sequence_, trajectory.layout(),
+                                                             trajectory.batch());
+  J_ = std::make_unique<blocks::BlockBidiagonal>(comm_, trajectory.layout(), trajectory.batch(),
+                                                 trajectory.width());
+  DEEPPCR_PETSC(VecDuplicate(trajectory.vec(), residual_.put()));
+  DEEPPCR_PETSC(SNESCreate(comm_.get(), snes_.put()));
+  SNES snes = snes_.get();
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  SNESLineSearch search = nullptr;
+  DEEPPCR_PETSC(SNESSetFunction(snes, residual_.get(), function_callback, this));
+  DEEPPCR_PETSC(SNESSetJacobian(snes, J_->mat(), J_->mat(), jacobian_callback, this));
+  DEEPPCR_PETSC(SNESSetTolerances(snes, 0, 0, 0, options_.max_iterations, PETSC_MAX_INT));
+  DEEPPCR_PETSC(SNESSetType(snes, SNESNEWTONLS));
+  DEEPPCR_PETSC(SNESGetLineSearch(snes, &search));
+  DEEPPCR_PETSC(SNESLineSearchSetType(search, SNESLINESEARCHBASIC));
+  DEEPPCR_PETSC(SNESGetKSP(snes, &ksp));
+  DEEPPCR_PETSC(KSPSetType(ksp, KSPPREONLY));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  DEEPPCR_PETSC(PCSetType(pc, "deeppcr"));
+  linear::set_method(pc, options_.linear);
+  DEEPPCR_PETSC(SNESSetFromOptions(snes));
+  DEEPPCR_PETSC(SNESSetConvergenceTest(snes, convergence_callback, this, nullptr));
+  assemble_if_asked();
+}
+
+/// PETSc's own preconditioners (LU, GMRES with block Jacobi, ...) need the entries.
+void NewtonSnes::assemble_if_asked() {
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  PCType type = nullptr;
+  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  DEEPPCR_PETSC(PCGetType(pc, &type));
+  const std::string name = type == nullptr ? "" : type;
+  if (name == "deeppcr" || name == PCNONE) return;
+  linearise_at(trajectory_->states());
+  assembled_ = J_->assemble();
+  DEEPPCR_PETSC(SNESSetJacobian(snes_.get(), J_->mat(), assembled_.get(), jacobian_callback, this));
+}
+
+void NewtonSnes::evaluate(ConstStates z, States F) {
+  const StageTimer timer(stages_, "residual");
+  evaluator_->evaluate(trajectory_->input(), z, F, true);
+  for (Real& value : F) value = -value;  // F = z - f, the residual with the other sign
+}
+
+void NewtonSnes::linearise_at(ConstStates z) {
+  // The line search ends at the states that it has evaluated last; other SNES types may not.
+  if (!evaluator_->is_linearised_at(z)) {
+    Buffer<Real> F(z.size());
+    evaluate(z, States(F.data(), z.shape()));
+  }
+  J_->set_linearisation(&evaluator_->linearisation());
+  if (assembled_) assembled_ = J_->assemble(std::move(assembled_));
+}
+
+NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
+  const std::vector<double> by_step = sequence::step_norms(F);
+  const std::vector<double> sizes = sequence::step_norms(z);
+  const ConstState z0 = trajectory_->input();
+  std::vector<double> largest{0, 0};
+  for (double value : by_step) largest[0] = std::max(largest[0], value);
+  for (double value : sizes) largest[1] = std::max(largest[1], value);
+  for (double value : z0) largest[1] = std::max(largest[1], std::abs(value));
+  comm_.max(largest);
+  Norms found{largest[0], largest[1], options_.atol + options_.rtol * largest[1], 0};
+  // Frozen: the steps before the first one, over all ranks, that still has a residual.
+  const double exact = std::isfinite(found.tolerance) ? kFreeze * found.tolerance : 0.0;
+  const auto first =
+      std::find_if(by_step.begin(), by_step.end(), [&](double norm) { return !(norm <= exact); });
+  const Index L = trajectory_->layout().num_steps();
+  found.frozen = comm_.min(
+      first == by_step.end() ? L : trajectory_->local_range().first + (first - by_step.begin()));
+  return found;
+}
+
+SNESConvergedReason NewtonSnes::judge(int iteration) {
+  Vec x = nullptr, f = nullptr, step = nullptr;
+  DEEPPCR_PETSC(SNESGetSolution(snes_.get(), &x));
+  DEEPPCR_PETSC(SNESGetFunction(snes_.get(), &f, nullptr, nullptr));
+  const PetscScalar *z = nullptr, *F = nullptr;
+  DEEPPCR_PETSC(VecGetArrayRead(x, &z));
+  DEEPPCR_PETSC(VecGetArrayRead(f, &F));
+  last_ = norms(states_of(F, *trajectory_), states_of(z, *trajectory_));
+  DEEPPCR_PETSC(VecRestoreArrayRead(f, &F));
+  DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
+  J_->set_frozen(last_.frozen);
+  PetscReal step_norm = 0;
+  if (iteration > 0) {
+    DEEPPCR_PETSC(SNESGetSolutionUpdate(snes_.get(), &step));
+    DEEPPCR_PETSC(VecNorm(step, NORM_INFINITY, &step_norm));
+  }
+  report_.iterations = iteration;
+  record(iteration, step_norm);
+  if (last_.residual <= last_.tolerance && std::isfinite(last_.residual))
+    return SNES_CONVERGED_FNORM_ABS;
+  if (interrupted_) return SNES_CONVERGED_ITS;
+  if (!std::isfinite(last_.residual)) return SNES_DIVERGED_FNORM_NAN;
+  if (hopeless()) return SNES_DIVERGED_DTOL;
+  return SNES_CONVERGED_ITERATING;
+}
+
+bool NewtonSnes::hopeless() {
+  rises_ = last_.residual > kRise * best_residual_ ? rises_ + 1 : 0;
+  best_residual_ = std::min(best_residual_, last_.residual);
+  return rises_ > kRisesAllowed;
+}
+
+/// Own stages and those of the linear solver, since both were made.
+StageTimes NewtonSnes::current_stages() const {
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  StageTimes now = stages_;
+  const linear::LinearSolver* solver = linear::solver_of(pc);
+  if (solver == nullptr) return now;
+  for (const auto& [stage, seconds] : solver->stages().all()) {
+    now.add(stage, seconds);
+    now.add("linear", seconds);
+  }
+  return now;
+}
+
+void NewtonSnes::record(int iteration, double step_norm) {
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  PetscInt ksp_iterations = 0;
+  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  if (iteration > 0) DEEPPCR_PETSC(KSPGetIterationNumber(ksp, &ksp_iterations));
+  IterationRecord entry;
+  entry.iteration = iteration;
+  entry.residual = last_.residual;
+  entry.step_norm = step_norm;
+  entry.frozen_prefix = last_.frozen;
+  entry.ksp_iterations = static_cast<int>(ksp_iterations);
+  const linear::LinearSolver* solver = linear::solver_of(pc);
+  if (solver != nullptr && iteration > 0) add_traffic(*solver, entry);
+  const StageTimes now = current_stages();
+  StageTimes since;
+  for (const std::string& stage : kStages)
+    since.add(stage, now.get(stage) - stages_before_.get(stage));
+  stages_before_ = now;
+  entry.seconds = slowest(comm_, since, kStages);
+  entry.seconds_min = fastest(comm_, since, kStages);
+  for (const auto& [stage, seconds] : entry.seconds) report_.seconds[stage] += seconds;
+  if (monitor_ == nullptr) return;
+  interrupted_ = monitor_->iteration(entry, trajectory_->states().data()) == Monitor::Action::stop;
+}
+
+void NewtonSnes::add_traffic(const linear::LinearSolver& solver, IterationRecord& entry) {
+  entry.levels = total_traffic(comm_, solver.level_traffic());
+  if (report_.levels.size() < entry.levels.size()) report_.levels.resize(entry.levels.size());
+  for (std::size_t k = 0; k < entry.levels.size(); ++k) report_.levels[k] += entry.levels[k];
+  report_.neighbours += total_traffic(comm_, solver.neighbour_traffic());
+}
+
+SolveReport NewtonSnes::solve(sequence::Trajectory& trajectory, Monitor* monitor) {
+  const Stopwatch watch;
+  monitor_ = monitor;
+  report_ = {};
+  stages_ = stages_before_ = {};
+  best_residual_ = kInfinity;
+  rises_ = 0;
+  interrupted_ = false;
+  create_for(trajectory);
+  J_->set_frozen(0);
+  stages_before_ = current_stages();
+  SNESConvergedReason reason = SNES_CONVERGED_ITERATING;
+  DEEPPCR_PETSC(SNESSolve(snes_.get(), nullptr, trajectory.vec()));
+  DEEPPCR_PETSC(SNESGetConvergedReason(snes_.get(), &reason));
+  trajectory.touched();
+  finish(reason);
+  report_.seconds["total"] = comm_.max(watch.seconds());
+  return report_;
+}
+
+void NewtonSnes::finish(SNESConvergedReason reason) {
+  report_.neighbours += total_traffic(comm_, evaluator_->traffic());
+  const bool converged = reason == SNES_CONVERGED_FNORM_ABS;
+  report_.lyapunov =
+      estimate_lyapunov(comm_, evaluator_->linearisation(), trajectory_->local_range(),
+                        trajectory_->batch(), trajectory_->width());
+  if (converged) {
+    report_.status = Status::converged;
+  } else if (interrupted_) {
+    report_.status = Status::interrupted;
+    report_.reason = "stopped on request";
+  } else {
+    if (reason == SNES_DIVERGED_FNORM_NAN) {
+      report_.reason = fmt::format("the states became infinite or NaN in Newton iteration {}",
+                                   report_.iterations);
+    } else if (reason == SNES_DIVERGED_DTOL) {
+      report_.reason = fmt::format("Newton's residual kept rising (to {:.1e})", last_.residual);
+    } else if (reason == SNES_DIVERGED_MAX_IT) {
+      report_.reason =
+          fmt::format("not converged in {} Newton iterations", options_.max_iterations);
+    } else {
+      report_.reason = fmt::format("PETSc's SNES stopped: {}", SNESConvergedReasons[reason]);
+    }
+    if (options_.fallback) {
+      fall_back();
+    } else {
+      report_.status = Status::failed;
+    }
+  }
+  report_.residual = last_.residual;
+  report_.tolerance = last_.tolerance;
+  report_.frozen_prefix = last_.frozen;
+}
+
+/// Sequential substitution behind the frozen states: always ends, and is right wherever the numbers
+/// are finite.
+void NewtonSnes::fall_back() {
+  const Stopwatch watch;
+  sequence::propagate(sequence_, *trajectory_, last_.frozen);
+  Buffer<Real> F(trajectory_->states().size());
+  const States residual(F.data(), trajectory_->states().shape());
+  evaluate(trajectory_->states(), residual);
+  const Index frozen = last_.frozen;
+  last_ = norms(residual, trajectory_->states());
+  report_.seconds["fallback"] = comm_.max(watch.seconds());
+  const bool right = last_.residual <= last_.tolerance && std::isfinite(last_.residual) &&
+                     std::isfinite(last_.state);
+  report_.status = right ? Status::fell_back : Status::failed;
+  report_.reason += right ? fmt::format("; sequential substitution from step {} on", frozen)
+                          : "; sequential execution gives infinite or NaN states as well";
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/petsc/handle.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// The chain as PETSc's SNES sees it: F(z) = z_l - f_l(z_{l-1}), its Jacobian I - N, and the
+/// stopping rule.
+class NewtonSnes {
+ public:
+  NewtonSnes(const parallel::Communicator& comm, const sequence::Sequence& sequence,
+             NewtonOptions options)
+      : comm_(comm), sequence_(sequence), options_(std::move(options)) {}
+
+  SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor);
+
+  /// What the SNES calls back.
+  void evaluate(ConstStates z, States F);
+  void linearise_at(ConstStates z);
+  SNESConvergedReason judge(int iteration);
+
+  const sequence::Trajectory& trajectory() const { return *trajectory_; }
+
+ private:
+  /// Over all ranks: the largest residual and state, and how many leading steps are exact.
+  struct Norms {
+    double residual = 0;
+    double state = 0;
+    double tolerance = 0;
+    Index frozen = 0;
+  };
+
+  void create_for(sequence::Trajectory& trajectory);
+  void assemble_if_asked();
+  Norms norms(ConstStates F, ConstStates z) const;
+  void record(int iteration, double step_norm);
+  StageTimes current_stages() const;
+  bool hopeless();
+  void finish(SNESConvergedReason reason);
+  void fall_back();
+  void add_traffic(const linear::LinearSolver& solver, IterationRecord& record);
+
+  const parallel::Communicator& comm_;
+  const sequence::Sequence& sequence_;
+  NewtonOptions options_;
+
+  sequence::Trajectory* trajectory_ = nullptr;
+  Monitor* monitor_ = nullptr;
+  std::unique_ptr<sequence::ResidualEvaluator> evaluator_;
+  std::unique_ptr<blocks::BlockBidiagonal> J_;
+  petsc::Handle<SNES> snes_;
+  petsc::Handle<Vec> residual_;
+  petsc::Handle<Mat> assembled_;  ///< only when another PC than ours was asked for
+
+  SolveReport report_;
+  StageTimes stages_, stages_before_;
+  Norms last_;
+  double best_residual_ = std::numeric_limits<double>::infinity();
+  int rises_ = 0;
+  bool interrupted_ = false;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,146 @@
+#include "deeppcr/parallel/communicator.hpp"
+
+#include <limits>
+#include <utility>
+
+namespace deeppcr::parallel {
+
+void check_mpi(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw internal_error("MPI error in {}: {}", call, std::string(text, text + length));
+}
+
+namespace {
+
+int to_count(Index count) {
+  DEEPPCR_ASSERT(0 <= count && count <= std::numeric_limits<int>::max(), "a message of {} elements",
+                 count);
+  return static_cast<int>(count);
+}
+
+template <typename T>
+T reduce(MPI_Comm comm, T value, MPI_Datatype type, MPI_Op op) {
+  T result{};
+  check_mpi(MPI_Allreduce(&value, &result, 1, type, op, comm), "MPI_Allreduce");
+  return result;
+}
+
+MPI_Comm duplicate(MPI_Comm comm) {
+  MPI_Comm copy = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_dup(comm, &copy), "MPI_Comm_dup");
+  MPI_Comm_set_errhandler(copy, MPI_ERRORS_RETURN);
+  return copy;
+}
+
+}  // namespace
+
+Communicator::Communicator(MPI_Comm comm) : comm_(duplicate(comm)) {
+  MPI_Comm_rank(comm_, &rank_);
+  MPI_Comm_size(comm_, &size_);
+}
+
+Communicator Communicator::world() { return Communicator(MPI_COMM_WORLD); }
+Communicator Communicator::self() { return Communicator(MPI_COMM_SELF); }
+
+Communicator::Communicator(Communicator&& other) noexcept
+    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+
+Communicator::~Communicator() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (comm_ != MPI_COMM_NULL && !finalized) MPI_Comm_free(&comm_);
+}
+
+Communicator Communicator::first_ranks(int size) const {
+  MPI_Comm part = MPI_COMM_NULL;
+  const int color = rank_ < size ? 0 : rank_;
+  check_mpi(MPI_Comm_split(comm_, color, rank_, &part), "MPI_Comm_split");
+  Communicator result(part);
+  MPI_Comm_free(&part);
+  return result;
+}
+
+void Communicator::barrier() const { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+double Communicator::max(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MAX); }
+double Communicator::min(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MIN); }
+double Communicator::sum(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_SUM); }
+Index Communicator::max(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MAX); }
+Index Communicator::min(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MIN); }
+Index Communicator::sum(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_SUM); }
+
+void Communicator::max(std::vector<double>& values) const {
+  // MPI_MAX may drop a NaN, so NaNs travel as infinity.
+  for (double& v : values) v = v != v ? std::numeric_limits<double>::infinity() : v;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
+                          MPI_DOUBLE, MPI_MAX, comm_),
+            "MPI_Allreduce");
+}
+
+void Communicator::min(std::vector<double>& values) const {
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
+                          MPI_DOUBLE, MPI_MIN, comm_),
+            "MPI_Allreduce");
+}
+
+void Communicator::sum(std::vector<Index>& values) const {
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
+                          MPI_INT64_T, MPI_SUM, comm_),
+            "MPI_Allreduce");
+}
+
+void Communicator::sum(double* values, Index count) const {
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values, to_count(count), MPI_DOUBLE, MPI_SUM, comm_),
+            "MPI_Allreduce");
+}
+
+std::vector<Index> Communicator::gather_all(Index value) const {
+  std::vector<Index> all(static_cast<std::size_t>(size_));
+  check_mpi(MPI_Allgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, comm_),
+            "MPI_Allgather");
+  return all;
+}
+
+void Communicator::broadcast(Real* data, Index count, int root) const {
+  check_mpi(MPI_Bcast(data, to_count(count), MPI_DOUBLE, root, comm_), "MPI_Bcast");
+}
+
+void Communicator::broadcast(Index& value, int root) const {
+  check_mpi(MPI_Bcast(&value, 1, MPI_INT64_T, root, comm_), "MPI_Bcast");
+}
+
+void Communicator::broadcast(std::string& text, int root) const {
+  auto length = static_cast<Index>(text.size());
+  broadcast(length, root);
+  text.resize(static_cast<std::size_t>(length));
+  check_mpi(MPI_Bcast(text.data(), to_count(length), MPI_CHAR, root, comm_), "MPI_Bcast");
+}
+
+void Communicator::send(const Real* data, Index count, int to) const {
+  check_mpi(MPI_Send(data, to_count(count), MPI_DOUBLE, to, 0, comm_), "MPI_Send");
+}
+
+void Communicator::receive(Real* data, Index count, int from) const {
+  check_mpi(MPI_Recv(data, to_count(count), MPI_DOUBLE, from, 0, comm_, MPI_STATUS_IGNORE),
+            "MPI_Recv");
+}
+
+namespace detail {
+
+void throw_together(const Communicator& comm, const Outcome& mine) {
+  const Index nobody = comm.size();
+  const Index first = comm.min(mine.failed ? Index{comm.rank()} : nobody);
+  if (first == nobody) return;
+  const int root = static_cast<int>(first);
+  auto code = static_cast<Index>(mine.code);
+  std::string text = mine.text;
+  comm.broadcast(code, root);
+  comm.broadcast(text, root);
+  throw Error(static_cast<ExitCode>(code), Error::Seen::everywhere, text);
+}
+
+}  // namespace detail
+
+}  // namespace deeppcr::parallel

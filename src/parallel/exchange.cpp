@@ -1,0 +1,86 @@
+#include "deeppcr/parallel/exchange.hpp"
+
+#include <mpi.h>
+
+#include "deeppcr/petsc/check.hpp"
+
+namespace deeppcr::parallel {
+
+namespace {
+
+constexpr int kShiftTag = 1;
+
+}  // namespace
+
+void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
+           Real* in, Index receive_count, Traffic& traffic) {
+  const int rank = comm.rank();
+  if (rank < plan.first || rank > plan.last) return;
+  const int step = plan.direction == Direction::forward ? plan.stride : -plan.stride;
+  const int to = rank + step, from = rank - step;
+  MPI_Request requests[2];
+  int pending = 0;
+  if (receive_count > 0 && from >= plan.first && from <= plan.last) {
+    check_mpi(MPI_Irecv(in, static_cast<int>(receive_count), MPI_DOUBLE, from, kShiftTag,
+                        comm.get(), &requests[pending++]),
+              "MPI_Irecv");
+  }
+  if (send_count > 0 && to >= plan.first && to <= plan.last) {
+    check_mpi(MPI_Isend(out, static_cast<int>(send_count), MPI_DOUBLE, to, kShiftTag, comm.get(),
+                        &requests[pending++]),
+              "MPI_Isend");
+    traffic.add(1, send_count * static_cast<Index>(sizeof(Real)));
+  }
+  check_mpi(MPI_Waitall(pending, requests, MPI_STATUSES_IGNORE), "MPI_Waitall");
+}
+
+void halo(const Communicator& comm, int first, int last, Direction direction, const Real* out,
+          Real* in, Index count, Traffic& traffic) {
+  shift(comm, {first, last, 1, direction}, out, count, in, count, traffic);
+}
+
+RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted)
+    : wanted_(wanted.empty() ? StepRange{} : wanted) {
+  const auto leaves = static_cast<PetscInt>(wanted_.size());
+  std::vector<PetscSFNode> remote(static_cast<std::size_t>(leaves));
+  for (PetscInt i = 0; i < leaves; ++i) {
+    const Index row = wanted_.first + i;
+    const int owner = layout.owner(row);
+    DEEPPCR_ASSERT(owner != comm.rank(), "row {} is this rank's own", row);
+    remote[static_cast<std::size_t>(i)] = {owner,
+                                           static_cast<PetscInt>(row - layout.range(owner).first)};
+  }
+  DEEPPCR_PETSC(PetscSFCreate(comm.get(), sf_.put()));
+  DEEPPCR_PETSC(PetscSFSetType(sf_.get(), PETSCSFBASIC));
+  DEEPPCR_PETSC(PetscSFSetGraph(sf_.get(), static_cast<PetscInt>(layout.range(comm.rank()).size()),
+                                leaves, nullptr, PETSC_COPY_VALUES, remote.data(),
+                                PETSC_COPY_VALUES));
+  DEEPPCR_PETSC(PetscSFSetUp(sf_.get()));
+  PetscInt receivers = 0;
+  const PetscMPIInt* ranks = nullptr;
+  const PetscInt* offsets = nullptr;
+  DEEPPCR_PETSC(PetscSFGetLeafRanks(sf_.get(), &receivers, &ranks, &offsets, nullptr));
+  for (PetscInt i = 0; i < receivers; ++i) {
+    if (ranks[i] != comm.rank()) sends_.push_back(offsets[i + 1] - offsets[i]);
+  }
+}
+
+RowType::RowType(Index length) : length_(length) {
+  check_mpi(MPI_Type_contiguous(static_cast<int>(length), MPI_DOUBLE, &type_),
+            "MPI_Type_contiguous");
+  check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
+}
+
+RowType::~RowType() { MPI_Type_free(&type_); }
+
+void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic) {
+  for (Index count : sends_)
+    traffic.add(1, count * type.length() * static_cast<Index>(sizeof(Real)));
+  DEEPPCR_PETSC(PetscSFBcastBegin(sf_.get(), type.get(), rows, in, MPI_REPLACE));
+}
+
+void RowExchange::end(const Real* rows, Real* in, const RowType& type) {
+  DEEPPCR_PETSC(PetscSFBcastEnd(sf_.get(), type.get(), rows, in, MPI_REPLACE));
+}
+
+}  // namespace deeppcr::parallel

@@ -1,0 +1,240 @@
+#include "deeppcr/sequence/self_check.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::sequence {
+
+namespace {
+
+/// Central differences: short, so that a kink such as relu's is rarely stepped over; their
+/// truncation error (1e-14) is then far below their rounding error eps / kStep, which the tolerance
+/// allows a thousandfold.
+constexpr double kStep = 1e-7;
+constexpr double kTolerance = 1e3 * std::numeric_limits<double>::epsilon() / kStep;
+
+/// The larger one, where NaN is larger than any number.
+double worse(double a, double b) { return b > a || std::isnan(b) ? b : a; }
+
+double largest(Index count, const Real* x) {
+  double most = 0;
+  for (Index i = 0; i < count; ++i) most = worse(most, std::abs(x[i]));
+  return most;
+}
+
+double largest_difference(Index count, const Real* x, const Real* y) {
+  double most = 0;
+  for (Index i = 0; i < count; ++i) most = worse(most, std::abs(x[i] - y[i]));
+  return most;
+}
+
+/// difference / size; zero only when the difference is.
+double relative(double difference, double size) {
+  return difference == 0 ? 0 : difference / std::max(size, std::numeric_limits<double>::min());
+}
+
+double dot(Index count, const Real* x, const Real* y) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += x[i] * y[i];
+  return sum;
+}
+
+double norm(Index count, const Real* x) { return std::sqrt(dot(count, x, x)); }
+
+/// One check of a range of steps at random states.
+class Check {
+ public:
+  Check(Sequence& sequence, StepRange range, Index batch, std::uint64_t seed)
+      : sequence_(sequence),
+        range_(range),
+        batch_(batch),
+        n_(sequence.width()),
+        seed_(seed),
+        in_(normal(range.size() * batch * n_)),
+        out_(range.size() * batch * n_) {
+    sequence_.value(range_, states(in_), states(out_));
+  }
+
+  SelfCheck run() {
+    SelfCheck result;
+    result.tolerance = kTolerance;
+    Buffer<Real> out(out_.size());
+    const auto J = sequence_.linearise(range_, states(in_), states(out));
+    result.value_error = worse(against_value(out), propagate_error());
+    for (Index l = range_.first; l < range_.last; ++l) {
+      result.jvp_error = worse(result.jvp_error, jvp_error(*J, l));
+      result.vjp_error = worse(result.vjp_error, vjp_error(*J, l));
+      check_blocks(*J, l, result);
+    }
+    if (auto* parametric = dynamic_cast<ParametricSequence*>(&sequence_))
+      result.parameter_error = parameter_error(*parametric);
+    return result;
+  }
+
+ private:
+  Buffer<Real> normal(Index count) {
+    Buffer<Real> x(count);
+    RandomStream(seed_, ++stream_).normal(0, count, x.data());
+    return x;
+  }
+  Index state_size() const { return batch_ * n_; }
+  States states(Buffer<Real>& x) const { return {x.data(), {range_.size(), batch_, n_}}; }
+  Panel panel(Buffer<Real>& x, Index k) const { return {x.data(), {batch_, k, n_}}; }
+  const Real* state(const Buffer<Real>& x, Index l) const {
+    return x.data() + (l - range_.first) * state_size();
+  }
+
+  double against_value(const Buffer<Real>& out) const {
+    return relative(largest_difference(out.size(), out.data(), out_.data()),
+                    largest(out.size(), out_.data()));
+  }
+  double propagate_error();
+  double jvp_error(const blocks::Linearisation& J, Index l);
+  double vjp_error(const blocks::Linearisation& J, Index l);
+  void check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result);
+  double structure_error(blocks::Structure structure, const Buffer<Real>& A) const;
+  double parameter_error(ParametricSequence& sequence);
+  /// sum over samples of <g, f_l(in)>
+  double functional(Index l, const Buffer<Real>& g);
+
+  Sequence& sequence_;
+  StepRange range_;
+  Index batch_;
+  Index n_;
+  std::uint64_t seed_;
+  std::uint64_t stream_ = 0;
+  Buffer<Real> in_;
+  Buffer<Real> out_;
+};
+
+/// propagate() against value() of one step after the other.
+double Check::propagate_error() {
+  if (range_.empty()) return 0;
+  Buffer<Real> chained(out_.size()), expected(out_.size());
+  const ConstState z = states(in_)[0];
+  sequence_.propagate(range_, z, states(chained));
+  ConstStates from{z.data(), {1, batch_, n_}};
+  for (Index i = 0; i < range_.size(); ++i) {
+    const States to = states(expected).slice(i, i + 1);
+    sequence_.value({range_.first + i, range_.first + i + 1}, from, to);
+    from = to;
+  }
+  return relative(largest_difference(out_.size(), chained.data(), expected.data()),
+                  largest(out_.size(), expected.data()));
+}
+
+/// A v against (f(z + h v) - f(z - h v)) / 2h.
+double Check::jvp_error(const blocks::Linearisation& J, Index l) {
+  const Index size = state_size();
+  Buffer<Real> v = normal(size), Av(size), z(size), above(size), below(size);
+  J.jvp(l, panel(v, 1), panel(Av, 1));
+  const auto value_at = [&](double h, Buffer<Real>& f) {
+    for (Index i = 0; i < size; ++i) z[i] = state(in_, l)[i] + h * v[i];
+    sequence_.value({l, l + 1}, States{z.data(), {1, batch_, n_}},
+                    States{f.data(), {1, batch_, n_}});
+  };
+  value_at(kStep, above);
+  value_at(-kStep, below);
+  for (Index i = 0; i < size; ++i) above[i] = (above[i] - below[i]) / (2 * kStep);
+  return relative(largest_difference(size, above.data(), Av.data()),
+                  largest(size, Av.data()) + largest(size, state(out_, l)));
+}
+
+/// <u, A v> against <A^T u, v>, column by column of a panel as wide as elimination has it.
+double Check::vjp_error(const blocks::Linearisation& J, Index l) {
+  const Index k = n_ + 1, size = state_size() * k;
+  Buffer<Real> u = normal(size), v = normal(size), Av(size), Atu(size);
+  J.jvp(l, panel(v, k), panel(Av, k));
+  J.vjp(l, panel(u, k), panel(Atu, k));
+  double error = 0;
+  for (Index c = 0; c < size; c += n_) {
+    const Real *uc = u.data() + c, *vc = v.data() + c, *Avc = Av.data() + c, *Atuc = Atu.data() + c;
+    error = worse(error, relative(std::abs(dot(n_, uc, Avc) - dot(n_, Atuc, vc)),
+                                  norm(n_, uc) * norm(n_, Avc) + norm(n_, Atuc) * norm(n_, vc)));
+  }
+  return error;
+}
+
+/// blocks() against jvp() on one unit vector after the other; zeros of blocks() against the
+/// declared structure.
+void Check::check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result) {
+  Buffer<Real> A(state_size() * n_), e(state_size()), Ae(state_size());
+  J.blocks({l, l + 1}, {A.data(), {1, batch_, n_, n_}});
+  const double size = largest(A.size(), A.data());
+  for (Index j = 0; j < n_; ++j) {
+    for (Index b = 0; b < batch_; ++b) {
+      std::fill_n(e.data() + b * n_, n_, Real{0});
+      e[b * n_ + j] = 1;
+    }
+    J.jvp(l, panel(e, 1), panel(Ae, 1));
+    for (Index b = 0; b < batch_; ++b) {
+      const double off = largest_difference(n_, Ae.data() + b * n_, A.data() + (b * n_ + j) * n_);
+      result.blocks_error = worse(result.blocks_error, relative(off, size));
+    }
+  }
+  if (!(structure_error(J.structure(), A) == 0)) result.structure_holds = false;
+}
+
+double Check::structure_error(blocks::Structure structure, const Buffer<Real>& A) const {
+  if (structure == blocks::Structure::dense) return 0;
+  double error = 0;
+  for (Index b = 0; b < batch_; ++b) {
+    const Real* block = A.data() + b * n_ * n_;
+    for (Index j = 0; j < n_; ++j)
+      for (Index i = 0; i < n_; ++i) {
+        if (i != j) error = worse(error, std::abs(block[j * n_ + i]));
+        if (i == j && structure == blocks::Structure::scaled_identity)
+          error = worse(error, std::abs(block[j * n_ + i] - block[0]));
+      }
+  }
+  return error;
+}
+
+double Check::functional(Index l, const Buffer<Real>& g) {
+  Buffer<Real> f(state_size());
+  sequence_.value({l, l + 1}, ConstStates{state(in_, l), {1, batch_, n_}},
+                  States{f.data(), {1, batch_, n_}});
+  return dot(state_size(), state(g, l), f.data());
+}
+
+/// <gradient, delta> against central differences of <g, f> along random directions of the
+/// parameters.
+double Check::parameter_error(ParametricSequence& sequence) {
+  constexpr int kDirections = 4;
+  const Index count = sequence.parameters_per_step();
+  if (count == 0) return 0;
+  Buffer<Real> g = normal(out_.size()), grads(range_.size() * count), kept(count);
+  sequence.parameter_gradient(range_, states(in_), states(g),
+                              {grads.data(), {range_.size(), count}});
+  double error = 0;
+  for (Index l = range_.first; l < range_.last; ++l) {
+    Real* theta = sequence.parameters()[l - sequence.local_range().first].data();
+    const Real* grad = grads.data() + (l - range_.first) * count;
+    std::copy_n(theta, count, kept.data());
+    for (int d = 0; d < kDirections; ++d) {
+      const Buffer<Real> delta = normal(count);
+      const auto functional_at = [&](double h) {
+        for (Index i = 0; i < count; ++i) theta[i] = kept[i] + h * delta[i];
+        return functional(l, g);
+      };
+      const double slope = (functional_at(kStep) - functional_at(-kStep)) / (2 * kStep);
+      const double size =
+          norm(count, grad) + norm(state_size(), state(g, l)) * norm(state_size(), state(out_, l));
+      error = worse(error, relative(std::abs(slope - dot(count, grad, delta.data())), size));
+    }
+    std::copy_n(kept.data(), count, theta);
+  }
+  return error;
+}
+
+}  // namespace
+
+SelfCheck check_derivatives(Sequence& sequence, StepRange range, Index batch, std::uint64_t seed) {
+  return Check(sequence, range, batch, seed).run();
+}
+
+}  // namespace deeppcr::sequence

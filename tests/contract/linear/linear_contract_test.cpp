@@ -1,0 +1,180 @@
+// Every solver of the catalogue against plain substitution, over sizes, layouts and both
+// directions.
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "support/environment.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::linear {
+namespace {
+
+using test::RandomChain;
+using test::relative_difference;
+using test::world;
+
+constexpr double kEps = 2.3e-16;
+
+/// On one rank's part: what r_l = d_l - A_l d_{l-1} is, through the operator itself; an oracle that
+/// shares no line with the solvers.
+double forward_error(RandomChain& problem, ConstStates d) {
+  Buffer<Real> image(d.size());
+  problem.chain().multiply(d, States(image.data(), problem.shape()));
+  return relative_difference(world(), image.data(), problem.rhs().data(), d.size());
+}
+
+double backward_error(RandomChain& problem, ConstStates g) {
+  Buffer<Real> image(g.size());
+  problem.chain().multiply_transpose(g, States(image.data(), problem.shape()));
+  return relative_difference(world(), image.data(), problem.rhs().data(), g.size());
+}
+
+class LinearContract : public ::testing::TestWithParam<std::tuple<std::string, Index, int, Index>> {
+ protected:
+  std::unique_ptr<LinearSolver> solver_ = find(std::get<0>(GetParam())).make();
+  Index steps_ = std::get<1>(GetParam()) >= 0 ? std::get<1>(GetParam()) : Index{world().size()};
+  int width_ = std::get<2>(GetParam());
+  Index batch_ = std::get<3>(GetParam());
+
+  /// Growth of rounding over L products, and the agreement asked for at most.
+  double tolerance() const {
+    return std::min(1e-10, 64 * kEps * width_ * (10.0 + static_cast<double>(steps_)));
+  }
+
+  std::vector<parallel::BlockLayout> layouts() const {
+    const int P = world().size();
+    std::vector<parallel::BlockLayout> all{test::uneven_layout(steps_, P)};
+    for (const Passes passes : {Passes::forward, Passes::forward_and_backward})
+      all.push_back(find(solver_->name()).layout(steps_, P, width_, passes));
+    return all;
+  }
+};
+
+TEST_P(LinearContract, SolvesForwardAndBackward) {
+  for (const parallel::BlockLayout& layout : layouts()) {
+    RandomChain problem(world(), layout, batch_, width_);
+    solver_->setup(problem.chain());
+    Buffer<Real> x(problem.rhs().size());
+    const States result(x.data(), problem.shape());
+    solver_->solve(problem.rhs(), result);
+    EXPECT_LE(forward_error(problem, result), tolerance());
+    solver_->solve_transpose(problem.rhs(), result);
+    EXPECT_LE(backward_error(problem, result), tolerance());
+  }
+}
+
+TEST_P(LinearContract, AgreesWithSequentialSubstitution) {
+  const parallel::BlockLayout layout = layouts().front();
+  RandomChain problem(world(), layout, batch_, width_);
+  const auto oracle = find("sequential").make();
+  Buffer<Real> expected(problem.rhs().size()), found(problem.rhs().size());
+  for (const Direction direction : {Direction::forward, Direction::backward}) {
+    for (const auto& [solver, out] :
+         {std::pair{oracle.get(), &expected}, {solver_.get(), &found}}) {
+      solver->setup(problem.chain());
+      const States result(out->data(), problem.shape());
+      if (direction == Direction::forward) {
+        solver->solve(problem.rhs(), result);
+      } else {
+        solver->solve_transpose(problem.rhs(), result);
+      }
+    }
+    EXPECT_LE(relative_difference(world(), found.data(), expected.data(), found.size()),
+              tolerance());
+  }
+}
+
+TEST_P(LinearContract, SolvesInPlaceAndAgain) {
+  const parallel::BlockLayout layout = layouts().front();
+  RandomChain problem(world(), layout, batch_, width_);
+  Buffer<Real> apart(problem.rhs().size()), inside(problem.rhs().size());
+  const States in_place(inside.data(), problem.shape());
+  solver_->setup(problem.chain());
+  solver_->solve(problem.rhs(), States(apart.data(), problem.shape()));
+  for (int again = 0; again < 2; ++again) {
+    solver_->setup(problem.chain());
+    std::copy(problem.rhs().begin(), problem.rhs().end(), inside.begin());
+    solver_->solve(in_place, in_place);
+    EXPECT_EQ(relative_difference(world(), inside.data(), apart.data(), apart.size()), 0.0);
+  }
+}
+
+TEST_P(LinearContract, SkipsFrozenSteps) {
+  const parallel::BlockLayout layout = layouts().front();
+  RandomChain problem(world(), layout, batch_, width_);
+  for (const Index frozen : {steps_ / 3, steps_ - 1, steps_}) {
+    if (frozen < 0) continue;
+    problem.chain().set_frozen(frozen);
+    solver_->setup(problem.chain());
+    Buffer<Real> x(problem.rhs().size()), image(problem.rhs().size());
+    const States d(x.data(), problem.shape());
+    solver_->solve(problem.rhs(), d);
+    problem.chain().multiply(d, States(image.data(), problem.shape()));
+    const StepRange local = problem.chain().local_range();
+    for (Index i = 0; i < local.size(); ++i) {
+      for (Index j = 0; j < batch_ * width_; ++j) {
+        const Real value = x[i * batch_ * width_ + j];
+        if (local.first + i < frozen) {
+          ASSERT_EQ(value, 0.0);
+        } else {
+          const Real rhs = problem.rhs().data()[i * batch_ * width_ + j];
+          ASSERT_NEAR(image[i * batch_ * width_ + j], rhs, 100 * tolerance());
+        }
+      }
+    }
+  }
+  problem.chain().set_frozen(0);
+}
+
+TEST_P(LinearContract, SendsWhatTheFormulaSays) {
+  for (const parallel::BlockLayout& layout : layouts()) {
+    RandomChain problem(world(), layout, batch_, width_);
+    solver_->setup(problem.chain());
+    Buffer<Real> x(problem.rhs().size());
+    solver_->solve(problem.rhs(), States(x.data(), problem.shape()));
+    const Cost cost = solver_->cost({layout, batch_, width_, 0});
+    ASSERT_EQ(solver_->level_traffic().size(), cost.levels.size());
+    for (std::size_t k = 0; k < cost.levels.size(); ++k) {
+      EXPECT_EQ(world().sum(solver_->level_traffic()[k].messages), cost.levels[k].messages);
+      EXPECT_EQ(world().sum(solver_->level_traffic()[k].bytes), cost.levels[k].bytes);
+    }
+    EXPECT_EQ(world().sum(solver_->neighbour_traffic().messages), cost.neighbours.messages);
+    EXPECT_EQ(world().sum(solver_->neighbour_traffic().bytes), cost.neighbours.bytes);
+  }
+}
+
+TEST_P(LinearContract, TakesTheStatedNumberOfLevels) {
+  const Index P = layouts()[1].num_active_ranks();
+  const std::string name = solver_->name();
+  const int expected = name == "pcr"      ? parallel::ceil_log2(steps_)
+                       : name == "hybrid" ? parallel::ceil_log2(P)
+                                          : 0;
+  const Cost cost = solver_->cost({layouts()[1], batch_, width_, 0});
+  EXPECT_EQ(static_cast<int>(cost.levels.size()), expected);
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const CatalogueEntry& entry : catalogue()) all.emplace_back(entry.name);
+  return all;
+}
+
+constexpr Index kAsManyAsRanks = -1;
+
+INSTANTIATE_TEST_SUITE_P(Small, LinearContract,
+                         ::testing::Combine(::testing::ValuesIn(names()),
+                                            ::testing::Values(0, 1, 2, 3, kAsManyAsRanks, 33),
+                                            ::testing::Values(1, 2, 3, 8, 17),
+                                            ::testing::Values(1, 5)));
+INSTANTIATE_TEST_SUITE_P(Long, LinearContract,
+                         ::testing::Combine(::testing::ValuesIn(names()), ::testing::Values(1024),
+                                            ::testing::Values(2, 8), ::testing::Values(1, 5)));
+INSTANTIATE_TEST_SUITE_P(Wide, LinearContract,
+                         ::testing::Combine(::testing::ValuesIn(names()),
+                                            ::testing::Values(2, 33, 1024), ::testing::Values(64),
+                                            ::testing::Values(1)));
+
+}  // namespace
+}  // namespace deeppcr::linear

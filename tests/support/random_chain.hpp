@@ -1,0 +1,66 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "deeppcr/blocks/block_bidiagonal.hpp"
+#include "deeppcr/blocks/dense_linearisation.hpp"
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::test {
+
+/// A chain of random dense blocks with entries of size about growth / sqrt(n), and a right-hand
+/// side; the numbers depend on global positions only.
+class RandomChain {
+ public:
+  RandomChain(const parallel::Communicator& comm, const parallel::BlockLayout& layout, Index batch,
+              int width, double growth = 0.9)
+      : operator_(comm, layout, batch, width),
+        blocks_(layout.range(comm.rank()), batch, width),
+        rhs_(layout.range(comm.rank()).size() * batch * width) {
+    const StepRange local = layout.range(comm.rank());
+    const Index state = batch * width;
+    RandomStream(11, 1).normal(local.first * state * width, blocks_.storage().size(),
+                               blocks_.storage().data());
+    for (Real& value : blocks_.storage()) value *= growth / std::sqrt(static_cast<double>(width));
+    RandomStream(11, 2).normal(local.first * state, rhs_.size(), rhs_.data());
+    operator_.set_linearisation(&blocks_);
+  }
+
+  blocks::BlockBidiagonal& chain() { return operator_; }
+  blocks::DenseLinearisation& blocks() { return blocks_; }
+  ConstStates rhs() const { return {rhs_.data(), shape()}; }
+  std::array<Index, 3> shape() const {
+    return {operator_.local_range().size(), operator_.batch(), operator_.width()};
+  }
+
+ private:
+  blocks::BlockBidiagonal operator_;
+  blocks::DenseLinearisation blocks_;
+  Buffer<Real> rhs_;
+};
+
+/// A layout that no method would choose: uneven, with empty ranks at the end where there are few
+/// steps.
+inline parallel::BlockLayout uneven_layout(Index num_steps, int num_ranks) {
+  std::vector<double> share;
+  for (int p = 0; p < num_ranks; ++p) share.push_back(1.0 + 2.5 * (p % 3));
+  return parallel::BlockLayout::by_share(num_steps, share);
+}
+
+/// Over all ranks: largest |a - b| over the largest |b| (or 1).
+inline double relative_difference(const parallel::Communicator& comm, const Real* a, const Real* b,
+                                  Index count) {
+  double difference = 0, size = 0;
+  for (Index i = 0; i < count; ++i) {
+    const double d = std::abs(a[i] - b[i]);
+    difference = d == d ? std::max(difference, d) : INFINITY;
+    size = std::max(size, std::abs(b[i]));
+  }
+  difference = comm.max(difference);
+  size = comm.max(size);
+  return difference / (size > 0 ? size : 1.0);
+}
+
+}  // namespace deeppcr::test
