@@ -1,0 +1,328 @@
+#!/usr/bin/python3
+"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr bench` (HDF5 or CSV)."""
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import h5py
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator  # noqa: E402
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; markers differ as well.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+STYLE = {
+    "font.size": 11, "axes.titlesize": 12, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False,
+    "legend.fontsize": 9.5, "lines.linewidth": 1.8, "lines.markersize": 5.5, "svg.fonttype": "none",
+}
+BENCH_TEXTS = ("suite", "case", "method", "baseline")
+BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_min",
+                 "seconds_max", "speedup", "iterations")
+
+
+class Refused(Exception):
+    """A file that cannot be drawn, with a sentence for the user."""
+
+
+def text(value):
+    """A string from an HDF5 attribute or dataset."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def open_hdf5(path):
+    """Opens a finished file, or one that a running job still extends."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as first:
+        try:
+            return h5py.File(path, "r", swmr=True)
+        except (OSError, ValueError):
+            reason = str(first).lower()
+        if "truncated" in reason or "eof" in reason:
+            raise Refused("it is truncated: the job that wrote it did not end in order") from first
+        if "unable to lock" in reason or "already open" in reason:
+            raise Refused("it is open for writing by a running job; try again when that has ended") from first
+        raise Refused("it is neither HDF5 nor a CSV file of deeppcr bench") from first
+
+
+# ---- traces ----------------------------------------------------------------------------------------------------------
+
+def positive(values):
+    """Zeros and what is not finite have no place on a logarithmic axis."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def log_axis(axis):
+    """At most about eight labelled powers of ten."""
+    axis.set_major_locator(LogLocator(base=10, numticks=8))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def draw_residuals(ax, run, outcome):
+    residual, step = positive(run["residual"]), positive(run["step_norm"])
+    iterations = np.arange(len(residual))
+    ax.semilogy(iterations, residual, color=COLOURS[0], marker="o", label="residual")
+    ax.semilogy(iterations, step, color=COLOURS[1], marker="s", linestyle="--", label="size of the step")
+    if float(outcome.get("tolerance", 0)) > 0:
+        ax.axhline(float(outcome["tolerance"]), color=COLOURS[6], linewidth=1.2, linestyle=":",
+                   label="tolerance")
+    if np.any(np.isfinite(residual)) or np.any(np.isfinite(step)):
+        log_axis(ax.yaxis)
+    ax.set(title="Convergence", xlabel="Newton iteration", ylabel="largest absolute value")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+
+
+def draw_frozen_prefix(ax, run, num_steps):
+    frozen = np.asarray(run["frozen_prefix"], dtype=float)
+    ax.step(np.arange(len(frozen)), frozen, where="mid", color=COLOURS[2], marker="o")
+    if num_steps:
+        ax.axhline(num_steps, color=COLOURS[6], linewidth=1.2, linestyle=":")
+        ax.text(0, 1.02 * num_steps, f"all {num_steps} steps", va="bottom")
+        ax.set_ylim(-0.04 * num_steps, 1.14 * num_steps)
+    ax.set(title="Frozen prefix", xlabel="Newton iteration", ylabel="leading states that are exact")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_stages(ax, run):
+    seconds = run["seconds"]
+    values = 1e3 * np.nan_to_num(np.asarray(seconds, dtype=float))
+    names = [text(name) for name in seconds.attrs.get("stages", range(values.shape[1]))]
+    bottom = np.zeros(len(values))
+    for stage, name in enumerate(names):
+        if not values[:, stage].any():
+            continue
+        ax.bar(np.arange(len(values)), values[:, stage], bottom=bottom, width=0.8,
+               color=COLOURS[stage % len(COLOURS)], label=name)
+        bottom += values[:, stage]
+    ax.set(title="Time by stage", xlabel="Newton iteration", ylabel="time, slowest rank (ms)")
+    ax.set_ylim(0, 1.35 * max(bottom.max(initial=0), 1e-3))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(ncol=3, loc="upper center")
+
+
+def draw_traffic(upper, lower, run):
+    messages = np.asarray(run["messages"], dtype=float).sum(axis=0)
+    sent = np.asarray(run["bytes"], dtype=float).sum(axis=0)
+    upper.set(title="Traffic by reduction level, all ranks", ylabel="messages")
+    lower.set(xlabel="reduction level", ylabel="KiB sent")
+    if len(messages) == 0:
+        upper.text(0.5, 0.5, "no reduction across ranks", ha="center", va="center", transform=upper.transAxes)
+    for ax, values, colour in ((upper, messages, COLOURS[4]), (lower, sent / 1024, COLOURS[5])):
+        ax.bar(np.arange(len(values)), values, color=colour)
+        ax.set_xlim(-0.6, max(len(values), 1) - 0.4)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+    upper.tick_params(labelbottom=False)
+
+
+def draw_trace(file):
+    """Four panels: convergence, frozen prefix, time, traffic."""
+    if "iterations/residual" not in file:
+        raise Refused("it is a trace without iterations")
+    run = file["iterations"]
+    if len(run["residual"]) == 0:
+        raise Refused("it is a trace without iterations so far")
+    problem = dict(file["problem"].attrs) if "problem" in file else {}
+    outcome = dict(file["outcome"].attrs) if "outcome" in file else {}
+    figure = plt.figure(figsize=(11, 8), constrained_layout=True)
+    grid = figure.add_gridspec(2, 2)
+    draw_residuals(figure.add_subplot(grid[0, 0]), run, outcome)
+    draw_frozen_prefix(figure.add_subplot(grid[0, 1]), run, int(problem.get("L", 0)))
+    draw_stages(figure.add_subplot(grid[1, 0]), run)
+    traffic = grid[1, 1].subgridspec(2, 1)
+    draw_traffic(figure.add_subplot(traffic[0]), figure.add_subplot(traffic[1]), run)
+    words = [text(problem["model"])] if "model" in problem else []
+    words += [f"{label} {int(problem[name])}" for name, label in
+              (("L", "steps"), ("n", "width"), ("B", "batch")) if name in problem]
+    if "ranks" in file.attrs:
+        words.append(f"ranks {int(file.attrs['ranks'])}")
+    if "status" in outcome:
+        words.append(text(outcome["status"]).replace("_", " "))
+    figure.suptitle(", ".join(words), fontsize=13)
+    return figure
+
+
+# ---- bench files -----------------------------------------------------------------------------------------------------
+
+def bench_rows(columns):
+    """A list of dictionaries from columns of equal length; what is missing becomes empty or NaN."""
+    count = len(next(iter(columns.values())))
+    rows = []
+    for i in range(count):
+        row = {name: text(columns[name][i]) if name in columns else "" for name in BENCH_TEXTS}
+        for name in BENCH_NUMBERS:
+            try:
+                row[name] = float(columns[name][i])
+            except (KeyError, ValueError):
+                row[name] = np.nan
+        rows.append(row)
+    return rows
+
+
+def read_csv(path):
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    except UnicodeDecodeError as error:
+        raise Refused("it is no text, so no CSV file") from error
+    if not lines or "seconds_median" not in lines[0]:
+        raise Refused("it is no CSV file of deeppcr bench: it has no rows with a column seconds_median")
+    return bench_rows({name: [line[name] or "" for line in lines] for name in lines[0] if name})
+
+
+def read_bench(file):
+    group = file.get("rows")
+    if group is None or "seconds_median" not in group or len(group["seconds_median"]) == 0:
+        raise Refused("it is a bench file without rows")
+    return bench_rows({name: group[name][()] for name in group})
+
+
+def varying(rows, names):
+    """Those columns that do not have one and the same value in all rows."""
+    return [name for name in names if len({str(row[name]) for row in rows}) > 1]
+
+
+def number(value):
+    return f"{value:g}"
+
+
+def plain_log_axis(axis):
+    """A logarithmic axis labelled 0.5, 1, 2, 5 where it is short, else by powers of ten."""
+    low, high = axis.get_view_interval()
+    short = high < 100 * low
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if short else (1,), numticks=10))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def label_of(row, names):
+    """The words that tell a line from the others of its panel."""
+    return ", ".join(row[name] if name in BENCH_TEXTS else f"{name} {number(row[name])}"
+                     for name in names) or row["method"] or row["case"]
+
+
+def draw_lines(axes, rows, x):
+    """Times and speedups against x, one line for each combination of the other columns that vary."""
+    names = varying(rows, [c for c in ("case", "method", "ranks", "steps", "width", "batch") if c != x])
+    lines = {}
+    for row in rows:
+        lines.setdefault(label_of(row, names), []).append(row)
+    for i, (label, points) in enumerate(lines.items()):
+        points.sort(key=lambda row: row[x])
+        look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)],
+                "linestyle": ["-", "--", ":"][i // len(COLOURS) % 3], "label": label}
+        at = [row[x] for row in points]
+        middle = np.array([row["seconds_median"] for row in points])
+        spread = [np.clip(np.nan_to_num(middle - [row["seconds_min"] for row in points]), 0, None),
+                  np.clip(np.nan_to_num([row["seconds_max"] for row in points] - middle), 0, None)]
+        axes[0].errorbar(at, 1e3 * middle, yerr=1e3 * np.array(spread), capsize=2.5, **look)
+        axes[1].plot(at, [row["speedup"] for row in points], **look)
+    for ax in axes:
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ax.set_xlabel({"steps": "steps L", "width": "width n", "batch": "batch B", "ranks": "ranks P"}[x])
+        ticks = sorted({row[x] for row in rows})
+        ticks = ticks[::-(-len(ticks) // 7)]
+        ax.set_xticks(ticks)
+        ax.set_xticklabels([number(tick) for tick in ticks])
+        ax.xaxis.set_minor_locator(NullLocator())
+        plain_log_axis(ax.yaxis)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+
+def draw_points(axes, rows):
+    """One line of text and one point a row, where no size varies."""
+    names = varying(rows, ("case", "method", "ranks", "width", "batch")) or ["method"]
+    labels, at = [label_of(row, names) for row in rows], np.arange(len(rows))
+    for ax, values, colour in ((axes[0], [1e3 * row["seconds_median"] for row in rows], COLOURS[0]),
+                               (axes[1], [row["speedup"] for row in rows], COLOURS[2])):
+        ax.plot(values, at, "o", color=colour, markersize=9)
+        for y, value in zip(at, values):
+            if np.isfinite(value):
+                ax.annotate(f"{value:.0f}" if value >= 100 else f"{value:.3g}", (value, y),
+                            xytext=(9, 0), textcoords="offset points", va="center")
+        ax.set_yticks(at)
+        ax.set_yticklabels(labels if ax is axes[0] else [])
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.set_xscale("log")
+        ax.margins(x=0.2)
+        plain_log_axis(ax.xaxis)
+
+
+def draw_suite(axes, suite, rows):
+    x = next(iter(varying(rows, ("steps", "width", "batch", "ranks"))), None)
+    baselines = sorted({row["baseline"] for row in rows if row["baseline"]})
+    over = "baseline" if len(baselines) != 1 else baselines[0]
+    if x is None:
+        draw_points(axes, rows)
+        axes[0].set_xlabel("median time (ms)")
+        axes[1].set_xlabel(f"speedup over {over}")
+        axes[1].axvline(1, color=COLOURS[6], linewidth=1.2, linestyle=":")
+    else:
+        draw_lines(axes, rows, x)
+        axes[0].set_ylabel("median time (ms)")
+        axes[1].set_ylabel(f"speedup over {over}", wrap=True)
+        axes[1].axhline(1, color=COLOURS[6], linewidth=1.2, linestyle=":")
+    fixed = [f"{name} {number(rows[0][name])}" for name in ("steps", "width", "batch", "ranks")
+             if name not in varying(rows, BENCH_NUMBERS) and np.isfinite(rows[0][name])]
+    axes[0].set_title(": ".join(filter(None, (suite, ", ".join(fixed)))), loc="left")
+
+
+def draw_bench(rows):
+    """One row of two panels for each suite: median times, speedup over the baseline."""
+    suites = {}
+    for row in rows:
+        suites.setdefault(row["suite"], []).append(row)
+    figure, axes = plt.subplots(len(suites), 2, figsize=(13, 3.8 * len(suites)), squeeze=False,
+                                constrained_layout=True)
+    for pair, (suite, its_rows) in zip(axes, suites.items()):
+        draw_suite(pair, suite, its_rows)
+    return figure
+
+
+# ---- the program -----------------------------------------------------------------------------------------------------
+
+def draw(path):
+    if not path.is_file():
+        raise Refused("there is no such file")
+    if path.suffix.lower() == ".csv":
+        return draw_bench(read_csv(path))
+    with open_hdf5(path) as file:
+        kind = text(file.attrs.get("format", ""))
+        if kind == "deeppcr-trace":
+            return draw_trace(file)
+        if kind == "deeppcr-bench":
+            return draw_bench(read_bench(file))
+        raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace or deeppcr-bench")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="deeppcr-plot", description=__doc__)
+    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr bench has written")
+    parser.add_argument("-o", "--output", type=Path, help="the picture, .png, .svg or .pdf (default: FILE.png)")
+    options = parser.parse_args()
+    output = options.output or options.file.with_suffix(".png")
+    if output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        sys.exit(f"deeppcr-plot: {output}: pictures are .png, .svg or .pdf")
+    try:
+        with plt.rc_context(STYLE):
+            draw(options.file).savefig(output, dpi=130)
+    except Refused as error:
+        sys.exit(f"deeppcr-plot: cannot draw {options.file}: {error}")
+    except (OSError, KeyError) as error:
+        sys.exit(f"deeppcr-plot: {options.file} to {output}: {error}")
+    print(output)
+
+
+if __name__ == "__main__":
+    main()
