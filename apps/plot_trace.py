@@ -96,10 +96,15 @@ def draw_stages(ax, run):
     seconds = run["seconds"]
     values = 1e3 * np.nan_to_num(np.asarray(seconds, dtype=float))
     names = [text(name) for name in seconds.attrs.get("stages", range(values.shape[1]))]
+    if "linear" in names:  # the whole linear solve; its parts are stages of their own
+        parts = [names.index(part) for part in ("eliminate", "reduce", "substitute") if part in names]
+        whole = names.index("linear")
+        values[:, whole] = np.clip(values[:, whole] - values[:, parts].sum(axis=1), 0, None)
+        names[whole] = "linear, rest"
     bottom = np.zeros(len(values))
     for stage, name in enumerate(names):
-        if not values[:, stage].any():
-            continue
+        if values[:, stage].sum() <= 1e-3 * values.sum():
+            continue  # too thin to see
         ax.bar(np.arange(len(values)), values[:, stage], bottom=bottom, width=0.8,
                color=COLOURS[stage % len(COLOURS)], label=name)
         bottom += values[:, stage]
@@ -120,8 +125,8 @@ def draw_traffic(upper, lower, run):
     for ax, values, colour in ((upper, messages, COLOURS[4]), (lower, sent / 1024, COLOURS[5])):
         ax.bar(np.arange(len(values)), values, color=colour)
         ax.set_xlim(-0.6, max(len(values), 1) - 0.4)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.set_xticks(np.arange(0, len(values), 1 + len(values) // 12))
+        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=ax is upper))
     upper.tick_params(labelbottom=False)
 
 

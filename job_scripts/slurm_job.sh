@@ -38,8 +38,8 @@ run_or_requeue() {
   done
   trap - USR1
   if ((code == 85)); then
-    echo "stopped in order with a checkpoint: back in the queue"
-    scontrol requeue "$SLURM_JOB_ID"
+    echo "stopped in order with a checkpoint: back in the queue" >&2
+    scontrol requeue "$SLURM_JOB_ID" >&2
   fi
   return "$code"
 }
