@@ -94,22 +94,6 @@ void Gemm<T>::general(const T* A, const T* B, T* C) const {
 template class Gemm<float>;
 template class Gemm<double>;
 
-void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
-  for (int j = 0; j < n; ++j) {
-    const Real* a = A + static_cast<Index>(j) * n;
-    Real sum = 0;
-#pragma GCC ivdep
-    for (int i = 0; i < n; ++i) sum += a[i] * x[i];
-    y[j] += sum;
-  }
-}
-
-void transpose(int rows, int cols, const Real* A, Real* At) {
-  for (int j = 0; j < cols; ++j)
-    for (int i = 0; i < rows; ++i)
-      At[static_cast<Index>(i) * cols + j] = A[static_cast<Index>(j) * rows + i];
-}
-
 std::string gemm_library() {
 #ifdef DEEPPCR_HAVE_LIBXSMM
   libxsmm_init();

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::models {
+
+/// The elementwise function sigma of a layer. gelu is the exact form a Phi(a), not the tanh
+/// approximation.
+enum class Activation { identity, tanh, relu, silu, gelu };
+
+/// y[i] = sigma(a[i]). y may be a. NaN gives NaN; infinities give the limit of sigma.
+void activate(Activation activation, Index count, const Real* a, Real* y);
+
+/// y[i] = sigma(a[i]), slope[i] = sigma'(a[i]). y or slope may be a, but not both. relu'(0) = 0.
+void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope);
+
+/// "tanh" and so on, as the command line has it.
+const char* name(Activation activation);
+/// @throws Error that lists the known names
+Activation activation_from(const std::string& name);
+
+}  // namespace deeppcr::models

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/models/activation.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::models {
+
+/// What one step of a LayeredChain is: `layers` fully connected layers, each followed by the
+/// activation, with or without skip. Also says where a step's parameters lie: for each layer W,
+/// column-major [n x n], so that W(i, j) is at j n + i (the transpose of PyTorch's row-major [out,
+/// in]); then, with bias, b [n].
+struct StepShape {
+  int width = 1;
+  int layers = 1;
+  Activation activation = Activation::identity;
+  bool bias = true;
+  bool skip = false;
+  Real scale = 1;  ///< h of z + h g(z); 1 without skip
+
+  Index layer_size() const { return Index{width} * width + (bias ? width : 0); }
+  Index weight_offset(int layer) const { return layer * layer_size(); }
+  Index bias_offset(int layer) const { return weight_offset(layer) + Index{width} * width; }
+  Index parameters() const { return layers * layer_size(); }
+};
+
+class SlopePool;
+class LayerKernels;
+
+/// A chain whose step is g(z) or z + h g(z), g = layers of sigma(W x + b): what Mlp, ResNet and
+/// Affine have in common.
+///
+/// Not for use by several threads at once: kernels and scratch are kept between calls. A
+/// linearisation borrows them, so the chain must outlive it, and it sees the parameters of the
+/// moment when jvp() or vjp() is called.
+class LayeredChain : public sequence::ParametricSequence {
+ public:
+  /// Parameters of the `local` steps, all zero. @throws Error for sizes without sense
+  LayeredChain(const StepShape& shape, Index num_steps, StepRange local);
+  ~LayeredChain() override;
+
+  Index num_steps() const override { return num_steps_; }
+  int width() const override { return shape_.width; }
+  /// Cost: 2 layers B n^2 flops a step, as one matrix product for all samples.
+  void value(StepRange range, ConstStates in, States out) const override;
+  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                   States out) const override;
+  void propagate(StepRange range, ConstState z, States out) const override;
+
+  Index parameters_per_step() const override { return shape_.parameters(); }
+  View<Real, 2> parameters() override;
+  View<const Real, 2> parameters() const override;
+  StepRange local_range() const override { return local_; }
+  /// Computes the pre-activations again from `in`: about the cost of value() and twice that of
+  /// vjp() with one column.
+  void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                          View<Real, 2> grads) const override;
+
+  const StepShape& shape() const { return shape_; }
+
+ private:
+  const Real* step_parameters(Index l) const;
+
+  StepShape shape_;
+  Index num_steps_;
+  StepRange local_;
+  Buffer<Real> parameters_;
+  std::unique_ptr<LayerKernels> kernels_;
+  std::shared_ptr<SlopePool> pool_;
+};
+
+}  // namespace deeppcr::models

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "deeppcr/models/initialisation.hpp"
+#include "deeppcr/models/layered_chain.hpp"
+
+namespace deeppcr::models {
+
+struct MlpOptions {
+  Index steps = 0;
+  int width = 1;
+  Activation activation = Activation::tanh;
+  Initialisation init = Initialisation::fan_in;
+  double gain = 1;
+  bool bias = true;
+  std::uint64_t seed = 1;
+};
+
+/// Multilayer perceptron: step l is sigma(W_l z + b_l).
+class Mlp : public LayeredChain {
+ public:
+  /// Makes the weights of the `local` steps only; they are the same for any split.
+  Mlp(const MlpOptions& options, StepRange local);
+};
+
+}  // namespace deeppcr::models

@@ -1,0 +1,95 @@
+// Kernels on transposed blocks, in vectors of four with plain compiler extensions: no instruction
+// set is assumed.
+#include <cstring>
+
+#include "deeppcr/blocks/gemm.hpp"
+
+namespace deeppcr::blocks {
+
+namespace {
+
+constexpr int kLanes = 4;
+using Vector = Real __attribute__((vector_size(kLanes * sizeof(Real))));
+
+Vector load(const Real* x) {
+  Vector v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+
+void store(Vector v, Real* x) { std::memcpy(x, &v, sizeof v); }
+
+/// Lanes of a (0 to 3) and b (4 to 7).
+template <int i, int j, int k, int l>
+Vector pick(Vector a, Vector b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, i, j, k, l);
+#else
+  using Places = std::int64_t __attribute__((vector_size(sizeof(Vector))));
+  return __builtin_shuffle(a, b, Places{i, j, k, l});
+#endif
+}
+
+/// The sums over the lanes of four vectors, as one vector.
+Vector sums(const Vector* a) {
+  const Vector s01 = pick<0, 4, 2, 6>(a[0], a[1]) + pick<1, 5, 3, 7>(a[0], a[1]);
+  const Vector s23 = pick<0, 4, 2, 6>(a[2], a[3]) + pick<1, 5, 3, 7>(a[2], a[3]);
+  return pick<0, 1, 4, 5>(s01, s23) + pick<2, 3, 6, 7>(s01, s23);
+}
+
+// y_j += sum_i A_ij x_i for kGroups * 4 columns at once
+template <int kGroups>
+void dot_columns(int n, const Real* A, const Real* x, Real* y) {
+  Vector partial[kGroups * kLanes] = {};
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Vector xi = load(x + i);
+    for (int c = 0; c < kGroups * kLanes; ++c) partial[c] += load(A + Index{c} * n + i) * xi;
+  }
+  for (int g = 0; g < kGroups; ++g) {
+    Vector total = load(y + g * kLanes) + sums(partial + g * kLanes);
+    const Real* a = A + Index{g} * kLanes * n;
+    for (int rest = i; rest < n; ++rest)
+      total +=
+          Vector{a[rest], a[n + rest], a[2 * Index{n} + rest], a[3 * Index{n} + rest]} * x[rest];
+    store(total, y + g * kLanes);
+  }
+}
+
+/// A 4 x 4 piece: A with leading dimension lda to At with ldt.
+void transpose_piece(const Real* A, Index lda, Real* At, Index ldt) {
+  const Vector a0 = load(A), a1 = load(A + lda), a2 = load(A + 2 * lda), a3 = load(A + 3 * lda);
+  const Vector low01 = pick<0, 4, 2, 6>(a0, a1), low23 = pick<0, 4, 2, 6>(a2, a3);
+  const Vector high01 = pick<1, 5, 3, 7>(a0, a1), high23 = pick<1, 5, 3, 7>(a2, a3);
+  store(pick<0, 1, 4, 5>(low01, low23), At);
+  store(pick<0, 1, 4, 5>(high01, high23), At + ldt);
+  store(pick<2, 3, 6, 7>(low01, low23), At + 2 * ldt);
+  store(pick<2, 3, 6, 7>(high01, high23), At + 3 * ldt);
+}
+
+}  // namespace
+
+void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
+  int j = 0;
+  for (; j + 2 * kLanes <= n; j += 2 * kLanes) dot_columns<2>(n, A + Index{j} * n, x, y + j);
+  for (; j + kLanes <= n; j += kLanes) dot_columns<1>(n, A + Index{j} * n, x, y + j);
+  for (; j < n; ++j) {
+    Real sum = 0;
+    for (int i = 0; i < n; ++i) sum += A[Index{j} * n + i] * x[i];
+    y[j] += sum;
+  }
+}
+
+void transpose(int rows, int cols, const Real* A, Real* At) {
+  const int whole_rows = rows - rows % kLanes, whole_cols = cols - cols % kLanes;
+  for (Index j = 0; j < whole_cols; j += kLanes) {
+    for (Index i = 0; i < whole_rows; i += kLanes)
+      transpose_piece(A + j * rows + i, rows, At + i * cols + j, cols);
+  }
+  for (Index j = 0; j < cols; ++j) {
+    for (Index i = j < whole_cols ? whole_rows : 0; i < rows; ++i)
+      At[i * cols + j] = A[j * rows + i];
+  }
+}
+
+}  // namespace deeppcr::blocks

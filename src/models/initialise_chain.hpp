@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include "deeppcr/models/initialisation.hpp"
+#include "deeppcr/models/layered_chain.hpp"
+
+namespace deeppcr::models {
+
+/// Fills the parameters of a chain's local steps.
+inline void initialise_chain(LayeredChain& chain, Initialisation kind, double gain,
+                             std::uint64_t seed) {
+  const StepShape& shape = chain.shape();
+  const StepRange local = chain.local_range();
+  for (Index l = local.first; l < local.last; ++l) {
+    Real* theta = chain.parameters()[l - local.first].data();
+    for (int j = 0; j < shape.layers; ++j) {
+      const LayerKey key{seed, l, j};
+      initialise_weights(kind, gain, key, shape.width, theta + shape.weight_offset(j));
+      if (shape.bias) initialise_bias(kind, key, shape.width, theta + shape.bias_offset(j));
+    }
+  }
+}
+
+}  // namespace deeppcr::models

@@ -1,0 +1,298 @@
+#include "layer_kernels.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace deeppcr::models {
+
+namespace {
+
+/// Reals of a tile of columns: with its image it stays in the first-level cache until it is scaled.
+constexpr Index kTileReals = 1536;
+/// Wider matrices fill the caches by themselves: BLAS does its own blocking then.
+constexpr int kWidestTiled = 64;
+/// From this number of columns on, transposing W once is cheaper than dot products for each.
+constexpr Index kTransposeFrom = 8;
+
+// y_c = s .* x_c for columns of one sample; N = n where the compiler knows it, else 0. y may be x.
+template <int N>
+void scale_run(int n, Index columns, const Real* s, const Real* x, Real* y) {
+  const Index length = N > 0 ? N : n;
+  for (Index c = 0; c < columns; ++c) {
+    // Unrolled early, the loop would not become vector code.
+#pragma GCC ivdep
+#pragma GCC unroll 1
+    for (Index i = 0; i < length; ++i) y[c * length + i] = s[i] * x[c * length + i];
+  }
+}
+
+// y_c = b for all columns
+template <int N>
+void repeat(int n, Index columns, const Real* b, Real* y) {
+  const Index length = N > 0 ? N : n;
+  for (Index c = 0; c < columns; ++c) std::copy_n(b, length, y + c * length);
+}
+
+template <int N>
+constexpr WidthKernels kKernels{scale_run<N>, repeat<N>};
+
+/// Loops over a few numbers cost more in overhead than in work: the usual widths have their own.
+WidthKernels choose_kernels(int n) {
+  switch (n) {
+    case 1:
+      return kKernels<1>;
+    case 2:
+      return kKernels<2>;
+    case 3:
+      return kKernels<3>;
+    case 4:
+      return kKernels<4>;
+    case 8:
+      return kKernels<8>;
+    case 16:
+      return kKernels<16>;
+    case 32:
+      return kKernels<32>;
+    case 64:
+      return kKernels<64>;
+    default:
+      return kKernels<0>;
+  }
+}
+
+// y = s .* x
+void multiply(Index count, const Real* s, const Real* x, Real* y) {
+#pragma GCC ivdep
+  for (Index i = 0; i < count; ++i) y[i] = s[i] * x[i];
+}
+
+// y += x
+void add(Index count, const Real* x, Real* y) {
+#pragma GCC ivdep
+  for (Index i = 0; i < count; ++i) y[i] += x[i];
+}
+
+void add_identity(int n, Real* A) {
+  for (Index i = 0; i < n; ++i) A[i * n + i] += 1;
+}
+
+}  // namespace
+
+void ColumnProducts::choose(Index columns) {
+  auto found = std::find_if(known_.begin(), known_.end(),
+                            [&](const Entry& entry) { return entry.columns == columns; });
+  if (found == known_.end()) {
+    const auto count = static_cast<int>(columns);
+    known_.push_back({columns, blocks::Gemm<Real>(width_, count, width_, accumulate_)});
+    found = known_.end() - 1;
+  }
+  columns_ = columns;
+  gemm_ = found->gemm;
+}
+
+LayerKernels::LayerKernels(const StepShape& shape)
+    : shape_(shape),
+      n_(shape.width),
+      product_(n_, false),
+      accumulated_product_(n_, true),
+      most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
+      kernels_(choose_kernels(n_)) {}
+
+bool LayerKernels::has_slopes() const {
+  return shape_.activation != Activation::identity || shape_.scale != 1;
+}
+
+Index LayerKernels::num_slopes(Index batch) const {
+  return has_slopes() ? shape_.layers * batch * n_ : 0;
+}
+
+void LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes) {
+  hidden_forward(theta, batch, z, y, slopes);
+}
+
+/// forward(); returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.
+const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const Real* z, Real* y,
+                                         Real* slopes) {
+  const Index size = batch * n_;
+  const int last = shape_.layers - 1;
+  Real* hidden = last > 0 ? hidden_.get(last * size) : nullptr;
+  const Real* x = z;
+  for (int j = 0; j <= last; ++j) {
+    // a = W x + b; next x = sigma(a)
+    Real* a = j == last ? y : hidden + j * size;
+    const Real* W = theta + shape_.weight_offset(j);
+    if (shape_.bias) {
+      const Real* b = theta + shape_.bias_offset(j);
+      kernels_.repeat(n_, batch, b, a);
+      accumulated_product_(W, batch, x, a);
+    } else {
+      product_(W, batch, x, a);
+    }
+    if (slopes != nullptr && has_slopes()) {
+      activate_with_slope(shape_.activation, size, a, a, slopes + j * size);
+    } else if (shape_.activation != Activation::identity) {
+      activate(shape_.activation, size, a, a);
+    }
+    x = a;
+  }
+  const Real h = shape_.scale;
+  if (shape_.skip) {
+#pragma GCC ivdep
+    for (Index i = 0; i < size; ++i) y[i] = z[i] + h * y[i];
+  }
+  if (slopes != nullptr && h != 1) {
+    Real* s = slopes + last * size;
+    for (Index i = 0; i < size; ++i) s[i] *= h;
+  }
+  return hidden;
+}
+
+/// Y = sigma'_layer .* X, each column with the slopes of its sample. Y may be X.
+void LayerKernels::scale(const Real* slopes, int layer, const Columns& c, const Real* X,
+                         Real* Y) const {
+  const Real* s = slopes + layer * c.batch * n_;
+  if (c.per_sample == 1) {
+    multiply(c.count * n_, s + c.first * n_, X, Y);
+    return;
+  }
+  Index sample = c.first == 0 ? 0 : c.first / c.per_sample;
+  for (Index done = 0; done < c.count; ++sample) {
+    const Index run = std::min((sample + 1) * c.per_sample - c.first, c.count) - done;
+    kernels_.scale_run(n_, run, s + sample * n_, X + done * n_, Y + done * n_);
+    done += run;
+  }
+}
+
+/// body(Columns) for pieces of [0, batch * per_sample) that suit the cache.
+template <typename Body>
+void LayerKernels::for_tiles(Index batch, Index per_sample, Body&& body) {
+  const Index columns = batch * per_sample;
+  if (columns <= most_columns_) {
+    body(Columns{0, columns, per_sample, batch});
+    return;
+  }
+  const Index tiles = (columns + most_columns_ - 1) / most_columns_;
+  const Index tile = (columns + tiles - 1) / tiles;
+  for (Index first = 0; first < columns; first += tile)
+    body(Columns{first, std::min(tile, columns - first), per_sample, batch});
+}
+
+/// Y = A X for some columns; X null stands for the identity.
+void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
+                        Real* Y) {
+  const Index size = c.count * n_;
+  const int last = shape_.layers - 1;
+  Real* scratch = last > 0 ? panels_.get(2 * size) : nullptr;
+  const Real* x = X;
+  for (int j = 0; j <= last; ++j) {
+    // y = sigma'_j .* (W_j x)
+    Real* y = j == last ? Y : scratch + (j % 2) * size;
+    const Real* W = theta + shape_.weight_offset(j);
+    if (x == nullptr) {
+      std::copy_n(W, size, y);
+    } else {
+      product_(W, c.count, x, y);
+    }
+    if (has_slopes()) scale(slopes, j, c, y, y);
+    x = y;
+  }
+  if (!shape_.skip) return;
+  if (X != nullptr) {
+    add(size, X, Y);
+  } else {
+    add_identity(n_, Y);
+  }
+}
+
+/// Y = A^T X for some columns.
+void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
+                        Real* Y) {
+  const Index size = c.count * n_;
+  Real* scaled = panels_.get(3 * size);
+  Real* between = scaled + size;
+  const Real* x = X;
+  for (int j = shape_.layers - 1; j >= 0; --j) {
+    // y = W_j^T (sigma'_j .* x)
+    Real* y = j == 0 ? Y : between + (j % 2) * size;
+    if (has_slopes()) {
+      scale(slopes, j, c, x, scaled);
+      x = scaled;
+    }
+    transposed_product(theta + shape_.weight_offset(j), c.count, x, y);
+    x = y;
+  }
+  if (shape_.skip) add(size, X, Y);
+}
+
+void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X, Real* Y) {
+  if (columns < kTransposeFrom) {
+    std::fill_n(Y, columns * n_, Real{0});
+    for (Index c = 0; c < columns; ++c) blocks::gemv_transposed_add(n_, W, X + c * n_, Y + c * n_);
+    return;
+  }
+  Real* Wt = transposed_.get(Index{n_} * n_);
+  blocks::transpose(n_, n_, W, Wt);
+  product_(Wt, columns, X, Y);
+}
+
+void LayerKernels::jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
+                       Real* W) {
+  for_tiles(batch, k,
+            [&](const Columns& c) { push(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
+}
+
+void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
+                       Real* W) {
+  for_tiles(batch, k,
+            [&](const Columns& c) { pull(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
+}
+
+void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {
+  for (Index b = 0; b < batch; ++b)
+    push(theta, slopes, {b * n_, n_, n_, batch}, nullptr, A + b * n_ * n_);
+}
+
+void LayerKernels::parameter_gradient(const Real* theta, Index batch, const Real* z, const Real* g,
+                                      Real* grad) {
+  const Index size = batch * n_;
+  const int last = shape_.layers - 1;
+  Real* delta = gradient_.get((3 + shape_.layers) * size);
+  Real* back = delta + size;
+  Real* y = back + size;
+  Real* slopes = y + size;
+  const Real* hidden = hidden_forward(theta, batch, z, y, slopes);
+  const Columns columns{0, batch, 1, batch};
+  const Real* g_out = g;
+  for (int j = last; j >= 0; --j) {
+    // delta = d loss / d a_j; dW = delta x^T; db = sum of delta; then d loss / d x = W^T delta
+    if (has_slopes()) {
+      scale(slopes, j, columns, g_out, delta);
+    } else {
+      std::copy_n(g_out, size, delta);
+    }
+    layer_gradient(j, batch, j == 0 ? z : hidden + (j - 1) * size, delta, grad);
+    if (j > 0) transposed_product(theta + shape_.weight_offset(j), batch, delta, back);
+    g_out = back;
+  }
+}
+
+void LayerKernels::layer_gradient(int layer, Index batch, const Real* x, const Real* delta,
+                                  Real* grad) {
+  if (batch != outer_batch_) {
+    outer_product_ = blocks::Gemm<Real>(n_, n_, static_cast<int>(batch), false);
+    outer_batch_ = batch;
+  }
+  const Real* xt = x;
+  if (batch > 1) {
+    Real* transposed = input_transposed_.get(batch * n_);
+    blocks::transpose(n_, static_cast<int>(batch), x, transposed);
+    xt = transposed;
+  }
+  outer_product_(delta, xt, grad + shape_.weight_offset(layer));
+  if (!shape_.bias) return;
+  Real* db = grad + shape_.bias_offset(layer);
+  std::copy_n(delta, n_, db);
+  for (Index b = 1; b < batch; ++b) add(n_, delta + b * n_, db);
+}
+
+}  // namespace deeppcr::models

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <vector>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/models/layered_chain.hpp"
+
+namespace deeppcr::models {
+
+/// Products with one n x n matrix and any number of columns; a kernel for each number of columns
+/// met, kept.
+class ColumnProducts {
+ public:
+  ColumnProducts(int width, bool accumulate) : width_(width), accumulate_(accumulate) {}
+  /// Y = W X or Y = Y + W X. Shapes: W [n x n], X, Y [n x columns], all column-major.
+  void operator()(const Real* W, Index columns, const Real* X, Real* Y) {
+    if (columns != columns_) choose(columns);
+    gemm_(W, X, Y);
+  }
+
+ private:
+  struct Entry {
+    Index columns;
+    blocks::Gemm<Real> gemm;
+  };
+  void choose(Index columns);
+
+  int width_;
+  bool accumulate_;
+  Index columns_ = -1;
+  blocks::Gemm<Real> gemm_;
+  std::vector<Entry> known_;
+};
+
+/// Working memory that only grows and is not cleared.
+class Scratch {
+ public:
+  Real* get(Index size) {
+    if (size > buffer_.size()) buffer_ = Buffer<Real>(size);
+    return buffer_.data();
+  }
+
+ private:
+  Buffer<Real> buffer_;
+};
+
+/// Loops over columns of n numbers, compiled for one n.
+struct WidthKernels {
+  void (*scale_run)(int n, Index columns, const Real* s, const Real* x, Real* y);
+  void (*repeat)(int n, Index columns, const Real* b, Real* y);
+};
+
+/// The arithmetic of one step of a LayeredChain, on plain arrays. theta: the parameters of the
+/// step; slopes: sigma' of each layer at each sample, [layers, B, n], the last layer's times h.
+/// Keeps kernels and scratch between calls.
+class LayerKernels {
+ public:
+  explicit LayerKernels(const StepShape& shape);
+
+  /// Reals of `slopes` for a step; 0 where all would be one.
+  Index num_slopes(Index batch) const;
+
+  /// y = f(z). Shapes: z, y [B, n]. Fills `slopes` unless it is null.
+  void forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
+  /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
+  void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
+  void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
+  /// The Jacobians themselves, A [B, n, n]; layer 0 costs no product.
+  void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
+  /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
+  void parameter_gradient(const Real* theta, Index batch, const Real* z, const Real* g, Real* grad);
+
+ private:
+  /// Columns [first, first + count) of a panel with `per_sample` columns for each of `batch`
+  /// samples.
+  struct Columns {
+    Index first;
+    Index count;
+    Index per_sample;
+    Index batch;
+  };
+
+  template <typename Body>
+  void for_tiles(Index batch, Index per_sample, Body&& body);
+  const Real* hidden_forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
+  void scale(const Real* slopes, int layer, const Columns& c, const Real* X, Real* Y) const;
+  void push(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
+  void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
+  void transposed_product(const Real* W, Index columns, const Real* X, Real* Y);
+  void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
+  bool has_slopes() const;
+
+  StepShape shape_;
+  int n_;
+  ColumnProducts product_;
+  ColumnProducts accumulated_product_;
+  Index outer_batch_ = -1;
+  blocks::Gemm<Real> outer_product_;
+  Scratch hidden_, panels_, transposed_, gradient_, input_transposed_;
+  Index most_columns_;
+  WidthKernels kernels_;
+};
+
+}  // namespace deeppcr::models

@@ -1,0 +1,154 @@
+#include "deeppcr/models/layered_chain.hpp"
+
+#include <limits>
+#include <utility>
+
+#include "deeppcr/core/error.hpp"
+#include "layer_kernels.hpp"
+
+namespace deeppcr::models {
+
+/// Slope arrays of linearisations that have ended, for the next ones: the first touch of fresh
+/// memory is dear.
+class SlopePool {
+ public:
+  Buffer<Real> take(Index size) {
+    for (Buffer<Real>& buffer : free_) {
+      if (buffer.size() >= size) {
+        Buffer<Real> found = std::move(buffer);
+        std::swap(buffer, free_.back());
+        free_.pop_back();
+        return found;
+      }
+    }
+    free_.clear();
+    return Buffer<Real>(size);
+  }
+  void give_back(Buffer<Real> buffer) { free_.push_back(std::move(buffer)); }
+
+ private:
+  std::vector<Buffer<Real>> free_;
+};
+
+namespace {
+
+class LayeredLinearisation : public blocks::Linearisation {
+ public:
+  /// parameters: those of step range.first, the other steps' behind.
+  LayeredLinearisation(const Real* parameters, Index per_step, LayerKernels& kernels,
+                       std::shared_ptr<SlopePool> pool, StepRange range, Index batch)
+      : parameters_(parameters),
+        num_parameters_(per_step),
+        kernels_(kernels),
+        pool_(std::move(pool)),
+        range_(range),
+        batch_(batch),
+        num_slopes_(kernels.num_slopes(batch)),
+        slopes_(pool_->take(range.size() * num_slopes_)) {}
+  ~LayeredLinearisation() override { pool_->give_back(std::move(slopes_)); }
+
+  Real* slopes(Index l) { return slopes_.data() + (l - range_.first) * num_slopes_; }
+
+  void jvp(Index l, ConstPanel V, Panel W) const override {
+    kernels_.jvp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+  }
+  void vjp(Index l, ConstPanel V, Panel W) const override {
+    kernels_.vjp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+  }
+  void blocks(StepRange range, Blocks A) const override {
+    for (Index i = 0; i < range.size(); ++i)
+      kernels_.jacobian(theta(range.first + i), slopes(range.first + i), batch_, A[i].data());
+  }
+
+ private:
+  const Real* slopes(Index l) const { return slopes_.data() + (l - range_.first) * num_slopes_; }
+  const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
+
+  const Real* parameters_;
+  Index num_parameters_;
+  LayerKernels& kernels_;
+  std::shared_ptr<SlopePool> pool_;
+  StepRange range_;
+  Index batch_;
+  Index num_slopes_;
+  Buffer<Real> slopes_;
+};
+
+void check_sizes(const StepShape& shape, Index num_steps, StepRange local) {
+  constexpr int kWidest = 1 << 15;
+  if (shape.width < 1 || shape.width > kWidest)
+    throw input_error("a width of {} is not possible: 1 to {}", shape.width, kWidest);
+  if (num_steps < 0) throw input_error("{} steps are not possible: 0 or more", num_steps);
+  if (shape.layers < 1 || shape.layers > 1000)
+    throw input_error("{} layers in a block are not possible: 1 to 1000", shape.layers);
+  const Index most = std::numeric_limits<Index>::max() / Index{sizeof(Real)} / shape.parameters();
+  if (local.size() > most)
+    throw input_error("{} steps with {} parameters each are more than memory can hold",
+                      local.size(), shape.parameters());
+  DEEPPCR_ASSERT(local.first >= 0 && local.first <= local.last && local.last <= num_steps,
+                 "steps [{}, {}) of {}", local.first, local.last, num_steps);
+}
+
+StepShape checked(const StepShape& shape, Index num_steps, StepRange local) {
+  check_sizes(shape, num_steps, local);
+  return shape;
+}
+
+}  // namespace
+
+LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepRange local)
+    : shape_(checked(shape, num_steps, local)),
+      num_steps_(num_steps),
+      local_(local),
+      parameters_(local.size() * shape.parameters()),
+      kernels_(std::make_unique<LayerKernels>(shape)),
+      pool_(std::make_shared<SlopePool>()) {}
+
+LayeredChain::~LayeredChain() = default;
+
+const Real* LayeredChain::step_parameters(Index l) const {
+  return parameters_.data() + (l - local_.first) * shape_.parameters();
+}
+
+View<Real, 2> LayeredChain::parameters() {
+  return {parameters_.data(), {local_.size(), shape_.parameters()}};
+}
+View<const Real, 2> LayeredChain::parameters() const {
+  return {parameters_.data(), {local_.size(), shape_.parameters()}};
+}
+
+void LayeredChain::value(StepRange range, ConstStates in, States out) const {
+  const Index batch = in.extent(1), size = batch * shape_.width;
+  for (Index i = 0; i < range.size(); ++i)
+    kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
+                      out.data() + i * size, nullptr);
+}
+
+void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
+  const Index batch = z.extent(0), size = batch * shape_.width;
+  const Real* from = z.data();
+  Real* to = out.data();
+  for (Index l = range.first; l < range.last; ++l, from = to, to += size)
+    kernels_->forward(step_parameters(l), batch, from, to, nullptr);
+}
+
+std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,
+                                                               States out) const {
+  const Index batch = in.extent(1), size = batch * shape_.width;
+  auto J = std::make_unique<LayeredLinearisation>(
+      step_parameters(range.first), parameters_per_step(), *kernels_, pool_, range, batch);
+  for (Index i = 0; i < range.size(); ++i)
+    kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
+                      out.data() + i * size, J->slopes(range.first + i));
+  return J;
+}
+
+void LayeredChain::parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                                      View<Real, 2> grads) const {
+  const Index batch = in.extent(1), size = batch * shape_.width;
+  for (Index i = 0; i < range.size(); ++i)
+    kernels_->parameter_gradient(step_parameters(range.first + i), batch, in.data() + i * size,
+                                 g.data() + i * size, grads[i].data());
+}
+
+}  // namespace deeppcr::models

@@ -1,0 +1,200 @@
+// The self-check must find a wrong model: a diagonal chain with one fault at a time.
+#include "deeppcr/sequence/self_check.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/buffer.hpp"
+
+namespace deeppcr {
+namespace {
+
+enum class Fault {
+  none,
+  jvp,
+  vjp,
+  blocks,
+  parameter_gradient,
+  linearise,
+  propagate,
+  structure,
+  not_a_number
+};
+
+/// A_l = diag(s_l), s [m, B, n].
+class DiagonalJacobian : public blocks::Linearisation {
+ public:
+  DiagonalJacobian(StepRange range, Index batch, Index n, Fault fault)
+      : range_(range),
+        shape_{range.size(), batch, n},
+        s_(range.size() * batch * n),
+        fault_(fault) {}
+
+  States slopes() { return {s_.data(), shape_}; }
+
+  void jvp(Index l, ConstPanel V, Panel W) const override {
+    const double wrong = fault_ == Fault::jvp ? 1.001 : 1;
+    multiply(l, wrong, V, W);
+    if (fault_ == Fault::not_a_number) W(0, 0, 0) = std::numeric_limits<double>::quiet_NaN();
+    // An entry that the declared structure does not have.
+    if (fault_ == Fault::structure && V.extent(2) > 1)
+      for (Index b = 0; b < V.extent(0); ++b)
+        for (Index k = 0; k < V.extent(1); ++k) W(b, k, 1) += 1e-3 * V(b, k, 0);
+  }
+  void vjp(Index l, ConstPanel V, Panel W) const override {
+    multiply(l, fault_ == Fault::vjp ? -1 : 1, V, W);
+  }
+  blocks::Structure structure() const override { return blocks::Structure::diagonal; }
+  void blocks(StepRange range, Blocks A) const override {
+    Linearisation::blocks(range, A);
+    if (fault_ == Fault::blocks) A(0, 0, 0, 0) += 1e-3;
+  }
+
+ private:
+  void multiply(Index l, double factor, ConstPanel V, Panel W) const {
+    const ConstStates s{s_.data(), shape_};
+    for (Index b = 0; b < V.extent(0); ++b)
+      for (Index k = 0; k < V.extent(1); ++k)
+        for (Index i = 0; i < V.extent(2); ++i)
+          W(b, k, i) = factor * s(l - range_.first, b, i) * V(b, k, i);
+  }
+
+  StepRange range_;
+  std::array<Index, 3> shape_;
+  Buffer<Real> s_;
+  Fault fault_;
+};
+
+/// f_l(z)_i = theta_li sin(z_i).
+class SineChain : public sequence::ParametricSequence {
+ public:
+  SineChain(Index num_steps, int width, Fault fault)
+      : num_steps_(num_steps), width_(width), fault_(fault), theta_(num_steps * width) {
+    for (Index i = 0; i < theta_.size(); ++i) theta_[i] = 1.0 + 0.1 * static_cast<double>(i);
+  }
+
+  Index num_steps() const override { return num_steps_; }
+  int width() const override { return width_; }
+  Index parameters_per_step() const override { return width_; }
+  View<Real, 2> parameters() override { return {theta_.data(), {num_steps_, width_}}; }
+  View<const Real, 2> parameters() const override { return {theta_.data(), {num_steps_, width_}}; }
+  StepRange local_range() const override { return {0, num_steps_}; }
+
+  void value(StepRange range, ConstStates in, States out) const override {
+    for_all(range, in, [&](Index l, Index m, Index b, Index i) {
+      out(m, b, i) = theta(l, i) * std::sin(in(m, b, i));
+    });
+  }
+
+  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                   States out) const override {
+    auto J = std::make_unique<DiagonalJacobian>(range, in.extent(1), width_, fault_);
+    const States s = J->slopes();
+    value(range, in, out);
+    for_all(range, in, [&](Index l, Index m, Index b, Index i) {
+      s(m, b, i) = theta(l, i) * std::cos(in(m, b, i));
+    });
+    if (fault_ == Fault::linearise) out(0, 0, 0) += 1e-3;
+    return J;
+  }
+
+  void propagate(StepRange range, ConstState z, States out) const override {
+    Sequence::propagate(range, z, out);
+    if (fault_ == Fault::propagate) out(range.size() - 1, 0, 0) += 1e-3;
+  }
+
+  void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                          View<Real, 2> grads) const override {
+    for (Real& grad : grads) grad = fault_ == Fault::parameter_gradient ? 1e-2 : 0;
+    for_all(range, in, [&](Index, Index m, Index b, Index i) {
+      grads(m, i) += g(m, b, i) * std::sin(in(m, b, i));
+    });
+  }
+
+ private:
+  Real theta(Index l, Index i) const { return theta_[l * width_ + i]; }
+
+  template <typename Body>
+  void for_all(StepRange range, ConstStates in, Body&& body) const {
+    for (Index m = 0; m < range.size(); ++m)
+      for (Index b = 0; b < in.extent(1); ++b)
+        for (Index i = 0; i < width_; ++i) body(range.first + m, m, b, i);
+  }
+
+  Index num_steps_;
+  int width_;
+  Fault fault_;
+  Buffer<Real> theta_;
+};
+
+sequence::SelfCheck check(Fault fault) {
+  SineChain chain(4, 3, fault);
+  return sequence::check_derivatives(chain, {1, 4}, /*batch=*/2, /*seed=*/1);
+}
+
+TEST(SelfCheck, PassesARightModel) {
+  const auto result = check(Fault::none);
+  EXPECT_TRUE(result.passed());
+  EXPECT_GT(result.tolerance, 0);
+  EXPECT_LT(result.tolerance, 1e-4);
+}
+
+TEST(SelfCheck, LeavesParametersAsTheyWere) {
+  SineChain chain(4, 3, Fault::none);
+  const SineChain untouched(4, 3, Fault::none);
+  sequence::check_derivatives(chain, {1, 4}, 2, 1);
+  const View<const Real, 2> before = untouched.parameters(), after = chain.parameters();
+  for (Index i = 0; i < before.size(); ++i) EXPECT_EQ(after.begin()[i], before.begin()[i]);
+}
+
+TEST(SelfCheck, FindsAWrongJvp) {
+  const auto result = check(Fault::jvp);
+  EXPECT_GT(result.jvp_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsAWrongVjp) {
+  const auto result = check(Fault::vjp);
+  EXPECT_GT(result.vjp_error, result.tolerance);
+  EXPECT_LE(result.jvp_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsWrongBlocks) {
+  const auto result = check(Fault::blocks);
+  EXPECT_GT(result.blocks_error, result.tolerance);
+  EXPECT_LE(result.jvp_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsAWrongParameterGradient) {
+  const auto result = check(Fault::parameter_gradient);
+  EXPECT_GT(result.parameter_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsAValueThatDiffersInLinearise) {
+  const auto result = check(Fault::linearise);
+  EXPECT_GT(result.value_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsAValueThatDiffersInPropagate) {
+  const auto result = check(Fault::propagate);
+  EXPECT_GT(result.value_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsEntriesOutsideOfTheStructure) {
+  const auto result = check(Fault::structure);
+  EXPECT_FALSE(result.structure_holds);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, DoesNotPassNaN) { EXPECT_FALSE(check(Fault::not_a_number).passed()); }
+
+}  // namespace
+}  // namespace deeppcr

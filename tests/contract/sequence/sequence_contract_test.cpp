@@ -1,0 +1,95 @@
+// What every Sequence must keep, run over all models of the catalogue. A new model adds one line to
+// kVariants.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <tuple>
+
+#include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/sequence/self_check.hpp"
+
+namespace deeppcr {
+namespace {
+
+struct Variant {
+  const char* model;
+  int block_layers;
+  bool bias;
+};
+
+constexpr Variant kVariants[] = {
+    {"mlp", 1, true},     {"mlp", 1, false},   {"resnet", 1, true}, {"resnet", 2, true},
+    {"resnet", 2, false}, {"resnet", 3, true}, {"affine", 1, true},
+};
+
+using Case = std::tuple<Variant, const char*, int, Index, Index>;
+
+class SequenceContract : public testing::TestWithParam<Case> {
+ protected:
+  /// Holds steps [2, 2 + steps + 1) of 9; the checked range leaves out the first of them.
+  SequenceContract() {
+    const auto& [variant, activation, width, batch, steps] = GetParam();
+    options_.model = variant.model;
+    options_.block_layers = variant.block_layers;
+    options_.bias = variant.bias;
+    options_.activation = activation;
+    options_.width = width;
+    options_.steps = 9;
+    batch_ = batch;
+    range_ = {3, 3 + steps};
+    model_ = models::make(options_, {2, 3 + steps});
+  }
+
+  models::ModelOptions options_;
+  Index batch_;
+  StepRange range_;
+  std::unique_ptr<sequence::ParametricSequence> model_;
+};
+
+TEST_P(SequenceContract, DerivativesHold) {
+  const sequence::SelfCheck check =
+      sequence::check_derivatives(*model_, range_, batch_, /*seed=*/7);
+  // Sums of n products, in any order, of values of the size of the result.
+  const double rounding = 100 * options_.width * std::numeric_limits<double>::epsilon();
+  EXPECT_LE(check.value_error, rounding);
+  EXPECT_LE(check.vjp_error, rounding);
+  EXPECT_LE(check.blocks_error, rounding);
+  EXPECT_LE(check.jvp_error, check.tolerance);
+  EXPECT_LE(check.parameter_error, check.tolerance);
+  EXPECT_TRUE(check.structure_holds);
+  EXPECT_TRUE(check.passed());
+}
+
+TEST_P(SequenceContract, SaysWhatItHolds) {
+  EXPECT_EQ(model_->num_steps(), options_.steps);
+  EXPECT_EQ(model_->width(), options_.width);
+  EXPECT_TRUE(model_->local_range() == (StepRange{2, range_.last}));
+  EXPECT_EQ(model_->parameters().extent(0), range_.size() + 1);
+  EXPECT_EQ(model_->parameters().extent(1), model_->parameters_per_step());
+}
+
+TEST_P(SequenceContract, EmptyRangeDoesNothing) {
+  const StepRange none{3, 3};
+  const States empty{nullptr, {0, batch_, options_.width}};
+  model_->value(none, empty, empty);
+  EXPECT_NE(model_->linearise(none, empty, empty), nullptr);
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  const auto& [variant, activation, width, batch, steps] = info.param;
+  return std::string(variant.model) + std::to_string(variant.block_layers) +
+         (variant.bias ? "" : "_no_bias") + "_" + activation + "_n" + std::to_string(width) + "_B" +
+         std::to_string(batch) + "_m" + std::to_string(steps);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, SequenceContract,
+    testing::Combine(testing::ValuesIn(kVariants),
+                     testing::Values("identity", "tanh", "relu", "silu", "gelu"),
+                     testing::Values(1, 2, 3, 8, 17), testing::Values<Index>(1, 5),
+                     testing::Values<Index>(1, 3)),
+    case_name);
+
+}  // namespace
+}  // namespace deeppcr

@@ -1,0 +1,69 @@
+#include "deeppcr/models/catalogue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::models {
+namespace {
+
+std::string refusal(const ModelOptions& options) {
+  try {
+    make(options, {0, options.steps});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    return error.what();
+  }
+  return "";
+}
+
+ModelOptions options_for(const std::string& model) {
+  ModelOptions options;
+  options.model = model;
+  options.steps = 2;
+  options.width = 3;
+  return options;
+}
+
+TEST(ModelCatalogue, MakesEveryEntry) {
+  ASSERT_EQ(catalogue().size(), 3U);
+  for (const CatalogueEntry& entry : catalogue()) {
+    const auto model = make(options_for(entry.name), {0, 2});
+    EXPECT_EQ(model->num_steps(), 2) << entry.name;
+    EXPECT_EQ(model->width(), 3) << entry.name;
+    EXPECT_FALSE(std::string(entry.help).empty());
+  }
+}
+
+TEST(ModelCatalogue, UsesTheOptions) {
+  ModelOptions options = options_for("resnet");
+  options.block_layers = 3;
+  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 12);
+  options.bias = false;
+  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 9);
+  EXPECT_EQ(make(options_for("mlp"), {0, 2})->parameters_per_step(), 12);
+  options.seed = 2;
+  const Real with_seed_2 = make(options, {0, 2})->parameters()(0, 0);
+  options.seed = 3;
+  EXPECT_NE(make(options, {0, 2})->parameters()(0, 0), with_seed_2);
+}
+
+TEST(ModelCatalogue, RefusesUnknownWordsWithTheKnownOnes) {
+  const std::string text = refusal(options_for("transformer"));
+  for (const char* word : {"transformer", "mlp", "resnet", "affine"})
+    EXPECT_NE(text.find(word), std::string::npos) << text;
+  ModelOptions options = options_for("mlp");
+  options.activation = "sigmoid";
+  EXPECT_NE(refusal(options).find("gelu"), std::string::npos);
+  options = options_for("mlp");
+  options.init = "glorot";
+  EXPECT_NE(refusal(options).find("xavier"), std::string::npos);
+  options = options_for("resnet");
+  options.residual_scale = "sqrt";
+  EXPECT_NE(refusal(options).find("1/sqrt(L)"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace deeppcr::models

@@ -1,0 +1,204 @@
+#include "deeppcr/models/layered_chain.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/random.hpp"
+#include "deeppcr/models/affine.hpp"
+#include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/models/mlp.hpp"
+#include "deeppcr/models/resnet.hpp"
+
+namespace deeppcr::models {
+namespace {
+
+constexpr double kEps = std::numeric_limits<double>::epsilon();
+
+Buffer<Real> normal(Index count, std::uint64_t stream) {
+  Buffer<Real> x(count);
+  RandomStream(17, stream).normal(0, count, x.data());
+  return x;
+}
+
+MlpOptions mlp_options(Index steps, int width) {
+  MlpOptions options;
+  options.steps = steps;
+  options.width = width;
+  return options;
+}
+
+TEST(LayeredChain, ParametersDoNotDependOnTheSplit) {
+  constexpr Index kSteps = 10;
+  for (const char* name : {"mlp", "resnet", "affine"}) {
+    for (const char* init : {"default", "he", "orthogonal"}) {
+      ModelOptions options;
+      options.model = name;
+      options.init = init;
+      options.steps = kSteps;
+      options.width = 3;
+      const auto whole = make(options, {0, kSteps});
+      for (const StepRange part : {StepRange{0, 4}, {4, 5}, {5, 10}, {10, 10}}) {
+        const auto piece = make(options, part);
+        ASSERT_EQ(piece->parameters().extent(0), part.size());
+        for (Index l = part.first; l < part.last; ++l)
+          for (Index i = 0; i < piece->parameters_per_step(); ++i)
+            EXPECT_EQ(piece->parameters()(l - part.first, i), whole->parameters()(l, i))
+                << name << " " << init;
+      }
+    }
+  }
+}
+
+TEST(LayeredChain, MlpStepIsSigmaOfWzPlusB) {
+  MlpOptions options = mlp_options(1, 2);
+  options.init = Initialisation::zero;
+  Mlp mlp(options, {0, 1});
+  // W = [1 2; 3 4], column-major, b = [0.5, -0.5]
+  const double theta[] = {1, 3, 2, 4, 0.5, -0.5};
+  std::copy(std::begin(theta), std::end(theta), mlp.parameters().begin());
+  Buffer<Real> z(2), out(2);
+  z[0] = 0.1;
+  z[1] = -0.2;
+  mlp.value({0, 1}, {z.data(), {1, 1, 2}}, {out.data(), {1, 1, 2}});
+  EXPECT_NEAR(out[0], std::tanh(0.1 - 0.4 + 0.5), 4 * kEps);
+  EXPECT_NEAR(out[1], std::tanh(0.3 - 0.8 - 0.5), 4 * kEps);
+}
+
+TEST(LayeredChain, ResNetScalesItsBranch) {
+  struct Expected {
+    ResidualScale scale;
+    double h;
+  };
+  constexpr Index kSteps = 16;
+  for (const auto& [scale, h] :
+       {Expected{ResidualScale::none, 1.0}, Expected{ResidualScale::inverse_sqrt, 0.25},
+        Expected{ResidualScale::inverse, 0.0625}}) {
+    ResNetOptions options;
+    options.steps = kSteps;
+    options.width = 1;
+    options.block_layers = 2;
+    options.activation = Activation::tanh;
+    options.scale = scale;
+    options.init = Initialisation::zero;
+    ResNet net(options, {7, 8});
+    const double theta[] = {2, 0.1, -3, 0.2};  // W1, b1, W2, b2
+    std::copy(std::begin(theta), std::end(theta), net.parameters().begin());
+    const double z = 0.3;
+    double out = 0;
+    net.value({7, 8}, {&z, {1, 1, 1}}, {&out, {1, 1, 1}});
+    EXPECT_NEAR(out, z + h * std::tanh(-3 * std::tanh(2 * z + 0.1) + 0.2), 8 * kEps);
+  }
+}
+
+TEST(LayeredChain, AffineContractsEverySingularValue) {
+  AffineOptions options;
+  options.steps = 2;
+  options.width = 6;
+  options.contraction = 0.7;
+  const Affine affine(options, {0, 2});
+  const int n = options.width;
+  for (Index l = 0; l < 2; ++l) {
+    const Real* A = affine.parameters()[l].data();
+    for (int j = 0; j < n; ++j)
+      for (int k = 0; k < n; ++k) {
+        double product = 0;
+        for (int i = 0; i < n; ++i) product += A[j * n + i] * A[k * n + i];
+        EXPECT_NEAR(product, j == k ? 0.49 : 0, 10 * n * kEps);
+      }
+  }
+}
+
+// Widths with kernels of their own, and panels of several tiles whose borders cut through samples.
+TEST(LayeredChain, WideAndManyColumnsAgreeWithTheBlocks) {
+  for (const int n : {8, 16, 32, 64, 65}) {
+    for (const int layers : {1, 2}) {
+      ResNetOptions options;
+      options.steps = 1;
+      options.width = n;
+      options.block_layers = layers;
+      options.activation = Activation::tanh;
+      const ResNet net(options, {0, 1});
+      const Index batch = 3, k = n + 1;
+      const Buffer<Real> z = normal(batch * n, 1), V = normal(batch * k * n, 2);
+      Buffer<Real> out(batch * n), A(batch * n * n), W(V.size()), Wt(V.size());
+      const auto J = net.linearise({0, 1}, {z.data(), {1, batch, n}}, {out.data(), {1, batch, n}});
+      J->blocks({0, 1}, {A.data(), {1, batch, n, n}});
+      J->jvp(0, {V.data(), {batch, k, n}}, {W.data(), {batch, k, n}});
+      J->vjp(0, {V.data(), {batch, k, n}}, {Wt.data(), {batch, k, n}});
+      for (Index b = 0; b < batch; ++b)
+        for (Index c = 0; c < k; ++c)
+          for (Index i = 0; i < n; ++i) {
+            const Real* v = V.data() + (b * k + c) * n;
+            double forward = 0, backward = 0, size = 1;
+            for (Index j = 0; j < n; ++j) {
+              forward += A[(b * n + j) * n + i] * v[j];
+              backward += A[(b * n + i) * n + j] * v[j];
+              size += std::fabs(v[j]);
+            }
+            ASSERT_NEAR(W[(b * k + c) * n + i], forward, 10 * n * size * kEps)
+                << n << " " << layers;
+            ASSERT_NEAR(Wt[(b * k + c) * n + i], backward, 10 * n * size * kEps);
+          }
+    }
+  }
+}
+
+// Linearisations share kernels and give their memory back to one pool; neither may mix them up.
+TEST(LayeredChain, LinearisationsAtDifferentStatesLiveSideBySide) {
+  const Mlp mlp(mlp_options(3, 4), {0, 3});
+  const auto linearise_at = [&](const Buffer<Real>& z, Index batch) {
+    Buffer<Real> out(z.size());
+    return mlp.linearise({0, 3}, {z.data(), {3, batch, 4}}, {out.data(), {3, batch, 4}});
+  };
+  const auto column = [&](const blocks::Linearisation& J, Index batch) {
+    const Buffer<Real> v = normal(batch * 4, 9);
+    std::vector<double> w(static_cast<std::size_t>(batch) * 4);
+    J.jvp(1, {v.data(), {batch, 1, 4}}, {w.data(), {batch, 1, 4}});
+    return w;
+  };
+  const Buffer<Real> z1 = normal(3 * 2 * 4, 1), z2 = normal(3 * 2 * 4, 2), z3 = normal(3 * 4, 3);
+  const auto first = column(*linearise_at(z1, 2), 2);
+  const auto second = column(*linearise_at(z2, 2), 2);
+  const auto J1 = linearise_at(z1, 2), J2 = linearise_at(z2, 2), J3 = linearise_at(z3, 1);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(column(*J1, 2), first);
+  column(*J3, 1);
+  EXPECT_EQ(column(*J2, 2), second);
+  EXPECT_EQ(column(*J1, 2), first);
+}
+
+TEST(LayeredChain, NaNInAWeightReachesTheState) {
+  Mlp mlp(mlp_options(3, 4), {0, 3});
+  mlp.parameters()(1, 5) = std::numeric_limits<double>::quiet_NaN();
+  const Buffer<Real> z = normal(4, 1);
+  Buffer<Real> out(12);
+  mlp.propagate({0, 3}, {z.data(), {1, 4}}, {out.data(), {3, 1, 4}});
+  for (Index i = 0; i < 4; ++i) EXPECT_TRUE(std::isfinite(out[i]));
+  EXPECT_TRUE(std::isnan(out[8]));
+}
+
+TEST(LayeredChain, RefusesSizesWithoutSense) {
+  EXPECT_THROW(Mlp(mlp_options(1, 0), {0, 0}), Error);
+  EXPECT_THROW(Mlp(mlp_options(1, -3), {0, 0}), Error);
+  EXPECT_THROW(Mlp(mlp_options(1, 1000000000), {0, 1}), Error);
+  EXPECT_THROW(Mlp(mlp_options(-1, 4), {0, 0}), Error);
+  EXPECT_THROW(Mlp(mlp_options(Index{1} << 60, 4), {0, Index{1} << 60}), Error);
+  ResNetOptions no_layers;
+  no_layers.block_layers = 0;
+  EXPECT_THROW(ResNet(no_layers, {0, 0}), Error);
+}
+
+TEST(LayeredChain, NamesOfScalesAreKnownBothWays) {
+  for (const auto scale :
+       {ResidualScale::none, ResidualScale::inverse_sqrt, ResidualScale::inverse})
+    EXPECT_EQ(residual_scale_from(name(scale)), scale);
+  EXPECT_THROW(residual_scale_from("L"), Error);
+}
+
+}  // namespace
+}  // namespace deeppcr::models
