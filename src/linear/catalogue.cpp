@@ -20,28 +20,6 @@ parallel::BlockLayout equal_layout(Index num_steps, int num_ranks, int, Passes) 
   return parallel::BlockLayout::balanced(num_steps, num_ranks);
 }
 
-/// Products that row l takes part in, summed over l < x: sum of floor(log2 l).
-double products_up_to(Index x) {
-  double sum = 0;
-  Index level = 0;
-  for (Index first = 1; first < x; first *= 2, ++level)
-    sum += static_cast<double>(level) * static_cast<double>(std::min(x, 2 * first) - first);
-  return sum;
-}
-
-parallel::BlockLayout pcr_layout(Index num_steps, int num_ranks, int, Passes passes) {
-  // Row l takes part in floor(log2 l) products going forward, floor(log2 (L - 1 - l)) going
-  // backward. Everything else a row costs (its value, its Jacobian, moving it) is worth about two
-  // products.
-  constexpr double kOverhead = 2;
-  return parallel::BlockLayout::by_work(num_steps, num_ranks, [=](Index l) {
-    const double forward = products_up_to(l);
-    const double backward = products_up_to(num_steps) - products_up_to(num_steps - l);
-    return (passes == Passes::forward ? forward : 0.5 * (forward + backward)) +
-           kOverhead * static_cast<double>(l);
-  });
-}
-
 /// Relative steps of the first, middle and last ranks, and the time they give for one step of the
 /// middle ranks.
 struct Shares {
@@ -95,7 +73,7 @@ const std::vector<CatalogueEntry>& catalogue() {
       {"sequential", "substitution, rank after rank: the baseline", &make<Sequential>,
        &equal_layout},
       {"pcr", "parallel cyclic reduction over all steps, the paper's method", &make<Pcr>,
-       &pcr_layout},
+       &equal_layout},
       {"hybrid", "local elimination, then cyclic reduction over the ranks", &make<Hybrid>,
        &hybrid_layout},
   };

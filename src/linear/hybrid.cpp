@@ -142,11 +142,12 @@ Cost Hybrid::cost(const Problem& problem) const {
     if (p == first) {
       before = std::max(before, substitution);
     } else {
-      if (p < last) before = std::max(before, substitution * (n + 1));
+      if (p < last) before = std::max(before, substitution * problem.product_weight * (n + 1));
       after = std::max(after, substitution);
     }
   }
-  const double reduction = ranks > 2 ? 4 * B * n * n * (n + 1) * parallel::ceil_log2(ranks) : 0;
+  const double product = 2 * B * n * n * (n + 1) * problem.product_weight;
+  const double reduction = ranks > 2 ? 2 * product * parallel::ceil_log2(ranks) : 0;
   cost.critical_flops = before + reduction + after;
   return cost;
 }

@@ -124,9 +124,10 @@ Cost Pcr::cost(const Problem& problem) const {
       const Owners columns = owners_of(layout, partners, p),
                    blocks = owners_of(layout, with_block, p);
       traffic.add(columns.others + blocks.others, columns.rows * column + blocks.rows * block);
-      slowest = std::max(slowest, 2 * B * n * n *
-                                      (n * static_cast<double>(with_block.size()) +
-                                       static_cast<double>(mine.size())));
+      slowest = std::max(slowest,
+                         2 * B * n * n *
+                             (problem.product_weight * n * static_cast<double>(with_block.size()) +
+                              static_cast<double>(mine.size())));
     }
     cost.levels.push_back(traffic);
     cost.critical_flops += slowest;

@@ -249,9 +249,6 @@ SolveReport NewtonSnes::solve(sequence::Trajectory& trajectory, Monitor* monitor
 void NewtonSnes::finish(SNESConvergedReason reason) {
   report_.neighbours += total_traffic(comm_, evaluator_->traffic());
   const bool converged = reason == SNES_CONVERGED_FNORM_ABS;
-  report_.lyapunov =
-      estimate_lyapunov(comm_, evaluator_->linearisation(), trajectory_->local_range(),
-                        trajectory_->batch(), trajectory_->width());
   if (converged) {
     report_.status = Status::converged;
   } else if (interrupted_) {
@@ -275,6 +272,9 @@ void NewtonSnes::finish(SNESConvergedReason reason) {
       report_.status = Status::failed;
     }
   }
+  report_.lyapunov =
+      estimate_lyapunov(comm_, evaluator_->linearisation(), trajectory_->local_range(),
+                        trajectory_->batch(), trajectory_->width());
   report_.residual = last_.residual;
   report_.tolerance = last_.tolerance;
   report_.frozen_prefix = last_.frozen;

@@ -1,6 +1,8 @@
 #include "deeppcr/parallel/communicator.hpp"
 
+#include <chrono>
 #include <limits>
+#include <thread>
 #include <utility>
 
 namespace deeppcr::parallel {
@@ -64,6 +66,17 @@ Communicator Communicator::first_ranks(int size) const {
 }
 
 void Communicator::barrier() const { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+
+void Communicator::quiet_barrier() const {
+  constexpr auto kNap = std::chrono::microseconds(500);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(comm_, &request), "MPI_Ibarrier");
+  for (int done = 0; !done;) {
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (!done) std::this_thread::sleep_for(kNap);
+  }
+}
+
 double Communicator::max(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MAX); }
 double Communicator::min(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MIN); }
 double Communicator::sum(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_SUM); }

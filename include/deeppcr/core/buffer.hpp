@@ -11,8 +11,17 @@ namespace detail {
 /// 64-byte aligned memory; large pieces ask the kernel for huge pages. @throws Error when there is
 /// none.
 void* allocate_aligned(std::size_t bytes);
-void free_aligned(void* memory) noexcept;
+void free_aligned(void* memory, std::size_t bytes) noexcept;
 }  // namespace detail
+
+/// Bytes in all buffers of this rank: now, and at most since the start or the last
+/// reset_buffer_peak().
+struct BufferBytes {
+  Index current = 0;
+  Index peak = 0;
+};
+BufferBytes buffer_bytes();
+void reset_buffer_peak();
 
 /// Owns `size` elements, aligned for vector instructions and set to zero. Move only.
 ///
@@ -29,7 +38,7 @@ class Buffer {
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { detail::free_aligned(data_); }
+  ~Buffer() { detail::free_aligned(data_, static_cast<std::size_t>(capacity_) * sizeof(T)); }
 
   /// At least `size` elements; what was there before is lost if the buffer has to grow.
   void reserve(Index size) {

@@ -15,7 +15,7 @@ namespace deeppcr::linear {
 struct Cost {
   parallel::TrafficByLevel levels;  ///< sent by all ranks together, for each reduction level
   parallel::Traffic neighbours;     ///< the rest: halos and pipelines, all ranks together
-  double critical_flops = 0;        ///< on the longest path through the ranks
+  double critical_flops = 0;  ///< on the longest path through the ranks, products weighted
   double sequential_flops = 0;      ///< 2 B n^2 L, for comparison
 };
 
@@ -25,6 +25,9 @@ struct Problem {
   Index batch = 1;
   int width = 1;
   Index frozen = 0;
+  /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
+  /// product.
+  double product_weight = 1;
 };
 
 /// Solves the linear system of a chain and its transpose.

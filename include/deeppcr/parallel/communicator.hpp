@@ -37,6 +37,8 @@ class Communicator {
   Communicator first_ranks(int size) const;
 
   void barrier() const;
+  /// A barrier for long waits: asleep most of the time, so that the cores are left to others.
+  void quiet_barrier() const;
   double max(double value) const;
   double min(double value) const;
   double sum(double value) const;

@@ -1,0 +1,131 @@
+#include "deeppcr/nonlinear/adjoint.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::nonlinear {
+namespace {
+
+using test::ModelProblem;
+using test::world;
+
+constexpr Index kBatch = 2;
+constexpr int kWidth = 3;
+
+/// The loss of these tests: half the squares of all states, so that every state has a gradient of
+/// its own.
+double loss(const sequence::Trajectory& z) {
+  double sum = 0;
+  for (Real value : z.states()) sum += 0.5 * value * value;
+  return z.comm().sum(sum);
+}
+
+struct Gradients {
+  Buffer<Real> states, input, parameters;
+};
+
+Gradients gradients(ModelProblem& problem, linear::LinearSolver& solver) {
+  sequence::Trajectory& z = problem.trajectory;
+  Gradients g{Buffer<Real>(z.states().size()), Buffer<Real>(kBatch * kWidth),
+              Buffer<Real>(problem.sequence->parameters().size())};
+  adjoint(*problem.sequence, z, solver, z.states(), States(g.states.data(), z.states().shape()),
+          State(g.input.data(), {kBatch, kWidth}),
+          View<Real, 2>(g.parameters.data(), problem.sequence->parameters().shape()));
+  return g;
+}
+
+class AdjointTest : public ::testing::TestWithParam<std::tuple<std::string, std::string, Index>> {
+ protected:
+  AdjointTest() {
+    options_.model = std::get<1>(GetParam());
+    options_.steps = std::get<2>(GetParam());
+    options_.width = kWidth;
+    options_.activation = "tanh";
+    layout_ = test::uneven_layout(options_.steps, world().size());
+  }
+  std::unique_ptr<linear::LinearSolver> solver_ = linear::find(std::get<0>(GetParam())).make();
+  models::ModelOptions options_;
+  parallel::BlockLayout layout_;
+
+  double loss_now(ModelProblem& problem) {
+    sequence::propagate(*problem.sequence, problem.trajectory);
+    return loss(problem.trajectory);
+  }
+};
+
+TEST_P(AdjointTest, AgreesWithCentralDifferences) {
+  ModelProblem problem(world(), options_, layout_, kBatch);
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  const Gradients g = gradients(problem, *solver_);
+  constexpr double kStep = 1e-5;
+  // Truncation h^2 and rounding eps / h, both well below this for losses of size 1 to 100.
+  constexpr double kTolerance = 1e-7;
+  for (Index i = 0; i < kBatch * kWidth; ++i) {
+    Real& x = problem.trajectory.input().data()[i];
+    const Real at = x;
+    x = at + kStep;
+    const double above = loss_now(problem);
+    x = at - kStep;
+    const double below = loss_now(problem);
+    x = at;
+    const double slope = (above - below) / (2 * kStep);
+    EXPECT_NEAR(g.input[i], slope, kTolerance * (1 + std::abs(slope)));
+  }
+  for (int owner = 0; owner < layout_.num_active_ranks(); ++owner) {
+    const Index count = world().max(world().rank() == owner ? g.parameters.size() : Index{0});
+    for (Index i = 0; i < count; i += 5) {
+      const bool mine = world().rank() == owner;
+      Real unused = 0;
+      Real& theta = mine ? problem.sequence->parameters().data()[i] : unused;
+      const Real at = theta;
+      theta = at + kStep;
+      const double above = loss_now(problem);
+      theta = at - kStep;
+      const double below = loss_now(problem);
+      theta = at;
+      const double slope = (above - below) / (2 * kStep);
+      if (mine) {
+        ASSERT_NEAR(g.parameters[i], slope, kTolerance * (1 + std::abs(slope)));
+      }
+    }
+  }
+}
+
+TEST_P(AdjointTest, AgreesWithTheSequentialBackwardPass) {
+  ModelProblem problem(world(), options_, layout_, kBatch);
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  const Gradients found = gradients(problem, *solver_);
+  const auto oracle = linear::find("sequential").make();
+  const Gradients expected = gradients(problem, *oracle);
+  for (const auto& [a, b] : {std::pair{&found.states, &expected.states},
+                             {&found.input, &expected.input},
+                             {&found.parameters, &expected.parameters}}) {
+    EXPECT_LE(test::relative_difference(world(), a->data(), b->data(), a->size()), 1e-12);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, AdjointTest,
+                         ::testing::Combine(::testing::Values("sequential", "pcr", "hybrid"),
+                                            ::testing::Values("mlp", "resnet", "affine"),
+                                            ::testing::Values(1, 2, 3, 11)));
+
+TEST(Adjoint, OfAnEmptyChainIsZero) {
+  models::ModelOptions options;
+  options.steps = 0;
+  options.width = kWidth;
+  ModelProblem problem(world(), options, parallel::BlockLayout::balanced(0, world().size()),
+                       kBatch);
+  const auto solver = linear::find("hybrid").make();
+  const Gradients g = gradients(problem, *solver);
+  for (Real value : g.input) EXPECT_EQ(value, 0.0);
+}
+
+}  // namespace
+}  // namespace deeppcr::nonlinear

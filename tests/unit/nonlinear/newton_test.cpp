@@ -1,0 +1,246 @@
+#include "deeppcr/nonlinear/newton.hpp"
+
+#include <gtest/gtest.h>
+#include <petscsys.h>
+
+#include <cmath>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/petsc/check.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::nonlinear {
+namespace {
+
+using test::ModelProblem;
+using test::world;
+
+constexpr Index kBatch = 2;
+
+models::ModelOptions options_for(const std::string& model, Index steps, int width) {
+  models::ModelOptions options;
+  options.model = model;
+  options.steps = steps;
+  options.width = width;
+  return options;
+}
+
+struct Outcome {
+  SolveReport report;
+  double error = 0;  ///< against sequential execution, relative to the largest state
+};
+
+Outcome solve(const models::ModelOptions& options, const NewtonOptions& newton,
+              Monitor* monitor = nullptr) {
+  const parallel::BlockLayout layout =
+      linear::find(newton.linear)
+          .layout(options.steps, world().size(), options.width, linear::Passes::forward);
+  ModelProblem problem(world(), options, layout, kBatch);
+  problem.trajectory.fill_with_input();
+  Newton solver(world(), *problem.sequence, newton);
+  Outcome outcome{solver.solve(problem.trajectory, monitor)};
+  Buffer<Real> found(problem.trajectory.states().size());
+  std::copy_n(problem.trajectory.states().data(), found.size(), found.data());
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  outcome.error = test::relative_difference(world(), found.data(),
+                                            problem.trajectory.states().data(), found.size());
+  return outcome;
+}
+
+class NewtonTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  NewtonOptions newton_;
+  void SetUp() override { newton_.linear = GetParam(); }
+};
+
+TEST_P(NewtonTest, AgreesWithSequentialForAllLengths) {
+  for (const std::string model : {"mlp", "resnet", "affine"}) {
+    for (const Index steps : {0, 1, 2, 3, world().size(), 33}) {
+      for (const int width : {1, 3, 8}) {
+        const Outcome outcome = solve(options_for(model, steps, width), newton_);
+        EXPECT_EQ(outcome.report.status, Status::converged) << model << " L = " << steps;
+        EXPECT_LE(outcome.error, 1e-10) << model << " L = " << steps << " n = " << width;
+        EXPECT_LE(outcome.report.iterations, std::max<Index>(steps, 1));
+      }
+    }
+  }
+}
+
+TEST_P(NewtonTest, ALinearChainTakesOneIteration) {
+  for (const int width : {2, 8}) {
+    const Outcome outcome = solve(options_for("affine", 300, width), newton_);
+    EXPECT_EQ(outcome.report.iterations, 1);
+    EXPECT_LE(outcome.error, 1e-10);
+  }
+}
+
+TEST_P(NewtonTest, DeepNetworksTakeFewIterations) {
+  for (const std::string activation : {"tanh", "relu"}) {
+    models::ModelOptions mlp = options_for("mlp", 1024, 8);
+    mlp.activation = activation;
+    const Outcome outcome = solve(mlp, newton_);
+    EXPECT_EQ(outcome.report.status, Status::converged);
+    EXPECT_LE(outcome.report.iterations, 8) << activation;
+    EXPECT_LE(outcome.error, 1e-10) << activation;
+    models::ModelOptions resnet = options_for("resnet", 1024, 8);
+    resnet.activation = activation;
+    const Outcome residual = solve(resnet, newton_);
+    EXPECT_EQ(residual.report.status, Status::converged);
+    EXPECT_LE(residual.report.iterations, 5) << activation;
+    EXPECT_LE(residual.error, 1e-10) << activation;
+  }
+}
+
+TEST_P(NewtonTest, WarmStartAfterASmallChangeTakesTwoIterations) {
+  const models::ModelOptions options = options_for("resnet", 1024, 8);
+  const auto layout = linear::find(newton_.linear)
+                          .layout(options.steps, world().size(), 8, linear::Passes::forward);
+  ModelProblem problem(world(), options, layout, kBatch);
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  const View<Real, 2> theta = problem.sequence->parameters();
+  const RandomStream noise(3, 3);
+  for (Index i = 0; i < theta.size(); ++i)
+    theta.data()[i] *= 1 + 1e-3 * noise.normal(layout.range(world().rank()).first * 1000 + i);
+  Newton solver(world(), *problem.sequence, newton_);
+  const SolveReport report = solver.solve(problem.trajectory);
+  EXPECT_EQ(report.status, Status::converged);
+  EXPECT_LE(report.iterations, 2);
+}
+
+TEST_P(NewtonTest, SolvesAgainWithTheSameObject) {
+  const models::ModelOptions options = options_for("mlp", 50, 4);
+  const auto layout = parallel::BlockLayout::balanced(50, world().size());
+  ModelProblem problem(world(), options, layout, kBatch);
+  Newton solver(world(), *problem.sequence, newton_);
+  problem.trajectory.fill_with_input();
+  const SolveReport first = solver.solve(problem.trajectory);
+  const SolveReport warm = solver.solve(problem.trajectory);
+  EXPECT_GT(first.iterations, 0);
+  EXPECT_EQ(warm.iterations, 0);
+  problem.trajectory.fill_with_zero();
+  EXPECT_EQ(solver.solve(problem.trajectory).status, Status::converged);
+}
+
+// Chains with a positive Lyapunov exponent: Newton is of no use, the answer must be right all the
+// same.
+TEST_P(NewtonTest, FallsBackToTheRightAnswer) {
+  models::ModelOptions chaotic = options_for("mlp", 512, 32);
+  chaotic.init = "xavier";
+  chaotic.gain = 2;
+  newton_.max_iterations = 30;
+  const Outcome outcome = solve(chaotic, newton_);
+  EXPECT_EQ(outcome.report.status, Status::fell_back);
+  EXPECT_FALSE(outcome.report.reason.empty());
+  EXPECT_GT(outcome.report.lyapunov, 0.0);
+  EXPECT_LE(outcome.report.residual, outcome.report.tolerance);
+}
+
+TEST_P(NewtonTest, WithoutFallbackFailureIsStated) {
+  models::ModelOptions chaotic = options_for("mlp", 512, 32);
+  chaotic.init = "xavier";
+  chaotic.gain = 2;
+  newton_.max_iterations = 3;
+  newton_.fallback = false;
+  EXPECT_EQ(solve(chaotic, newton_).report.status, Status::failed);
+}
+
+TEST_P(NewtonTest, NaNWeightsAreAStatedFailure) {
+  const models::ModelOptions options = options_for("mlp", 40, 4);
+  const auto layout = parallel::BlockLayout::balanced(40, world().size());
+  ModelProblem problem(world(), options, layout, kBatch);
+  if (world().rank() == world().size() - 1) problem.sequence->parameters().data()[1] = std::nan("");
+  problem.trajectory.fill_with_input();
+  Newton solver(world(), *problem.sequence, newton_);
+  const SolveReport report = solver.solve(problem.trajectory);
+  EXPECT_EQ(report.status, Status::failed);
+  EXPECT_NE(report.reason.find("NaN"), std::string::npos);
+}
+
+/// Remembers the records and asks to stop at one iteration.
+class StoppingMonitor : public Monitor {
+ public:
+  explicit StoppingMonitor(int stop_at) : stop_at_(stop_at) {}
+  Action iteration(const IterationRecord& record, const Real*) override {
+    records.push_back(record);
+    return record.iteration == stop_at_ ? Action::stop : Action::go_on;
+  }
+  std::vector<IterationRecord> records;
+
+ private:
+  int stop_at_;
+};
+
+TEST_P(NewtonTest, MonitorHearsOfEachIterationAndCanStop) {
+  const models::ModelOptions options = options_for("mlp", 200, 8);
+  StoppingMonitor all(-1), first(1);
+  const Outcome whole = solve(options, newton_, &all);
+  ASSERT_EQ(static_cast<int>(all.records.size()), whole.report.iterations + 1);
+  EXPECT_EQ(all.records.front().step_norm, 0.0);
+  EXPECT_GT(all.records.back().step_norm, 0.0);
+  EXPECT_EQ(all.records.back().frozen_prefix, whole.report.frozen_prefix);
+  for (std::size_t k = 0; k < all.records.size(); ++k)
+    EXPECT_GE(all.records[k].frozen_prefix, std::min<Index>(static_cast<Index>(k), 200));
+  const Outcome stopped = solve(options, newton_, &first);
+  EXPECT_EQ(stopped.report.status, Status::interrupted);
+  EXPECT_EQ(stopped.report.iterations, 1);
+}
+
+TEST_P(NewtonTest, ExceptionsInTheModelComeOutWithTheirType) {
+  class Broken : public sequence::Sequence {
+   public:
+    Index num_steps() const override { return 8; }
+    int width() const override { return 1; }
+    void value(StepRange, ConstStates, States) const override { throw input_error("broken"); }
+    std::unique_ptr<blocks::Linearisation> linearise(StepRange, ConstStates,
+                                                     States) const override {
+      throw input_error("broken");
+    }
+  };
+  const Broken broken;
+  // Every rank has a step: all throw.
+  if (world().size() > 8) GTEST_SKIP();
+  sequence::Trajectory z(world(), parallel::BlockLayout::balanced(8, world().size()), 1, 1);
+  Newton solver(world(), broken, newton_);
+  EXPECT_THROW(solver.solve(z), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Linear, NewtonTest, ::testing::Values("sequential", "pcr", "hybrid"));
+
+/// PETSc's option data base for the length of a test.
+class Options {
+ public:
+  explicit Options(std::vector<std::pair<const char*, const char*>> entries)
+      : entries_(std::move(entries)) {
+    for (const auto& [name, value] : entries_)
+      DEEPPCR_PETSC(PetscOptionsSetValue(nullptr, name, value));
+  }
+  ~Options() {
+    for (const auto& [name, value] : entries_) PetscOptionsClearValue(nullptr, name);
+  }
+  Options(const Options&) = delete;
+  Options& operator=(const Options&) = delete;
+
+ private:
+  std::vector<std::pair<const char*, const char*>> entries_;
+};
+
+TEST(NewtonWithPetsc, TakesOtherSolversFromTheOptions) {
+  const std::vector<std::vector<std::pair<const char*, const char*>>> choices{
+      {{"-pc_type", "lu"}, {"-pc_factor_mat_solver_type", "mumps"}},
+      {{"-ksp_type", "gmres"}, {"-ksp_rtol", "1e-12"}, {"-pc_type", "bjacobi"}},
+      {{"-ksp_type", "gmres"}, {"-ksp_rtol", "1e-12"}, {"-pc_type", "none"}},
+      {{"-snes_linesearch_type", "bt"}},
+      {{"-pc_deeppcr_method", "pcr"}}};
+  for (const auto& choice : choices) {
+    const Options set(choice);
+    const Outcome outcome = solve(options_for("mlp", 40, 4), {});
+    EXPECT_EQ(outcome.report.status, Status::converged) << choice.front().second;
+    EXPECT_LE(outcome.error, 1e-9) << choice.front().second;
+  }
+}
+
+}  // namespace
+}  // namespace deeppcr::nonlinear

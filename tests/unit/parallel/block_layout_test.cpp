@@ -1,0 +1,76 @@
+#include "deeppcr/parallel/block_layout.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace deeppcr::parallel {
+namespace {
+
+/// Every step has one owner, ranges follow each other, and ranks without steps come last.
+void expect_valid(const BlockLayout& layout, Index num_steps, int num_ranks) {
+  ASSERT_EQ(layout.num_ranks(), num_ranks);
+  ASSERT_EQ(layout.num_steps(), num_steps);
+  Index next = 0;
+  bool empty_seen = false;
+  for (int p = 0; p < num_ranks; ++p) {
+    const StepRange range = layout.range(p);
+    EXPECT_EQ(range.first, next);
+    next = range.last;
+    if (range.empty()) empty_seen = true;
+    EXPECT_FALSE(empty_seen && !range.empty()) << "rank " << p;
+    for (Index l = range.first; l < range.last; ++l) ASSERT_EQ(layout.owner(l), p);
+  }
+  EXPECT_EQ(next, num_steps);
+  EXPECT_EQ(layout.num_active_ranks(), std::min<Index>(num_steps, num_ranks));
+}
+
+TEST(BlockLayout, IsValidForAllSizes) {
+  for (const Index steps : {0, 1, 2, 3, 7, 33, 1000}) {
+    for (const int ranks : {1, 2, 3, 7, 8, 64}) {
+      expect_valid(BlockLayout::balanced(steps, ranks), steps, ranks);
+      expect_valid(BlockLayout::by_work(steps, ranks, [](Index l) { return std::pow(l, 3.0); }),
+                   steps, ranks);
+      std::vector<double> share(static_cast<std::size_t>(ranks), 1.0);
+      share.front() = 50;
+      expect_valid(BlockLayout::by_share(steps, share), steps, ranks);
+    }
+  }
+}
+
+TEST(BlockLayout, BalancedDiffersByOneStepAtMost) {
+  for (const Index steps : {8, 9, 100, 1023}) {
+    const BlockLayout layout = BlockLayout::balanced(steps, 8);
+    for (int p = 0; p < 8; ++p) {
+      EXPECT_GE(layout.range(p).size(), steps / 8);
+      EXPECT_LE(layout.range(p).size(), (steps + 7) / 8);
+    }
+  }
+}
+
+TEST(BlockLayout, ByWorkSplitsTheWork) {
+  const auto work = [](Index l) { return static_cast<double>(l) * static_cast<double>(l); };
+  const BlockLayout layout = BlockLayout::by_work(10000, 4, work);
+  for (int p = 0; p < 4; ++p) {
+    const double part = work(layout.range(p).last) - work(layout.range(p).first);
+    EXPECT_NEAR(part, work(10000) / 4, 4 * 2 * 10000.0);  // one step is at most 2 L work
+  }
+}
+
+TEST(BlockLayout, ByShareFollowsTheShares) {
+  const BlockLayout layout = BlockLayout::by_share(1000, {3, 1, 1});
+  EXPECT_EQ(layout.range(0).size(), 600);
+  EXPECT_EQ(layout.range(1).size(), 200);
+}
+
+TEST(CeilLog2, CountsLevels) {
+  EXPECT_EQ(ceil_log2(0), 0);
+  EXPECT_EQ(ceil_log2(1), 0);
+  EXPECT_EQ(ceil_log2(2), 1);
+  EXPECT_EQ(ceil_log2(3), 2);
+  EXPECT_EQ(ceil_log2(1024), 10);
+  EXPECT_EQ(ceil_log2(1025), 11);
+}
+
+}  // namespace
+}  // namespace deeppcr::parallel

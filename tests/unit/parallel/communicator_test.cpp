@@ -1,0 +1,64 @@
+#include "deeppcr/parallel/communicator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "support/environment.hpp"
+
+namespace deeppcr::parallel {
+namespace {
+
+using test::world;
+
+TEST(Communicator, Reduces) {
+  const Index P = world().size(), p = world().rank();
+  EXPECT_EQ(world().sum(p), P * (P - 1) / 2);
+  EXPECT_EQ(world().max(p), P - 1);
+  EXPECT_EQ(world().min(static_cast<double>(p)), 0.0);
+  EXPECT_TRUE(world().any(p == P - 1));
+  EXPECT_FALSE(world().any(false));
+}
+
+TEST(Communicator, MaximumKeepsNaN) {
+  std::vector<double> values{1.0, 2.0};
+  if (world().rank() == world().size() - 1) values[1] = std::nan("");
+  world().max(values);
+  EXPECT_EQ(values[0], 1.0);
+  EXPECT_FALSE(std::isfinite(values[1]));
+}
+
+TEST(Communicator, Broadcasts) {
+  std::string text = world().is_root() ? "from the root" : "";
+  world().broadcast(text, 0);
+  EXPECT_EQ(text, "from the root");
+}
+
+TEST(Communicator, FirstRanksSplitsOffTheRest) {
+  const Communicator first = world().first_ranks(1);
+  EXPECT_EQ(first.size(), 1);
+  const Communicator all = world().first_ranks(world().size());
+  EXPECT_EQ(all.size(), world().size());
+}
+
+TEST(Agree, AllRanksThrowTheErrorOfOne) {
+  const int thrower = world().size() - 1;
+  try {
+    agree(world(), [&] {
+      if (world().rank() == thrower) throw local_input_error("rank {} found it", thrower);
+    });
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.seen(), Error::Seen::everywhere);
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    EXPECT_EQ(std::string(error.what()), fmt::format("rank {} found it", thrower));
+  }
+}
+
+TEST(Agree, PassesWhenNobodyThrows) {
+  EXPECT_NO_THROW(agree(world(), [] {}));
+}
+
+}  // namespace
+}  // namespace deeppcr::parallel

@@ -1,0 +1,73 @@
+#include "deeppcr/parallel/exchange.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "support/environment.hpp"
+
+namespace deeppcr::parallel {
+namespace {
+
+using test::world;
+
+TEST(Halo, BringsTheNeighboursValue) {
+  const int P = world().size(), p = world().rank();
+  for (const Direction direction : {Direction::forward, Direction::backward}) {
+    const Real out[2] = {1.0 * p, 10.0 * p};
+    Real in[2] = {-1, -1};
+    Traffic traffic;
+    halo(world(), 0, P - 1, direction, out, in, 2, traffic);
+    const int from = direction == Direction::forward ? p - 1 : p + 1;
+    const bool has = 0 <= from && from < P;
+    EXPECT_EQ(in[0], has ? 1.0 * from : -1.0);
+    EXPECT_EQ(in[1], has ? 10.0 * from : -1.0);
+    EXPECT_EQ(world().sum(traffic.messages), P - 1);
+    EXPECT_EQ(world().sum(traffic.bytes), (P - 1) * 2 * Index{sizeof(Real)});
+  }
+}
+
+TEST(Shift, CrossesTheStrideWithinTheRanksTakingPart) {
+  const int P = world().size(), p = world().rank();
+  for (int stride = 1; stride < P; ++stride) {
+    for (const int first : {0, 1}) {
+      const Real out = p;
+      Real in = -1;
+      Traffic traffic;
+      shift(world(), {first, P - 1, stride, Direction::forward}, &out, 1, &in, 1, traffic);
+      const bool has = p >= first && p - stride >= first;
+      EXPECT_EQ(in, has ? 1.0 * (p - stride) : -1.0) << "stride " << stride;
+    }
+  }
+}
+
+TEST(RowExchange, FetchesTheRowsOfOthers) {
+  const int P = world().size(), p = world().rank();
+  constexpr Index kLength = 3;
+  for (const Index rows : {1, 2, 3, 8, 21}) {
+    const BlockLayout layout = BlockLayout::balanced(rows, P);
+    const StepRange mine = layout.range(p);
+    for (const Index stride : {1, 2, 4, 16}) {
+      StepRange wanted =
+          intersect({mine.first - stride, std::min(mine.first, mine.last - stride)}, {0, rows});
+      if (mine.empty()) wanted = {};
+      RowExchange exchange(world(), layout, wanted);
+      std::vector<Real> table(static_cast<std::size_t>(mine.size() * kLength));
+      std::iota(table.begin(), table.end(), static_cast<double>(mine.first * kLength));
+      std::vector<Real> in(static_cast<std::size_t>(wanted.size() * kLength), -1);
+      const RowType type(kLength);
+      Traffic traffic;
+      for (int again = 0; again < 2; ++again) {
+        exchange.begin(table.data(), in.data(), type, traffic);
+        exchange.end(table.data(), in.data(), type);
+      }
+      for (std::size_t i = 0; i < in.size(); ++i)
+        ASSERT_EQ(in[i], static_cast<double>(wanted.first * kLength) + static_cast<double>(i));
+      EXPECT_EQ(world().sum(traffic.bytes),
+                2 * world().sum(wanted.size()) * kLength * Index{sizeof(Real)});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace deeppcr::parallel

@@ -1,0 +1,67 @@
+#include "deeppcr/sequence/residual.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/sequence/propagate.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::sequence {
+namespace {
+
+using test::ModelProblem;
+using test::world;
+
+models::ModelOptions resnet(Index steps) {
+  models::ModelOptions options;
+  options.model = "resnet";
+  options.steps = steps;
+  options.width = 4;
+  return options;
+}
+
+TEST(ResidualEvaluator, IsZeroAtTheSequentialTrajectoryOnly) {
+  for (const Index steps : {1, 2, 3, 20}) {
+    const parallel::BlockLayout layout = test::uneven_layout(steps, world().size());
+    ModelProblem problem(world(), resnet(steps), layout, 2);
+    propagate(*problem.sequence, problem.trajectory);
+    ResidualEvaluator evaluator(world(), *problem.sequence, layout, 2);
+    Buffer<Real> r(problem.trajectory.states().size());
+    const States residual(r.data(), problem.trajectory.states().shape());
+    for (const bool linearise : {false, true}) {
+      evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual,
+                         linearise);
+      double largest = 0;
+      for (double norm : step_norms(residual)) largest = std::max(largest, norm);
+      EXPECT_LE(world().max(largest), 1e-14);
+    }
+    // A change of the very last state changes the residual of the last step by as much, and nothing
+    // else.
+    if (problem.trajectory.local_range().last == steps && !problem.trajectory.local_range().empty())
+      *(problem.trajectory.states().end() - 1) += 0.5;
+    EXPECT_FALSE(evaluator.is_linearised_at(problem.trajectory.states()));
+    evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual, true);
+    EXPECT_TRUE(evaluator.is_linearised_at(problem.trajectory.states()));
+    double largest = 0;
+    for (double norm : step_norms(residual)) largest = std::max(largest, norm);
+    EXPECT_NEAR(world().max(largest), 0.5, 1e-14);
+  }
+}
+
+TEST(StepNorms, NeverHideNaNOrInfinity) {
+  Buffer<Real> r(12);
+  r[1] = -3;
+  r[5] = std::nan("");
+  r[9] = -std::numeric_limits<double>::infinity();
+  const std::vector<double> norms = step_norms(ConstStates(r.data(), {3, 2, 2}));
+  EXPECT_EQ(norms[0], 3.0);
+  EXPECT_FALSE(std::isfinite(norms[1]));
+  EXPECT_FALSE(std::isfinite(norms[2]));
+}
+
+}  // namespace
+}  // namespace deeppcr::sequence
