@@ -13,6 +13,7 @@ DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
       blocks_(range.size() * batch * width * width),
       transposed_(Index{width} * width),
       column_(width, 1, width, false),
+      column_add_(width, 1, width, true),
       panel_(width, width + 1, width, false) {}
 
 Blocks DenseLinearisation::storage() {
@@ -52,6 +53,37 @@ void DenseLinearisation::vjp(Index l, ConstPanel V, Panel W) const {
     }
     std::fill(w, w + k * column, 0.0);
     for (Index j = 0; j < k; ++j) gemv_transposed_add(width_, A, v + j * column, w + j * column);
+  }
+}
+
+void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States result,
+                                    State carry) const {
+  const Index n = width_, state = batch_ * n;
+  const Real* before = carry.data();
+  const Real* A = block(range.first, 0);
+  const Real* r = rhs.data();
+  Real* d = result.data();
+  for (Index l = range.first; l < range.last; ++l, r += state, d += state) {
+    // d_l = r_l + A_l d_{l-1}, sample by sample
+    if (d != r) std::copy_n(r, state, d);
+    for (Index b = 0; b < batch_; ++b, A += n * n) column_add_(A, before + b * n, d + b * n);
+    before = d;
+  }
+  if (!range.empty()) std::copy_n(before, state, carry.data());
+}
+
+void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs, States result,
+                                               State carry) const {
+  const Index n = width_, state = batch_ * n;
+  for (Index i = range.size() - 1; i >= 0; --i) {
+    // g_l = c_l + carry; carry <- A_l^T g_l
+    const Real* A = block(range.first + i, 0);
+    const Real* c = rhs.data() + i * state;
+    Real* g = result.data() + i * state;
+    for (Index j = 0; j < state; ++j) g[j] = c[j] + carry.data()[j];
+    std::fill(carry.begin(), carry.end(), 0.0);
+    for (Index b = 0; b < batch_; ++b)
+      gemv_transposed_add(width_, A + b * n * n, g + b * n, carry.data() + b * n);
   }
 }
 

@@ -1,8 +1,38 @@
 #include "deeppcr/blocks/linearisation.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace deeppcr::blocks {
+
+void Linearisation::substitute(StepRange range, ConstStates rhs, States result, State carry) const {
+  const Index state = carry.size();
+  const std::array<Index, 3> shape{carry.extent(0), 1, carry.extent(1)};
+  std::vector<Real> product(static_cast<std::size_t>(state));
+  const Real* before = carry.data();
+  for (Index i = 0; i < range.size(); ++i) {
+    // d_l = A_l d_{l-1} + r_l
+    jvp(range.first + i, ConstPanel(before, shape), Panel(product.data(), shape));
+    const Real* r = rhs.data() + i * state;
+    Real* d = result.data() + i * state;
+    for (Index j = 0; j < state; ++j) d[j] = product[static_cast<std::size_t>(j)] + r[j];
+    before = d;
+  }
+  if (!range.empty()) std::copy_n(before, state, carry.data());
+}
+
+void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, States result,
+                                          State carry) const {
+  const Index state = carry.size();
+  const std::array<Index, 3> shape{carry.extent(0), 1, carry.extent(1)};
+  for (Index i = range.size() - 1; i >= 0; --i) {
+    // g_l = c_l + A_{l+1}^T g_{l+1}
+    Real* g = result.data() + i * state;
+    const Real* c = rhs.data() + i * state;
+    for (Index j = 0; j < state; ++j) g[j] = carry.data()[j] + c[j];
+    vjp(range.first + i, ConstPanel(g, shape), Panel(carry.data(), shape));
+  }
+}
 
 void Linearisation::blocks(StepRange range, Blocks A) const {
   const Index batch = A.extent(1), n = A.extent(2);

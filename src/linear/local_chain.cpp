@@ -20,31 +20,14 @@ void add_to_last_column(ConstState rhs, Panel V) {
 }  // namespace
 
 LocalChain::LocalChain(Index batch, int width)
-    : batch_(batch), width_(width), column_(batch * width), scratch_(batch, width) {}
+    : batch_(batch), width_(width), scratch_(batch, width) {}
 
 void LocalChain::substitute(const blocks::Linearisation& A, Direction direction, StepRange range,
                             ConstStates rhs, States result, State carry) {
-  const Index state = batch_ * width_, m = range.size();
-  const std::array<Index, 3> shape{batch_, 1, width_};
   if (direction == Direction::forward) {
-    const Real* before = carry.data();
-    for (Index i = 0; i < m; ++i) {
-      // d_l = A_l d_{l-1} + r_l
-      A.jvp(range.first + i, ConstPanel(before, shape), Panel(column_.data(), shape));
-      const Real* r = rhs.data() + i * state;
-      Real* d = result.data() + i * state;
-      for (Index j = 0; j < state; ++j) d[j] = column_[j] + r[j];
-      before = d;
-    }
-    if (m > 0) std::copy_n(before, state, carry.data());
-    return;
-  }
-  for (Index i = m - 1; i >= 0; --i) {
-    // g_l = A_{l+1}^T g_{l+1} + c_l
-    Real* g = result.data() + i * state;
-    const Real* c = rhs.data() + i * state;
-    for (Index j = 0; j < state; ++j) g[j] = carry.data()[j] + c[j];
-    A.vjp(range.first + i, ConstPanel(g, shape), Panel(carry.data(), shape));
+    A.substitute(range, rhs, result, carry);
+  } else {
+    A.substitute_transposed(range, rhs, result, carry);
   }
 }
 

@@ -125,22 +125,31 @@ void NewtonSnes::linearise_at(ConstStates z) {
 }
 
 NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
-  const std::vector<double> by_step = sequence::step_norms(F);
+  const std::vector<double> residuals = sequence::step_norms(F);
   const std::vector<double> sizes = sequence::step_norms(z);
   const ConstState z0 = trajectory_->input();
-  std::vector<double> largest{0, 0};
-  for (double value : by_step) largest[0] = std::max(largest[0], value);
-  for (double value : sizes) largest[1] = std::max(largest[1], value);
-  for (double value : z0) largest[1] = std::max(largest[1], std::abs(value));
-  comm_.max(largest);
-  Norms found{largest[0], largest[1], options_.atol + options_.rtol * largest[1], 0};
-  // Frozen: the steps before the first one, over all ranks, that still has a residual.
-  const double exact = std::isfinite(found.tolerance) ? kFreeze * found.tolerance : 0.0;
-  const auto first =
-      std::find_if(by_step.begin(), by_step.end(), [&](double norm) { return !(norm <= exact); });
-  const Index L = trajectory_->layout().num_steps();
-  found.frozen = comm_.min(
-      first == by_step.end() ? L : trajectory_->local_range().first + (first - by_step.begin()));
+  double input = 0, local = 0;
+  for (double value : z0) input = std::max(input, std::abs(value));
+  for (double size : sizes) local = std::max(local, size);
+  // Each step is held against the largest state up to it: a tail that has blown up must not excuse
+  // wrong states before.
+  double largest = comm_.max_before(local, input);
+  Norms found;
+  Index exact = 0;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    largest = std::max(largest, sizes[i]);
+    const double limit = options_.atol + options_.rtol * largest;
+    const double excess = residuals[i] == 0 ? 0.0 : residuals[i] / limit;
+    found.residual = std::max(found.residual, residuals[i]);
+    found.excess = std::isfinite(limit) ? std::max(found.excess, excess) : kInfinity;
+    if (exact == static_cast<Index>(i) && std::isfinite(limit) && excess <= kFreeze) ++exact;
+  }
+  std::vector<double> worst{found.residual, found.excess, std::max(local, input)};
+  comm_.max(worst);
+  found = {worst[0], worst[1], options_.atol + options_.rtol * worst[2], 0};
+  const StepRange range = trajectory_->local_range();
+  found.frozen =
+      comm_.min(exact < range.size() ? range.first + exact : trajectory_->layout().num_steps());
   return found;
 }
 
@@ -162,8 +171,7 @@ SNESConvergedReason NewtonSnes::judge(int iteration) {
   }
   report_.iterations = iteration;
   record(iteration, step_norm);
-  if (last_.residual <= last_.tolerance && std::isfinite(last_.residual))
-    return SNES_CONVERGED_FNORM_ABS;
+  if (last_.excess <= 1) return SNES_CONVERGED_FNORM_ABS;
   if (interrupted_) return SNES_CONVERGED_ITS;
   if (!std::isfinite(last_.residual)) return SNES_DIVERGED_FNORM_NAN;
   if (hopeless()) return SNES_DIVERGED_DTOL;
@@ -291,8 +299,7 @@ void NewtonSnes::fall_back() {
   const Index frozen = last_.frozen;
   last_ = norms(residual, trajectory_->states());
   report_.seconds["fallback"] = comm_.max(watch.seconds());
-  const bool right = last_.residual <= last_.tolerance && std::isfinite(last_.residual) &&
-                     std::isfinite(last_.state);
+  const bool right = last_.excess <= 1;
   report_.status = right ? Status::fell_back : Status::failed;
   report_.reason += right ? fmt::format("; sequential substitution from step {} on", frozen)
                           : "; sequential execution gives infinite or NaN states as well";

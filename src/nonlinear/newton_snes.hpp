@@ -28,12 +28,13 @@ class NewtonSnes {
   const sequence::Trajectory& trajectory() const { return *trajectory_; }
 
  private:
-  /// Over all ranks: the largest residual and state, and how many leading steps are exact.
+  /// Over all ranks.
   struct Norms {
-    double residual = 0;
-    double state = 0;
-    double tolerance = 0;
-    Index frozen = 0;
+    double residual = 0;  ///< max_l ||r_l||_inf
+    double excess =
+        0;  ///< max_l ||r_l|| / (atol + rtol max_{k <= l} ||z_k||); 1 or less has converged
+    double tolerance = 0;  ///< atol + rtol max_l ||z_l||
+    Index frozen = 0;      ///< leading steps that are exact
   };
 
   void create_for(sequence::Trajectory& trajectory);

@@ -1,5 +1,6 @@
 #include "deeppcr/parallel/communicator.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <thread>
@@ -83,6 +84,13 @@ double Communicator::sum(double v) const { return reduce(comm_, v, MPI_DOUBLE, M
 Index Communicator::max(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MAX); }
 Index Communicator::min(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MIN); }
 Index Communicator::sum(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_SUM); }
+
+double Communicator::max_before(double value, double first) const {
+  if (value != value) value = std::numeric_limits<double>::infinity();
+  double before = first;
+  check_mpi(MPI_Exscan(&value, &before, 1, MPI_DOUBLE, MPI_MAX, comm_), "MPI_Exscan");
+  return rank_ == 0 ? first : std::max(before, first);
+}
 
 void Communicator::max(std::vector<double>& values) const {
   // MPI_MAX may drop a NaN, so NaNs travel as infinity.

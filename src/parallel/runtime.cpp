@@ -15,15 +15,18 @@ Runtime::Runtime(int argc, char** argv, const std::vector<std::string>& petsc_op
     check_mpi(MPI_Init(&argc, &argv), "MPI_Init");
     started_mpi_ = true;
   }
-  // PETSc must neither read our command line nor catch our signals.
-  char name[] = "deeppcr", no_signals[] = "-no_signal_handler";
-  char* words[] = {name, no_signals, nullptr};
-  int count = 2;
-  char** pointer = words;
-  PetscInitialize(&count, &pointer, nullptr, nullptr);
+  // PETSc must neither read our command line nor catch our signals. It looks at some options, such
+  // as -log_view, only here.
+  std::vector<std::string> words{"deeppcr", "-no_signal_handler"};
+  words.insert(words.end(), petsc_options.begin(), petsc_options.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  int count = static_cast<int>(pointers.size());
+  pointers.push_back(nullptr);
+  char** arguments = pointers.data();
+  PetscInitialize(&count, &arguments, nullptr, nullptr);
   petsc::install_error_handler();
-  PetscOptionsClearValue(nullptr, no_signals);
-  add_petsc_options(petsc_options);
+  PetscOptionsClearValue(nullptr, "-no_signal_handler");
   world_ = std::make_unique<Communicator>(Communicator::world());
 }
 

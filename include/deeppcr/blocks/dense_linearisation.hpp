@@ -17,6 +17,9 @@ class DenseLinearisation : public Linearisation {
   Blocks storage();
   void jvp(Index l, ConstPanel V, Panel W) const override;
   void vjp(Index l, ConstPanel V, Panel W) const override;
+  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override;
+  void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                             State carry) const override;
   void blocks(StepRange range, Blocks A) const override;
 
  private:
@@ -27,7 +30,7 @@ class DenseLinearisation : public Linearisation {
   int width_;
   Buffer<Real> blocks_;
   mutable Buffer<Real> transposed_;
-  Gemm<Real> column_;
+  Gemm<Real> column_, column_add_;
   Gemm<Real> panel_;
 };
 

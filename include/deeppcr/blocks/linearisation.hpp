@@ -21,6 +21,16 @@ class Linearisation {
   /// W = A_l^T V. Shapes as in jvp().
   virtual void vjp(Index l, ConstPanel V, Panel W) const = 0;
 
+  /// Substitution through the steps of a range, in order: d_l = A_l d_{l-1} + r_l. Shapes: rhs and
+  /// result [m, B, n], which may be the same array; carry [B, n] is d before the range and becomes
+  /// that at its end. Default: jvp() step by step; where a step is short, a tight loop of its own
+  /// is worth having.
+  virtual void substitute(StepRange range, ConstStates rhs, States result, State carry) const;
+  /// The same from the other end: g_l = c_l + carry, then carry = A_l^T g_l. Default: vjp() step by
+  /// step.
+  virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                                     State carry) const;
+
   virtual Structure structure() const { return Structure::dense; }
 
   /// The blocks themselves: A [range.size(), B, n, n], each column-major. Default: jvp() on the

@@ -15,7 +15,7 @@ namespace deeppcr::linear {
 struct Cost {
   parallel::TrafficByLevel levels;  ///< sent by all ranks together, for each reduction level
   parallel::Traffic neighbours;     ///< the rest: halos and pipelines, all ranks together
-  double critical_flops = 0;  ///< on the longest path through the ranks, products weighted
+  double critical_flops = 0;        ///< on the longest path through the ranks, products weighted
   double sequential_flops = 0;      ///< 2 B n^2 L, for comparison
 };
 

@@ -2,7 +2,6 @@
 
 #include "deeppcr/blocks/affine_map.hpp"
 #include "deeppcr/blocks/linearisation.hpp"
-#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
 
 namespace deeppcr::linear {
@@ -31,7 +30,6 @@ class LocalChain {
  private:
   Index batch_;
   int width_;
-  Buffer<Real> column_;
   blocks::AffineMap scratch_;
 };
 

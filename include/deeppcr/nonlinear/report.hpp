@@ -28,8 +28,9 @@ struct IterationRecord {
 struct SolveReport {
   Status status = Status::failed;
   int iterations = 0;
-  double residual = 0;   ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
-  double tolerance = 0;  ///< what the residual was held against: atol + rtol max ||z||_inf
+  double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
+  double tolerance =
+      0;  ///< atol + rtol max ||z||_inf; each step is held against the states up to it
   Index frozen_prefix = 0;
   double lyapunov =
       0;  ///< average log growth a step of a random vector through the Jacobians; estimated

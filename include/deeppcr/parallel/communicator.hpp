@@ -45,6 +45,8 @@ class Communicator {
   Index max(Index value) const;
   Index min(Index value) const;
   Index sum(Index value) const;
+  /// Maximum over the ranks before this one; `first` on rank 0. NaN counts as infinity.
+  double max_before(double value, double first) const;
   /// Element-wise maximum over all ranks, in place. NaN on any rank gives NaN.
   void max(std::vector<double>& values) const;
   void min(std::vector<double>& values) const;

@@ -138,6 +138,43 @@ TEST_P(NewtonTest, FallsBackToTheRightAnswer) {
   EXPECT_LE(outcome.report.residual, outcome.report.tolerance);
 }
 
+// z' = 0.75 z + tanh(3 z + sin l) / 4 on a width of one: bounded, but Newton's tail blows up on the
+// way. Wrong states before the tail must not count as exact for being small against it.
+TEST_P(NewtonTest, ABlownUpTailDoesNotFreezeWrongStates) {
+  class Expanding : public sequence::Sequence {
+   public:
+    Index num_steps() const override { return 400; }
+    int width() const override { return 1; }
+    void value(StepRange range, ConstStates in, States out) const override {
+      for (Index i = 0; i < in.size(); ++i)
+        out.data()[i] =
+            0.75 * in.data()[i] +
+            2 * std::tanh(3 * in.data()[i] + std::sin(static_cast<double>(range.first + i)));
+    }
+    std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                     States out) const override {
+      value(range, in, out);
+      auto A = std::make_unique<blocks::DenseLinearisation>(range, in.extent(1), 1);
+      for (Index i = 0; i < in.size(); ++i) {
+        const double slope =
+            1 / std::cosh(3 * in.data()[i] + std::sin(static_cast<double>(range.first + i)));
+        A->storage().data()[i] = 0.75 + 6 * slope * slope;
+      }
+      return A;
+    }
+  };
+  const Expanding chain;
+  const auto layout = parallel::BlockLayout::balanced(400, world().size());
+  sequence::Trajectory found(world(), layout, 1, 1), expected(world(), layout, 1, 1);
+  Newton solver(world(), chain, newton_);
+  const SolveReport report = solver.solve(found);
+  sequence::propagate(chain, expected);
+  EXPECT_NE(report.status, Status::failed) << report.reason;
+  EXPECT_LE(test::relative_difference(world(), found.states().data(), expected.states().data(),
+                                      found.states().size()),
+            1e-9);
+}
+
 TEST_P(NewtonTest, WithoutFallbackFailureIsStated) {
   models::ModelOptions chaotic = options_for("mlp", 512, 32);
   chaotic.init = "xavier";
