@@ -17,8 +17,9 @@ Runtime::Runtime(int argc, char** argv, const std::vector<std::string>& petsc_op
   }
   // PETSc must neither read our command line nor catch our signals. It looks at some options, such
   // as -log_view, only here.
-  std::vector<std::string> words{"deeppcr", "-no_signal_handler"};
+  std::vector<std::string> words{"deeppcr"};
   words.insert(words.end(), petsc_options.begin(), petsc_options.end());
+  words.emplace_back("-no_signal_handler");
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   int count = static_cast<int>(pointers.size());
