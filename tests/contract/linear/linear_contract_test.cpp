@@ -65,27 +65,6 @@ TEST_P(LinearContract, SolvesForwardAndBackward) {
   }
 }
 
-TEST_P(LinearContract, AgreesWithSequentialSubstitution) {
-  const parallel::BlockLayout layout = layouts().front();
-  RandomChain problem(world(), layout, batch_, width_);
-  const auto oracle = find("sequential").make();
-  Buffer<Real> expected(problem.rhs().size()), found(problem.rhs().size());
-  for (const Direction direction : {Direction::forward, Direction::backward}) {
-    for (const auto& [solver, out] :
-         {std::pair{oracle.get(), &expected}, {solver_.get(), &found}}) {
-      solver->setup(problem.chain());
-      const States result(out->data(), problem.shape());
-      if (direction == Direction::forward) {
-        solver->solve(problem.rhs(), result);
-      } else {
-        solver->solve_transpose(problem.rhs(), result);
-      }
-    }
-    EXPECT_LE(relative_difference(world(), found.data(), expected.data(), found.size()),
-              tolerance());
-  }
-}
-
 TEST_P(LinearContract, SolvesInPlaceAndAgain) {
   const parallel::BlockLayout layout = layouts().front();
   RandomChain problem(world(), layout, batch_, width_);
@@ -155,6 +134,30 @@ TEST_P(LinearContract, TakesTheStatedNumberOfLevels) {
   EXPECT_EQ(static_cast<int>(cost.levels.size()), expected);
 }
 
+/// The whole table of sizes, both directions, against substitution.
+class LinearAgreement : public LinearContract {};
+
+TEST_P(LinearAgreement, WithSequentialSubstitution) {
+  const parallel::BlockLayout layout = layouts().front();
+  RandomChain problem(world(), layout, batch_, width_);
+  const auto oracle = find("sequential").make();
+  Buffer<Real> expected(problem.rhs().size()), found(problem.rhs().size());
+  for (const Direction direction : {Direction::forward, Direction::backward}) {
+    for (const auto& [solver, out] :
+         {std::pair{oracle.get(), &expected}, {solver_.get(), &found}}) {
+      solver->setup(problem.chain());
+      const States result(out->data(), problem.shape());
+      if (direction == Direction::forward) {
+        solver->solve(problem.rhs(), result);
+      } else {
+        solver->solve_transpose(problem.rhs(), result);
+      }
+    }
+    EXPECT_LE(relative_difference(world(), found.data(), expected.data(), found.size()),
+              tolerance());
+  }
+}
+
 std::vector<std::string> names() {
   std::vector<std::string> all;
   for (const CatalogueEntry& entry : catalogue()) all.emplace_back(entry.name);
@@ -163,7 +166,7 @@ std::vector<std::string> names() {
 
 constexpr Index kAsManyAsRanks = -1;
 
-INSTANTIATE_TEST_SUITE_P(Small, LinearContract,
+INSTANTIATE_TEST_SUITE_P(Sizes, LinearContract,
                          ::testing::Combine(::testing::ValuesIn(names()),
                                             ::testing::Values(0, 1, 2, 3, kAsManyAsRanks, 33),
                                             ::testing::Values(1, 2, 3, 8, 17),
@@ -171,10 +174,11 @@ INSTANTIATE_TEST_SUITE_P(Small, LinearContract,
 INSTANTIATE_TEST_SUITE_P(Long, LinearContract,
                          ::testing::Combine(::testing::ValuesIn(names()), ::testing::Values(1024),
                                             ::testing::Values(2, 8), ::testing::Values(1, 5)));
-INSTANTIATE_TEST_SUITE_P(Wide, LinearContract,
-                         ::testing::Combine(::testing::ValuesIn(names()),
-                                            ::testing::Values(2, 33, 1024), ::testing::Values(64),
-                                            ::testing::Values(1)));
+INSTANTIATE_TEST_SUITE_P(All, LinearAgreement,
+                         ::testing::Combine(::testing::Values("pcr", "hybrid"),
+                                            ::testing::Values(0, 1, 2, 3, kAsManyAsRanks, 33, 1024),
+                                            ::testing::Values(1, 2, 3, 8, 17, 64),
+                                            ::testing::Values(1, 5)));
 
 }  // namespace
 }  // namespace deeppcr::linear

@@ -138,6 +138,19 @@ TEST_P(NewtonTest, FallsBackToTheRightAnswer) {
   EXPECT_LE(outcome.report.residual, outcome.report.tolerance);
 }
 
+// He-initialised relu without skip: neither contracting nor expanding on average, and hard for
+// Newton.
+TEST_P(NewtonTest, HeInitialisedReluEndsRight) {
+  models::ModelOptions he = options_for("mlp", 1024, 8);
+  he.activation = "relu";
+  he.init = "he";
+  const Outcome outcome = solve(he, newton_);
+  EXPECT_TRUE(outcome.report.status == Status::converged ||
+              outcome.report.status == Status::fell_back)
+      << outcome.report.reason;
+  EXPECT_LE(outcome.error, 1e-9);
+}
+
 // Newton may leave a tail of 1e15 behind. Wrong states before it must not count as exact for being
 // small against it: the fallback would start from them.
 TEST_P(NewtonTest, ABlownUpTailDoesNotFreezeWrongStates) {
