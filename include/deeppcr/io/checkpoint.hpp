@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/provenance.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
+
+namespace deeppcr::io {
+
+/// One named array of a checkpoint. `pieces` are the rows that THIS rank holds; together the ranks
+/// hold each row once. A replicated array has pieces on rank 0 only.
+struct CheckpointArray {
+  std::string name;  ///< "/state/z", "/parameters/weight", "/optimiser/momentum"
+  hdf5::Shape shape;
+  std::vector<hdf5::Rows<const Real>> pieces;
+  hdf5::Description about;
+};
+
+/// Where the run stands: attributes of /progress.
+struct Progress {
+  Index iteration = 0;
+  double residual = 0;
+  double elapsed_seconds = 0;  ///< of all runs so far
+};
+
+/// What a checkpoint holds.
+struct CheckpointContent {
+  Problem problem;
+  Progress progress;
+  std::vector<CheckpointArray> arrays;
+};
+
+/// /state/z [L+1, B, n] with z_0 first: rank 0 writes z_0, each rank its own states [L_local, B,
+/// n].
+CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
+                            ConstState input, const Real* local_states);
+
+/// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place;
+/// older ones become path.1, path.2, .. so that `keep` are left. A run killed at any instant leaves
+/// an intact one. Collective.
+/// @throws Error on all ranks; the older files are then untouched and the new one is removed
+void save_checkpoint(const parallel::Communicator& comm, const std::string& path, int keep,
+                     const Provenance& provenance, const CheckpointContent& content);
+
+/// An open checkpoint, verified as a whole on opening. Written by any number of ranks, read by any.
+class Checkpoint {
+ public:
+  /// Collective. @throws Error (on all ranks) in one sentence: missing, no HDF5, truncated,
+  /// foreign, another format version, or damaged, with the dataset's name
+  Checkpoint(const parallel::Communicator& comm, const std::string& path);
+
+  const std::string& path() const { return file_.path(); }
+  const Problem& problem() const { return problem_; }
+  const Progress& progress() const { return progress_; }
+  Provenance provenance() const { return read_provenance(file_); }
+  bool has(const std::string& name) const { return file_.has(name); }
+  hdf5::Shape shape(const std::string& name) const { return file_.shape(name); }
+  /// Names of all arrays, such as "/state/z".
+  const std::vector<std::string>& arrays() const { return arrays_; }
+
+  /// @throws Error that names the first difference to `run`
+  void require(const Problem& run) const { require_same_problem(path(), problem_, run); }
+  /// Each rank gets the rows it asks for. Collective.
+  void read(const std::string& name, const std::vector<hdf5::Rows<Real>>& pieces) const;
+  /// z_0 and the local states from /state/z. Collective. @pre require() has passed
+  void read_state(sequence::Trajectory& trajectory) const;
+
+ private:
+  const parallel::Communicator& comm_;
+  hdf5::File file_;
+  Problem problem_;
+  Progress progress_;
+  std::vector<std::string> arrays_;
+};
+
+/// The newest intact checkpoint of `path` (path, path.1, ..) or, for a folder, of all in it;
+/// damaged ones are named in the log. Nothing when there is none. Collective.
+std::optional<std::string> find_newest_intact(const parallel::Communicator& comm,
+                                              const std::string& path);
+
+/// One step of putting a finished temporary file in place.
+struct FileMove {
+  enum class Kind { rename, link_or_rename };
+  Kind kind;
+  std::string from;
+  std::string to;
+};
+/// The steps, in order: path.1 -> path.2, path -> path.1 (a second name), path.tmp -> path.
+std::vector<FileMove> rotation(const std::string& path, int keep);
+/// Does one step; a `from` that does not exist is passed over.
+void apply(const FileMove& move);
+
+}  // namespace deeppcr::io

@@ -1,0 +1,170 @@
+#pragma once
+
+#include <hdf5.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "deeppcr/core/types.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+
+namespace deeppcr::io::hdf5 {
+
+/// Sole owner of one HDF5 identifier; everything else is HDF5's own API on get().
+class Id {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Id() = default;
+  /// @throws Error with HDF5's text when `id` says that the call `what` failed
+  Id(hid_t id, Close close, const std::string& what);
+  Id(Id&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Id& operator=(Id&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  Id(const Id&) = delete;
+  Id& operator=(const Id&) = delete;
+  ~Id() { reset(); }
+
+  hid_t get() const { return id_; }
+  /// Closes; returns what HDF5's close returned.
+  herr_t reset();
+  /// Gives the identifier up without closing it.
+  void release() { id_ = -1; }
+
+ private:
+  hid_t id_ = -1;
+  Close close_ = nullptr;
+};
+
+using Shape = std::vector<Index>;
+
+/// The attributes that each dataset carries; `units` is left out where empty.
+struct Description {
+  std::string long_name;
+  std::vector<std::string> dimensions;
+  std::string units;
+};
+
+/// Consecutive entries [first, first + count) of a dataset's first axis, in memory at `data`.
+template <typename T>
+struct Rows {
+  Index first = 0;
+  Index count = 0;
+  T* data = nullptr;
+};
+
+/// One HDF5 file, of this rank alone or of a communicator.
+///
+/// On a communicator every call below is collective: a failure on any rank is thrown on all, with
+/// HDF5's text. T is double, float, Index, int or unsigned char; the file's type is little-endian
+/// and converted on reading.
+class File {
+ public:
+  enum class Access { read, modify };
+
+  /// Replaces what has that name. @throws Error that names the path and the system's reason
+  static File create(const std::string& path);
+  static File create(const std::string& path, const parallel::Communicator& comm);
+  /// @throws Error in one sentence for a missing, foreign (no HDF5) or truncated file
+  static File open(const std::string& path, Access access);
+  static File open(const std::string& path, Access access, const parallel::Communicator& comm);
+  File(File&&) noexcept = default;
+  File& operator=(File&&) noexcept = default;
+  ~File();
+
+  /// Flushes and closes; the destructor does it without a word when this was not called. @throws
+  /// Error
+  void close();
+  /// For clearing up after an error that all ranks have seen. Collective.
+  void close_quietly() noexcept;
+  /// The same where writing has failed; on a communicator the file is empty afterwards. Collective.
+  void abandon() noexcept;
+  void flush();
+  /// From here on other processes may read while this one appends; no new objects after it. One
+  /// rank's file only.
+  void start_single_writer();
+
+  const std::string& path() const { return path_; }
+  hid_t id() const { return file_.get(); }
+
+  /// Creates the group and those above it.
+  void create_group(const std::string& name);
+  bool has(const std::string& name) const;
+  bool is_dataset(const std::string& name) const;
+  std::vector<std::string> children(const std::string& group) const;
+  /// `name` shows what `file` (relative to this file's folder) has at `object`.
+  void link_external(const std::string& name, const std::string& file, const std::string& object);
+  /// The file that an external link names; empty for anything else.
+  std::string linked_file(const std::string& name) const;
+
+  /// Attributes of a group or dataset ("/" is the root). Setting an existing one of the same size
+  /// overwrites it in place.
+  void set(const std::string& object, const std::string& name, const std::string& value);
+  void set(const std::string& object, const std::string& name, double value);
+  void set(const std::string& object, const std::string& name, Index value);
+  void set(const std::string& object, const std::string& name,
+           const std::vector<std::string>& value);
+  void set(const std::string& object, const std::string& name, const std::vector<Index>& value);
+  bool has_attribute(const std::string& object, const std::string& name) const;
+  std::vector<std::string> attributes(const std::string& object) const;
+  std::string text(const std::string& object, const std::string& name) const;
+  std::vector<std::string> texts(const std::string& object, const std::string& name) const;
+  double number(const std::string& object, const std::string& name) const;
+  Index integer(const std::string& object, const std::string& name) const;
+
+  /// Sizes of a dataset; empty for a scalar.
+  Shape shape(const std::string& name) const;
+  bool is_floating(const std::string& name) const;
+  bool is_text(const std::string& name) const;
+
+  /// A whole dataset. On a communicator rank 0's values are written.
+  template <typename T>
+  void write(const std::string& name, const Shape& shape, const T* data, const Description& about);
+  /// A dataset of which each rank writes its own rows, in pieces under MPI-IO's 2 GiB limit.
+  template <typename T>
+  void write_rows(const std::string& name, const Shape& shape,
+                  const std::vector<Rows<const T>>& pieces, const Description& about);
+  /// Every rank gets the whole dataset.
+  template <typename T>
+  std::vector<T> read(const std::string& name) const;
+  /// Each rank gets its own rows.
+  template <typename T>
+  void read_rows(const std::string& name, const std::vector<Rows<T>>& pieces) const;
+  /// Rows read by this rank alone: not collective, not even on a communicator.
+  template <typename T>
+  void read_rows_alone(const std::string& name, const Rows<T>& rows) const;
+
+  /// A dataset [0, row...] that grows along the first axis and, where a row has a size 0, along
+  /// that one too.
+  template <typename T>
+  void create_extendible(const std::string& name, const Shape& row, const Description& about);
+  /// Appends rows of `row` entries; grows the other axes when `row` is larger than what is there.
+  template <typename T>
+  void append(const std::string& name, Index count, const Shape& row, const T* data);
+
+ private:
+  File(Id file, std::string path, const parallel::Communicator* comm);
+  /// Runs body; on a communicator an error of any rank is thrown on all.
+  void together(const std::function<void()>& body) const;
+  /// Writes from Rows<const T>, reads into Rows<T>.
+  template <typename T>
+  void transfer(hid_t dataset, const std::string& name, const std::vector<Rows<T>>& pieces) const;
+  Id create_dataset(const std::string& name, hid_t type, const Shape& shape);
+  void describe(const std::string& name, const Description& about);
+  void set_raw(const std::string& object, const std::string& name, hid_t type, hid_t space,
+               const void* value);
+
+  Id file_;
+  std::string path_;
+  const parallel::Communicator* comm_ = nullptr;
+  int exceptions_ = 0;  ///< in flight when the file was opened
+};
+
+/// "1.10.8".
+std::string version();
+
+}  // namespace deeppcr::io::hdf5

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "deeppcr/io/batch.hpp"
+
+namespace deeppcr::io {
+
+/// Which images of a set, and how they are scaled.
+struct ImageSelection {
+  bool training_set = true;  ///< train-images-idx3-ubyte, else t10k-images-idx3-ubyte
+  Index samples = 1;
+  Index first = 0;                       ///< images first .. first + samples - 1,
+  std::optional<std::uint64_t> shuffle;  ///< or those positions of the order that this seed gives
+  bool standardise = false;  ///< mean 0 and deviation 1 over the batch in place of [0, 1]
+};
+
+/// The folder of a set of images: `name` itself where it is a folder, else `name` below
+/// $DEEPPCR_DATA or a standard folder such as /usr/share/datasets. @throws Error that lists where
+/// it looked
+std::string find_image_folder(const std::string& name);
+
+/// Reads images and labels in IDX format (MNIST's), plain or gzipped. Rank 0 reads, all get the
+/// batch: inputs in [0, 1], rows one after another. Collective.
+/// @throws Error (on all ranks) for a missing, truncated, oversized or malformed file, or for too
+/// few images Source: http://yann.lecun.com/exdb/mnist
+Batch read_images(const parallel::Communicator& comm, const std::string& name,
+                  const ImageSelection& selection);
+
+/// An IDX file's header: sizes of its axes. Elements are unsigned bytes.
+struct IdxHeader {
+  std::vector<Index> sizes;
+};
+/// Reads an IDX file with `axes` axes and returns rows `wanted` (positions on the first axis, any
+/// order), one after another. The whole file is checked. @throws Error (this rank)
+std::vector<unsigned char> read_idx(const std::string& path, int axes,
+                                    const std::vector<Index>& wanted, IdxHeader& header);
+/// The header alone.
+IdxHeader read_idx_header(const std::string& path, int axes);
+
+}  // namespace deeppcr::io

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/types.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+
+namespace deeppcr::io {
+
+namespace hdf5 {
+class File;
+}
+
+/// Where a file comes from: the root attributes of every file that the program writes.
+struct Provenance {
+  std::string program_version;
+  std::string git_commit;
+  std::string command_line;
+  std::vector<std::string> options_set;       ///< "name = value"
+  std::vector<std::string> options_unused;    ///< set by the user, asked for by nobody
+  std::string configuration;                  ///< resolved, as the text that --config reads
+  std::vector<std::string> library_versions;  ///< "HDF5 1.10.8", ...
+  Index ranks = 1;
+  std::vector<std::string> hosts;  ///< of each rank
+  std::string start_time;          ///< UTC, ISO 8601
+
+  /// Fills what the program knows by itself: versions, ranks, hosts and the time of now.
+  /// Collective.
+  static Provenance collect(const parallel::Communicator& comm);
+};
+
+/// Kind and version of a file, its first two root attributes.
+struct Format {
+  std::string
+      name;  ///< "deeppcr-trace", "deeppcr-checkpoint", "deeppcr-weights", "deeppcr-results"
+  Index version = 1;
+};
+extern const Format kTraceFormat;
+extern const Format kCheckpointFormat;
+extern const Format kWeightsFormat;
+extern const Format kResultsFormat;
+extern const Format kStatesFormat;
+
+/// Writes the root attributes `format`, `format_version`, `program_version`, `git_commit`,
+/// `command_line`, `options_set`, `options_unused`, `configuration`, `library_versions`, `ranks`,
+/// `hosts`, `start_time`.
+void write_provenance(hdf5::File& file, const Format& format, const Provenance& provenance);
+Provenance read_provenance(const hdf5::File& file);
+
+/// The file's `format`; empty where it has none.
+std::string format_of(const hdf5::File& file);
+/// @throws Error when the file's format or version is another
+void require_format(const hdf5::File& file, const Format& format);
+
+/// What was solved: attributes of /problem in traces and checkpoints.
+struct Problem {
+  std::string model;
+  Index num_steps = 0;  ///< L
+  Index batch = 0;      ///< B
+  Index width = 0;      ///< n
+  Index seed = 0;
+};
+void write_problem(hdf5::File& file, const Problem& problem);
+Problem read_problem(const hdf5::File& file);
+/// @throws Error that names the first difference in model, L, B or n
+void require_same_problem(const std::string& path, const Problem& stored, const Problem& run);
+
+std::string program_version();
+/// Short commit of the sources, with "-dirty" where they were changed; "unknown" outside a
+/// repository.
+std::string git_commit();
+/// "2026-01-31T12:00:00Z".
+std::string utc_now();
+
+}  // namespace deeppcr::io

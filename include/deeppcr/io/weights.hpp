@@ -1,0 +1,108 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/view.hpp"
+#include "deeppcr/io/batch.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/provenance.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
+
+namespace deeppcr::io {
+
+class ReplacingFile;
+
+/// What a weights file holds, so that options can be taken from it.
+struct WeightsShape {
+  Index num_steps = 0;     ///< L
+  Index width = 0;         ///< n
+  Index block_layers = 1;  ///< fully connected layers of one step
+  bool bias = true;        ///< without: read as zero
+  Index features = 0;      ///< columns of /embedding/weight, 0 where there is none
+  Index classes = 0;       ///< rows of /head/weight, 0 where there is none
+  bool stacked = true;     ///< one dataset for all layers, else one a layer
+  bool nested =
+      false;  ///< with an axis (or level of groups) for the block's layers, even if it has just one
+
+  Index parameters_per_step() const { return block_layers * (width * width + width); }
+};
+
+/// One fully connected layer outside the chain (embedding, head): weight row-major [out, in], bias
+/// [out].
+struct DenseLayer {
+  Index out = 0;
+  Index in = 0;
+  std::vector<Real> weight;
+  std::vector<Real> bias;
+};
+
+/// Collective: rank 0 looks, all get the answer. @throws Error (on all ranks) when the file is no
+/// weights file:
+///   /layers/weight [L, n, n] or [L, block_layers, n, n], /layers/bias [L, n] or [L, block_layers,
+///   n]; or /layers/0/weight [n, n] .. or /layers/0/0/weight ..; optional /embedding, /head.
+///   float32 or float64, row-major [out, in].
+WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path);
+
+/// @throws Error when num_steps or width are not the file's
+void require_shape(const std::string& path, const WeightsShape& shape, Index num_steps,
+                   Index width);
+
+/// Reads the layers of the local steps only. Shapes: parameters [range.size(),
+/// parameters_per_step()], for each block layer W column-major, then b. Values are taken as they
+/// are, not-a-numbers too. Collective.
+void read_weights(const parallel::Communicator& comm, const std::string& path,
+                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters);
+/// "/embedding" or "/head", on every rank. Collective. @throws Error where the file has none
+DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
+                            const std::string& group);
+
+/// A file that takes its name only when it is whole: written as path + ".tmp" and renamed by
+/// close().
+class ResultsWriter {
+ public:
+  /// Collective. @throws Error (on all ranks) when the path cannot be written
+  ResultsWriter(const parallel::Communicator& comm, const std::string& path, const Format& format,
+                const Provenance& provenance);
+  ~ResultsWriter();
+
+  /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
+  /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `local` as in read_weights.
+  /// Collective.
+  void layers(const std::string& group, const WeightsShape& shape, StepRange range,
+              View<const Real, 2> local, const std::string& what);
+  /// group + "/weight" and "/bias", from rank 0.
+  void dense_layer(const std::string& group, const DenseLayer& layer, const std::string& what);
+  /// /z_last [B, n], from the rank that owns it (z_0 for L = 0).
+  void last_state(const sequence::Trajectory& trajectory);
+  /// /z [L+1, B, n].
+  void all_states(const sequence::Trajectory& trajectory);
+  /// /logits [B, classes], /input_gradient [B, n], /loss: from rank 0.
+  void logits(View<const Real, 2> logits);
+  void input_gradient(ConstState gradient);
+  void loss(double loss);
+
+  /// Flushes to the disk and renames. Without it nothing of that name appears. Collective.
+  void close();
+
+ private:
+  const parallel::Communicator& comm_;
+  std::unique_ptr<ReplacingFile> target_;
+};
+
+/// Writes a weights file that read_weights() reads (stacked, float64). Collective.
+struct WeightsToSave {
+  WeightsShape shape;
+  StepRange range;
+  View<const Real, 2> parameters;
+  const DenseLayer* embedding = nullptr;  ///< may be missing
+  const DenseLayer* head = nullptr;       ///< may be missing
+};
+void write_weights(const parallel::Communicator& comm, const std::string& path,
+                   const Provenance& provenance, const WeightsToSave& weights);
+
+/// /inputs [B, features] and, where present, /labels [B], on every rank. Collective.
+Batch read_batch(const parallel::Communicator& comm, const std::string& path);
+
+}  // namespace deeppcr::io

@@ -1,0 +1,58 @@
+#include <cstring>
+
+#include "deeppcr/core/error.hpp"
+#include "hdf5_detail.hpp"
+
+namespace deeppcr::io::hdf5 {
+
+namespace {
+
+/// HDF5 wraps the system's reason as "errno = 28, error message = 'No space left on device', ...".
+std::string system_reason(const std::string& text) {
+  const std::string key = "error message = '";
+  const auto start = text.find(key);
+  if (start == std::string::npos) return "";
+  const auto first = start + key.size();
+  return text.substr(first, text.find('\'', first) - first);
+}
+
+}  // namespace
+
+void silence_hdf5() {
+  static const bool done = [] {
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    return true;
+  }();
+  (void)done;
+}
+
+std::string take_error_text() {
+  struct Found {
+    std::string innermost;
+    std::string reason;
+    int count = 0;
+  } found;
+  const auto visit = [](unsigned, const H5E_error2_t* entry, void* out) -> herr_t {
+    auto& to = *static_cast<Found*>(out);
+    const std::string text = entry->desc != nullptr ? entry->desc : "";
+    if (to.reason.empty()) to.reason = system_reason(text);
+    // The first two: MPI-IO puts its own text above the name of the call.
+    if (to.count < 2 && !text.empty()) {
+      to.innermost += to.innermost.empty() ? text : "; " + text;
+      ++to.count;
+    }
+    return 0;
+  };
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &found);
+  clear_errors();
+  if (!found.reason.empty()) return found.reason;
+  return found.innermost.empty() ? "HDF5 gave no reason" : found.innermost;
+}
+
+void clear_errors() { H5Eclear2(H5E_DEFAULT); }
+
+void fail(const std::string& what) {
+  throw internal_error("cannot {}: {}", what, take_error_text());
+}
+
+}  // namespace deeppcr::io::hdf5

@@ -1,0 +1,310 @@
+#include "deeppcr/io/hdf5_file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+
+#include "deeppcr/core/error.hpp"
+#include "hdf5_detail.hpp"
+
+namespace deeppcr::io::hdf5 {
+
+namespace {
+
+/// Says on this rank why the system will not open `path`; nothing is kept open.
+void try_open(const std::string& path, int flags, const char* purpose) {
+  const int descriptor = ::open(path.c_str(), flags, 0666);
+  if (descriptor < 0) {
+    throw local_input_error("cannot {} '{}': {}", purpose, path, std::strerror(errno));
+  }
+  struct stat status {};
+  ::fstat(descriptor, &status);
+  ::close(descriptor);
+  if (S_ISDIR(status.st_mode)) {
+    throw local_input_error("cannot {} '{}': it is a directory", purpose, path);
+  }
+}
+
+void check_is_hdf5(const std::string& path) {
+  if (H5Fis_hdf5(path.c_str()) > 0) return;
+  throw local_input_error("'{}' is not an HDF5 file", path);
+}
+
+/// How often metadata of a file that is being written are read until their checksum is right.
+/// HDF5's own 100, with ever longer pauses, would be a hang on a damaged file.
+constexpr unsigned kReadAttempts = 8;
+
+/// More attributes than any of our objects has.
+constexpr unsigned kMaxAttributes = 64;
+
+/// Access properties: the 1.10 format, whose metadata carry checksums and which allows a live
+/// reader.
+Id access_properties(const parallel::Communicator* comm) {
+  Id properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
+  check(H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
+        "H5Pset_libver_bounds");
+  check(H5Pset_fclose_degree(properties.get(), H5F_CLOSE_STRONG), "H5Pset_fclose_degree");
+  if (comm != nullptr) {
+    check(H5Pset_fapl_mpio(properties.get(), comm->get(), MPI_INFO_NULL), "H5Pset_fapl_mpio");
+    check(H5Pset_coll_metadata_write(properties.get(), true), "H5Pset_coll_metadata_write");
+  } else {
+    check(H5Pset_metadata_read_attempts(properties.get(), kReadAttempts),
+          "H5Pset_metadata_read_attempts");
+#if H5_VERSION_GE(1, 10, 7)
+    // File systems without locks (Lustre, some NFS) are used as they are.
+    check(H5Pset_file_locking(properties.get(), true, true), "H5Pset_file_locking");
+#endif
+  }
+  return properties;
+}
+
+/// Attributes stay in the object's header, where they can be changed while others read.
+void keep_attributes_in_header(const Id& properties) {
+  check(H5Pset_attr_phase_change(properties.get(), kMaxAttributes, kMaxAttributes - 1),
+        "H5Pset_attr_phase_change");
+}
+
+Id create_file(const std::string& path, const parallel::Communicator* comm) {
+  const Id access = access_properties(comm);
+  const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "H5Pcreate");
+  keep_attributes_in_header(creation);
+  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose,
+          fmt::format("create '{}'", path)};
+}
+
+Id open_file(const std::string& path, File::Access mode, const parallel::Communicator* comm) {
+  const Id access = access_properties(comm);
+  const unsigned flags = mode == File::Access::modify ? H5F_ACC_RDWR : H5F_ACC_RDONLY;
+  hid_t file = H5Fopen(path.c_str(), flags, access.get());
+  if (file < 0) {
+    const std::string reason = take_error_text();
+    if (reason.find("truncated file") != std::string::npos) {
+      throw local_input_error("'{}' is truncated or was never finished ({})", path, reason);
+    }
+    // A file that a run is writing, or was when it was killed, opens for readers that expect that.
+    const bool marked = reason.find("already open for") != std::string::npos;
+    if (comm == nullptr && mode == File::Access::read && marked) {
+      file = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
+    }
+    if (file < 0) {
+      clear_errors();
+      throw local_input_error("cannot open '{}' as HDF5: it is damaged or in use ({})", path,
+                              reason);
+    }
+  }
+  return {file, H5Fclose, "H5Fopen"};
+}
+
+/// From here on what HDF5 writes to this file goes to memory and is forgotten; what is on the disk
+/// stays as it is.
+void write_to_nowhere(hid_t file) {
+  void* handle = nullptr;
+  const int memory = ::memfd_create("deeppcr-abandoned", 0);
+  if (memory >= 0 && H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0) {
+    ::dup2(memory, *static_cast<int*>(handle));
+  }
+  if (memory >= 0) ::close(memory);
+  clear_errors();
+}
+
+}  // namespace
+
+Id::Id(hid_t id, Close close, const std::string& what) : id_(id), close_(close) {
+  if (id < 0) fail(what);
+}
+
+herr_t Id::reset() {
+  const hid_t id = std::exchange(id_, -1);
+  if (id < 0) return 0;
+  const herr_t code = close_(id);
+  return code;
+}
+
+File File::create(const std::string& path) {
+  silence_hdf5();
+  try_open(path, O_RDWR | O_CREAT, "write");
+  return {create_file(path, nullptr), path, nullptr};
+}
+
+File File::create(const std::string& path, const parallel::Communicator& comm) {
+  silence_hdf5();
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) try_open(path, O_RDWR | O_CREAT, "write");
+  });
+  Id file;
+  parallel::agree(comm, [&] { file = create_file(path, &comm); });
+  try {
+    parallel::agree(comm, [&] {
+      if (comm.is_root()) reserve(path, kMetadataBytes);
+    });
+  } catch (const Error&) {
+    File(std::move(file), path, &comm).abandon();
+    throw;
+  }
+  return {std::move(file), path, &comm};
+}
+
+File File::open(const std::string& path, Access access) {
+  silence_hdf5();
+  try_open(path, access == Access::modify ? O_RDWR : O_RDONLY, "read");
+  check_is_hdf5(path);
+  return {open_file(path, access, nullptr), path, nullptr};
+}
+
+File File::open(const std::string& path, Access access, const parallel::Communicator& comm) {
+  silence_hdf5();
+  // One rank looks first, so that a bad file is met before any collective call.
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) {
+      try_open(path, access == Access::modify ? O_RDWR : O_RDONLY, "read");
+      check_is_hdf5(path);
+      open_file(path, Access::read, nullptr);
+    }
+  });
+  Id file;
+  parallel::agree(comm, [&] { file = open_file(path, access, &comm); });
+  return {std::move(file), path, &comm};
+}
+
+File::File(Id file, std::string path, const parallel::Communicator* comm)
+    : file_(std::move(file)),
+      path_(std::move(path)),
+      comm_(comm),
+      exceptions_(std::uncaught_exceptions()) {}
+
+File::~File() {
+  // While an exception unwinds, the other ranks may be elsewhere: closing together could wait for
+  // ever.
+  const bool unwinding = std::uncaught_exceptions() > exceptions_;
+  if (comm_ != nullptr && comm_->size() > 1) {
+    if (unwinding) file_.release();
+  } else if (file_.get() >= 0 && H5Fflush(id(), H5F_SCOPE_GLOBAL) < 0) {
+    abandon();
+  }
+  close_quietly();
+}
+
+void File::close_quietly() noexcept {
+  if (file_.reset() < 0) clear_errors();
+}
+
+void File::abandon() noexcept {
+  clear_errors();
+  // HDF5 breaks down at the end of the program over a file that it could not close, so it is helped
+  // to close.
+  if (comm_ == nullptr) {
+    write_to_nowhere(id());
+    close_quietly();
+    return;
+  }
+  if (comm_->is_root() && ::truncate(path_.c_str(), 0) != 0) clear_errors();  // gives its room back
+  if (comm_->any(H5Fflush(id(), H5F_SCOPE_GLOBAL) < 0)) file_.release();
+  close_quietly();
+}
+
+void File::together(const std::function<void()>& body) const {
+  if (comm_ != nullptr) {
+    parallel::agree(*comm_, body);
+  } else {
+    body();
+  }
+}
+
+void File::close() {
+  flush();
+  together([&] { check(file_.reset(), fmt::format("close '{}'", path_)); });
+}
+
+void File::flush() {
+  together([&] { check(H5Fflush(id(), H5F_SCOPE_GLOBAL), fmt::format("write '{}'", path_)); });
+}
+
+void File::start_single_writer() {
+  check(H5Fstart_swmr_write(id()), fmt::format("open '{}' for live readers", path_));
+}
+
+void File::create_group(const std::string& name) {
+  together([&] {
+    Id links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "H5Pcreate");
+    check(H5Pset_create_intermediate_group(links.get(), 1), "H5Pset_create_intermediate_group");
+    const Id creation(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "H5Pcreate");
+    keep_attributes_in_header(creation);
+    Id group(H5Gcreate2(id(), name.c_str(), links.get(), creation.get(), H5P_DEFAULT), H5Gclose,
+             fmt::format("create group {} in '{}'", name, path_));
+  });
+}
+
+bool File::has(const std::string& name) const {
+  // H5Lexists asks for one link at a time: /a, /a/b, ...
+  for (std::size_t slash = name.find('/', 1);; slash = name.find('/', slash + 1)) {
+    const std::string part = name.substr(0, slash);
+    if (part != "/" && H5Lexists(id(), part.c_str(), H5P_DEFAULT) <= 0) {
+      clear_errors();
+      return false;
+    }
+    if (slash == std::string::npos) break;
+  }
+  const bool resolves = H5Oexists_by_name(id(), name.c_str(), H5P_DEFAULT) > 0;
+  clear_errors();
+  return resolves;
+}
+
+bool File::is_dataset(const std::string& name) const {
+  if (!has(name)) return false;
+  const Id object(H5Oopen(id(), name.c_str(), H5P_DEFAULT), H5Oclose, name);
+  return H5Iget_type(object.get()) == H5I_DATASET;
+}
+
+std::vector<std::string> File::children(const std::string& group) const {
+  std::vector<std::string> names;
+  const Id object(H5Gopen2(id(), group.c_str(), H5P_DEFAULT), H5Gclose,
+                  fmt::format("open group {} of '{}'", group, path_));
+  const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  check(H5Literate(object.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, visit, &names),
+        fmt::format("list {} of '{}'", group, path_));
+  return names;
+}
+
+void File::link_external(const std::string& name, const std::string& file,
+                         const std::string& object) {
+  together([&] {
+    check(H5Lcreate_external(file.c_str(), object.c_str(), id(), name.c_str(), H5P_DEFAULT,
+                             H5P_DEFAULT),
+          fmt::format("create link {} in '{}'", name, path_));
+  });
+}
+
+std::string File::linked_file(const std::string& name) const {
+  H5L_info_t info{};
+  if (H5Lget_info(id(), name.c_str(), &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_EXTERNAL) {
+    clear_errors();
+    return "";
+  }
+  std::vector<char> value(info.u.val_size);
+  check(H5Lget_val(id(), name.c_str(), value.data(), value.size(), H5P_DEFAULT), "H5Lget_val");
+  const char* file = nullptr;
+  const char* object = nullptr;
+  unsigned flags = 0;
+  check(H5Lunpack_elink_val(value.data(), value.size(), &flags, &file, &object),
+        "H5Lunpack_elink_val");
+  return file;
+}
+
+std::string version() {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
+}  // namespace deeppcr::io::hdf5

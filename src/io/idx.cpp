@@ -1,0 +1,253 @@
+#include "deeppcr/io/idx.hpp"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <unordered_map>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::io {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr unsigned char kUnsignedByte = 0x08;
+/// Larger rows than this are no images.
+constexpr Index kMaxRowBytes = Index{1} << 28;
+/// Random stream of the order in which a seed takes images.
+constexpr std::uint64_t kShuffleStream = 0x1d8;
+
+/// A plain or gzipped file, read from the start to the end.
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), file_(nullptr, &gzclose) {
+    if (fs::is_directory(path))
+      throw local_input_error("cannot read '{}': it is a directory", path);
+    errno = 0;
+    file_.reset(gzopen(path.c_str(), "rb"));
+    if (!file_) {
+      throw local_input_error("cannot read '{}': {}", path, std::strerror(errno));
+    }
+    gzbuffer(file_.get(), 1U << 17);
+  }
+
+  /// Reads up to `count` bytes; fewer only at the end of the file.
+  Index read(unsigned char* out, Index count) {
+    const int got = gzread(file_.get(), out, static_cast<unsigned>(count));
+    if (got < count) check_state();
+    return got;
+  }
+
+ private:
+  void check_state() {
+    int code = Z_OK;
+    const char* text = gzerror(file_.get(), &code);
+    if (code == Z_OK || code == Z_STREAM_END) return;
+    if (code == Z_BUF_ERROR) {
+      throw local_input_error("'{}' is truncated: its compressed data end too early", path_);
+    }
+    throw local_input_error("'{}' is damaged: {}", path_,
+                            code == Z_ERRNO ? std::strerror(errno) : text);
+  }
+
+  std::string path_;
+  std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
+};
+
+/// Magic number 0, 0, type, axes; then the size of each axis, big-endian.
+IdxHeader read_header(Reader& reader, const std::string& path, int axes) {
+  std::array<unsigned char, 4> magic{};
+  if (reader.read(magic.data(), 4) < 4) {
+    throw local_input_error("'{}' is truncated: it has no IDX header", path);
+  }
+  if (magic[0] != 0 || magic[1] != 0) {
+    throw local_input_error(
+        "'{}' is not an IDX file: it starts with bytes {:02x} {:02x}, not 00 00", path, magic[0],
+        magic[1]);
+  }
+  if (magic[2] != kUnsignedByte || magic[3] != axes) {
+    throw local_input_error(
+        "'{}' has IDX type {:02x} with {} axes, but unsigned bytes (08) with {} were expected",
+        path, magic[2], magic[3], axes);
+  }
+  IdxHeader header;
+  for (int a = 0; a < axes; ++a) {
+    std::array<unsigned char, 4> size{};
+    if (reader.read(size.data(), 4) < 4) {
+      throw local_input_error("'{}' is truncated: its IDX header is not whole", path);
+    }
+    header.sizes.push_back(Index{size[0]} << 24 | Index{size[1]} << 16 | Index{size[2]} << 8 |
+                           Index{size[3]});
+  }
+  return header;
+}
+
+/// Bytes of one row. @throws Error when the sizes cannot be an image's
+Index row_bytes(const IdxHeader& header, const std::string& path) {
+  Index bytes = 1;
+  for (std::size_t a = 1; a < header.sizes.size(); ++a) {
+    if (header.sizes[a] == 0 || header.sizes[a] > kMaxRowBytes / bytes) {
+      throw local_input_error("'{}' is malformed: its header gives rows of sizes {}", path,
+                              fmt::join(header.sizes.begin() + 1, header.sizes.end(), " x "));
+    }
+    bytes *= header.sizes[a];
+  }
+  return bytes;
+}
+
+void require_rows(const std::vector<Index>& wanted, Index rows, const std::string& path) {
+  for (const Index row : wanted) {
+    if (row < 0 || row >= rows) {
+      throw local_input_error("'{}' has {} samples; sample {} was asked for", path, rows, row);
+    }
+  }
+}
+
+/// "name" or "name.gz" in a folder.
+std::string existing(const fs::path& folder, const std::string& name) {
+  for (const char* ending : {"", ".gz"}) {
+    const fs::path path = folder / (name + ending);
+    if (fs::is_regular_file(path)) return path.string();
+  }
+  throw local_input_error("'{}' has no {} or {}.gz", folder.string(), name, name);
+}
+
+/// Positions of the selected samples among `total`: consecutive, or by a partial Fisher-Yates
+/// shuffle.
+std::vector<Index> positions(const ImageSelection& selection, Index total,
+                             const std::string& path) {
+  if (selection.samples < 1 || selection.first < 0 || selection.first > total - selection.samples) {
+    throw local_input_error("'{}' has {} samples; {} from sample {} on were asked for", path, total,
+                            selection.samples, selection.first);
+  }
+  std::vector<Index> wanted(static_cast<std::size_t>(selection.samples));
+  std::iota(wanted.begin(), wanted.end(), selection.first);
+  if (!selection.shuffle) return wanted;
+  // Only moved positions are stored: the header's `total` is not to be trusted with memory.
+  const RandomStream random(*selection.shuffle, kShuffleStream);
+  std::unordered_map<Index, Index> moved;
+  const auto at = [&](Index i) { return moved.count(i) > 0 ? moved[i] : i; };
+  for (Index i = 0; i < selection.first + selection.samples; ++i) {
+    const Index other = i + random.integer(i, total - i);
+    const Index chosen = at(other);
+    moved[other] = at(i);
+    if (i >= selection.first) wanted[static_cast<std::size_t>(i - selection.first)] = chosen;
+  }
+  return wanted;
+}
+
+void standardise(std::vector<Real>& values) {
+  const Real count = static_cast<Real>(values.size());
+  const Real mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  Real squares = 0;
+  for (const Real v : values) squares += (v - mean) * (v - mean);
+  const Real deviation = std::sqrt(squares / count);
+  for (Real& v : values) v = deviation > 0 ? (v - mean) / deviation : 0.0;
+}
+
+Batch read_selected(const std::string& name, const ImageSelection& selection) {
+  const fs::path folder = find_image_folder(name);
+  const std::string set = selection.training_set ? "train" : "t10k";
+  const std::string images = existing(folder, set + "-images-idx3-ubyte");
+  const std::string labels = existing(folder, set + "-labels-idx1-ubyte");
+  const Index total = read_idx_header(images, 3).sizes[0];
+  if (const Index labelled = read_idx_header(labels, 1).sizes[0]; labelled != total) {
+    throw local_input_error("'{}' has {} images, but '{}' has {} labels", images, total, labels,
+                            labelled);
+  }
+  const auto wanted = positions(selection, total, images);
+  IdxHeader header;
+  const auto pixels = read_idx(images, 3, wanted, header);
+  Batch batch;
+  batch.samples = selection.samples;
+  batch.features = header.sizes[1] * header.sizes[2];
+  batch.inputs.reserve(pixels.size());
+  for (const unsigned char pixel : pixels) batch.inputs.push_back(pixel / 255.0);
+  if (selection.standardise) standardise(batch.inputs);
+  const auto classes = read_idx(labels, 1, wanted, header);
+  batch.labels.assign(classes.begin(), classes.end());
+  return batch;
+}
+
+}  // namespace
+
+std::string find_image_folder(const std::string& name) {
+  if (fs::is_directory(name)) return name;
+  std::vector<fs::path> folders;
+  if (const char* data = std::getenv("DEEPPCR_DATA")) {
+    // The variable may name the folder of one set or of all sets.
+    if (fs::path(data).filename() == name && fs::is_directory(data)) return data;
+    folders.emplace_back(data);
+  }
+  folders.insert(folders.end(), {"/usr/share/datasets", "/usr/local/share/datasets"});
+  for (const fs::path& folder : folders) {
+    if (fs::is_directory(folder / name)) return (folder / name).string();
+  }
+  std::string looked;
+  for (const fs::path& folder : folders) looked += ", '" + (folder / name).string() + "'";
+  throw local_input_error(
+      "no image data '{}': looked for the folders '{}'{}. Give a folder of IDX files, set "
+      "DEEPPCR_DATA, or install them (Debian: dataset-fashion-mnist)",
+      name, name, looked);
+}
+
+IdxHeader read_idx_header(const std::string& path, int axes) {
+  Reader reader(path);
+  return read_header(reader, path, axes);
+}
+
+std::vector<unsigned char> read_idx(const std::string& path, int axes,
+                                    const std::vector<Index>& wanted, IdxHeader& header) {
+  Reader reader(path);
+  header = read_header(reader, path, axes);
+  const Index rows = header.sizes[0];
+  const Index bytes = row_bytes(header, path);
+  require_rows(wanted, rows, path);
+  // Wanted rows in the order in which the file has them.
+  std::vector<std::size_t> order(wanted.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
+  std::vector<unsigned char> out(wanted.size() * static_cast<std::size_t>(bytes));
+  std::vector<unsigned char> row(static_cast<std::size_t>(bytes));
+  auto next = order.begin();
+  for (Index r = 0; r < rows; ++r) {
+    const Index got = reader.read(row.data(), bytes);
+    if (got < bytes) {
+      throw local_input_error("'{}' is truncated: {} rows of {} bytes were promised, row {} has {}",
+                              path, rows, bytes, r, got);
+    }
+    for (; next != order.end() && wanted[*next] == r; ++next) {
+      std::copy(row.begin(), row.end(),
+                out.begin() + static_cast<std::ptrdiff_t>(*next * row.size()));
+    }
+  }
+  if (unsigned char more = 0; reader.read(&more, 1) != 0) {
+    throw local_input_error("'{}' is oversized: there are bytes behind its {} rows of {} bytes",
+                            path, rows, bytes);
+  }
+  return out;
+}
+
+Batch read_images(const parallel::Communicator& comm, const std::string& name,
+                  const ImageSelection& selection) {
+  Batch batch;
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) batch = read_selected(name, selection);
+  });
+  broadcast(comm, batch);
+  return batch;
+}
+
+}  // namespace deeppcr::io

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/types.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+
+namespace deeppcr::io {
+
+/// "x.h5" -> "x.h5.tmp": what a file is called until it is whole.
+std::string temporary_name(const std::string& path);
+
+/// Forces a file, or a folder's list of names, to the disk. @throws Error (this rank)
+void sync_file(const std::string& path);
+void sync_folder_of(const std::string& path);
+
+/// Removes a file, if there is one; never fails.
+void remove_quietly(const std::string& path);
+
+/// A file on a communicator that takes its name only when it is whole; what had that name before
+/// stays until then.
+class ReplacingFile {
+ public:
+  /// Collective. @throws Error (on all ranks) when the path cannot be written
+  ReplacingFile(const parallel::Communicator& comm, const std::string& path);
+  ReplacingFile(const ReplacingFile&) = delete;
+  ReplacingFile& operator=(const ReplacingFile&) = delete;
+  /// Removes the temporary file where place() was not reached.
+  ~ReplacingFile();
+
+  hdf5::File& file() { return file_; }
+
+  /// Runs body, which writes to file(); when it throws on all ranks the file is closed on all.
+  template <typename Body>
+  void guarded(Body&& body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      if (error.seen() == Error::Seen::everywhere) file_.abandon();
+      throw;
+    }
+  }
+  /// Closes and forces to the disk, still under the temporary name. Collective.
+  void finish();
+  /// Renames the finished file, by `rename` on rank 0. Collective.
+  void place(const std::function<void()>& rename);
+  void place();
+
+ private:
+  const parallel::Communicator& comm_;
+  std::string path_;
+  hdf5::File file_;
+  bool placed_ = false;
+};
+
+}  // namespace deeppcr::io

@@ -1,0 +1,286 @@
+#include "deeppcr/io/weights.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::io {
+
+namespace {
+
+/// How much of a stacked dataset a rank holds beside the parameters while it reads.
+constexpr Index kReadBytes = Index{64} << 20;
+
+std::string text_of(const hdf5::Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+hdf5::Shape floating_shape(const hdf5::File& file, const std::string& name) {
+  const hdf5::Shape shape = file.shape(name);
+  if (!file.is_floating(name)) {
+    throw local_input_error("{} in '{}' must hold float32 or float64 numbers", name, file.path());
+  }
+  return shape;
+}
+
+void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::Shape& wanted) {
+  const hdf5::Shape found = floating_shape(file, name);
+  if (found == wanted) return;
+  throw local_input_error("{} in '{}' has sizes {}, but {} were expected", name, file.path(),
+                          text_of(found), text_of(wanted));
+}
+
+/// Number of children 0, 1, .. count - 1 of a group. @throws Error when one is missing or named
+/// otherwise
+Index count_numbered(const hdf5::File& file, const std::string& group) {
+  const std::vector<std::string> names = file.children(group);
+  std::vector<bool> seen(names.size(), false);
+  for (const std::string& name : names) {
+    std::size_t number = names.size();
+    const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (code != std::errc() || end != name.data() + name.size() || number >= names.size()) {
+      throw local_input_error(
+          "{} in '{}' has {} members, so they must be named 0 to {}; found '{}'", group,
+          file.path(), names.size(), names.size() - 1, name);
+    }
+    seen[number] = true;
+  }
+  return std::count(seen.begin(), seen.end(), true);
+}
+
+std::string layer_name(const WeightsShape& shape, Index step, Index layer) {
+  return shape.nested ? fmt::format("/layers/{}/{}", step, layer) : fmt::format("/layers/{}", step);
+}
+
+WeightsShape inspect_stacked(const hdf5::File& file) {
+  const hdf5::Shape sizes = floating_shape(file, "/layers/weight");
+  const std::size_t axes = sizes.size();
+  if ((axes != 3 && axes != 4) || sizes[axes - 1] != sizes[axes - 2]) {
+    throw local_input_error(
+        "/layers/weight in '{}' has sizes {}; it must be [L, n, n] or [L, block_layers, n, n]",
+        file.path(), text_of(sizes));
+  }
+  WeightsShape shape;
+  shape.num_steps = sizes[0];
+  shape.nested = axes == 4;
+  shape.block_layers = shape.nested ? sizes[1] : 1;
+  shape.width = sizes[axes - 1];
+  shape.bias = file.is_dataset("/layers/bias");
+  if (shape.bias) {
+    require_sizes(file, "/layers/bias", hdf5::Shape(sizes.begin(), sizes.end() - 1));
+  }
+  return shape;
+}
+
+WeightsShape inspect_separate(const hdf5::File& file) {
+  WeightsShape shape;
+  shape.stacked = false;
+  shape.num_steps = count_numbered(file, "/layers");
+  if (shape.num_steps == 0) throw local_input_error("/layers in '{}' is empty", file.path());
+  shape.nested = !file.is_dataset("/layers/0/weight");
+  if (shape.nested) shape.block_layers = count_numbered(file, "/layers/0");
+  const std::string first = layer_name(shape, 0, 0);
+  const hdf5::Shape sizes = floating_shape(file, first + "/weight");
+  if (sizes.size() != 2 || sizes[0] != sizes[1]) {
+    throw local_input_error("{}/weight in '{}' has sizes {}; a layer of the chain must be [n, n]",
+                            first, file.path(), text_of(sizes));
+  }
+  shape.width = sizes[0];
+  shape.bias = file.is_dataset(first + "/bias");
+  return shape;
+}
+
+/// Sizes [out, in] of group/weight; {0, 0} without such a dataset.
+hdf5::Shape outer_layer(const hdf5::File& file, const std::string& group) {
+  if (!file.is_dataset(group + "/weight")) return {0, 0};
+  const hdf5::Shape sizes = floating_shape(file, group + "/weight");
+  if (sizes.size() != 2) {
+    throw local_input_error("{}/weight in '{}' has sizes {}; it must be [out, in]", group,
+                            file.path(), text_of(sizes));
+  }
+  if (file.is_dataset(group + "/bias")) require_sizes(file, group + "/bias", {sizes[0]});
+  return sizes;
+}
+
+void require_width(const hdf5::File& file, const std::string& name, Index found, Index width) {
+  if (found == 0 || found == width) return;
+  throw local_input_error("{} in '{}' has width {}, but the chain has {}", name, file.path(), found,
+                          width);
+}
+
+WeightsShape inspect(const std::string& path) {
+  const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+  if (!file.has("/layers")) {
+    throw local_input_error(
+        "'{}' has no group /layers; a weights file has /layers/weight [L, n, n] or one "
+        "/layers/0/weight [n, n] a layer",
+        path);
+  }
+  WeightsShape shape =
+      file.is_dataset("/layers/weight") ? inspect_stacked(file) : inspect_separate(file);
+  const hdf5::Shape embedding = outer_layer(file, "/embedding");
+  const hdf5::Shape head = outer_layer(file, "/head");
+  require_width(file, "/embedding/weight", embedding[0], shape.width);
+  require_width(file, "/head/weight", head[1], shape.width);
+  shape.features = embedding[1];
+  shape.classes = head[0];
+  return shape;
+}
+
+/// W row-major [n, n] to column-major, as the models keep it.
+void transpose(const Real* from, Index n, Real* to) {
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < n; ++j) to[j * n + i] = from[i * n + j];
+  }
+}
+
+/// One layer's weights and bias at their place in the parameters of its step.
+void place_layer(const Real* weight, const Real* bias, Index n, Real* parameters) {
+  transpose(weight, n, parameters);
+  std::copy_n(bias, n, parameters + n * n);
+}
+
+void read_stacked(const parallel::Communicator& comm, const hdf5::File& file,
+                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters) {
+  const Index n = shape.width;
+  const Index weights = shape.block_layers * n * n;
+  const Index biases = shape.block_layers * n;
+  const Index at_once = std::max<Index>(
+      1, kReadBytes / std::max<Index>(1, weights * static_cast<Index>(sizeof(Real))));
+  const Index rounds = comm.max((range.size() + at_once - 1) / at_once);
+  Buffer<Real> weight(std::min(at_once, range.size()) * weights);
+  Buffer<Real> bias(std::min(at_once, range.size()) * biases);
+  for (Index round = 0; round < rounds; ++round) {
+    const Index first = std::min(range.first + round * at_once, range.last);
+    const Index count = std::min(at_once, range.last - first);
+    file.read_rows<Real>("/layers/weight", {{first, count, weight.data()}});
+    if (shape.bias) file.read_rows<Real>("/layers/bias", {{first, count, bias.data()}});
+    for (Index k = 0; k < count * shape.block_layers; ++k) {
+      const Index step = first - range.first + k / shape.block_layers;
+      place_layer(weight.data() + k * n * n, bias.data() + k * n, n,
+                  &parameters(step, k % shape.block_layers * (n * n + n)));
+    }
+  }
+}
+
+void read_separate(const hdf5::File& file, const WeightsShape& shape, StepRange range,
+                   View<Real, 2> parameters) {
+  const Index n = shape.width;
+  Buffer<Real> weight(n * n);
+  Buffer<Real> bias(n);
+  for (Index step = range.first; step < range.last; ++step) {
+    for (Index layer = 0; layer < shape.block_layers; ++layer) {
+      const std::string name = layer_name(shape, step, layer);
+      require_sizes(file, name + "/weight", {n, n});
+      file.read_rows_alone<Real>(name + "/weight", {0, n, weight.data()});
+      if (shape.bias) {
+        require_sizes(file, name + "/bias", {n});
+        file.read_rows_alone<Real>(name + "/bias", {0, n, bias.data()});
+      }
+      place_layer(weight.data(), bias.data(), n,
+                  &parameters(step - range.first, layer * (n * n + n)));
+    }
+  }
+}
+
+}  // namespace
+
+WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path) {
+  WeightsShape shape;
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) shape = inspect(path);
+  });
+  Index bias = shape.bias;
+  Index stacked = shape.stacked;
+  Index nested = shape.nested;
+  for (Index* value : {&shape.num_steps, &shape.width, &shape.block_layers, &shape.features,
+                       &shape.classes, &bias, &stacked, &nested}) {
+    comm.broadcast(*value, 0);
+  }
+  shape.bias = bias != 0;
+  shape.stacked = stacked != 0;
+  shape.nested = nested != 0;
+  return shape;
+}
+
+void require_shape(const std::string& path, const WeightsShape& shape, Index num_steps,
+                   Index width) {
+  if (num_steps != shape.num_steps) {
+    throw input_error("'{}' has {} layers, but --steps is {}; leave --steps out to take the file's",
+                      path, shape.num_steps, num_steps);
+  }
+  if (width != shape.width) {
+    throw input_error("'{}' has width {}, but --width is {}; leave --width out to take the file's",
+                      path, shape.width, width);
+  }
+}
+
+void read_weights(const parallel::Communicator& comm, const std::string& path,
+                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters) {
+  parallel::agree(comm, [&] {
+    DEEPPCR_ASSERT(
+        parameters.extent(0) == range.size() && parameters.extent(1) == shape.parameters_per_step(),
+        "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
+        range.size(), shape.parameters_per_step());
+  });
+  const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
+  if (shape.stacked) {
+    read_stacked(comm, file, shape, range, parameters);
+  } else {
+    parallel::agree(comm, [&] { read_separate(file, shape, range, parameters); });
+  }
+}
+
+DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
+                            const std::string& group) {
+  DenseLayer layer;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    const hdf5::Shape sizes = outer_layer(file, group);
+    if (sizes[0] == 0) throw local_input_error("'{}' has no {}/weight", path, group);
+    layer.out = sizes[0];
+    layer.in = sizes[1];
+    layer.weight = file.read<Real>(group + "/weight");
+    layer.bias.resize(static_cast<std::size_t>(layer.out), 0.0);
+    if (file.is_dataset(group + "/bias")) layer.bias = file.read<Real>(group + "/bias");
+  });
+  comm.broadcast(layer.out, 0);
+  comm.broadcast(layer.in, 0);
+  layer.weight.resize(static_cast<std::size_t>(layer.out * layer.in));
+  layer.bias.resize(static_cast<std::size_t>(layer.out));
+  comm.broadcast(layer.weight.data(), layer.out * layer.in, 0);
+  comm.broadcast(layer.bias.data(), layer.out, 0);
+  return layer;
+}
+
+Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
+  Batch batch;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    const hdf5::Shape sizes = floating_shape(file, "/inputs");
+    if (sizes.size() != 2) {
+      throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,
+                              text_of(sizes));
+    }
+    batch.samples = sizes[0];
+    batch.features = sizes[1];
+    batch.inputs = file.read<Real>("/inputs");
+    if (!file.is_dataset("/labels")) return;
+    if (file.is_floating("/labels") || file.shape("/labels") != hdf5::Shape{sizes[0]}) {
+      throw local_input_error("/labels in '{}' must be {} whole numbers, one a sample", path,
+                              sizes[0]);
+    }
+    batch.labels = file.read<Index>("/labels");
+    if (std::any_of(batch.labels.begin(), batch.labels.end(), [](Index l) { return l < 0; })) {
+      throw local_input_error("/labels in '{}' has a negative label", path);
+    }
+  });
+  broadcast(comm, batch);
+  return batch;
+}
+
+}  // namespace deeppcr::io

@@ -1,0 +1,83 @@
+#include "deeppcr/io/solve_recorder.hpp"
+
+#include "io_support.hpp"
+
+namespace deeppcr::test {
+namespace {
+
+using Action = nonlinear::Monitor::Action;
+using io::Request;
+using parallel::BlockLayout;
+using sequence::Trajectory;
+
+struct Solve {
+  TemporaryFolder folder;
+  Trajectory trajectory{world(), BlockLayout::balanced(5, world().size()), 2, 3};
+  io::CheckpointPlan plan;
+  nonlinear::IterationRecord record;
+
+  Solve() {
+    fill_with_marks(trajectory);
+    plan.path = folder / "c.h5";
+    plan.provenance = example_provenance(world());
+    plan.problem = {"mlp", 5, 2, 3, 1};
+    plan.iterations_before = 10;
+    record.iteration = 2;
+    record.residual = 0.5;
+  }
+  Action tell(io::SolveRecorder& recorder) {
+    return recorder.iteration(record, trajectory.states().data());
+  }
+};
+
+TEST(SolveRecorder, WritesNothingUnasked) {
+  Solve run;
+  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan, {});
+  EXPECT_EQ(run.tell(recorder), Action::go_on);
+  EXPECT_EQ(recorder.checkpoints_written(), 0);
+  EXPECT_TRUE(names_in(run.folder.path()).empty());
+  EXPECT_EQ(recorder.history().size(), 1U);
+}
+
+/// A wish of the last rank alone is everybody's.
+TEST(SolveRecorder, OneRanksWishWritesACheckpointOfAll) {
+  Solve run;
+  const bool last = world().rank() == world().size() - 1;
+  Request wish = Request::checkpoint;
+  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan,
+                             [&] { return last ? wish : Request::go_on; });
+  EXPECT_EQ(run.tell(recorder), Action::go_on);
+  wish = Request::checkpoint_and_stop;
+  EXPECT_EQ(run.tell(recorder), Action::stop);
+  EXPECT_EQ(recorder.checkpoints_written(), 2);
+  const io::Checkpoint stored(world(), run.plan.path);
+  stored.require(run.plan.problem);
+  EXPECT_EQ(stored.progress().iteration, 12);
+  EXPECT_EQ(stored.progress().residual, 0.5);
+  Trajectory back(world(), BlockLayout::balanced(5, world().size()), 2, 3);
+  stored.read_state(back);
+  EXPECT_EQ(wrong_states(back) + wrong_input(back), 0);
+}
+
+TEST(SolveRecorder, AppendsToTheTrace) {
+  Solve run;
+  const std::string path = run.folder / "run.h5";
+  io::TraceHeader header;
+  header.problem = run.plan.problem;
+  header.first_steps = run.trajectory.layout().first_steps();
+  io::Trace trace(world(), path, header);
+  run.plan.path.clear();
+  int heard = 0;
+  io::SolveRecorder recorder(run.trajectory, &trace, run.plan,
+                             [] { return Request::checkpoint_and_stop; });
+  recorder.on_iteration = [&](const nonlinear::IterationRecord&) { ++heard; };
+  EXPECT_EQ(run.tell(recorder), Action::stop);
+  trace.close();
+  EXPECT_EQ(heard, 1);
+  EXPECT_EQ(recorder.checkpoints_written(), 0) << "there is no path to write to";
+  const auto file = io::hdf5::File::open(path, io::hdf5::File::Access::read);
+  EXPECT_EQ(file.read<double>("/iterations/residual"), std::vector<double>{0.5});
+}
+
+}  // namespace
+}  // namespace deeppcr::test

@@ -1,0 +1,294 @@
+#include "deeppcr/io/weights.hpp"
+
+#include <cmath>
+
+#include "deeppcr/io/hdf5_file.hpp"
+#include "io_support.hpp"
+
+namespace deeppcr::test {
+namespace {
+
+using io::DenseLayer;
+using io::WeightsShape;
+using io::hdf5::File;
+using io::hdf5::Shape;
+using parallel::BlockLayout;
+
+/// Weight (i, j) and bias i of fully connected layer k of step l; exact in single precision.
+float weight_mark(Index l, Index k, Index i, Index j) {
+  return static_cast<float>(((l * 4 + k) * 8 + i) * 8 + j);
+}
+float bias_mark(Index l, Index k, Index i) { return -weight_mark(l, k, i, 0) - 0.5F; }
+
+enum class Layout { stacked, stacked_blocks, separate, separate_blocks };
+
+struct Case {
+  Layout layout;
+  Index num_steps;
+  Index block_layers;
+  Index width;
+};
+
+bool nested(Layout layout) {
+  return layout == Layout::stacked_blocks || layout == Layout::separate_blocks;
+}
+
+/// The file as a user's PyTorch script would write it: float32, row-major, on one rank.
+void write_by_hand(const std::string& path, const Case& c) {
+  File file = File::create(path);
+  const Index n = c.width;
+  std::vector<float> weight;
+  std::vector<float> bias;
+  for (Index l = 0; l < c.num_steps; ++l) {
+    for (Index k = 0; k < c.block_layers; ++k) {
+      for (Index i = 0; i < n; ++i) {
+        for (Index j = 0; j < n; ++j) weight.push_back(weight_mark(l, k, i, j));
+        bias.push_back(bias_mark(l, k, i));
+      }
+    }
+  }
+  if (c.layout == Layout::stacked || c.layout == Layout::stacked_blocks) {
+    Shape sizes = nested(c.layout) ? Shape{c.num_steps, c.block_layers, n} : Shape{c.num_steps, n};
+    file.write<float>("/layers/bias", sizes, bias.data(), {"", {}, ""});
+    sizes.push_back(n);
+    file.write<float>("/layers/weight", sizes, weight.data(), {"", {}, ""});
+  } else {
+    for (Index layer = 0; layer < c.num_steps * c.block_layers; ++layer) {
+      std::string group = "/layers/" + std::to_string(layer / c.block_layers);
+      if (nested(c.layout)) group += "/" + std::to_string(layer % c.block_layers);
+      file.write<float>(group + "/weight", {n, n}, weight.data() + layer * n * n, {"", {}, ""});
+      file.write<float>(group + "/bias", {n}, bias.data() + layer * n, {"", {}, ""});
+    }
+  }
+  file.close();
+}
+
+Index wrong_parameters(View<const Real, 2> parameters, StepRange range, const WeightsShape& shape) {
+  const Index n = shape.width;
+  Index wrong = 0;
+  for (Index l = range.first; l < range.last; ++l) {
+    for (Index k = 0; k < shape.block_layers; ++k) {
+      const Real* p = &parameters(l - range.first, k * (n * n + n));
+      for (Index i = 0; i < n; ++i) {
+        for (Index j = 0; j < n; ++j) wrong += p[j * n + i] != weight_mark(l, k, i, j);
+        wrong += p[n * n + i] != bias_mark(l, k, i);
+      }
+    }
+  }
+  return wrong;
+}
+
+class WeightsLayouts : public testing::TestWithParam<Case> {};
+
+TEST_P(WeightsLayouts, EachRankGetsItsLayers) {
+  const Case& c = GetParam();
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  on_root([&] { write_by_hand(path, c); });
+  const WeightsShape shape = io::inspect_weights(world(), path);
+  EXPECT_EQ(shape.num_steps, c.num_steps);
+  EXPECT_EQ(shape.width, c.width);
+  EXPECT_EQ(shape.block_layers, c.block_layers);
+  EXPECT_TRUE(shape.bias);
+  EXPECT_EQ(shape.features, 0);
+  EXPECT_EQ(shape.classes, 0);
+  const StepRange mine = BlockLayout::balanced(c.num_steps, world().size()).range(world().rank());
+  Buffer<Real> values(mine.size() * shape.parameters_per_step());
+  const View<Real, 2> parameters(values.data(), {mine.size(), shape.parameters_per_step()});
+  io::read_weights(world(), path, shape, mine, parameters);
+  EXPECT_EQ(wrong_parameters(parameters, mine, shape), 0);
+  // And once around: written by all, read by the first ranks.
+  const std::string again = folder / "again.h5";
+  io::write_weights(world(), again, example_provenance(world()), {shape, mine, parameters});
+  for (int ranks = 1; ranks <= world().size(); ++ranks) {
+    const parallel::Communicator comm = world().first_ranks(ranks);
+    const WeightsShape stored = io::inspect_weights(comm, again);
+    EXPECT_EQ(stored.nested, shape.nested);
+    const StepRange part = BlockLayout::balanced(c.num_steps, comm.size()).range(comm.rank());
+    Buffer<Real> back(part.size() * stored.parameters_per_step());
+    const View<Real, 2> view(back.data(), {part.size(), stored.parameters_per_step()});
+    io::read_weights(comm, again, stored, part, view);
+    EXPECT_EQ(wrong_parameters(view, part, stored), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, WeightsLayouts,
+    testing::Values(Case{Layout::stacked, 7, 1, 3}, Case{Layout::stacked, 0, 1, 3},  // no step
+                    Case{Layout::stacked_blocks, 2, 1, 2},  // a block of one
+                    Case{Layout::stacked_blocks, 5, 3, 2}, Case{Layout::separate, 1, 1, 1},
+                    Case{Layout::separate, 13, 1, 3},  // 10 comes before 2 by name
+                    Case{Layout::separate_blocks, 4, 2, 3}));
+
+TEST(Weights, OuterLayersAndNotANumbers) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  WeightsShape shape;
+  shape.num_steps = 2;
+  shape.width = 2;
+  const StepRange mine = BlockLayout::balanced(2, world().size()).range(world().rank());
+  Buffer<Real> values(mine.size() * 6);
+  for (Real& v : values) v = std::nan("");
+  const View<Real, 2> parameters(values.data(), {mine.size(), 6});
+  const DenseLayer embedding{2, 3, {1, 2, 3, 4, 5, 6}, {7, 8}};
+  const DenseLayer head{4, 2, {1, 2, 3, 4, 5, 6, 7, 8}, {0, 0, 0, 1}};
+  io::write_weights(world(), path, example_provenance(world()),
+                    {shape, mine, parameters, &embedding, &head});
+  const WeightsShape stored = io::inspect_weights(world(), path);
+  EXPECT_EQ(stored.features, 3);
+  EXPECT_EQ(stored.classes, 4);
+  const DenseLayer back = io::read_dense_layer(world(), path, "/embedding");
+  EXPECT_EQ(back.out, 2);
+  EXPECT_EQ(back.in, 3);
+  EXPECT_EQ(back.weight, embedding.weight);
+  EXPECT_EQ(back.bias, embedding.bias);
+  EXPECT_EQ(io::read_dense_layer(world(), path, "/head").weight, head.weight);
+  for (Real& v : values) v = 0;
+  io::read_weights(world(), path, stored, mine, parameters);
+  for (const Real v : values) EXPECT_TRUE(std::isnan(v)) << "taken as it is";
+}
+
+TEST(Weights, MismatchesAreOneSentence) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  const auto refused = [&](const std::function<void(File&)>& fill) {
+    on_root([&] {
+      File file = File::create(path);
+      fill(file);
+      file.close();
+    });
+    return error_of([&] {
+      const WeightsShape shape = io::inspect_weights(world(), path);
+      const StepRange mine =
+          BlockLayout::balanced(shape.num_steps, world().size()).range(world().rank());
+      Buffer<Real> values(mine.size() * shape.parameters_per_step());
+      io::read_weights(world(), path, shape, mine,
+                       {values.data(), {mine.size(), shape.parameters_per_step()}});
+    });
+  };
+  const std::vector<double> x(100, 1.0);
+  const std::vector<Index> k(100, 1);
+  const io::hdf5::Description about{"", {}, ""};
+  const auto expect = [](const std::string& error, const std::string& text) {
+    EXPECT_NE(error.find(text), std::string::npos) << "got: " << error;
+  };
+  expect(refused([](File&) {}), "has no group /layers");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/weight", {3, 2, 4}, x.data(), about);
+         }),
+         "[3, 2, 4]; it must be [L, n, n]");
+  expect(refused([&](File& f) {
+           f.write<Index>("/layers/weight", {3, 2, 2}, k.data(), about);
+         }),
+         "float32 or float64");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/weight", {3, 2, 2}, x.data(), about);
+           f.write<double>("/layers/bias", {3, 3}, x.data(), about);
+         }),
+         "/layers/bias");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/0/weight", {2, 2}, x.data(), about);
+           f.write<double>("/layers/2/weight", {2, 2}, x.data(), about);
+         }),
+         "must be named 0 to 1; found '2'");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/0/weight", {2, 2}, x.data(), about);
+           f.write<double>("/layers/1/weight", {3, 3}, x.data(), about);
+         }),
+         "/layers/1/weight in '" + path + "' has sizes [3, 3], but [2, 2]");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/weight", {3, 2, 2}, x.data(), about);
+           f.write<double>("/embedding/weight", {5, 4}, x.data(), about);
+         }),
+         "/embedding/weight in '" + path + "' has width 5, but the chain has 2");
+  EXPECT_ERROR(io::read_dense_layer(world(), path, "/head"), "has no /head/weight");
+  WeightsShape shape;
+  shape.num_steps = 3;
+  shape.width = 2;
+  EXPECT_ERROR(io::require_shape("w.h5", shape, 4, 2), "has 3 layers, but --steps is 4");
+  EXPECT_ERROR(io::require_shape("w.h5", shape, 3, 8), "has width 2, but --width is 8");
+}
+
+TEST(Weights, WithoutBiasItIsZero) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  const std::vector<double> x(8, 1.0);
+  on_root([&] {
+    File file = File::create(path);
+    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}, ""});
+    file.close();
+  });
+  const WeightsShape shape = io::inspect_weights(world(), path);
+  EXPECT_FALSE(shape.bias);
+  const StepRange mine = BlockLayout::balanced(2, world().size()).range(world().rank());
+  Buffer<Real> values(mine.size() * 6);
+  for (Real& v : values) v = -1;
+  io::read_weights(world(), path, shape, mine, {values.data(), {mine.size(), 6}});
+  for (Index i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], i % 6 < 4 ? 1.0 : 0.0);
+}
+
+TEST(Results, OfAGradientRun) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "out.h5";
+  sequence::Trajectory trajectory(world(), BlockLayout::balanced(3, world().size()), 2, 2);
+  fill_with_marks(trajectory);
+  const std::vector<Real> logits{1, 2, 3, 4, 5, 6};
+  io::ResultsWriter writer(world(), path, io::kResultsFormat, example_provenance(world()));
+  writer.last_state(trajectory);
+  writer.logits({logits.data(), {2, 3}});
+  writer.loss(0.75);
+  writer.input_gradient(trajectory.input());
+  WeightsShape shape;
+  shape.num_steps = 3;
+  shape.width = 2;
+  const StepRange mine = trajectory.local_range();
+  Buffer<Real> gradient(mine.size() * 6);
+  for (Index i = 0; i < gradient.size(); ++i) gradient[i] = static_cast<Real>(i % 6);
+  writer.layers("/gradients", shape, mine, {gradient.data(), {mine.size(), 6}}, "gradient");
+  EXPECT_FALSE(std::filesystem::exists(path)) << "not before it is whole";
+  writer.close();
+  const File file = File::open(path, File::Access::read);
+  EXPECT_EQ(io::format_of(file), "deeppcr-results");
+  EXPECT_EQ(file.read<double>("/z_last"),
+            (std::vector<double>{mark(3, 0, 0), mark(3, 0, 1), mark(3, 1, 0), mark(3, 1, 1)}));
+  EXPECT_EQ(file.read<double>("/logits"), logits);
+  EXPECT_EQ(file.read<double>("/loss"), std::vector<double>{0.75});
+  EXPECT_EQ(file.read<double>("/input_gradient")[3], mark(0, 1, 1));
+  const auto weight = file.read<double>("/gradients/layers/weight");
+  EXPECT_EQ(std::vector<double>(weight.begin() + 8, weight.end()),
+            (std::vector<double>{0, 2, 1, 3}))
+      << "row-major";
+  EXPECT_EQ(file.read<double>("/gradients/layers/bias"), (std::vector<double>{4, 5, 4, 5, 4, 5}));
+}
+
+TEST(Batch, InputsAndLabels) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "in.h5";
+  const std::vector<float> x{0, 1, 2, 3, 4, 5};
+  const std::vector<int> labels{1, 0};
+  const std::vector<int> negative{1, -1};
+  const auto write = [&](const std::vector<int>& with, Index count) {
+    on_root([&] {
+      File file = File::create(path);
+      file.write<float>("/inputs", {2, 3}, x.data(), {"", {}, ""});
+      if (count > 0) file.write<int>("/labels", {count}, with.data(), {"", {}, ""});
+      file.close();
+    });
+  };
+  write(labels, 2);
+  const io::Batch batch = io::read_batch(world(), path);
+  EXPECT_EQ(batch.samples, 2);
+  EXPECT_EQ(batch.features, 3);
+  EXPECT_EQ(batch.inputs, (std::vector<Real>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(batch.labels, (std::vector<Index>{1, 0}));
+  write(labels, 0);
+  EXPECT_TRUE(io::read_batch(world(), path).labels.empty());
+  write(labels, 1);
+  EXPECT_ERROR(io::read_batch(world(), path), "must be 2 whole numbers");
+  write(negative, 2);
+  EXPECT_ERROR(io::read_batch(world(), path), "negative label");
+  EXPECT_ERROR(io::read_batch(world(), folder / "absent.h5"), "No such file");
+}
+
+}  // namespace
+}  // namespace deeppcr::test
