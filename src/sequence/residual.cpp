@@ -46,6 +46,35 @@ bool ResidualEvaluator::is_linearised_at(ConstStates z) const {
   return !comm_.any(!same);
 }
 
+double largest_residual(const Sequence& sequence, const Trajectory& trajectory) {
+  constexpr Index kPiece = Index{1} << 20;  // reals of a piece: it stays in the caches
+  const parallel::Communicator& comm = trajectory.comm();
+  const StepRange local = trajectory.local_range();
+  const ConstStates z = trajectory.states();
+  const Index m = local.size(), state = trajectory.batch() * trajectory.width();
+  Buffer<Real> left(state);
+  std::copy_n(trajectory.input().data(), state, left.data());
+  parallel::Traffic traffic;
+  parallel::halo(comm, 0, trajectory.layout().num_active_ranks() - 1, Direction::forward,
+                 z.data() + (m - 1) * state, left.data(), state, traffic);
+  const Index piece = std::max<Index>(1, kPiece / std::max<Index>(1, state));
+  Buffer<Real> r(std::min(m, piece) * state);
+  double largest = 0;
+  for (Index i = 0; i < m;) {
+    // The states that steps i.. start from are those before them; the first step's come from the
+    // left neighbour.
+    const Index count = i == 0 ? 1 : std::min(piece, m - i);
+    const std::array<Index, 3> shape{count, trajectory.batch(), trajectory.width()};
+    const Real* starts = i == 0 ? left.data() : z.data() + (i - 1) * state;
+    const States out(r.data(), shape);
+    sequence.value({local.first + i, local.first + i + count}, ConstStates(starts, shape), out);
+    for (Index j = 0; j < count * state; ++j) r[j] -= z.data()[i * state + j];
+    for (double norm : step_norms(out)) largest = std::max(largest, norm);
+    i += count;
+  }
+  return comm.max(largest);
+}
+
 std::vector<double> step_norms(ConstStates r) {
   const Index m = r.extent(0), state = r.extent(1) * r.extent(2);
   std::vector<double> norms(static_cast<std::size_t>(m));

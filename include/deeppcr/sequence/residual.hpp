@@ -40,6 +40,10 @@ class ResidualEvaluator {
   parallel::Traffic traffic_;
 };
 
+/// max_l ||f_l(z_{l-1}) - z_l||_inf over all ranks, evaluated in pieces: O(B n) memory beyond the
+/// trajectory. NaN counts as infinity. Collective; one message of B n reals to the right.
+double largest_residual(const Sequence& sequence, const Trajectory& trajectory);
+
 /// Largest |value| of each step: [m]. NaN anywhere in a step gives NaN or infinity, never a finite
 /// number.
 std::vector<double> step_norms(ConstStates r);

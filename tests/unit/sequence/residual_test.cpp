@@ -39,6 +39,7 @@ TEST(ResidualEvaluator, IsZeroAtTheSequentialTrajectoryOnly) {
       for (double norm : step_norms(residual)) largest = std::max(largest, norm);
       EXPECT_LE(world().max(largest), 1e-14);
     }
+    EXPECT_LE(largest_residual(*problem.sequence, problem.trajectory), 1e-14);
     // A change of the very last state changes the residual of the last step by as much, and nothing
     // else.
     if (problem.trajectory.local_range().last == steps && !problem.trajectory.local_range().empty())
@@ -49,6 +50,7 @@ TEST(ResidualEvaluator, IsZeroAtTheSequentialTrajectoryOnly) {
     double largest = 0;
     for (double norm : step_norms(residual)) largest = std::max(largest, norm);
     EXPECT_NEAR(world().max(largest), 0.5, 1e-14);
+    EXPECT_NEAR(largest_residual(*problem.sequence, problem.trajectory), 0.5, 1e-14);
   }
 }
 
