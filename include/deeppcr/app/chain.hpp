@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/models/head.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
+
+namespace deeppcr::app {
+
+/// A network with its samples: embedding -> chain -> head. The chain is split over the ranks; both
+/// ends are small and kept by every rank.
+struct Chain {
+  std::unique_ptr<sequence::ParametricSequence> sequence;
+  sequence::Trajectory trajectory;             ///< z_0 is set, the states are not
+  Buffer<Real> features;                       ///< [B, features]; empty without an embedding
+  std::optional<models::Embedding> embedding;  ///< for samples of another size than the states
+  models::ClassifierHead head;
+  std::vector<int> labels;  ///< [B]
+
+  ConstState feature_view() const {
+    return {features.data(), {trajectory.batch(), features.size() / trajectory.batch()}};
+  }
+};
+
+/// Sizes that a file gives are put in; those that contradict it are refused. Collective.
+void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config);
+
+/// Refuses what PETSc cannot index, what messages cannot hold and what would not fit into memory.
+/// Collective; allocates nothing.
+void check_sizes(const parallel::Communicator& comm, const RunConfig& config);
+
+/// Makes the network and its samples. Collective. @throws Error for files that do not fit
+Chain make_chain(const parallel::Communicator& comm, const RunConfig& config);
+
+/// Steps of each rank, as suits the linear solver.
+parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config);
+
+}  // namespace deeppcr::app

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+#include <vector>
+
+#include "deeppcr/parallel/communicator.hpp"
+
+namespace deeppcr::app {
+
+/// What every command gets besides its own options.
+struct Context {
+  const parallel::Communicator& comm;
+  std::string command_line;   ///< as it was typed
+  std::string configuration;  ///< all options with their values, as --config reads them
+  std::vector<std::string> petsc_options;  ///< the words behind `--`
+  bool quiet = false;                      ///< --quiet: no progress, no table
+  bool json = false;                       ///< --json: the report as one JSON object on stdout
+};
+
+/// One command of the program. A new one is a source file with these two functions and one line in
+/// commands().
+struct Command {
+  const char* name;
+  const char* help;        ///< one line for `deeppcr --help`
+  const char* positional;  ///< the option that a word without dashes sets; "" for none
+  void (*add_options)(boost::program_options::options_description&);
+  /// Collective: every rank calls it with equal options; the result is the exit code.
+  int (*run)(const boost::program_options::variables_map&, const Context&);
+};
+
+const std::vector<Command>& commands();
+
+}  // namespace deeppcr::app

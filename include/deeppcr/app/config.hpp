@@ -1,0 +1,79 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/nonlinear/newton.hpp"
+
+namespace deeppcr::app {
+
+/// Which chain on which samples.
+struct ChainConfig {
+  models::ModelOptions model;
+  Index batch = 1;
+  std::string data;     ///< "random", "fashion-mnist" or a folder
+  std::string weights;  ///< file, or empty
+  std::string input;    ///< file, or empty
+  /// Sizes that the user asked for: a file must agree with them; sizes that were not given come
+  /// from the file.
+  bool steps_given = false;
+  bool width_given = false;
+  bool batch_given = false;
+};
+
+/// How the chain is solved.
+struct SolverConfig {
+  enum class Method { newton, sequential };
+  Method method = Method::newton;
+  nonlinear::NewtonOptions newton;
+  linear::Passes passes = linear::Passes::forward;
+  std::string guess;  ///< "copy", "zero", "random" or a file
+  bool verify = false;
+};
+
+/// What is read and written on the way. Names are empty where nothing is asked for.
+struct FilesConfig {
+  std::string trace;
+  std::string trace_states;
+  std::string checkpoint;
+  double minutes_to_save = 0;
+  std::string restart;  ///< "auto" or a file
+  double max_hours = 0;
+  std::string save_weights;
+  std::string output;
+
+  /// Where a checkpoint goes: --checkpoint, else deeppcr.ckpt.h5 beside the trace or in the current
+  /// folder.
+  std::string checkpoint_path() const;
+  /// The folder of the run, where a file named STOP ends it.
+  std::string folder() const;
+};
+
+/// All that `solve` and `gradient` are told.
+struct RunConfig {
+  ChainConfig chain;
+  SolverConfig solver;
+  FilesConfig files;
+};
+
+/// The options of each group, with these default sizes where they are not the same for all
+/// commands.
+struct DefaultSizes {
+  Index steps = 1024;
+  Index width = 16;
+  Index batch = 8;
+};
+void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes);
+void add_run_options(boost::program_options::options_description& options);
+
+/// Whether a file gives the size `name` ("steps", "width", "batch"), because the user did not.
+bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
+
+/// From parsed options. `options` of `check` has no data, weights and input.
+ChainConfig read_chain_config(const boost::program_options::variables_map& options);
+/// @throws Error for options that contradict each other or need what this build has not
+RunConfig read_run_config(const boost::program_options::variables_map& options);
+
+}  // namespace deeppcr::app

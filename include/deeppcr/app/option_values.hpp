@@ -1,0 +1,35 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::app {
+
+/// Width of the text that --help prints; for the constructors of options_description.
+inline constexpr unsigned kHelpColumns = 100;
+
+/// Kinds of option values. Each names its option, so that a wrong value ends in one sentence: which
+/// value, what is allowed, how to mend it. All hold one value and may be given once.
+
+/// A whole number in [lowest, highest], held as Index. Text such as 4096 or 1e6.
+boost::program_options::value_semantic* whole_number(const std::string& option, Index otherwise,
+                                                     Index lowest, Index highest);
+/// A finite number in [lowest, highest], held as double. `otherwise` is text, shown by --help as it
+/// is.
+boost::program_options::value_semantic* real_number(const std::string& option,
+                                                    const std::string& otherwise, double lowest,
+                                                    double highest);
+/// One of the known words, held as std::string.
+boost::program_options::value_semantic* one_of(const std::string& option,
+                                               const std::string& otherwise,
+                                               const std::vector<std::string>& known);
+/// Any text that is not empty, held as std::string; without a default it is empty.
+boost::program_options::value_semantic* text(const std::string& placeholder,
+                                             const std::string& otherwise = "");
+/// A switch, held as bool; false unless given.
+boost::program_options::value_semantic* flag();
+
+}  // namespace deeppcr::app

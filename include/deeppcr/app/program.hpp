@@ -1,0 +1,9 @@
+#pragma once
+
+namespace deeppcr::app {
+
+/// The whole program; the result is its exit code: 0 done, 1 bad input, 2 numerics failed, 3
+/// internal error, 85 stopped in order with a checkpoint.
+int run(int argc, char** argv);
+
+}  // namespace deeppcr::app

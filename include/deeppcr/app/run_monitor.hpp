@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "deeppcr/app/interrupts.hpp"
+#include "deeppcr/app/progress.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/nonlinear/report.hpp"
+
+namespace deeppcr::app {
+
+/// Each iteration of a solve is a safe point: shows progress, asks for requests, lets the recorder
+/// write, and stops the solve when that was asked for.
+///
+/// For the tests of the program only: with DEEPPCR_TEST_THROW_ON_RANK=p in the environment rank p
+/// throws in iteration 1.
+class RunMonitor final : public nonlinear::Monitor {
+ public:
+  RunMonitor(const parallel::Communicator& comm, Interrupts& interrupts, Progress& progress);
+
+  /// May be missing; must outlive the solve.
+  void set_recorder(storage::Recorder* recorder) { recorder_ = recorder; }
+  /// What the recorder is asked to do at this safe point.
+  storage::Wish wish() const;
+  Action iteration(const nonlinear::IterationRecord& record, const Real* local_states) override;
+
+  const std::string& stopped_by() const { return requests_.cause; }
+
+ private:
+  const parallel::Communicator& comm_;
+  Interrupts& interrupts_;
+  Progress& progress_;
+  storage::Recorder* recorder_ = nullptr;
+  Requests requests_;
+};
+
+}  // namespace deeppcr::app

@@ -1,0 +1,159 @@
+#include "deeppcr/app/chain.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "deeppcr/app/memory.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/random.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+constexpr int kRandomClasses = 10;
+constexpr std::uint64_t kInputStream = 0x696e7075;  // "inpu"
+constexpr std::uint64_t kLabelStream = 0x6c616265;  // "labe"
+
+/// What came from files or the random streams, before there is a chain.
+struct Source {
+  storage::Samples samples;       ///< without features: normal noise as z_0
+  storage::WeightsSizes weights;  ///< features and classes 0 without a file
+};
+
+Source read_source(const parallel::Communicator& comm, const ChainConfig& config) {
+  Source source;
+  if (!config.weights.empty()) source.weights = storage::weights_sizes(comm, config.weights);
+  if (!config.input.empty()) {
+    source.samples = storage::read_input(comm, config.input, config.batch);
+  } else if (config.data != "random") {
+    source.samples = storage::read_images(comm, config.data, config.batch);
+  }
+  return source;
+}
+
+/// The file's embedding, or one by the seed where samples and states differ in size.
+std::optional<models::Embedding> make_embedding(const parallel::Communicator& comm,
+                                                const ChainConfig& config, const Source& source) {
+  const Index features = source.samples.features;
+  const bool stored = source.weights.features > 0;
+  if (features == 0) return std::nullopt;
+  if (stored && features != source.weights.features) {
+    throw input_error("{}: its embedding takes {} features, but the samples have {}",
+                      config.weights, source.weights.features, features);
+  }
+  const bool fits = !config.input.empty() && features == config.model.width;
+  if (fits && !stored) return std::nullopt;
+  models::Embedding embedding(static_cast<int>(features), config.model.width, config.model.seed);
+  if (stored) storage::read_layer(comm, config.weights, "/embedding", embedding);
+  return embedding;
+}
+
+models::ClassifierHead make_head(const parallel::Communicator& comm, const ChainConfig& config,
+                                 const Source& source, const std::vector<int>& labels) {
+  const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
+  const bool stored = source.weights.classes > 0;
+  const int classes =
+      stored ? static_cast<int>(source.weights.classes) : std::max(kRandomClasses, largest + 1);
+  if (largest >= classes) {
+    throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
+                      classes, largest);
+  }
+  models::ClassifierHead head(config.model.width, classes, config.model.seed);
+  if (stored) storage::read_layer(comm, config.weights, "/head", head);
+  return head;
+}
+
+std::vector<int> make_labels(const ChainConfig& config, const Source& source) {
+  if (!source.samples.labels.empty()) return source.samples.labels;
+  const int classes =
+      source.weights.classes > 0 ? static_cast<int>(source.weights.classes) : kRandomClasses;
+  const RandomStream random(config.model.seed, kLabelStream);
+  std::vector<int> labels(static_cast<std::size_t>(config.batch));
+  for (std::size_t b = 0; b < labels.size(); ++b)
+    labels[b] = static_cast<int>(random.integer(static_cast<Index>(b), classes));
+  return labels;
+}
+
+/// z_0 = embedding of the samples, the samples themselves, or normal noise by (seed, sample,
+/// component).
+void fill_input(Chain& chain, const ChainConfig& config) {
+  const State z0 = chain.trajectory.input();
+  if (chain.embedding) {
+    chain.embedding->forward(chain.feature_view(), z0);
+  } else if (!chain.features.empty()) {
+    std::copy(chain.features.begin(), chain.features.end(), z0.data());
+  } else {
+    RandomStream(config.model.seed, kInputStream).normal(0, z0.size(), z0.data());
+  }
+}
+
+void take_size(const std::string& file, const char* option, Index stored, bool given, Index& size) {
+  if (given && size != stored)
+    throw input_error("--{} {}: {} has {}; leave the option out", option, size, file, stored);
+  size = stored;
+}
+
+}  // namespace
+
+void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config) {
+  if (!config.input.empty() && !config.batch_given) {
+    config.batch = storage::read_input(comm, config.input, 0).batch();
+  }
+  if (config.weights.empty()) return;
+  const storage::WeightsSizes sizes = storage::weights_sizes(comm, config.weights);
+  Index width = config.model.width;
+  take_size(config.weights, "steps", sizes.steps, config.steps_given, config.model.steps);
+  take_size(config.weights, "width", sizes.width, config.width_given, width);
+  config.model.width = static_cast<int>(width);
+  config.model.block_layers = static_cast<int>(sizes.block_layers);
+  config.model.bias = true;
+  config.model.init = "zero";
+  if (config.model.model == "mlp" && sizes.block_layers != 1) {
+    throw input_error("{} has {} layers in a step, an mlp has one; use --model resnet",
+                      config.weights, sizes.block_layers);
+  }
+}
+
+parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
+  const std::string& name = config.solver.method == SolverConfig::Method::newton
+                                ? config.solver.newton.linear
+                                : std::string("sequential");
+  return linear::find(name).layout(config.chain.model.steps, comm.size(), config.chain.model.width,
+                                   config.solver.passes);
+}
+
+void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
+  const ChainConfig& chain = config.chain;
+  sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
+  const auto n = static_cast<double>(chain.model.width);
+  const double map = static_cast<double>(chain.batch) * n * (n + 1);
+  if (comm.size() > 1 && map > std::numeric_limits<int>::max()) {
+    throw input_error(
+        "batch x width x (width + 1) = {:.4g} numbers in one message, at most {} are "
+        "allowed; use a smaller --batch or --width, or one rank",
+        map, std::numeric_limits<int>::max());
+  }
+  const parallel::BlockLayout layout = layout_of(comm, config);
+  check_memory(comm, estimate_bytes(config, layout.range(comm.rank()).size()));
+}
+
+Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
+  const ChainConfig& wanted = config.chain;
+  Source source = read_source(comm, wanted);
+  sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch, wanted.model.width);
+  auto model = models::make(wanted.model, trajectory.local_range());
+  if (!wanted.weights.empty()) storage::read_weights(comm, wanted.weights, *model);
+  std::vector<int> labels = make_labels(wanted, source);
+  std::optional<models::Embedding> embedding = make_embedding(comm, wanted, source);
+  models::ClassifierHead head = make_head(comm, wanted, source, labels);
+  Buffer<Real> features(static_cast<Index>(source.samples.inputs.size()));
+  std::copy(source.samples.inputs.begin(), source.samples.inputs.end(), features.begin());
+  Chain chain{std::move(model),     std::move(trajectory), std::move(features),
+              std::move(embedding), std::move(head),       std::move(labels)};
+  fill_input(chain, wanted);
+  return chain;
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,23 @@
+#include "deeppcr/app/bench.hpp"
+#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/app/run_commands.hpp"
+
+namespace deeppcr::app {
+
+/// The only table of commands; src/app/README.md says how to add one.
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table{
+      {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve},
+      {"gradient", "loss and gradients: forward and backward pass", "", add_run_options,
+       run_gradient},
+      {"check", "self-check of a model's derivatives", "", add_check_options, run_check},
+      {"bench", "speed of the solvers against what one would use instead", "", add_bench_options,
+       run_bench},
+      {"inspect", "what a trace or checkpoint holds, and whether it is intact", "file",
+       add_inspect_options, run_inspect},
+  };
+  return table;
+}
+
+}  // namespace deeppcr::app

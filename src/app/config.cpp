@@ -1,0 +1,260 @@
+#include "deeppcr/app/config.hpp"
+
+#include <filesystem>
+#include <vector>
+
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/suggest.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr Index kMostSteps = 1'000'000'000'000;
+constexpr Index kMostBatch = 1'000'000'000;
+/// A block [n x n] is counted with the 32-bit integers of BLAS.
+constexpr Index kMostWidth = 32768;
+constexpr Index kMostSeed = 1'000'000'000'000'000;
+constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : models::catalogue()) names.emplace_back(entry.name);
+  return names;
+}
+
+std::vector<std::string> linear_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
+  return names;
+}
+
+/// The entries of a catalogue, each with its help line.
+template <typename Catalogue>
+std::string explain(const Catalogue& catalogue) {
+  std::string lines;
+  for (const auto& entry : catalogue)
+    lines += fmt::format("{}{}: {}", lines.empty() ? "" : "\n", entry.name, entry.help);
+  return lines;
+}
+
+std::string text_of(const po::variables_map& options, const char* name) {
+  return options.count(name) > 0 ? options[name].as<std::string>() : std::string();
+}
+
+bool given(const po::variables_map& options, const char* name) {
+  return options.count(name) > 0 && !options[name].defaulted();
+}
+
+/// A group's title, with the reason when its options cannot be used.
+std::string title(const std::string& name) {
+  const std::string reason = storage::unavailable();
+  return reason.empty() ? name : fmt::format("{} ({})", name, reason);
+}
+
+void add_data_options(po::options_description& options) {
+  po::options_description group("Samples and weights", kHelpColumns);
+  auto add = group.add_options();
+  add("data", text("NAME", "random"),
+      "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images through a "
+      "linear embedding");
+  add("input", text("FILE"), "HDF5 file with /inputs [B, features] and /labels [B]");
+  add("weights", text("FILE"), "HDF5 file with the layers of an mlp or resnet");
+  add("save-weights", text("FILE"), "write the weights of this run");
+  options.add(group);
+}
+
+void add_solver_options(po::options_description& options) {
+  po::options_description group("Solver", kHelpColumns);
+  auto add = group.add_options();
+  add("linear", one_of("linear", "hybrid", linear_names()), explain(linear::catalogue()).c_str());
+  add("nonlinear", one_of("nonlinear", "newton", {"newton", "sequential"}),
+      "newton: all steps at once; sequential: one after another, the baseline");
+  add("rtol", real_number("rtol", "1e-10", 0, 1),
+      "stop at this residual, relative to the largest state");
+  add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
+  add("max-iterations", whole_number("max-iterations", 50, 0, 1'000'000),
+      "Newton iterations at most");
+  add("no-fallback", flag(),
+      "do not end by sequential substitution where Newton does not converge");
+  add("guess", text("WHAT", "copy"),
+      "first states: copy (of z_0), zero, random, or a trace or checkpoint FILE");
+  add("verify", flag(), "run sequential execution too, on the same ranks, and compare");
+  options.add(group);
+}
+
+void add_file_options(po::options_description& options) {
+  po::options_description group(title("Files"), kHelpColumns);
+  auto add = group.add_options();
+  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
+  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
+  add("checkpoint", text("FILE"),
+      "where checkpoints go; without it a stop writes deeppcr.ckpt.h5 beside the trace or in the "
+      "current folder");
+  add("checkpoint-every", real_number("checkpoint-every", "0", 0, 1e6),
+      "minutes between checkpoints; 0: only on a signal or a stop");
+  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
+  add("max-hours", real_number("max-hours", "0", 0, 1e6),
+      "stop with a checkpoint after so many hours; 0: no limit");
+  add("output", text("FILE"), "write the results, HDF5");
+  options.add(group);
+}
+
+/// Whether an option asks for something: it has another value than when it is left out.
+bool asked_for(const po::variables_map& options, const std::string& name) {
+  if (name == "checkpoint-every") return options[name].as<double>() > 0;
+  const std::string value = text_of(options, name.c_str());
+  const char* idle = name == "guess"          ? "copy"
+                     : name == "data"         ? "random"
+                     : name == "trace-states" ? "none"
+                                              : "";
+  return value != idle;
+}
+
+/// Options that only make sense with another one, or without it.
+void refuse_contradictions(const po::variables_map& options) {
+  const auto without = [&](const char* name, const char* other, const char* why) {
+    if (asked_for(options, name) && asked_for(options, other))
+      throw input_error("--{} and --{} exclude each other: {}; leave one out", name, other, why);
+  };
+  without("restart", "guess", "both say where to start");
+  without("data", "input", "both give the samples");
+  if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
+    throw input_error("--trace-states needs --trace FILE, where the states go");
+  if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
+    throw input_error("--checkpoint-every needs --checkpoint FILE");
+  if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
+    throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
+  if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
+    throw input_error("--weights {}: a weights file holds an mlp or resnet; give its --model",
+                      text_of(options, "weights"));
+}
+
+void refuse_files_without_io(const po::variables_map& options) {
+  const std::string reason = storage::unavailable();
+  if (reason.empty()) return;
+  for (const char* name :
+       {"trace", "checkpoint", "restart", "output", "weights", "input", "save-weights", "data"}) {
+    if (asked_for(options, name))
+      throw input_error("--{} {}: {}", name, text_of(options, name), reason);
+  }
+}
+
+void check_trace_states(const std::string& which) {
+  const bool every = which.rfind("every:", 0) == 0 && which.size() > 6 &&
+                     which.find_first_not_of("0123456789", 6) == std::string::npos &&
+                     which.find_first_not_of('0', 6) != std::string::npos && which.size() < 20;
+  if (every || which == "all" || which == "last" || which == "none") return;
+  throw input_error(
+      "--trace-states {}: allowed: all, last, none, every:K with K from 1, such as "
+      "every:64",
+      which);
+}
+
+std::string folder_of(const std::string& file) {
+  const std::filesystem::path parent = std::filesystem::path(file).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+std::string FilesConfig::checkpoint_path() const {
+  if (!checkpoint.empty()) return checkpoint;
+  return trace.empty() ? kDefaultCheckpoint
+                       : (std::filesystem::path(folder_of(trace)) / kDefaultCheckpoint).string();
+}
+
+std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
+
+bool comes_from_file(const po::variables_map& options, const std::string& name) {
+  const char* file = name == "steps" || name == "width" ? "weights" : "input";
+  const bool size = name == "steps" || name == "width" || name == "batch";
+  return size && options[name].defaulted() && !text_of(options, file).empty();
+}
+
+void add_model_options(po::options_description& options, DefaultSizes sizes) {
+  po::options_description group("Model", kHelpColumns);
+  auto add = group.add_options();
+  add("model", one_of("model", "resnet", model_names()), explain(models::catalogue()).c_str());
+  add("steps", whole_number("steps", sizes.steps, 0, kMostSteps), "length L of the chain");
+  add("width", whole_number("width", sizes.width, 1, kMostWidth), "numbers n in a state");
+  add("batch", whole_number("batch", sizes.batch, 1, kMostBatch), "samples B");
+  add("activation", one_of("activation", "tanh", {"identity", "tanh", "relu", "silu", "gelu"}),
+      "identity, tanh, relu, silu, gelu");
+  add("init", one_of("init", "default", {"default", "xavier", "he", "orthogonal", "zero"}),
+      "first weights: default (uniform, 1/sqrt(n)), xavier, he, orthogonal, zero");
+  add("gain", real_number("gain", "1", -1e6, 1e6), "factor on the first weights");
+  add("no-bias", flag(), "layers without bias");
+  add("block-layers", whole_number("block-layers", 2, 1, 64), "resnet: layers in a block");
+  add("residual-scale", one_of("residual-scale", "1/sqrt(L)", {"none", "1/sqrt(L)", "1/L"}),
+      "resnet: factor on a block: none, 1/sqrt(L), 1/L");
+  add("contraction", real_number("contraction", "0.9", 0, 1e3),
+      "affine: every singular value of a step");
+  add("seed", whole_number("seed", 1, 0, kMostSeed), "of weights, noise and labels");
+  options.add(group);
+}
+
+void add_run_options(po::options_description& options) {
+  add_model_options(options, DefaultSizes{});
+  add_data_options(options);
+  add_solver_options(options);
+  add_file_options(options);
+}
+
+ChainConfig read_chain_config(const po::variables_map& options) {
+  ChainConfig config;
+  models::ModelOptions& model = config.model;
+  model.model = options["model"].as<std::string>();
+  model.steps = options["steps"].as<Index>();
+  model.width = static_cast<int>(options["width"].as<Index>());
+  model.activation = options["activation"].as<std::string>();
+  model.init = options["init"].as<std::string>();
+  model.gain = options["gain"].as<double>();
+  model.bias = !options["no-bias"].as<bool>();
+  model.block_layers = static_cast<int>(options["block-layers"].as<Index>());
+  model.residual_scale = options["residual-scale"].as<std::string>();
+  model.contraction = options["contraction"].as<double>();
+  model.seed = static_cast<std::uint64_t>(options["seed"].as<Index>());
+  config.batch = options["batch"].as<Index>();
+  config.data = text_of(options, "data");
+  config.weights = text_of(options, "weights");
+  config.input = text_of(options, "input");
+  config.steps_given = given(options, "steps");
+  config.width_given = given(options, "width");
+  config.batch_given = given(options, "batch");
+  return config;
+}
+
+RunConfig read_run_config(const po::variables_map& options) {
+  refuse_files_without_io(options);
+  refuse_contradictions(options);
+  check_trace_states(text_of(options, "trace-states"));
+  RunConfig config;
+  config.chain = read_chain_config(options);
+  SolverConfig& solver = config.solver;
+  solver.method = text_of(options, "nonlinear") == "newton" ? SolverConfig::Method::newton
+                                                            : SolverConfig::Method::sequential;
+  solver.newton.linear = text_of(options, "linear");
+  solver.newton.rtol = options["rtol"].as<double>();
+  solver.newton.atol = options["atol"].as<double>();
+  solver.newton.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
+  solver.newton.fallback = !options["no-fallback"].as<bool>();
+  solver.guess = text_of(options, "guess");
+  solver.verify = options["verify"].as<bool>();
+  FilesConfig& files = config.files;
+  files.trace = text_of(options, "trace");
+  files.trace_states = text_of(options, "trace-states");
+  files.checkpoint = text_of(options, "checkpoint");
+  files.minutes_to_save = options["checkpoint-every"].as<double>();
+  files.restart = text_of(options, "restart");
+  files.max_hours = options["max-hours"].as<double>();
+  files.save_weights = text_of(options, "save-weights");
+  files.output = text_of(options, "output");
+  return config;
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,145 @@
+#include "deeppcr/app/forward.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "deeppcr/app/run_monitor.hpp"
+#include "deeppcr/app/suggest.hpp"
+#include "deeppcr/core/log.hpp"
+#include "deeppcr/parallel/runtime.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "deeppcr/sequence/residual.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+constexpr const char* kGuessWords[] = {"copy", "zero", "random"};
+
+void fill_guess(const RunConfig& config, sequence::Trajectory& trajectory) {
+  const std::string& guess = config.solver.guess;
+  if (guess == "copy") {
+    trajectory.fill_with_input();
+  } else if (guess == "zero") {
+    trajectory.fill_with_zero();
+  } else if (guess == "random") {
+    trajectory.fill_with_noise(config.chain.model.seed);
+  } else {
+    parallel::agree(trajectory.comm(), [&] {
+      if (trajectory.comm().is_root() && !std::filesystem::exists(guess)) {
+        throw local_input_error(
+            "--guess {}: no such file, and none of copy, zero, random; {}", guess,
+            did_you_mean(guess, {std::begin(kGuessWords), std::end(kGuessWords)}));
+      }
+    });
+    storage::read_guess(guess, trajectory);
+    trajectory.touched();
+  }
+}
+
+/// Sequential execution as a solve: the residual is measured, not taken for granted.
+nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonOptions& options) {
+  sequence::Trajectory& trajectory = chain.trajectory;
+  const parallel::Communicator& comm = trajectory.comm();
+  nonlinear::SolveReport report;
+  comm.barrier();
+  const Stopwatch watch;
+  sequence::propagate(*chain.sequence, trajectory);
+  report.seconds["total"] = report.seconds["propagate"] = comm.max(watch.seconds());
+
+  const ConstStates z = trajectory.states();
+  Buffer<Real> residual(z.size());
+  const ConstState z0 = trajectory.input();
+  sequence::ResidualEvaluator evaluator(comm, *chain.sequence, trajectory.layout(),
+                                        trajectory.batch());
+  evaluator.evaluate(z0, z, {residual.data(), z.shape()}, false);
+  const auto largest = [&](const Real* first, Index count) {
+    std::vector<double> value{0};
+    for (Index i = 0; i < count; ++i)
+      value[0] = first[i] == first[i] ? std::max(value[0], std::abs(first[i]))
+                                      : std::numeric_limits<double>::infinity();
+    comm.max(value);
+    return value[0];
+  };
+  report.residual = largest(residual.data(), residual.size());
+  report.tolerance = options.atol + options.rtol * largest(z.data(), z.size());
+  const bool finite = std::isfinite(report.residual) && std::isfinite(report.tolerance);
+  report.status = finite ? nonlinear::Status::converged : nonlinear::Status::failed;
+  report.reason = finite ? "" : "the chain itself overflows or meets a value that is no number";
+  report.frozen_prefix = finite ? trajectory.layout().num_steps() : 0;
+  return report;
+}
+
+}  // namespace
+
+double Verification::max_error() const {
+  double largest = 0;
+  for (const auto& error : errors) largest = std::max(largest, error.second);
+  return largest;
+}
+
+ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& context) {
+  sequence::Trajectory& trajectory = chain.trajectory;
+  ForwardResult result;
+  if (config.solver.method == SolverConfig::Method::sequential) {
+    result.report = solve_sequentially(chain, config.solver.newton);
+    return result;
+  }
+  std::optional<storage::Resumed> resumed;
+  if (!config.files.restart.empty())
+    resumed = storage::restart(config.chain, config.files, trajectory);
+  if (!resumed) fill_guess(config, trajectory);
+  if (resumed) result.iterations_before = resumed->iterations;
+
+  Interrupts interrupts(
+      context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
+  Progress progress(context.comm.is_root() && !context.quiet, config.solver.newton.max_iterations);
+  RunMonitor monitor(context.comm, interrupts, progress);
+  const auto recorder =
+      storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
+  monitor.set_recorder(recorder.get());
+  nonlinear::Newton newton(context.comm, *chain.sequence, config.solver.newton);
+  result.report = newton.solve(trajectory, &monitor);
+  if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
+  if (result.report.status == nonlinear::Status::interrupted) {
+    result.stopped_by = monitor.stopped_by();
+    result.checkpoint = recorder ? config.files.checkpoint_path() : "";
+  }
+  return result;
+}
+
+SequentialRun run_sequential(const Chain& chain) {
+  const sequence::Trajectory& solved = chain.trajectory;
+  const parallel::Communicator& comm = solved.comm();
+  SequentialRun run{sequence::Trajectory(comm, solved.layout(), solved.batch(), solved.width()), 0};
+  std::copy(solved.input().begin(), solved.input().end(), run.trajectory.input().begin());
+  // Short runs are taken twice, so that the baseline does not pay for a cold start.
+  constexpr double kShort = 1.0;
+  for (int repeat = 0; repeat < 2 && (repeat == 0 || run.seconds < kShort); ++repeat) {
+    comm.barrier();
+    const Stopwatch watch;
+    sequence::propagate(*chain.sequence, run.trajectory);
+    const double seconds = comm.max(watch.seconds());
+    run.seconds = repeat == 0 ? seconds : std::min(seconds, run.seconds);
+  }
+  return run;
+}
+
+double relative_difference(const parallel::Communicator& comm, Index count, const Real* a,
+                           const Real* b) {
+  // [largest difference, largest reference], over all ranks
+  std::vector<double> largest{0, 0};
+  bool numbers = true;
+  for (Index i = 0; i < count; ++i) {
+    const double difference = std::abs(a[i] - b[i]);
+    numbers = numbers && std::isfinite(difference);
+    largest[0] = std::max(largest[0], difference);
+    largest[1] = std::max(largest[1], std::abs(b[i]));
+  }
+  if (!numbers) largest[0] = std::numeric_limits<double>::infinity();
+  comm.max(largest);
+  return largest[1] > 0 ? largest[0] / largest[1] : largest[0];
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,175 @@
+#include <algorithm>
+#include <cmath>
+
+#include "deeppcr/app/run_commands.hpp"
+#include "deeppcr/app/run_report.hpp"
+#include "deeppcr/app/run_setup.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/adjoint.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+/// The loss at a trajectory and all its gradients.
+struct Gradients {
+  models::LossReport loss;
+  Buffer<Real> logits;      ///< [B, classes]
+  Buffer<Real> states;      ///< d loss / d z_l, [L_local, B, n]
+  Buffer<Real> input;       ///< d loss / d z_0, [B, n], on every rank
+  Buffer<Real> parameters;  ///< [L_local, parameters a step]
+  Buffer<Real> head;        ///< as the head's parameters, on every rank
+  Buffer<Real> embedding;   ///< as the embedding's parameters; empty without one
+  nonlinear::AdjointReport report;
+};
+
+/// z_L on every rank: from the rank that owns it, z_0 for a chain without steps. Collective.
+Buffer<Real> last_state(const sequence::Trajectory& trajectory) {
+  const parallel::BlockLayout& layout = trajectory.layout();
+  const Index size = trajectory.input().size();
+  Buffer<Real> state(size);
+  const Index L = layout.num_steps();
+  const bool owns = trajectory.local_range().contains(L - 1);
+  const Real* source = owns ? trajectory.states().end() - size : trajectory.input().data();
+  std::copy(source, source + size, state.data());
+  if (L > 0) trajectory.comm().broadcast(state.data(), size, layout.owner(L - 1));
+  return state;
+}
+
+View<Real, 1> view(Buffer<Real>& buffer) { return {buffer.data(), {buffer.size()}}; }
+
+/// Loss and head at the end of the chain; puts d loss / d z_L into `gradient` [B, n].
+void differentiate_head(const Chain& chain, const sequence::Trajectory& at, Gradients& g,
+                        Buffer<Real>& gradient) {
+  const Index B = at.batch();
+  const std::array<Index, 2> logits{B, chain.head.classes()};
+  const std::array<Index, 2> state{B, at.width()};
+  const Buffer<Real> z = last_state(at);
+  g.logits.reset(logits[0] * logits[1]);
+  g.head.reset(chain.head.parameters().size());
+  gradient.reset(z.size());
+  Buffer<Real> scratch(g.logits.size());
+  chain.head.forward({z.data(), state}, {g.logits.data(), logits});
+  g.loss = chain.head.loss_and_gradient({z.data(), state}, chain.labels, {scratch.data(), logits},
+                                        {gradient.data(), state}, view(g.head));
+}
+
+Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
+                        linear::LinearSolver& linear) {
+  const StepRange local = at.local_range();
+  const State z0(nullptr, {at.batch(), at.width()});
+  const std::array<Index, 3> shape{local.size(), at.batch(), at.width()};
+  const std::array<Index, 2> layers{local.size(), chain.sequence->parameters_per_step()};
+  Gradients g;
+  Buffer<Real> at_end;
+  differentiate_head(chain, at, g, at_end);
+  Buffer<Real> explicit_part(at.states().size());
+  const bool owns_end = local.contains(at.layout().num_steps() - 1);
+  if (owns_end) std::copy(at_end.begin(), at_end.end(), explicit_part.end() - at_end.size());
+  g.states.reset(explicit_part.size());
+  g.input.reset(z0.size());
+  g.parameters.reset(layers[0] * layers[1]);
+  g.report = nonlinear::adjoint(*chain.sequence, at, linear, {explicit_part.data(), shape},
+                                {g.states.data(), shape}, {g.input.data(), z0.shape()},
+                                {g.parameters.data(), layers});
+  // without steps the loss is a function of z_0 itself
+  if (at.layout().num_steps() == 0) std::copy(at_end.begin(), at_end.end(), g.input.begin());
+  if (chain.embedding) {
+    g.embedding.reset(chain.embedding->parameters().size());
+    chain.embedding->gradient(chain.feature_view(), {g.input.data(), z0.shape()}, view(g.embedding),
+                              State());
+  }
+  return g;
+}
+
+double square_sum(const Buffer<Real>& values) {
+  double sum = 0;
+  for (const Real value : values) sum += value * value;
+  return sum;
+}
+
+GradientSummary summarise(const Chain& chain, const Gradients& g) {
+  GradientSummary summary;
+  summary.loss = g.loss.loss;
+  summary.accuracy = static_cast<double>(g.loss.correct) / static_cast<double>(chain.labels.size());
+  summary.norms["input"] = std::sqrt(square_sum(g.input));
+  summary.norms["head"] = std::sqrt(square_sum(g.head));
+  summary.norms["parameters"] = std::sqrt(chain.trajectory.comm().sum(square_sum(g.parameters)));
+  if (chain.embedding) summary.norms["embedding"] = std::sqrt(square_sum(g.embedding));
+  summary.seconds = g.report.seconds;
+  summary.levels = g.report.levels;
+  summary.neighbours = g.report.neighbours;
+  return summary;
+}
+
+/// Compares with the sequential trajectory and the sequential linear solver at it.
+Verification verify(const Chain& chain, const Gradients& ours) {
+  const parallel::Communicator& comm = chain.trajectory.comm();
+  const SequentialRun sequential = run_sequential(chain);
+  const auto solver = linear::find("sequential").make();
+  const Gradients theirs = differentiate(chain, sequential.trajectory, *solver);
+  const auto error = [&](const Buffer<Real>& a, const Buffer<Real>& b) {
+    return relative_difference(comm, a.size(), a.data(), b.data());
+  };
+  Verification verification;
+  verification.sequential_seconds = sequential.seconds + theirs.report.seconds.at("total");
+  verification.errors["state gradients"] = error(ours.states, theirs.states);
+  verification.errors["parameter gradients"] = error(ours.parameters, theirs.parameters);
+  verification.errors["input gradient"] = error(ours.input, theirs.input);
+  return verification;
+}
+
+/// The gradients of a dense layer, in its own shape.
+std::optional<models::DenseLayer> as_layer(const models::DenseLayer& layer,
+                                           const Buffer<Real>& gradient) {
+  models::DenseLayer copy(layer.inputs(), layer.outputs(), 0, 0);
+  std::copy(gradient.begin(), gradient.end(), copy.parameters().begin());
+  return copy;
+}
+
+void save(const Setup& setup, const Gradients& g, const Context& context) {
+  const Chain& chain = setup.chain;
+  const StepRange local = chain.trajectory.local_range();
+  const auto head = as_layer(chain.head, g.head);
+  std::optional<models::DenseLayer> embedding;
+  if (chain.embedding) embedding = as_layer(*chain.embedding, g.embedding);
+  storage::Results results;
+  results.trajectory = &chain.trajectory;
+  results.logits = {g.logits.data(), {chain.trajectory.batch(), chain.head.classes()}};
+  results.loss = g.loss.loss;
+  results.input_gradient = {g.input.data(), chain.trajectory.input().shape()};
+  results.gradients = storage::NetworkParts{
+      setup.config.chain.model,
+      local,
+      {g.parameters.data(), {local.size(), chain.sequence->parameters_per_step()}},
+      embedding ? &*embedding : nullptr,
+      &*head};
+  storage::save_results(context, setup.config.files.output, results);
+}
+
+}  // namespace
+
+int run_gradient(const boost::program_options::variables_map& options, const Context& context) {
+  Setup setup = set_up(options, linear::Passes::forward_and_backward, context);
+  const Chain& chain = setup.chain;
+  RunReport report;
+  report.command = "gradient";
+  report.config = setup.config;
+  report.ranks = context.comm.size();
+  report.forward = run_forward(setup.chain, setup.config, context);
+  const nonlinear::Status status = report.forward.report.status;
+  if (status == nonlinear::Status::converged || status == nonlinear::Status::fell_back) {
+    const bool newton = setup.config.solver.method == SolverConfig::Method::newton;
+    const auto linear =
+        linear::find(newton ? setup.config.solver.newton.linear : "sequential").make();
+    const Gradients gradients = differentiate(chain, chain.trajectory, *linear);
+    report.gradient = summarise(chain, gradients);
+    if (setup.config.solver.verify) report.verification = verify(chain, gradients);
+    if (!setup.config.files.output.empty()) save(setup, gradients, context);
+  }
+  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
+  return finish(report, context);
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/io/checkpoint.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/provenance.hpp"
+
+namespace deeppcr::app::storage {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace hdf5 = io::hdf5;
+
+/// All datasets below a group, with their sizes; reads each of them, so that damage is met here.
+void list_datasets(const hdf5::File& file, const std::string& group, Json& list) {
+  for (const std::string& child : file.children(group)) {
+    const std::string name = (group == "/" ? "/" : group + "/") + child;
+    if (!file.has(name)) {
+      throw input_error("{}: {} is missing; it lies in another file, which belongs beside this one",
+                        file.path(), name);
+    }
+    if (!file.is_dataset(name)) {
+      list_datasets(file, name, list);
+      continue;
+    }
+    const hdf5::Shape shape = file.shape(name);
+    const Index rows = shape.empty() ? 1 : shape[0];
+    Index row_size = 1;
+    for (std::size_t axis = 1; axis < shape.size(); ++axis) row_size *= shape[axis];
+    // one row at a time: files may be larger than the memory
+    std::vector<double> row(static_cast<std::size_t>(row_size));
+    const bool numbers = !shape.empty() && !file.is_text(name);
+    for (Index i = 0; i < rows && numbers; ++i)
+      file.read_rows_alone<double>(name, {i, 1, row.data()});
+    list.push_back({{"name", name}, {"shape", shape}});
+  }
+}
+
+void describe_provenance(const hdf5::File& file, Json& json) {
+  const io::Provenance about = io::read_provenance(file);
+  json["written_by"] = fmt::format("deeppcr {} ({})", about.program_version, about.git_commit);
+  json["command_line"] = about.command_line;
+  json["start_time"] = about.start_time;
+  json["ranks"] = about.ranks;
+  json["libraries"] = about.library_versions;
+}
+
+void describe_problem(const io::Problem& problem, Json& json) {
+  json["model"] = problem.model;
+  json["steps"] = problem.num_steps;
+  json["width"] = problem.width;
+  json["batch"] = problem.batch;
+  json["seed"] = problem.seed;
+}
+
+void describe_outcome(const hdf5::File& file, Json& json) {
+  const bool ended = file.has("/outcome") && file.has_attribute("/outcome", "status");
+  json["outcome"] =
+      ended ? file.text("/outcome", "status") : "none: the run has not ended, or died";
+  const std::string residuals = "/iterations/residual";
+  if (!file.is_dataset(residuals)) return;
+  const std::vector<double> history = file.read<double>(residuals);
+  json["iterations_recorded"] = history.size();
+  if (!history.empty()) json["last_residual"] = history.back();
+}
+
+Json describe(const parallel::Communicator& self, const std::string& path) {
+  Json json{{"command", "inspect"}, {"file", path}};
+  const hdf5::File file = hdf5::File::open(path, hdf5::File::Access::read);
+  const std::string format = io::format_of(file);
+  json["format"] = format.empty() ? "HDF5, not written by deeppcr" : format;
+  if (!format.empty()) describe_provenance(file, json);
+  if (format == io::kTraceFormat.name) {
+    describe_problem(io::read_problem(file), json);
+    describe_outcome(file, json);
+  }
+  if (format == io::kCheckpointFormat.name) {
+    const io::Checkpoint checkpoint(self, path);  // compares every checksum
+    describe_problem(checkpoint.problem(), json);
+    json["iteration"] = checkpoint.progress().iteration;
+    json["residual"] = checkpoint.progress().residual;
+    json["elapsed_seconds"] = checkpoint.progress().elapsed_seconds;
+  }
+  json["datasets"] = Json::array();
+  list_datasets(file, "/", json["datasets"]);
+  return json;
+}
+
+void print_table(const Json& json) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "datasets" || key == "command") continue;
+    fmt::print("  {:<20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  for (const auto& dataset : json.value("datasets", Json::array()))
+    fmt::print("  {:<32} {}\n", dataset["name"].get<std::string>(), dataset["shape"].dump());
+}
+
+}  // namespace
+
+bool inspect(const Context& context, const std::string& path) {
+  // The file is read by one rank; what it finds is the verdict of all.
+  Json json;
+  parallel::agree(context.comm, [&] {
+    if (!context.comm.is_root()) return;
+    const auto self = parallel::Communicator::self();
+    json = describe(self, path);
+    json["intact"] = true;
+    if (context.json) {
+      fmt::print("{}\n", json.dump());
+    } else if (!context.quiet) {
+      print_table(json);
+    }
+  });
+  return true;
+}
+
+}  // namespace deeppcr::app::storage

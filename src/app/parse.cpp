@@ -1,0 +1,231 @@
+#include "deeppcr/app/parse.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/suggest.hpp"
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace po = boost::program_options;
+
+/// Long options only, never guessed from their beginning.
+constexpr int option_style = po::command_line_style::allow_long |
+                             po::command_line_style::long_allow_adjacent |
+                             po::command_line_style::long_allow_next;
+
+/// Where the parser puts words without dashes.
+constexpr const char* kBareWords = "words without dashes";
+
+po::options_description common_options() {
+  po::options_description common("Reporting", kHelpColumns);
+  auto add = common.add_options();
+  add("help", flag(), "this text");
+  add("config", text("FILE"),
+      "read options from FILE: 'key = value' lines under [COMMAND]; the command line wins");
+  add("quiet", flag(), "no progress and no table");
+  add("json", flag(), "print the report as one JSON object on stdout");
+  add("log-level", one_of("log-level", "warn", {"trace", "debug", "info", "warn", "error", "off"}),
+      "what to tell on stderr: trace, debug, info, warn, error, off");
+  return common;
+}
+
+std::vector<std::string> names_of(const po::options_description& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options.options()) names.push_back(option->long_name());
+  return names;
+}
+
+bool has(const po::options_description& options, const std::string& name) {
+  return options.find_nothrow(name, false) != nullptr;
+}
+
+/// The error for a word of the command line that is no option.
+Error unknown_word(const Command& command, const std::string& word,
+                   const po::options_description& options) {
+  const std::string bare = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+  const bool one_dash = word.size() > 1 && word[0] == '-' && word[1] != '-';
+  const std::string guess = did_you_mean(bare.substr(0, bare.find('=')), names_of(options), "--");
+  const std::string hint = !guess.empty() ? guess
+                           : one_dash     ? "PETSc's options come behind ' -- '"
+                                          : fmt::format("see deeppcr {} --help", command.name);
+  return input_error("'{}' is no option of '{}'; {}", word, command.name, hint);
+}
+
+/// Refuses unknown options; gives a word without dashes to the command's positional option, if it
+/// has one.
+void sort_words(const Command& command, const po::options_description& options,
+                std::vector<po::option>& parsed) {
+  bool free = *command.positional != '\0';
+  for (po::option& option : parsed) {
+    const bool bare = option.string_key == kBareWords && option.position_key >= 0;
+    if (option.unregistered || (bare && !free))
+      throw unknown_word(command, option.original_tokens.at(0), options);
+    if (!bare) continue;
+    option.string_key = command.positional;
+    free = false;
+  }
+}
+
+void store_command_line(const Command& command, const std::vector<std::string>& words,
+                        const po::options_description& options, po::variables_map& values) {
+  po::positional_options_description positional;
+  positional.add(kBareWords, -1);
+  try {
+    po::parsed_options parsed = po::command_line_parser(words)
+                                    .options(options)
+                                    .positional(positional)
+                                    .style(option_style)
+                                    .allow_unregistered()
+                                    .run();
+    sort_words(command, options, parsed.options);
+    po::store(parsed, values);
+  } catch (const po::error& error) {
+    throw input_error("{}; see deeppcr {} --help", error.what(), command.name);
+  }
+}
+
+/// Refuses a section or key of a file that no command knows.
+void check_file_key(const std::string& file, const std::string& section, const std::string& key) {
+  std::vector<std::string> known;
+  for (const Command& command : commands()) {
+    if (!section.empty() && section != command.name) continue;
+    const std::vector<std::string> names = names_of(options_of(command));
+    known.insert(known.end(), names.begin(), names.end());
+  }
+  if (known.empty()) {
+    std::vector<std::string> sections;
+    for (const Command& command : commands()) sections.emplace_back(command.name);
+    throw input_error("{}: unknown section [{}]; allowed: {}", file, section,
+                      fmt::join(sections, ", "));
+  }
+  if (std::find(known.begin(), known.end(), key) == known.end()) {
+    std::sort(known.begin(), known.end());
+    known.erase(std::unique(known.begin(), known.end()), known.end());
+    throw input_error("{}: '{}' is no option{}; {}", file, key,
+                      section.empty() ? "" : fmt::format(" of [{}]", section),
+                      did_you_mean(key, known));
+  }
+}
+
+/// Options of a file that are meant for the command: those in its section and those before any
+/// section.
+po::parsed_options read_file(const Command& command, const std::string& file,
+                             const po::options_description& options) {
+  std::ifstream stream(file);
+  if (!stream) throw input_error("--config {}: no such file, or it cannot be read", file);
+  const po::parsed_options all = po::parse_config_file(stream, po::options_description(), true);
+  po::parsed_options chosen(&options);
+  for (po::option option : all.options) {
+    const std::size_t dot = option.string_key.rfind('.');
+    const std::string section = dot == std::string::npos ? "" : option.string_key.substr(0, dot);
+    option.string_key =
+        dot == std::string::npos ? option.string_key : option.string_key.substr(dot + 1);
+    check_file_key(file, section, option.string_key);
+    option.unregistered = false;
+    const bool meant = section.empty() || section == command.name;
+    if (meant && has(options, option.string_key)) chosen.options.push_back(option);
+  }
+  return chosen;
+}
+
+void store_file(const Command& command, const std::string& file,
+                const po::options_description& options, po::variables_map& values) {
+  try {
+    po::store(read_file(command, file, options), values);
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    throw what.find(file) == std::string::npos ? input_error("{}: {}", file, what) : error;
+  } catch (const po::error& error) {
+    throw input_error("{}: {}", file, error.what());
+  }
+}
+
+/// The value as text; empty where there is none.
+std::string value_text(const boost::any& value) {
+  if (const auto* number = boost::any_cast<Index>(&value)) return fmt::format("{}", *number);
+  if (const auto* number = boost::any_cast<double>(&value)) return fmt::format("{}", *number);
+  if (const auto* on = boost::any_cast<bool>(&value)) return *on ? "true" : "false";
+  if (const auto* words = boost::any_cast<std::string>(&value)) return *words;
+  return "";
+}
+
+}  // namespace
+
+Words cut(int argc, char** argv) {
+  const std::vector<std::string> all(argv + std::min(argc, 1), argv + argc);
+  const auto dashes = std::find(all.begin(), all.end(), "--");
+  return {{all.begin(), dashes}, {dashes == all.end() ? dashes : dashes + 1, all.end()}};
+}
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Command& command : commands()) {
+    if (name == command.name) return command;
+    known.emplace_back(command.name);
+  }
+  const std::string guess = did_you_mean(name, known);
+  throw input_error("'{}' is no command; {}", name,
+                    guess.empty() ? fmt::format("allowed: {}", fmt::join(known, ", ")) : guess);
+}
+
+po::options_description options_of(const Command& command) {
+  po::options_description options;
+  command.add_options(options);
+  options.add(common_options());
+  return options;
+}
+
+po::variables_map parse(const Command& command, const std::vector<std::string>& words) {
+  const po::options_description options = options_of(command);
+  po::variables_map values;
+  // the first to store a value wins
+  store_command_line(command, words, options, values);
+  const std::string file = values["config"].as<std::string>();
+  if (!file.empty()) store_file(command, file, options, values);
+  po::notify(values);
+  return values;
+}
+
+std::string configuration_text(const Command& command, const po::variables_map& options) {
+  std::string lines = fmt::format("[{}]\n", command.name);
+  for (const auto& entry : options) {
+    const std::string value = value_text(entry.second.value());
+    const bool about_run = entry.first == "help" || entry.first == "config";
+    if (!about_run && !value.empty() && !comes_from_file(options, entry.first))
+      lines += fmt::format("{} = {}\n", entry.first, value);
+  }
+  return lines;
+}
+
+std::string general_help() {
+  std::string lines = "usage: deeppcr COMMAND [options] [-- PETSc options]\n\ncommands:\n";
+  for (const Command& command : commands())
+    lines += fmt::format("  {:<10} {}\n", command.name, command.help);
+  return lines +
+         "\n  deeppcr COMMAND --help   options of a command, with defaults and units\n"
+         "  deeppcr --version        version of the program and of its libraries\n\n"
+         "Runs on one process or many: mpirun -n 4 deeppcr ...\n"
+         "Exit codes: 0 done, 1 bad input, 2 the numerics failed, 3 internal error, 85 stopped in\n"
+         "order with a checkpoint.\n";
+}
+
+std::string command_help(const Command& command) {
+  std::ostringstream lines;
+  const std::string word =
+      *command.positional != '\0' ? fmt::format(" {}", command.positional) : "";
+  lines << fmt::format("usage: deeppcr {}{} [options] [-- PETSc options]\n\n{}\n", command.name,
+                       word, command.help);
+  po::options_description options(kHelpColumns);
+  command.add_options(options);
+  options.add(common_options());
+  lines << options;
+  return lines.str();
+}
+
+}  // namespace deeppcr::app

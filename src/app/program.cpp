@@ -1,0 +1,110 @@
+#include "deeppcr/app/program.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/parse.hpp"
+#include "deeppcr/app/suggest.hpp"
+#include "deeppcr/app/version.hpp"
+#include "deeppcr/core/log.hpp"
+#include "deeppcr/parallel/runtime.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+void print_on_root(const parallel::Communicator& comm, const std::string& text) {
+  if (comm.is_root()) fmt::print("{}", text);
+}
+
+std::string join(int argc, char** argv) {
+  return fmt::format("{}", fmt::join(argv, argv + argc, " "));
+}
+
+/// PETSc does not tell which options it knows; these are the ones that users of chains ask for.
+const std::vector<std::string> kPetscOptions{"-snes_monitor",
+                                             "-snes_view",
+                                             "-snes_converged_reason",
+                                             "-snes_type",
+                                             "-snes_max_it",
+                                             "-snes_linesearch_type",
+                                             "-ksp_type",
+                                             "-ksp_rtol",
+                                             "-ksp_max_it",
+                                             "-ksp_monitor",
+                                             "-ksp_view",
+                                             "-ksp_converged_reason",
+                                             "-pc_type",
+                                             "-pc_deeppcr_method",
+                                             "-pc_factor_mat_solver_type",
+                                             "-sub_pc_type",
+                                             "-sub_ksp_type",
+                                             "-log_view",
+                                             "-options_left",
+                                             "-snes_linesearch_monitor"};
+
+/// Options that nothing has asked for are most often misspelt.
+void warn_of_unused(const std::vector<std::string>& given) {
+  if (given.empty()) return;
+  for (const std::string& option : parallel::Runtime::unused_petsc_options()) {
+    const std::string name = option.substr(0, option.find(' '));
+    if (name == "-log_view" || name == "-options_left") continue;  // asked for at PETSc's very end
+    const bool known =
+        std::find(kPetscOptions.begin(), kPetscOptions.end(), name) != kPetscOptions.end();
+    const std::string guess = known ? "" : did_you_mean(name, kPetscOptions);
+    log::warn("PETSc option '{}' was not used by anything in this run{}{}", option,
+              guess.empty() ? "" : "; ", guess);
+  }
+}
+
+int run_command(const Words& words, const std::string& command_line,
+                const parallel::Communicator& comm) {
+  const Command& command = find_command(words.own.front());
+  const std::vector<std::string> rest(words.own.begin() + 1, words.own.end());
+  for (const std::string& word : rest) {
+    if (word == "--help" || word == "-h") {
+      print_on_root(comm, command_help(command));
+      return 0;
+    }
+  }
+  const auto options = parse(command, rest);
+  log::configure(options["log-level"].as<std::string>(), comm.is_root());
+  parallel::Runtime::add_petsc_options(words.petsc);
+  const Context context{comm,
+                        command_line,
+                        configuration_text(command, options),
+                        words.petsc,
+                        options["quiet"].as<bool>(),
+                        options["json"].as<bool>()};
+  const int code = command.run(options, context);
+  warn_of_unused(words.petsc);
+  return code;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  const Words words = cut(argc, argv);
+  parallel::Runtime runtime(argc, argv, words.petsc);
+  const int code = runtime.run([&](const parallel::Communicator& comm) {
+    const std::string first = words.own.empty() ? "" : words.own.front();
+    if (first == "--version") {
+      print_on_root(comm, version_text());
+      return 0;
+    }
+    if (first == "--help" || first == "-h" || first == "help") {
+      print_on_root(comm, general_help());
+      return 0;
+    }
+    if (first.empty()) throw input_error("no command given; see deeppcr --help");
+    return run_command(words, join(argc, argv), comm);
+  });
+  // mpirun ends all ranks when the first one leaves with a code: what was printed must be out by
+  // then
+  std::fflush(nullptr);
+  return code;
+}
+
+}  // namespace deeppcr::app

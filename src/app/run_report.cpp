@@ -1,0 +1,215 @@
+#include "deeppcr/app/run_report.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace deeppcr::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using nonlinear::Status;
+
+std::string method_of(const RunReport& report) {
+  const SolverConfig& solver = report.config.solver;
+  return solver.method == SolverConfig::Method::newton ? "newton+" + solver.newton.linear
+                                                       : "sequential";
+}
+
+parallel::Traffic total(const parallel::TrafficByLevel& levels, parallel::Traffic sum) {
+  for (const parallel::Traffic& level : levels) sum += level;
+  return sum;
+}
+
+parallel::Traffic total(const RunReport& report) {
+  parallel::Traffic sum = total(report.forward.report.levels, report.forward.report.neighbours);
+  if (report.gradient) sum += total(report.gradient->levels, report.gradient->neighbours);
+  return sum;
+}
+
+double seconds_of(const std::map<std::string, double>& seconds, const char* stage) {
+  const auto found = seconds.find(stage);
+  return found == seconds.end() ? 0 : found->second;
+}
+
+/// Wall time of what `--verify` repeats in sequence.
+double total_seconds(const RunReport& report) {
+  return seconds_of(report.forward.report.seconds, "total") +
+         (report.gradient ? seconds_of(report.gradient->seconds, "total") : 0);
+}
+
+Json levels_json(const parallel::TrafficByLevel& levels) {
+  Json list = Json::array();
+  for (const parallel::Traffic& level : levels)
+    list.push_back({{"messages", level.messages}, {"bytes", level.bytes}});
+  return list;
+}
+
+void add_gradient(const GradientSummary& gradient, Json& json) {
+  json["loss"] = gradient.loss;
+  json["accuracy"] = gradient.accuracy;
+  json["gradient_norms"] = gradient.norms;
+  json["gradient_seconds"] = gradient.seconds;
+  json["gradient_levels"] = levels_json(gradient.levels);
+}
+
+class Table {
+ public:
+  template <typename... Args>
+  void line(const char* label, fmt::format_string<Args...> text, Args&&... args) {
+    text_ +=
+        fmt::format("  {:<28} ", label) + fmt::format(text, std::forward<Args>(args)...) + "\n";
+  }
+  void title(const std::string& text) { text_ += text + "\n"; }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// "total 0.51 s: residual 0.1, reduce 0.2"; stages that took no time are left out.
+std::string seconds_text(const std::map<std::string, double>& seconds) {
+  std::string stages;
+  for (const auto& [stage, value] : seconds) {
+    if (stage == "total" || value <= 0) continue;
+    stages += fmt::format("{}{} {:.3g}", stages.empty() ? "" : ", ", stage, value);
+  }
+  return fmt::format("total {:.3g} s{}{}", seconds_of(seconds, "total"), stages.empty() ? "" : ": ",
+                     stages);
+}
+
+void add_outcome(const RunReport& report, Table& table) {
+  const nonlinear::SolveReport& solve = report.forward.report;
+  if (!solve.reason.empty()) table.line("reason", "{}", solve.reason);
+  if (!report.forward.stopped_by.empty()) table.line("stopped by", "{}", report.forward.stopped_by);
+  if (!report.forward.checkpoint.empty())
+    table.line("go on with", "--restart {}", report.forward.checkpoint);
+  const Index before = report.forward.iterations_before;
+  table.line("iterations", "{}{}", solve.iterations,
+             before > 0 ? fmt::format(" after {} of an earlier run", before) : "");
+  table.line("residual", "{:.3e}  (asked for: {:.3e})", solve.residual, solve.tolerance);
+  table.line("exact states", "{} of {}, by substitution from the left", solve.frozen_prefix,
+             report.config.chain.model.steps);
+  if (report.config.solver.method == SolverConfig::Method::newton)
+    table.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
+}
+
+void add_verification(const RunReport& report, Table& table) {
+  const Verification& verification = *report.verification;
+  table.line("sequential", "{:.3g} s on these {} ranks, {:.3g} s by {}",
+             verification.sequential_seconds, report.ranks, total_seconds(report),
+             method_of(report));
+  for (const auto& [name, error] : verification.errors)
+    table.line(("error, " + name).c_str(), "{:.3e}  (relative to the largest)", error);
+}
+
+}  // namespace
+
+Json to_json(const RunReport& report) {
+  const nonlinear::SolveReport& solve = report.forward.report;
+  const ChainConfig& chain = report.config.chain;
+  const parallel::Traffic traffic = total(report);
+  Json json{{"command", report.command},
+            {"status", to_string(solve.status)},
+            {"method", method_of(report)},
+            {"ranks", report.ranks},
+            {"model", chain.model.model},
+            {"steps", chain.model.steps},
+            {"width", chain.model.width},
+            {"batch", chain.batch},
+            {"iterations", solve.iterations},
+            {"iterations_before", report.forward.iterations_before},
+            {"residual", solve.residual},
+            {"tolerance", solve.tolerance},
+            {"frozen_prefix", solve.frozen_prefix},
+            {"lyapunov", solve.lyapunov},
+            {"seconds", solve.seconds},
+            {"messages", traffic.messages},
+            {"bytes", traffic.bytes},
+            {"levels", levels_json(solve.levels)},
+            {"peak_bytes_per_rank", report.peak_bytes_per_rank},
+            {"reason", solve.reason},
+            {"advice", advice(report)}};
+  if (report.gradient) add_gradient(*report.gradient, json);
+  if (report.verification) {
+    json["sequential_seconds"] = report.verification->sequential_seconds;
+    json["max_error"] = report.verification->max_error();
+    json["errors"] = report.verification->errors;
+  }
+  if (solve.status == Status::interrupted) {
+    json["stopped_by"] = report.forward.stopped_by;
+    json["checkpoint"] = report.forward.checkpoint;
+  }
+  return json;
+}
+
+std::string to_table(const RunReport& report) {
+  const ChainConfig& chain = report.config.chain;
+  const parallel::Traffic traffic = total(report);
+  Table table;
+  table.title(fmt::format("{}: {}", report.command, to_string(report.forward.report.status)));
+  table.line("chain", "{}, {} steps, width {}, batch {}", chain.model.model, chain.model.steps,
+             chain.model.width, chain.batch);
+  table.line("method", "{} on {} rank{}", method_of(report), report.ranks,
+             report.ranks == 1 ? "" : "s");
+  add_outcome(report, table);
+  if (report.gradient) {
+    const GradientSummary& gradient = *report.gradient;
+    table.line("loss", "{:.6g}, accuracy {:.3g}", gradient.loss, gradient.accuracy);
+    for (const auto& [name, norm] : gradient.norms)
+      table.line(("|gradient|, " + name).c_str(), "{:.6e}", norm);
+  }
+  table.line("time, forward", "{}", seconds_text(report.forward.report.seconds));
+  if (report.gradient) table.line("time, backward", "{}", seconds_text(report.gradient->seconds));
+  table.line("sent", "{} messages, {} bytes, {} reduction levels", traffic.messages, traffic.bytes,
+             report.forward.report.levels.size());
+  table.line("peak memory", "{:.4g} MiB a rank",
+             static_cast<double>(report.peak_bytes_per_rank) / (1024 * 1024));
+  if (report.verification) add_verification(report, table);
+  const std::string sentence = advice(report);
+  if (!sentence.empty()) table.title(sentence);
+  return table.text();
+}
+
+std::string advice(const RunReport& report) {
+  const SolverConfig& solver = report.config.solver;
+  const nonlinear::SolveReport& solve = report.forward.report;
+  const bool solved = solve.status == Status::converged || solve.status == Status::fell_back;
+  if (solver.method == SolverConfig::Method::sequential || !solved) return "";
+  // Without --verify: one evaluation of all residuals does the work of a rank's part of the chain.
+  const double estimate = seconds_of(solve.seconds, "residual") / (solve.iterations + 1) *
+                          report.ranks * (report.gradient ? 3 : 1);
+  const double sequential =
+      report.verification ? report.verification->sequential_seconds : estimate;
+  const double ours = total_seconds(report);
+  if (sequential <= 0 || ours <= sequential) return "";
+  return fmt::format("sequential {} {:.1f} times faster on these ranks: use --nonlinear sequential",
+                     report.verification ? "was" : "would be about", ours / sequential);
+}
+
+int finish(const RunReport& report, const Context& context) {
+  if (context.comm.is_root()) {
+    if (context.json) {
+      fmt::print("{}\n", to_json(report).dump());
+    } else if (!context.quiet) {
+      fmt::print("{}", to_table(report));
+    }
+    const bool ended_early = report.forward.report.status == Status::failed ||
+                             report.forward.report.status == Status::interrupted;
+    if (context.quiet && ended_early && !context.json)
+      fmt::print(stderr, "deeppcr: {}: {}{}\n", to_string(report.forward.report.status),
+                 report.forward.report.reason, report.forward.stopped_by);
+  }
+  switch (report.forward.report.status) {
+    case Status::converged:
+    case Status::fell_back:
+      return static_cast<int>(ExitCode::success);
+    case Status::failed:
+      return static_cast<int>(ExitCode::numerics);
+    case Status::interrupted:
+      return static_cast<int>(ExitCode::interrupted);
+  }
+  return static_cast<int>(ExitCode::internal);
+}
+
+}  // namespace deeppcr::app

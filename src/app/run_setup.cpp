@@ -1,0 +1,57 @@
+#include "deeppcr/app/run_setup.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::app {
+
+void check_writable(const parallel::Communicator& comm, const std::string& option,
+                    const std::string& file) {
+  if (file.empty()) return;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    if (std::filesystem::is_directory(file))
+      throw local_input_error("--{} {}: is a folder; give the name of a file", option, file);
+    const std::filesystem::path parent = std::filesystem::path(file).parent_path();
+    std::string probe = (parent / ".deeppcr-XXXXXX").string();
+    const int descriptor = mkstemp(probe.data());
+    if (descriptor < 0) {
+      throw local_input_error(
+          "--{} {}: no file can be written there ({}); give a folder that "
+          "exists and takes files",
+          option, file, std::strerror(errno));
+    }
+    ::close(descriptor);
+    ::unlink(probe.c_str());
+  });
+}
+
+Setup set_up(const boost::program_options::variables_map& options, linear::Passes passes,
+             const Context& context) {
+  RunConfig config = read_run_config(options);
+  config.solver.passes = passes;
+  take_sizes_from_files(context.comm, config.chain);
+  check_sizes(context.comm, config);
+  const FilesConfig& files = config.files;
+  check_writable(context.comm, "trace", files.trace);
+  check_writable(context.comm, "checkpoint", files.checkpoint);
+  check_writable(context.comm, "save-weights", files.save_weights);
+  check_writable(context.comm, "output", files.output);
+  Chain chain = make_chain(context.comm, config);
+  if (!files.save_weights.empty()) {
+    storage::save_weights(
+        context, files.save_weights,
+        {config.chain.model, chain.sequence->local_range(), chain.sequence->parameters(),
+         chain.embedding ? &*chain.embedding : nullptr, &chain.head});
+  }
+  return {std::move(config), std::move(chain)};
+}
+
+}  // namespace deeppcr::app

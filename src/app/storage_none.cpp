@@ -1,0 +1,41 @@
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+
+// Builds without HDF5: options that need a file are refused long before these are called.
+namespace deeppcr::app::storage {
+namespace {
+
+[[noreturn]] void refuse() { throw input_error("{}", unavailable()); }
+
+}  // namespace
+
+std::string unavailable() {
+  return "this build has no HDF5 files; configure it with -DDEEPPCR_IO=ON";
+}
+std::string library_version() { refuse(); }
+std::string program_version() { return DEEPPCR_VERSION; }
+
+Samples read_images(const parallel::Communicator&, const std::string&, Index) { refuse(); }
+Samples read_input(const parallel::Communicator&, const std::string&, Index) { refuse(); }
+WeightsSizes weights_sizes(const parallel::Communicator&, const std::string&) { refuse(); }
+void read_weights(const parallel::Communicator&, const std::string&,
+                  sequence::ParametricSequence&) {
+  refuse();
+}
+void read_layer(const parallel::Communicator&, const std::string&, const std::string&,
+                models::DenseLayer&) {
+  refuse();
+}
+void save_weights(const Context&, const std::string&, const NetworkParts&) { refuse(); }
+void save_results(const Context&, const std::string&, const Results&) { refuse(); }
+void read_guess(const std::string&, sequence::Trajectory&) { refuse(); }
+std::optional<Resumed> restart(const ChainConfig&, const FilesConfig&, sequence::Trajectory&) {
+  refuse();
+}
+std::unique_ptr<Recorder> record(const Context&, const RunConfig&, const std::optional<Resumed>&,
+                                 const sequence::Trajectory&, std::function<Wish()>) {
+  return nullptr;
+}
+bool inspect(const Context&, const std::string&) { refuse(); }
+
+}  // namespace deeppcr::app::storage

@@ -1,0 +1,49 @@
+"""--config: command line over file over defaults; the configuration in a trace is such a file."""
+import h5py
+
+from program import ProgramTest, main
+
+
+class ConfigFile(ProgramTest):
+    def write(self, text):
+        (self.folder / "run.ini").write_text(text)
+
+    def sizes(self, *words):
+        report = self.solved(*words, "--config", "run.ini")
+        return [report[key] for key in ("model", "steps", "width", "batch")]
+
+    def test_precedence(self):
+        self.write("# comment\nbatch = 3\n[solve]\nsteps = 10\nwidth = 4\nverify = true\n"
+                   "[gradient]\nsteps = 12\n[check]\nwidth = 5\n")
+        self.assertEqual(self.sizes("solve"), ["resnet", 10, 4, 3])
+        self.assertEqual(self.sizes("solve", "--width", 6), ["resnet", 10, 6, 3])
+        self.assertEqual(self.sizes("gradient", "--width", 2), ["resnet", 12, 2, 3])
+        self.assertIn("max_error", self.solved("solve", "--config", "run.ini"))
+
+    def test_mistakes_are_named(self):
+        for text, phrases in [
+            ("[solve]\nstps = 3\n", ["'stps'", "[solve]", "steps"]),
+            ("[slove]\nsteps = 3\n", ["[slove]", "solve"]),
+            ("[gradient]\nstps = 3\n", ["'stps'", "[gradient]"]),
+            ("[solve]\nsteps = -3\n", ["run.ini", "--steps -3"]),
+            ("[solve]\nsteps\n", ["run.ini", "steps"]),
+            ("[solve]\nverify = perhaps\n", ["run.ini", "verify"]),
+            ("[solve]\nmodel = reznet\n", ["run.ini", "did you mean resnet?"]),
+        ]:
+            with self.subTest(text=text):
+                self.write(text)
+                self.assert_refused(self.run_here("solve", "--config", "run.ini"), *phrases)
+
+    def test_a_trace_holds_its_configuration(self):
+        first = self.solved("solve", "--steps", 11, "--width", 3, "--residual-scale", "1/L",
+                            "--rtol", "1e-7", "--trace", "t.h5", "--no-bias")
+        with h5py.File(self.folder / "t.h5", "r") as file:
+            text = file.attrs["configuration"]
+        self.write(text if isinstance(text, str) else text.decode())
+        again = self.solved("solve", "--config", "run.ini")
+        for key in ("steps", "width", "iterations", "residual", "tolerance"):
+            self.assertEqual(first[key], again[key], key)
+
+
+if __name__ == "__main__":
+    main()
