@@ -1,61 +1,15 @@
 #pragma once
 
-#include <hdf5.h>
-
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/io/hdf5_types.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::io::hdf5 {
-
-/// Sole owner of one HDF5 identifier; everything else is HDF5's own API on get().
-class Id {
- public:
-  using Close = herr_t (*)(hid_t);
-  Id() = default;
-  /// @throws Error with HDF5's text when `id` says that the call `what` failed
-  Id(hid_t id, Close close, const std::string& what);
-  Id(Id&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-  Id& operator=(Id&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(close_, other.close_);
-    return *this;
-  }
-  Id(const Id&) = delete;
-  Id& operator=(const Id&) = delete;
-  ~Id() { reset(); }
-
-  hid_t get() const { return id_; }
-  /// Closes; returns what HDF5's close returned.
-  herr_t reset();
-  /// Gives the identifier up without closing it.
-  void release() { id_ = -1; }
-
- private:
-  hid_t id_ = -1;
-  Close close_ = nullptr;
-};
-
-using Shape = std::vector<Index>;
-
-/// The attributes that each dataset carries; `units` is left out where empty.
-struct Description {
-  std::string long_name;
-  std::vector<std::string> dimensions;
-  std::string units;
-};
-
-/// Consecutive entries [first, first + count) of a dataset's first axis, in memory at `data`.
-template <typename T>
-struct Rows {
-  Index first = 0;
-  Index count = 0;
-  T* data = nullptr;
-};
 
 /// One HDF5 file, of this rank alone or of a communicator.
 ///

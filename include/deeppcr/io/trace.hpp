@@ -30,7 +30,7 @@ struct TraceHeader {
   std::vector<Index> first_steps;  ///< [P+1], layout().first_steps()
   /// Columns of /iterations/seconds; times of stages not named here are added up in a last column
   /// "other".
-  std::vector<std::string> stages = {"linearise", "eliminate", "reduce", "substitute", "residual"};
+  std::vector<std::string> stages = {"residual", "eliminate", "reduce", "substitute", "linear"};
   StateSelection states;
 };
 
