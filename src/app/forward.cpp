@@ -48,22 +48,10 @@ nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonO
   sequence::propagate(*chain.sequence, trajectory);
   report.seconds["total"] = report.seconds["propagate"] = comm.max(watch.seconds());
 
-  const ConstStates z = trajectory.states();
-  Buffer<Real> residual(z.size());
-  const ConstState z0 = trajectory.input();
-  sequence::ResidualEvaluator evaluator(comm, *chain.sequence, trajectory.layout(),
-                                        trajectory.batch());
-  evaluator.evaluate(z0, z, {residual.data(), z.shape()}, false);
-  const auto largest = [&](const Real* first, Index count) {
-    std::vector<double> value{0};
-    for (Index i = 0; i < count; ++i)
-      value[0] = first[i] == first[i] ? std::max(value[0], std::abs(first[i]))
-                                      : std::numeric_limits<double>::infinity();
-    comm.max(value);
-    return value[0];
-  };
-  report.residual = largest(residual.data(), residual.size());
-  report.tolerance = options.atol + options.rtol * largest(z.data(), z.size());
+  double largest = 0;
+  for (double norm : sequence::step_norms(trajectory.states())) largest = std::max(largest, norm);
+  report.residual = sequence::largest_residual(*chain.sequence, trajectory);
+  report.tolerance = options.atol + options.rtol * comm.max(largest);
   const bool finite = std::isfinite(report.residual) && std::isfinite(report.tolerance);
   report.status = finite ? nonlinear::Status::converged : nonlinear::Status::failed;
   report.reason = finite ? "" : "the chain itself overflows or meets a value that is no number";

@@ -15,12 +15,15 @@ double estimate_bytes(const RunConfig& config, Index local_steps) {
   const auto n = static_cast<double>(model.width);
   const auto B = static_cast<double>(config.chain.batch);
   const auto steps = static_cast<double>(local_steps);
-  // trajectory, residual, update, starts, slopes, vectors of SNES; gradients; the reference of
-  // --verify
-  constexpr double kStateArrays = 12;
+  // Newton and gradients: trajectory, residual, update, starts, slopes, vectors of SNES; gradients;
+  // the reference of
+  // --verify. Sequential execution forward: the trajectory, and its reference.
+  const bool lean = config.solver.method == SolverConfig::Method::sequential &&
+                    config.solver.passes == linear::Passes::forward;
+  const double state_arrays = lean ? (config.solver.verify ? 2.1 : 1.1) : 12;
   constexpr double kParameterArrays = 3;
   const double block = B * n * (n + 1);
-  const double states = kStateArrays * (steps + 1) * B * n;
+  const double states = state_arrays * (steps + 1) * B * n;
   const double layers = model.model == "resnet" ? model.block_layers : 1;
   const double parameters = kParameterArrays * steps * layers * n * (n + 1);
   const double maps = config.solver.newton.linear == "pcr" ? 3 * steps * block : 4 * block;
