@@ -1,6 +1,7 @@
 #include "deeppcr/blocks/dense_linearisation.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "deeppcr/core/error.hpp"
 
@@ -13,8 +14,8 @@ DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
       blocks_(range.size() * batch * width * width),
       transposed_(Index{width} * width),
       column_(width, 1, width, false),
-      column_add_(width, 1, width, true),
-      panel_(width, width + 1, width, false) {}
+      panel_(width, width + 1, width, false),
+      multiply_add_(width) {}
 
 Blocks DenseLinearisation::storage() {
   return {blocks_.data(), {range_.size(), batch_, width_, width_}};
@@ -65,8 +66,8 @@ void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States res
   Real* d = result.data();
   for (Index l = range.first; l < range.last; ++l, r += state, d += state) {
     // d_l = r_l + A_l d_{l-1}, sample by sample
-    if (d != r) std::copy_n(r, state, d);
-    for (Index b = 0; b < batch_; ++b, A += n * n) column_add_(A, before + b * n, d + b * n);
+    for (Index b = 0; b < batch_; ++b, A += n * n)
+      multiply_add_(A, before + b * n, r + b * n, d + b * n);
     before = d;
   }
   if (!range.empty()) std::copy_n(before, state, carry.data());
@@ -85,6 +86,23 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
     for (Index b = 0; b < batch_; ++b)
       gemv_transposed_add(width_, A + b * n * n, g + b * n, carry.data() + b * n);
   }
+}
+
+void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,
+                                   Panel scratch) const {
+  const Index n = width_, panel = n * (n + 1);
+  const Real* A = block(range.first, 0);
+  const Real* r = rhs.data();
+  Real *from = map.data(), *to = scratch.data();
+  for (Index l = range.first; l < range.last; ++l, std::swap(from, to)) {
+    for (Index b = 0; b < batch_; ++b, A += n * n, r += n) {
+      // V <- A_l V + [0 | r_l]
+      Real* V = to + b * panel;
+      panel_(A, from + b * panel, V);
+      for (Index i = 0; i < n; ++i) V[n * n + i] += r[i];
+    }
+  }
+  if (from != map.data()) std::copy_n(from, batch_ * panel, map.data());
 }
 
 void DenseLinearisation::blocks(StepRange range, Blocks A) const {

@@ -1,9 +1,24 @@
 #include "deeppcr/blocks/linearisation.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace deeppcr::blocks {
+
+namespace {
+
+/// Adds rhs [B, n] to the last column of each sample's panel.
+void add_to_last_column(ConstState rhs, Panel V) {
+  const Index k = V.extent(1), n = V.extent(2);
+  for (Index b = 0; b < V.extent(0); ++b) {
+    const Real* x = rhs.data() + b * n;
+    Real* y = V.data() + (b * k + k - 1) * n;
+    for (Index i = 0; i < n; ++i) y[i] += x[i];
+  }
+}
+
+}  // namespace
 
 void Linearisation::substitute(StepRange range, ConstStates rhs, States result, State carry) const {
   const Index state = carry.size();
@@ -32,6 +47,25 @@ void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, Stat
     for (Index j = 0; j < state; ++j) g[j] = carry.data()[j] + c[j];
     vjp(range.first + i, ConstPanel(g, shape), Panel(carry.data(), shape));
   }
+}
+
+void Linearisation::eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const {
+  Panel from = map, to = scratch;
+  for (Index i = 0; i < range.size(); ++i, std::swap(from, to)) {
+    jvp(range.first + i, from, to);
+    add_to_last_column(rhs[i], to);
+  }
+  if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());
+}
+
+void Linearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                                         Panel scratch) const {
+  Panel from = map, to = scratch;
+  for (Index i = range.size() - 1; i >= 0; --i, std::swap(from, to)) {
+    add_to_last_column(rhs[i], from);
+    vjp(range.first + i, from, to);
+  }
+  if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());
 }
 
 void Linearisation::blocks(StepRange range, Blocks A) const {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/buffer.hpp"
 
@@ -20,6 +21,7 @@ class DenseLinearisation : public Linearisation {
   void substitute(StepRange range, ConstStates rhs, States result, State carry) const override;
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override;
+  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override;
   void blocks(StepRange range, Blocks A) const override;
 
  private:
@@ -30,8 +32,9 @@ class DenseLinearisation : public Linearisation {
   int width_;
   Buffer<Real> blocks_;
   mutable Buffer<Real> transposed_;
-  Gemm<Real> column_, column_add_;
+  Gemm<Real> column_;
   Gemm<Real> panel_;
+  Gemv multiply_add_;
 };
 
 }  // namespace deeppcr::blocks

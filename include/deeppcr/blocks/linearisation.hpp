@@ -31,6 +31,14 @@ class Linearisation {
   virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
                                      State carry) const;
 
+  /// Pushes affine maps through the steps of a range, in order: [V | v] <- [A_l V | A_l v + r_l].
+  /// Shapes: map and scratch [B, n + 1, n], map is replaced; rhs [m, B, n]. Default: jvp() step by
+  /// step. Cost: 2 B n^2 (n + 1) m flops.
+  virtual void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const;
+  /// The same from the other end: [V | v] <- A_l^T [V | v + c_l].
+  virtual void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                                    Panel scratch) const;
+
   virtual Structure structure() const { return Structure::dense; }
 
   /// The blocks themselves: A [range.size(), B, n, n], each column-major. Default: jvp() on the

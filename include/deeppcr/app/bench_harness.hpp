@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "deeppcr/app/bench_row.hpp"
+#include "deeppcr/app/command.hpp"
+
+namespace deeppcr::app::bench {
+
+/// What the user asked for.
+struct Settings {
+  int repeats = 5;
+  bool quick = false;                      ///< a smoke test: one short run of the smallest size
+  std::vector<Index> steps, width, batch;  ///< empty: each suite's own
+};
+
+/// Who runs a suite: rank 0, while the others sleep, or all ranks.
+enum class Ranks { one, all };
+
+class Harness;
+
+/// One group of rows: a line of the catalogue.
+struct Suite {
+  const char* name;
+  const char* help;
+  Ranks ranks;
+  void (*run)(Harness&);
+};
+
+/// Something to be timed on the first `ranks` ranks.
+struct Contender {
+  std::string method;
+  int ranks = 1;
+  std::function<void()> run;  ///< called on those ranks only, collective over them
+};
+
+/// Runs contenders and gathers rows. Calls are collective on the ranks that run the suite.
+class Harness {
+ public:
+  Harness(const Context& context, Settings settings);
+
+  const Context& context() const { return context_; }
+  const Settings& settings() const { return settings_; }
+
+  /// Runs a suite and waits, asleep, for its end. Collective on all ranks of the run.
+  void run(const Suite& suite);
+
+  /// The ranks of the suite, or rank 0 alone (other ranks get themselves alone).
+  const parallel::Communicator& team() const { return *team_; }
+  const parallel::Communicator& solo() const { return solo_; }
+  const parallel::Communicator& first(int ranks) const { return ranks == 1 ? solo_ : team(); }
+  /// Whether this rank runs contenders with so many ranks.
+  bool takes_part(int ranks) const { return team_->rank() < ranks; }
+
+  /// Times the contenders in turn, A B A B ..., after a warm-up of each; the rest of the ranks
+  /// sleeps. Short runs are repeated within a sample. One result for each contender; slower than
+  /// the limit of 60 s: a single run.
+  std::vector<Seconds> race(const std::vector<Contender>& contenders) const;
+
+  void add(Row row);
+  /// A sentence for the end of the report.
+  void note(const std::string& sentence);
+  const std::vector<Row>& rows() const { return rows_; }
+  const std::vector<std::string>& notes() const { return notes_; }
+
+  /// The sizes asked for, else these.
+  std::vector<Index> steps_or(std::vector<Index> otherwise) const;
+  std::vector<int> widths_or(std::vector<int> otherwise) const;
+  std::vector<Index> batches_or(std::vector<Index> otherwise) const;
+
+ private:
+  double sample(const Contender& contender, Index runs) const;
+  Index runs_in_sample(double seconds) const;
+
+  const Context& context_;
+  Settings settings_;
+  parallel::Communicator solo_;
+  const parallel::Communicator* team_;
+  std::vector<Row> rows_;
+  std::vector<std::string> notes_;
+};
+
+/// The only table that names the suites.
+const std::vector<Suite>& suites();
+
+}  // namespace deeppcr::app::bench

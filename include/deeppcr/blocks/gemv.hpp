@@ -1,0 +1,24 @@
+#pragma once
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::blocks {
+
+/// y = start + A x for a column-major n x n block; A is read once and in order, so that blocks that
+/// come from memory stream. The kernel is chosen once, at construction. `start` may be y; x may
+/// not. Cost: 2 n^2 flops.
+class Gemv {
+ public:
+  Gemv() = default;
+  explicit Gemv(int n);
+
+  void operator()(const Real* A, const Real* x, const Real* start, Real* y) const {
+    kernel_(n_, A, x, start, y);
+  }
+
+ private:
+  void (*kernel_)(int, const Real*, const Real*, const Real*, Real*) = nullptr;
+  int n_ = 0;
+};
+
+}  // namespace deeppcr::blocks

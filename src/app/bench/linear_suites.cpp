@@ -1,0 +1,91 @@
+// Linear solves on all ranks against one rank: pcr's scaling, hybrid against substitution.
+#include "deeppcr/linear/local_chain.hpp"
+#include "linear_case.hpp"
+#include "suites.hpp"
+
+namespace deeppcr::app::bench {
+namespace {
+
+constexpr double kPcrSpeedup = 1.7;
+constexpr double kHybridSpeedup = 1.0;
+
+/// One method on all ranks against a baseline on one, forward and transposed.
+struct Match {
+  const char* suite;
+  const char* method;
+  const char* baseline;
+  double target;
+};
+
+/// Time of a flop in the elimination over one in the substitution, on the baseline's own blocks.
+double measure_product_weight(const Harness& harness, LinearCase* alone, const LinearSizes& sizes) {
+  linear::LocalChain chain(sizes.batch, sizes.width);
+  blocks::AffineMap map(sizes.batch, sizes.width);
+  Buffer<Real> carry(sizes.batch * sizes.width);
+  const StepRange all{0, sizes.steps};
+  const State out(carry.data(), {sizes.batch, sizes.width});
+  const std::vector<Seconds> seconds = harness.race(
+      {{"eliminate", 1,
+        [&] { chain.eliminate(alone->blocks(), Direction::forward, all, alone->right(), map); }},
+       {"substitute", 1, [&] {
+          chain.substitute(alone->blocks(), Direction::forward, all, alone->right(),
+                           alone->result(), out);
+        }}});
+  return seconds[0].median / (seconds[1].median * (sizes.width + 1));
+}
+
+void add_direction(Harness& harness, const Match& match, const LinearSizes& sizes, bool forward,
+                   double predicted, LinearCase* alone, LinearCase* together) {
+  const auto solve = [forward](LinearCase* which) {
+    return [which, forward] { forward ? which->solve() : which->solve_transpose(); };
+  };
+  const int P = harness.team().size();
+  const std::vector<Seconds> seconds =
+      harness.race({{match.baseline, 1, solve(alone)}, {match.method, P, solve(together)}});
+  Row row{match.suite,  forward ? "solve" : "transposed solve",
+          match.method, P,
+          sizes.steps,  sizes.width,
+          sizes.batch};
+  row.seconds = seconds[1];
+  row.predicted = predicted;
+  row.compare(std::string(match.baseline) + " on 1 rank", seconds[0]);
+  row.demand(match.target);
+  harness.add(row);
+}
+
+void run_match(Harness& harness, const Match& match, const LinearSizes& sizes) {
+  const int P = harness.team().size();
+  const auto alone = make_linear_case(harness, 1, match.baseline, sizes);
+  const auto together = make_linear_case(harness, P, match.method, sizes);
+  const double weight = measure_product_weight(harness, alone.get(), sizes);
+  // Of rank 0: it alone has the baseline. Both costs in flops of matrix-vector products.
+  const double ours = together->cost(weight).critical_flops;
+  const double theirs = alone ? alone->cost(weight).critical_flops : 0;
+  const double predicted = harness.team().max(theirs) / ours;
+  add_direction(harness, match, sizes, true, predicted, alone.get(), together.get());
+  add_direction(harness, match, sizes, false, predicted, alone.get(), together.get());
+}
+
+void run_sizes(Harness& harness, const Match& match, const std::vector<int>& widths,
+               const std::vector<Index>& steps) {
+  if (harness.team().size() < 2) {
+    harness.note(std::string(match.suite) + ": needs two ranks or more, mpirun -n 2 deeppcr bench");
+    return;
+  }
+  for (const int n : harness.widths_or(widths))
+    for (const Index L : harness.steps_or(steps))
+      for (const Index B : harness.batches_or({1})) run_match(harness, match, {L, B, n});
+}
+
+}  // namespace
+
+void run_pcr_scaling(Harness& harness) {
+  run_sizes(harness, {"pcr-scaling", "pcr", "pcr", kPcrSpeedup}, {16}, {8192});
+}
+
+void run_hybrid(Harness& harness) {
+  run_sizes(harness, {"hybrid", "hybrid", "sequential", kHybridSpeedup}, {2, 4, 8, 16},
+            {4096, 16384});
+}
+
+}  // namespace deeppcr::app::bench

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "deeppcr/app/bench_harness.hpp"
+
+namespace deeppcr::app::bench {
+
+void run_compose(Harness& harness);
+void run_sequential_loops(Harness& harness);
+void run_pcr_scaling(Harness& harness);
+void run_hybrid(Harness& harness);
+void run_petsc(Harness& harness);
+void run_newton(Harness& harness);
+void run_memory(Harness& harness);
+void run_trace(Harness& harness);
+
+/// max |a - b| / max |b| of this rank; infinity where there is a NaN.
+double local_difference(Index count, const Real* a, const Real* b);
+
+}  // namespace deeppcr::app::bench

@@ -1,0 +1,92 @@
+// Kernels in vectors of plain compiler extensions: no instruction set is assumed.
+#include "deeppcr/blocks/gemv.hpp"
+
+#include <cstring>
+
+namespace deeppcr::blocks {
+
+namespace {
+
+// Spelt out: in a template GCC drops the attribute where its argument depends on a parameter.
+using Two = Real __attribute__((vector_size(2 * sizeof(Real))));
+using Four = Real __attribute__((vector_size(4 * sizeof(Real))));
+using Eight = Real __attribute__((vector_size(8 * sizeof(Real))));
+
+template <typename Vector>
+Vector load(const Real* x) {
+  Vector v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+
+template <typename Vector>
+void store(const Vector& v, Real* x) {
+  std::memcpy(x, &v, sizeof v);
+}
+
+// y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
+// turn: one alone would wait for each multiply-add.
+template <typename Vector, int kVectors, int kSets>
+void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y) {
+  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
+  Vector sum[kSets][kVectors] = {};
+  for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
+  for (int j = 0; j < n; j += kSets) {
+    for (int s = 0; s < kSets; ++s) {
+      for (int v = 0; v < kVectors; ++v)
+        sum[s][v] += load<Vector>(A + (j + s) * n + v * kLanes) * x[j + s];
+    }
+  }
+  for (int half = kSets / 2; half > 0; half /= 2) {
+    for (int s = 0; s < half; ++s)
+      for (int v = 0; v < kVectors; ++v) sum[s][v] += sum[s + half][v];
+  }
+  for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
+}
+
+// y = start + A x for any n: four columns at a time
+void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  if (y != start) std::memcpy(y, start, static_cast<std::size_t>(n) * sizeof(Real));
+  int j = 0;
+  for (; j + 4 <= n; j += 4) {
+    const Real* a = A + Index{j} * n;
+    const Real *b = a + n, *c = b + n, *d = c + n;
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i)
+      y[i] += (a[i] * x[j] + b[i] * x[j + 1]) + (c[i] * x[j + 2] + d[i] * x[j + 3]);
+  }
+  for (; j < n; ++j) {
+    const Real* a = A + Index{j} * n;
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i) y[i] += a[i] * x[j];
+  }
+}
+
+}  // namespace
+
+Gemv::Gemv(int n) : kernel_(by_columns), n_(n) {
+  switch (n) {
+    case 2:
+      kernel_ = in_registers<Two, 1, 2>;
+      break;
+    case 4:
+      kernel_ = in_registers<Four, 1, 4>;
+      break;
+    case 8:
+      kernel_ = in_registers<Eight, 1, 4>;
+      break;
+    case 16:
+      kernel_ = in_registers<Eight, 2, 4>;
+      break;
+    case 32:
+      kernel_ = in_registers<Eight, 4, 2>;
+      break;
+    case 64:
+      kernel_ = in_registers<Eight, 8, 1>;
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace deeppcr::blocks
