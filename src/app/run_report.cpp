@@ -196,9 +196,11 @@ int finish(const RunReport& report, const Context& context) {
     }
     const bool ended_early = report.forward.report.status == Status::failed ||
                              report.forward.report.status == Status::interrupted;
-    if (context.quiet && ended_early && !context.json)
+    if (context.quiet && ended_early && !context.json) {
+      const std::string& cause = report.forward.stopped_by;
       fmt::print(stderr, "deeppcr: {}: {}{}\n", to_string(report.forward.report.status),
-                 report.forward.report.reason, report.forward.stopped_by);
+                 report.forward.report.reason, cause.empty() ? "" : " (" + cause + ")");
+    }
   }
   switch (report.forward.report.status) {
     case Status::converged:
