@@ -50,20 +50,25 @@ void MatrixChain::read_row(PetscInt row, Blocks A) {
   const PetscInt* columns = nullptr;
   const PetscScalar* values = nullptr;
   DEEPPCR_PETSC(MatGetRow(matrix_, row, &count, &columns, &values));
+  bool has_diagonal = false, fits = true;
   for (PetscInt k = 0; k < count; ++k) {
     const PetscInt block = columns[k] / n, j = columns[k] % n;
-    const bool fits =
-        block == l ? values[k] == (i == j ? 1.0 : 0.0) : block == l - 1 || values[k] == 0.0;
-    if (!fits) {
-      throw local_input_error(
-          "pc deeppcr: entry ({}, {}) = {} does not belong to a chain: with block size {} the "
-          "diagonal "
-          "blocks must be identities, and only the first subdiagonal may hold other blocks",
-          row, columns[k], values[k], n);
+    if (block == l) {
+      fits = fits && values[k] == (i == j ? 1.0 : 0.0);
+      has_diagonal = has_diagonal || i == j;
+    } else if (block == l - 1) {
+      A(l - chain_->local_range().first, 0, j, i) = -values[k];
+    } else {
+      fits = fits && values[k] == 0.0;
     }
-    if (block == l - 1) A(l - chain_->local_range().first, 0, j, i) = -values[k];
   }
   DEEPPCR_PETSC(MatRestoreRow(matrix_, row, &count, &columns, &values));
+  if (fits && has_diagonal) return;
+  throw local_input_error(
+      "pc deeppcr: row {} does not belong to a chain: with block size {} the diagonal blocks must "
+      "be "
+      "identities, and only the first subdiagonal may hold other blocks",
+      row, n);
 }
 
 }  // namespace deeppcr::linear

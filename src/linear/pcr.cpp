@@ -7,24 +7,27 @@
 namespace deeppcr::linear {
 
 bool Pcr::same_structure(const blocks::BlockBidiagonal& J) const {
-  return J_ != nullptr && &J_->comm() == &J.comm() && shape_.layout == J.layout() &&
+  // The last operator may be gone: what it was like is remembered here.
+  return comm_ == &J.comm() && handle_ == J.comm().get() && shape_.layout == J.layout() &&
          shape_.batch == J.batch() && shape_.width == J.width();
 }
 
 void Pcr::setup(const blocks::BlockBidiagonal& J) {
   const bool same = same_structure(J);
-  const bool same_rows = same && shape_.frozen == J.frozen();
   J_ = &J;
-  shape_ = {J.layout(), J.batch(), J.width(), J.frozen()};
-  if (!same_rows) forward_.clear();
   if (same) return;
+  comm_ = &J.comm();
+  handle_ = J.comm().get();
+  shape_ = {J.layout(), J.batch(), J.width(), 0};
+  forward_.clear();
   backward_.clear();
   const Index columns = J.local_range().size() * J.batch() * J.width();
   for (Buffer<Real>& buffer : columns_) buffer.reset(columns);
   for (Buffer<Real>& buffer : blocks_) buffer.reset(columns * J.width());
 }
 
-Pcr::Levels Pcr::make_levels(Direction direction, StepRange rows) const {
+Pcr::Levels Pcr::make_levels(Direction direction) const {
+  const StepRange rows{0, shape_.layout.num_steps()};
   Levels levels;
   for (Index stride = 1; stride < rows.size(); stride *= 2) {
     levels.push_back(std::make_unique<LevelMatrix>(
@@ -51,13 +54,16 @@ States Pcr::reduce(Levels& levels) {
 
 void Pcr::solve(ConstStates r, States d) {
   neighbours_ = {};
-  const StepRange rows{shape_.frozen, shape_.layout.num_steps()};
-  if (forward_.empty()) forward_ = make_levels(Direction::forward, rows);
-  std::copy(r.begin(), r.end(), columns_[0].begin());
+  if (forward_.empty()) forward_ = make_levels(Direction::forward);
+  // Frozen steps are rows like all others with nothing to correct: the levels need not be made
+  // again.
+  const Index frozen = J_->active_range().first - J_->local_range().first;
+  const States columns(columns_[0].data(), r.shape());
+  std::copy(r.begin(), r.end(), columns.begin());
+  const States head = columns.slice(0, frozen);
+  std::fill(head.begin(), head.end(), 0.0);
   const States result = reduce(forward_);
   std::copy(result.begin(), result.end(), d.begin());
-  const States frozen = d.slice(0, J_->active_range().first - J_->local_range().first);
-  std::fill(frozen.begin(), frozen.end(), 0.0);
 }
 
 // In h_l = A_l^T g_l the blocks stay with their step: h_l = A_l^T h_{l+1} + A_l^T c_l, and g_l =
@@ -66,8 +72,7 @@ void Pcr::solve_transpose(ConstStates c, States g) {
   neighbours_ = {};
   const StepRange local = J_->local_range();
   const Index m = local.size(), state = shape_.batch * shape_.width;
-  if (backward_.empty())
-    backward_ = make_levels(Direction::backward, {0, shape_.layout.num_steps()});
+  if (backward_.empty()) backward_ = make_levels(Direction::backward);
   const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
   for (Index i = 0; i < m; ++i) {
     J_->linearisation().vjp(local.first + i, ConstPanel(c[i].data(), column),
@@ -108,7 +113,7 @@ Owners owners_of(const parallel::BlockLayout& layout, StepRange rows, int except
 Cost Pcr::cost(const Problem& problem) const {
   Cost cost;
   const parallel::BlockLayout& layout = problem.layout;
-  const Index L = layout.num_steps(), steps = L - problem.frozen;
+  const Index L = layout.num_steps(), steps = L;
   const double n = problem.width, B = static_cast<double>(problem.batch);
   cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
   const Index column = problem.batch * problem.width * Index{sizeof(Real)};
@@ -117,10 +122,10 @@ Cost Pcr::cost(const Problem& problem) const {
     parallel::Traffic traffic;
     double slowest = 0;
     for (int p = 0; p < layout.num_ranks(); ++p) {
-      const StepRange mine = intersect(layout.range(p), {problem.frozen + stride, L});
+      const StepRange mine = intersect(layout.range(p), {stride, L});
       if (mine.empty()) continue;
       const StepRange partners{mine.first - stride, mine.last - stride};
-      const StepRange with_block = intersect(partners, {problem.frozen + stride, L});
+      const StepRange with_block = intersect(partners, {stride, L});
       const Owners columns = owners_of(layout, partners, p),
                    blocks = owners_of(layout, with_block, p);
       traffic.add(columns.others + blocks.others, columns.rows * column + blocks.rows * block);

@@ -95,6 +95,7 @@ LayerKernels::LayerKernels(const StepShape& shape)
       n_(shape.width),
       product_(n_, false),
       accumulated_product_(n_, true),
+      multiply_add_(n_),
       most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
       kernels_(choose_kernels(n_)) {}
 
@@ -123,8 +124,12 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
     const Real* W = theta + shape_.weight_offset(j);
     if (shape_.bias) {
       const Real* b = theta + shape_.bias_offset(j);
-      kernels_.repeat(n_, batch, b, a);
-      accumulated_product_(W, batch, x, a);
+      if (batch == 1) {
+        multiply_add_(W, x, b, a);
+      } else {
+        kernels_.repeat(n_, batch, b, a);
+        accumulated_product_(W, batch, x, a);
+      }
     } else {
       product_(W, batch, x, a);
     }
@@ -245,6 +250,25 @@ void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index
                        Real* W) {
   for_tiles(batch, k,
             [&](const Columns& c) { pull(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
+}
+
+void LayerKernels::substitute_transposed(const Real* theta, const Real* slopes, Index batch,
+                                         const Real* c, Real* g, Real* carry) {
+  const Index size = batch * n_;
+  if (shape_.layers > 1 || shape_.skip || !has_slopes()) {
+#pragma GCC ivdep
+    for (Index i = 0; i < size; ++i) g[i] = c[i] + carry[i];
+    vjp(theta, slopes, batch, 1, g, carry);
+    return;
+  }
+  // The usual layer in one pass: scaled = sigma' .* g with g still in a register.
+  Real* scaled = panels_.get(size);
+#pragma GCC ivdep
+  for (Index i = 0; i < size; ++i) {
+    g[i] = c[i] + carry[i];
+    scaled[i] = slopes[i] * g[i];
+  }
+  transposed_product(theta, batch, scaled, carry);
 }
 
 void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {

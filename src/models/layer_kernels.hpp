@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/layered_chain.hpp"
 
@@ -66,6 +67,10 @@ class LayerKernels {
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
+  /// One step of substitution from the right: g = c + carry, then carry = A^T g. Shapes: all [B,
+  /// n].
+  void substitute_transposed(const Real* theta, const Real* slopes, Index batch, const Real* c,
+                             Real* g, Real* carry);
   /// The Jacobians themselves, A [B, n, n]; layer 0 costs no product.
   void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
   /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
@@ -95,6 +100,7 @@ class LayerKernels {
   int n_;
   ColumnProducts product_;
   ColumnProducts accumulated_product_;
+  blocks::Gemv multiply_add_;
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
   Scratch hidden_, panels_, transposed_, gradient_, input_transposed_;

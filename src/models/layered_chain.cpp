@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/prefetch.hpp"
 #include "layer_kernels.hpp"
 
 namespace deeppcr::models {
@@ -54,6 +55,21 @@ class LayeredLinearisation : public blocks::Linearisation {
   }
   void vjp(Index l, ConstPanel V, Panel W) const override {
     kernels_.vjp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+  }
+  void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                             State carry) const override {
+    const Index size = carry.size();
+    for (Index i = range.size() - 1; i >= 0; --i) {
+      const Index l = range.first + i;
+      // Walking backward, the processor does not foresee what comes next.
+      if (i > 0) {
+        prefetch(theta(l - 1), num_parameters_);
+        prefetch(slopes(l - 1), num_slopes_);
+        prefetch(rhs.data() + (i - 1) * size, size);
+      }
+      kernels_.substitute_transposed(theta(l), slopes(l), batch_, rhs.data() + i * size,
+                                     result.data() + i * size, carry.data());
+    }
   }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)

@@ -64,8 +64,14 @@ PetscErrorCode convergence_callback(SNES, PetscInt iteration, PetscReal, PetscRe
 }  // namespace
 
 void NewtonSnes::create_for(sequence::Trajectory& trajectory) {
-  if (trajectory_ == &trajectory && snes_) return;
+  // By the Vec, held here, and not by the address: another trajectory may come to lie where one was
+  // before.
+  const bool same = snes_ && states_.get() == trajectory.vec();
   trajectory_ = &trajectory;
+  if (same) return;
+  DEEPPCR_PETSC(PetscObjectReference(reinterpret_cast<PetscObject>(trajectory.vec())));
+  states_ = petsc::Handle<Vec>(trajectory.vec());
+  assembled_ = {};
   linear::register_pc();
   evaluator_ = std::make_unique<sequence::ResidualEvaluator>(comm_, sequence_, trajectory.layout(),
                                                              trajectory.batch());
@@ -120,7 +126,11 @@ void NewtonSnes::linearise_at(ConstStates z) {
     Buffer<Real> F(z.size());
     evaluate(z, States(F.data(), z.shape()));
   }
-  J_->set_linearisation(&evaluator_->linearisation());
+  // The operator keeps its Jacobians until it is given new ones: SNES may evaluate elsewhere, or
+  // lag the Jacobian.
+  const auto linearisation = evaluator_->share_linearisation();
+  J_->set_linearisation(linearisation.get());
+  linearisation_ = linearisation;
   if (assembled_) assembled_ = J_->assemble(std::move(assembled_));
 }
 
@@ -135,7 +145,7 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
   // wrong states before.
   double largest = comm_.max_before(local, input);
   Norms found;
-  Index exact = 0;
+  Index exact = 0, identical = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     largest = std::max(largest, sizes[i]);
     const double limit = options_.atol + options_.rtol * largest;
@@ -143,13 +153,17 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
     found.residual = std::max(found.residual, residuals[i]);
     found.excess = std::isfinite(limit) ? std::max(found.excess, excess) : kInfinity;
     if (exact == static_cast<Index>(i) && std::isfinite(limit) && excess <= kFreeze) ++exact;
+    if (identical == static_cast<Index>(i) && residuals[i] == 0) ++identical;
   }
   std::vector<double> worst{found.residual, found.excess, std::max(local, input)};
   comm_.max(worst);
-  found = {worst[0], worst[1], options_.atol + options_.rtol * worst[2], 0};
   const StepRange range = trajectory_->local_range();
-  found.frozen =
-      comm_.min(exact < range.size() ? range.first + exact : trajectory_->layout().num_steps());
+  const Index L = trajectory_->layout().num_steps();
+  const auto leading = [&](Index here) {
+    return comm_.min(here < range.size() ? range.first + here : L);
+  };
+  found = {worst[0], worst[1], options_.atol + options_.rtol * worst[2], leading(exact),
+           leading(identical)};
   return found;
 }
 
@@ -242,67 +256,109 @@ SolveReport NewtonSnes::solve(sequence::Trajectory& trajectory, Monitor* monitor
   best_residual_ = kInfinity;
   rises_ = 0;
   interrupted_ = false;
+  last_ = {kInfinity, kInfinity, 0, 0, 0};
   create_for(trajectory);
   J_->set_frozen(0);
+  const parallel::Traffic halos_before = evaluator_->traffic();
   stages_before_ = current_stages();
   SNESConvergedReason reason = SNES_CONVERGED_ITERATING;
   DEEPPCR_PETSC(SNESSolve(snes_.get(), nullptr, trajectory.vec()));
   DEEPPCR_PETSC(SNESGetConvergedReason(snes_.get(), &reason));
   trajectory.touched();
+  report_.linear = linear_name();
   finish(reason);
+  const parallel::Traffic halos = evaluator_->traffic();
+  report_.neighbours += total_traffic(
+      comm_, {halos.messages - halos_before.messages, halos.bytes - halos_before.bytes});
   report_.seconds["total"] = comm_.max(watch.seconds());
   return report_;
 }
 
 void NewtonSnes::finish(SNESConvergedReason reason) {
-  report_.neighbours += total_traffic(comm_, evaluator_->traffic());
-  const bool converged = reason == SNES_CONVERGED_FNORM_ABS;
-  if (converged) {
-    report_.status = Status::converged;
-  } else if (interrupted_) {
+  report_.lyapunov = lyapunov();
+  report_.status = Status::converged;
+  if (interrupted_) {
     report_.status = Status::interrupted;
     report_.reason = "stopped on request";
   } else {
-    if (reason == SNES_DIVERGED_FNORM_NAN) {
-      report_.reason = fmt::format("the states became infinite or NaN in Newton iteration {}",
-                                   report_.iterations);
-    } else if (reason == SNES_DIVERGED_DTOL) {
-      report_.reason = fmt::format("Newton's residual kept rising (to {:.1e})", last_.residual);
-    } else if (reason == SNES_DIVERGED_MAX_IT) {
-      report_.reason =
-          fmt::format("not converged in {} Newton iterations", options_.max_iterations);
-    } else {
-      report_.reason = fmt::format("PETSc's SNES stopped: {}", SNESConvergedReasons[reason]);
-    }
-    if (options_.fallback) {
-      fall_back();
-    } else {
+    report_.reason = why_not_right(reason);
+    if (!report_.reason.empty()) {
       report_.status = Status::failed;
+      if (options_.fallback) fall_back();
     }
   }
-  report_.lyapunov =
-      estimate_lyapunov(comm_, evaluator_->linearisation(), trajectory_->local_range(),
-                        trajectory_->batch(), trajectory_->width());
   report_.residual = last_.residual;
   report_.tolerance = last_.tolerance;
   report_.frozen_prefix = last_.frozen;
 }
 
-/// Sequential substitution behind the frozen states: always ends, and is right wherever the numbers
-/// are finite.
+std::string NewtonSnes::linear_name() const {
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  KSPType outer = nullptr;
+  PCType inner = nullptr;
+  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  const linear::LinearSolver* ours = linear::solver_of(pc);
+  if (ours != nullptr) return ours->name();
+  DEEPPCR_PETSC(KSPGetType(ksp, &outer));
+  DEEPPCR_PETSC(PCGetType(pc, &inner));
+  const std::string type = inner == nullptr ? "none" : inner;
+  return type == "deeppcr" ? options_.linear : fmt::format("{}+{}", outer, type);
+}
+
+double NewtonSnes::lyapunov() const {
+  return estimate_lyapunov(comm_, evaluator_->linearisation(), trajectory_->local_range(),
+                           trajectory_->batch(), trajectory_->width());
+}
+
+/// Empty when the states are right to the tolerance.
+std::string NewtonSnes::why_not_right(SNESConvergedReason reason) const {
+  // A residual at the tolerance is an error exp(lambda L) times as large at the end of a chain that
+  // expands.
+  constexpr double kAllowedGrowth = 100;
+  const auto L = static_cast<double>(trajectory_->layout().num_steps() - last_.identical);
+  if (reason == SNES_CONVERGED_FNORM_ABS) {
+    if (!(report_.lyapunov * L > std::log(kAllowedGrowth))) return "";
+    return fmt::format(
+        "the residual is at the tolerance, but the chain expands (Lyapunov exponent {:+.2g} over "
+        "{:.0f} "
+        "steps), so the states may not be",
+        report_.lyapunov, L);
+  }
+  if (reason == SNES_DIVERGED_FNORM_NAN) {
+    return fmt::format("the states became infinite or NaN after Newton iteration {}",
+                       report_.iterations);
+  }
+  if (reason == SNES_DIVERGED_DTOL)
+    return fmt::format("Newton's residual kept rising (to {:.1e})", last_.residual);
+  if (reason == SNES_DIVERGED_MAX_IT)
+    return fmt::format("not converged in {} Newton iterations", report_.iterations);
+  return fmt::format("PETSc's SNES stopped: {}", SNESConvergedReasons[reason]);
+}
+
+/// Sequential substitution behind the states that are identical to sequential ones: always ends,
+/// and is right wherever the numbers are finite. States that are merely close will not do: what is
+/// behind them may expand.
 void NewtonSnes::fall_back() {
   const Stopwatch watch;
-  sequence::propagate(sequence_, *trajectory_, last_.frozen);
+  const Index from = last_.identical;
+  sequence::propagate(sequence_, *trajectory_, from, &report_.neighbours);
   Buffer<Real> F(trajectory_->states().size());
   const States residual(F.data(), trajectory_->states().shape());
   evaluate(trajectory_->states(), residual);
-  const Index frozen = last_.frozen;
   last_ = norms(residual, trajectory_->states());
+  report_.lyapunov = lyapunov();
   report_.seconds["fallback"] = comm_.max(watch.seconds());
-  const bool right = last_.excess <= 1;
-  report_.status = right ? Status::fell_back : Status::failed;
-  report_.reason += right ? fmt::format("; sequential substitution from step {} on", frozen)
-                          : "; sequential execution gives infinite or NaN states as well";
+  const bool finite = std::isfinite(last_.residual) && std::isfinite(last_.tolerance);
+  report_.status = last_.excess <= 1 ? Status::fell_back : Status::failed;
+  if (report_.status == Status::fell_back) {
+    report_.reason += fmt::format("; sequential substitution from step {} on", from);
+  } else if (finite) {
+    report_.reason += "; the steps one by one and all at once differ by more than the tolerance";
+  } else {
+    report_.reason += "; sequential execution gives infinite or NaN states as well";
+  }
 }
 
 }  // namespace deeppcr::nonlinear

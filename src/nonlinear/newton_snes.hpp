@@ -34,7 +34,8 @@ class NewtonSnes {
     double excess =
         0;  ///< max_l ||r_l|| / (atol + rtol max_{k <= l} ||z_k||); 1 or less has converged
     double tolerance = 0;  ///< atol + rtol max_l ||z_l||
-    Index frozen = 0;      ///< leading steps that are exact
+    Index frozen = 0;      ///< leading steps that are exact to a thousandth of the tolerance
+    Index identical = 0;   ///< leading steps whose residual is exactly zero
   };
 
   void create_for(sequence::Trajectory& trajectory);
@@ -44,6 +45,9 @@ class NewtonSnes {
   StageTimes current_stages() const;
   bool hopeless();
   void finish(SNESConvergedReason reason);
+  std::string why_not_right(SNESConvergedReason reason) const;
+  double lyapunov() const;
+  std::string linear_name() const;
   void fall_back();
   void add_traffic(const linear::LinearSolver& solver, IterationRecord& record);
 
@@ -55,7 +59,9 @@ class NewtonSnes {
   Monitor* monitor_ = nullptr;
   std::unique_ptr<sequence::ResidualEvaluator> evaluator_;
   std::unique_ptr<blocks::BlockBidiagonal> J_;
+  std::shared_ptr<const blocks::Linearisation> linearisation_;  ///< what J_ points to
   petsc::Handle<SNES> snes_;
+  petsc::Handle<Vec> states_;  ///< of the trajectory that all this was made for
   petsc::Handle<Vec> residual_;
   petsc::Handle<Mat> assembled_;  ///< only when another PC than ours was asked for
 

@@ -2,6 +2,8 @@
 
 #include <mpi.h>
 
+#include <limits>
+
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::parallel {
@@ -9,6 +11,12 @@ namespace deeppcr::parallel {
 namespace {
 
 constexpr int kShiftTag = 1;
+
+int to_count(Index count) {
+  DEEPPCR_ASSERT(0 <= count && count <= std::numeric_limits<int>::max(),
+                 "a message of {} reals; use fewer samples at a time", count);
+  return static_cast<int>(count);
+}
 
 }  // namespace
 
@@ -21,12 +29,12 @@ void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Ind
   MPI_Request requests[2];
   int pending = 0;
   if (receive_count > 0 && from >= plan.first && from <= plan.last) {
-    check_mpi(MPI_Irecv(in, static_cast<int>(receive_count), MPI_DOUBLE, from, kShiftTag,
-                        comm.get(), &requests[pending++]),
+    check_mpi(MPI_Irecv(in, to_count(receive_count), MPI_DOUBLE, from, kShiftTag, comm.get(),
+                        &requests[pending++]),
               "MPI_Irecv");
   }
   if (send_count > 0 && to >= plan.first && to <= plan.last) {
-    check_mpi(MPI_Isend(out, static_cast<int>(send_count), MPI_DOUBLE, to, kShiftTag, comm.get(),
+    check_mpi(MPI_Isend(out, to_count(send_count), MPI_DOUBLE, to, kShiftTag, comm.get(),
                         &requests[pending++]),
               "MPI_Isend");
     traffic.add(1, send_count * static_cast<Index>(sizeof(Real)));
@@ -39,12 +47,11 @@ void halo(const Communicator& comm, int first, int last, Direction direction, co
   shift(comm, {first, last, 1, direction}, out, count, in, count, traffic);
 }
 
-RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted)
-    : wanted_(wanted.empty() ? StepRange{} : wanted) {
-  const auto leaves = static_cast<PetscInt>(wanted_.size());
+RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted) {
+  const auto leaves = static_cast<PetscInt>(wanted.empty() ? 0 : wanted.size());
   std::vector<PetscSFNode> remote(static_cast<std::size_t>(leaves));
   for (PetscInt i = 0; i < leaves; ++i) {
-    const Index row = wanted_.first + i;
+    const Index row = wanted.first + i;
     const int owner = layout.owner(row);
     DEEPPCR_ASSERT(owner != comm.rank(), "row {} is this rank's own", row);
     remote[static_cast<std::size_t>(i)] = {owner,
@@ -66,8 +73,7 @@ RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, St
 }
 
 RowType::RowType(Index length) : length_(length) {
-  check_mpi(MPI_Type_contiguous(static_cast<int>(length), MPI_DOUBLE, &type_),
-            "MPI_Type_contiguous");
+  check_mpi(MPI_Type_contiguous(to_count(length), MPI_DOUBLE, &type_), "MPI_Type_contiguous");
   check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
 }
 

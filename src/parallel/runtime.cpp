@@ -86,7 +86,11 @@ int Runtime::run(const std::function<int(const Communicator&)>& body) noexcept {
     std::fprintf(stderr, "deeppcr: rank %d: %s\n", rank, error.what());
   }
   std::fflush(stderr);
-  if (!together) MPI_Abort(world_->get(), code);
+  // A library that has failed may wait for ever in its own clean-up (HDF5 after a full disk), so
+  // the run ends without it, once rank 0 has spoken.
+  const bool broken = code == static_cast<int>(ExitCode::internal);
+  if (together && broken) MPI_Barrier(world_->get());
+  if (!together || broken) MPI_Abort(world_->get(), code);
   return code;
 }
 

@@ -7,12 +7,18 @@
 namespace deeppcr::sequence {
 
 // rank 0 [steps 0..] -> its last state -> rank 1 [steps ..] -> its last state -> rank 2 ...
-void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen) {
+void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen,
+               parallel::Traffic* traffic) {
   const parallel::Communicator& comm = trajectory.comm();
   const StepRange local = trajectory.local_range();
   const Index state = trajectory.batch() * trajectory.width();
   const int last_rank = trajectory.layout().num_active_ranks() - 1;
   const StepRange todo{std::clamp(frozen, local.first, local.last), local.last};
+  // One message from each rank to the next, from the first that has something to do.
+  if (traffic != nullptr && frozen < trajectory.layout().num_steps()) {
+    const Index hops = last_rank - trajectory.layout().owner(frozen);
+    traffic->add(hops, hops * state * static_cast<Index>(sizeof(Real)));
+  }
   if (local.empty()) return;
 
   const States states = trajectory.states();

@@ -53,7 +53,8 @@ class LinearSolver {
   virtual void solve(ConstStates r, States d) = 0;
   virtual void solve_transpose(ConstStates c, States g) = 0;
 
-  /// Cost of one solve by formula; the same for both directions.
+  /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
+  /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;
 
   /// What this rank has sent in the last solve.

@@ -17,9 +17,8 @@ namespace deeppcr::linear {
 /// squaring of a nilpotent matrix, (I - N)^-1 = prod_k (I + N^(2^k)). Every level is a LevelMatrix,
 /// kept while layout and sizes stay.
 ///
-/// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels.
-/// Memory: 3 B n^2 L/P reals.
-/// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
+/// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels. Backward: one halo of B n reals a rank
+/// on top. Memory: 3 B n^2 L/P reals. Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
 class Pcr : public LinearSolver {
  public:
   const char* name() const override { return "pcr"; }
@@ -30,13 +29,15 @@ class Pcr : public LinearSolver {
 
  private:
   using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
-  Levels make_levels(Direction direction, StepRange rows) const;
+  Levels make_levels(Direction direction) const;
   /// Solves x = N x + rhs from rhs in columns_[0]; returns where x is.
   States reduce(Levels& levels);
   bool same_structure(const blocks::BlockBidiagonal& J) const;
 
   const blocks::BlockBidiagonal* J_ = nullptr;
-  Problem shape_;  ///< what the levels were made for
+  const parallel::Communicator* comm_ = nullptr;  ///< what the levels were made for: this,
+  MPI_Comm handle_ = MPI_COMM_NULL;               ///< this,
+  Problem shape_;                                 ///< and this
   Levels forward_, backward_;
   Buffer<Real> blocks_[2], columns_[2];
   Workspace fetched_;

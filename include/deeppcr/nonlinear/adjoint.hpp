@@ -8,9 +8,8 @@ namespace deeppcr::nonlinear {
 
 /// Gradients of a loss of the states, by one transposed linear solve.
 struct AdjointReport {
-  std::map<std::string, double>
-      seconds;                      ///< linearise, eliminate, reduce, substitute, parameters, total
-  parallel::TrafficByLevel levels;  ///< all ranks together
+  std::map<std::string, double> seconds;  ///< linearise, linear, parameters, total; slowest rank
+  parallel::TrafficByLevel levels;        ///< all ranks together
   parallel::Traffic neighbours;
 };
 

@@ -27,6 +27,7 @@ struct IterationRecord {
 /// How a nonlinear solve ended.
 struct SolveReport {
   Status status = Status::failed;
+  std::string linear;  ///< the linear solver that ran: ours by name, or PETSc's as "ksp+pc"
   int iterations = 0;
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
   double tolerance =

@@ -47,8 +47,9 @@ class Communicator {
   Index sum(Index value) const;
   /// Maximum over the ranks before this one; `first` on rank 0. NaN counts as infinity.
   double max_before(double value, double first) const;
-  /// Element-wise maximum over all ranks, in place. NaN on any rank gives NaN.
+  /// Element-wise maximum over all ranks, in place. NaN counts as infinity.
   void max(std::vector<double>& values) const;
+  /// Element-wise minimum; for finite values only.
   void min(std::vector<double>& values) const;
   void sum(std::vector<Index>& values) const;
   void sum(double* values, Index count) const;

@@ -73,11 +73,8 @@ class RowExchange {
   /// Waits for it; same arguments as begin().
   void end(const Real* rows, Real* in, const RowType& type);
 
-  Index num_wanted() const { return wanted_.size(); }
-
  private:
   petsc::Handle<PetscSF> sf_;
-  StepRange wanted_;
   std::vector<Index> sends_;  ///< rows that this rank sends, one entry a receiving rank
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
@@ -8,6 +9,8 @@ namespace deeppcr::sequence {
 /// Sequential execution: rank after rank, step after step; the baseline. Starts behind the first
 /// `frozen` states, which are kept. Writes trajectory.states(). Collective. Cost: L steps one after
 /// another; P - 1 messages of B n reals.
-void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen = 0);
+/// With `traffic`, adds the messages of all ranks to it.
+void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen = 0,
+               parallel::Traffic* traffic = nullptr);
 
 }  // namespace deeppcr::sequence

@@ -25,6 +25,10 @@ class ResidualEvaluator {
   /// Whether linearisation() belongs to these states. Collective.
   bool is_linearised_at(ConstStates z) const;
   const blocks::Linearisation& linearisation() const { return *linearisation_; }
+  /// The same, kept alive beyond the next evaluation.
+  std::shared_ptr<const blocks::Linearisation> share_linearisation() const {
+    return linearisation_;
+  }
   /// The states that the local steps started from in the last evaluation, [L_local, B, n].
   ConstStates starts() const;
   const parallel::Traffic& traffic() const { return traffic_; }
@@ -36,7 +40,7 @@ class ResidualEvaluator {
   Index batch_;
   Buffer<Real>
       starts_;  ///< [L_local + 1, B, n]: the left neighbour's last state, then all own ones
-  std::unique_ptr<blocks::Linearisation> linearisation_;
+  std::shared_ptr<const blocks::Linearisation> linearisation_;
   parallel::Traffic traffic_;
 };
 

@@ -100,6 +100,20 @@ TEST(Pc, RefusesAMatrixThatIsNoChain) {
   }
 }
 
+TEST(Pc, RefusesAMissingDiagonal) {
+  petsc::Handle<Mat> A;
+  const PetscInt rows = world().is_root() ? 2 : 0;
+  DEEPPCR_PETSC(MatCreateAIJ(world().get(), rows, rows, 2, 2, 2, nullptr, 2, nullptr, A.put()));
+  if (world().is_root()) {
+    DEEPPCR_PETSC(MatSetValue(A.get(), 1, 0, -0.5, INSERT_VALUES));
+    DEEPPCR_PETSC(MatSetValue(A.get(), 1, 1, 1.0, INSERT_VALUES));
+  }
+  DEEPPCR_PETSC(MatAssemblyBegin(A.get(), MAT_FINAL_ASSEMBLY));
+  DEEPPCR_PETSC(MatAssemblyEnd(A.get(), MAT_FINAL_ASSEMBLY));
+  const petsc::Handle<KSP> ksp = direct_solver(A.get(), "hybrid");
+  EXPECT_THROW(DEEPPCR_PETSC(KSPSetUp(ksp.get())), Error);
+}
+
 TEST(Pc, TakesItsMethodFromTheOptions) {
   const parallel::BlockLayout layout = parallel::BlockLayout::balanced(kSteps, world().size());
   RandomChain problem(world(), layout, 1, kWidth);
