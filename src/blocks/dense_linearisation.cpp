@@ -4,16 +4,8 @@
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/prefetch.hpp"
 
 namespace deeppcr::blocks {
-
-namespace {
-
-/// How far ahead of their use blocks are asked for, in reals: 4 KiB.
-constexpr Index kAhead = 512;
-
-}  // namespace
 
 DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
     : range_(range),
@@ -74,10 +66,8 @@ void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States res
   Real* d = result.data();
   for (Index l = range.first; l < range.last; ++l, r += state, d += state) {
     // d_l = r_l + A_l d_{l-1}, sample by sample
-    for (Index b = 0; b < batch_; ++b, A += n * n) {
-      prefetch(A + kAhead, n * n);
+    for (Index b = 0; b < batch_; ++b, A += n * n)
       multiply_add_(A, before + b * n, r + b * n, d + b * n);
-    }
     before = d;
   }
   if (!range.empty()) std::copy_n(before, state, carry.data());
@@ -93,10 +83,8 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
     Real* g = result.data() + i * state;
     for (Index j = 0; j < state; ++j) g[j] = c[j] + carry.data()[j];
     std::fill(carry.begin(), carry.end(), 0.0);
-    for (Index b = 0; b < batch_; ++b) {
-      prefetch(A + (b - batch_) * n * n, n * n);
+    for (Index b = 0; b < batch_; ++b)
       gemv_transposed_add(width_, A + b * n * n, g + b * n, carry.data() + b * n);
-    }
   }
 }
 

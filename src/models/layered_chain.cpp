@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/prefetch.hpp"
 #include "layer_kernels.hpp"
 
 namespace deeppcr::models {
@@ -61,12 +60,6 @@ class LayeredLinearisation : public blocks::Linearisation {
     const Index size = carry.size();
     for (Index i = range.size() - 1; i >= 0; --i) {
       const Index l = range.first + i;
-      // Walking backward, the processor does not foresee what comes next.
-      if (i > 0) {
-        prefetch(theta(l - 1), num_parameters_);
-        prefetch(slopes(l - 1), num_slopes_);
-        prefetch(rhs.data() + (i - 1) * size, size);
-      }
       kernels_.substitute_transposed(theta(l), slopes(l), batch_, rhs.data() + i * size,
                                      result.data() + i * size, carry.data());
     }
