@@ -43,6 +43,8 @@ class NewtonSnes {
   Norms norms(ConstStates F, ConstStates z) const;
   void record(int iteration, double step_norm);
   StageTimes current_stages() const;
+  bool is_settled();
+  bool is_trustworthy() const;
   bool hopeless();
   void finish(SNESConvergedReason reason);
   std::string why_not_right(SNESConvergedReason reason) const;
@@ -69,6 +71,7 @@ class NewtonSnes {
   StageTimes stages_, stages_before_;
   Norms last_;
   double best_residual_ = std::numeric_limits<double>::infinity();
+  double excess_before_ = std::numeric_limits<double>::infinity();
   int rises_ = 0;
   bool interrupted_ = false;
 };

@@ -50,6 +50,12 @@ class Monitor {
   /// May write files collectively. Returning stop (on all ranks alike) ends the solve as
   /// `interrupted`.
   virtual Action iteration(const IterationRecord& record, const Real* local_states) = 0;
+  /// After the last iteration, before what nobody hears of (the fallback). Returning stop (on all
+  /// ranks alike) ends the solve as `interrupted`.
+  virtual Action iterations_end(const Real* local_states) {
+    static_cast<void>(local_states);
+    return Action::go_on;
+  }
 };
 
 }  // namespace deeppcr::nonlinear

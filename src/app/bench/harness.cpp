@@ -34,21 +34,25 @@ void Harness::run(const Suite& suite) {
   context_.comm.quiet_barrier();
 }
 
-/// Seconds of one run, the slowest rank's. A barrier before each keeps it from starting on ranks
-/// that have ended the last one early.
+/// Seconds of one run, the slowest rank's: the median of the sample's runs, since a single one that
+/// another process has interrupted would weigh more than all others. A barrier before each keeps it
+/// from starting on ranks that have ended the last one early.
 double Harness::sample(const Contender& contender, Index runs) const {
-  double seconds = 0;
+  std::vector<double> seconds{0};
   if (takes_part(contender.ranks)) {
     const parallel::Communicator& comm = first(contender.ranks);
-    for (Index i = 0; i < runs; ++i) {
+    seconds.resize(static_cast<std::size_t>(runs));
+    for (double& taken : seconds) {
       if (contender.ranks > 1) comm.barrier();
       const Stopwatch watch;
       contender.run();
-      seconds += watch.seconds() / static_cast<double>(runs);
+      taken = watch.seconds();
     }
   }
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
   team_->quiet_barrier();
-  return team_->max(seconds);
+  return team_->max(*middle);
 }
 
 Index Harness::runs_in_sample(double seconds) const {

@@ -260,6 +260,28 @@ TEST_P(NewtonTest, MonitorHearsOfEachIterationAndCanStop) {
   EXPECT_EQ(stopped.report.iterations, 1);
 }
 
+/// A stop that is asked for behind the last iteration comes before the fallback.
+TEST_P(NewtonTest, MonitorCanStopBeforeTheFallback) {
+  class LateMonitor : public Monitor {
+   public:
+    Action iteration(const IterationRecord&, const Real*) override {
+      EXPECT_EQ(ends, 0);
+      return Action::go_on;
+    }
+    Action iterations_end(const Real*) override {
+      ++ends;
+      return Action::stop;
+    }
+    int ends = 0;
+  };
+  newton_.max_iterations = 1;
+  LateMonitor monitor;
+  const Outcome stopped = solve(options_for("mlp", 200, 8), newton_, &monitor);
+  EXPECT_EQ(stopped.report.status, Status::interrupted);
+  EXPECT_EQ(stopped.report.seconds.count("fallback"), 0U);
+  EXPECT_EQ(monitor.ends, 1);
+}
+
 TEST_P(NewtonTest, ExceptionsInTheModelComeOutWithTheirType) {
   class Broken : public sequence::Sequence {
    public:
