@@ -47,54 +47,52 @@ Index LevelMatrix::partner(Index row) const {
   return shape_.direction == Direction::forward ? row - shape_.stride : row + shape_.stride;
 }
 
-void LevelMatrix::advance(ConstBlocks blocks, ConstStates r, Blocks next_blocks, States next_r,
-                          Workspace& fetched, parallel::Traffic& traffic) {
-  fetched.columns.reserve(column_rows_.size() * column_type_.length());
-  fetched.blocks.reserve(block_rows_.size() * block_type_.length());
-  column_exchange_.begin(r.data(), fetched.columns.data(), column_type_, traffic);
-  block_exchange_.begin(blocks.data(), fetched.blocks.data(), block_type_, traffic);
+// A row is overwritten once no row is left that reads it: forward from the last row down (row l
+// reads l - s), backward from the first up. In place the blocks are read twice and written once,
+// and only one array of them has to fit a cache.
+void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic) {
+  work.columns.reserve(column_rows_.size() * column_type_.length());
+  work.blocks.reserve(block_rows_.size() * block_type_.length());
+  work.product.reserve(Index{shape_.width} * shape_.width);
+  column_exchange_.begin(r.data(), work.columns.data(), column_type_, traffic);
+  block_exchange_.begin(blocks.data(), work.blocks.data(), block_type_, traffic);
   // Rows whose partner is here are done while the others travel.
-  for (Index row = local_.first; row < local_.last; ++row) {
-    if (!has_partner(row)) {
-      const ConstState from = r[row - local_.first];
-      std::copy(from.begin(), from.end(), next_r[row - local_.first].begin());
-    } else if (local_.contains(partner(row))) {
-      const Index p = partner(row) - local_.first;
-      advance_row(row, blocks[p].data(), r[p].data(), blocks, r, next_blocks, next_r);
-    }
+  const bool forward = shape_.direction == Direction::forward;
+  for (Index k = 0; k < local_.size(); ++k) {
+    const Index row = forward ? local_.last - 1 - k : local_.first + k;
+    if (!has_partner(row) || !local_.contains(partner(row))) continue;
+    const Index p = partner(row) - local_.first;
+    advance_row(row - local_.first, blocks[p].data(), r[p].data(), blocks, r, work.product.data());
   }
-  block_exchange_.end(blocks.data(), fetched.blocks.data(), block_type_);
-  column_exchange_.end(r.data(), fetched.columns.data(), column_type_);
+  block_exchange_.end();
+  column_exchange_.end();
   for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
-    const Index row =
-        shape_.direction == Direction::forward ? p + shape_.stride : p - shape_.stride;
-    advance_row(row, fetched.blocks.data() + (p - block_rows_.first) * block_type_.length(),
-                fetched.columns.data() + (p - column_rows_.first) * column_type_.length(), blocks,
-                r, next_blocks, next_r);
+    const Index row = forward ? p + shape_.stride : p - shape_.stride;
+    advance_row(row - local_.first,
+                work.blocks.data() + (p - block_rows_.first) * block_type_.length(),
+                work.columns.data() + (p - column_rows_.first) * column_type_.length(), blocks, r,
+                work.product.data());
   }
 }
 
-void LevelMatrix::advance_row(Index row, const Real* partner_block, const Real* partner_r,
-                              ConstBlocks blocks, ConstStates r, Blocks next_blocks,
-                              States next_r) const {
-  const Index i = row - local_.first, n = shape_.width;
+void LevelMatrix::advance_row(Index i, const Real* partner_block, const Real* partner_r,
+                              Blocks blocks, States r, Real* product) const {
+  const Index n = shape_.width, row = local_.first + i;
   const bool forward = shape_.direction == Direction::forward, square = partner_has_block(row);
   for (Index b = 0; b < shape_.batch; ++b) {
-    const Real* A = blocks.data() + (i * shape_.batch + b) * n * n;
-    const Real* x = partner_r + b * n;
-    Real* y = next_r.data() + (i * shape_.batch + b) * n;
-    std::copy_n(r.data() + (i * shape_.batch + b) * n, n, y);
+    Real* A = blocks.data() + (i * shape_.batch + b) * n * n;
+    Real* y = r.data() + (i * shape_.batch + b) * n;
     // forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
     // r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
     if (forward) {
-      column_product_(A, x, y);
+      column_product_(A, partner_r + b * n, y);
     } else {
-      blocks::gemv_transposed_add(shape_.width, A, x, y);
+      blocks::gemv_transposed_add(shape_.width, A, partner_r + b * n, y);
     }
     if (!square) continue;
-    Real* next = next_blocks.data() + (i * shape_.batch + b) * n * n;
     const Real* other = partner_block + b * n * n;
-    product_(forward ? A : other, forward ? other : A, next);
+    product_(forward ? A : other, forward ? other : A, product);
+    std::copy_n(product, n * n, A);
   }
 }
 

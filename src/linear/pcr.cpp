@@ -22,8 +22,8 @@ void Pcr::setup(const blocks::BlockBidiagonal& J) {
   forward_.clear();
   backward_.clear();
   const Index columns = J.local_range().size() * J.batch() * J.width();
-  for (Buffer<Real>& buffer : columns_) buffer.reset(columns);
-  for (Buffer<Real>& buffer : blocks_) buffer.reset(columns * J.width());
+  columns_.reset(columns);
+  blocks_.reset(columns * J.width());
 }
 
 Pcr::Levels Pcr::make_levels(Direction direction) const {
@@ -40,16 +40,13 @@ Pcr::Levels Pcr::make_levels(Direction direction) const {
 States Pcr::reduce(Levels& levels) {
   const StageTimer timer(stages_, "reduce");
   const Index m = J_->local_range().size(), B = shape_.batch, n = shape_.width;
-  J_->linearisation().blocks(J_->local_range(), Blocks(blocks_[0].data(), {m, B, n, n}));
+  const Blocks blocks(blocks_.data(), {m, B, n, n});
+  const States columns(columns_.data(), {m, B, n});
+  J_->linearisation().blocks(J_->local_range(), blocks);
   levels_.assign(levels.size(), {});
-  int now = 0;
-  for (std::size_t k = 0; k < levels.size(); ++k, now = 1 - now) {
-    levels[k]->advance(ConstBlocks(blocks_[now].data(), {m, B, n, n}),
-                       ConstStates(columns_[now].data(), {m, B, n}),
-                       Blocks(blocks_[1 - now].data(), {m, B, n, n}),
-                       States(columns_[1 - now].data(), {m, B, n}), fetched_, levels_[k]);
-  }
-  return {columns_[now].data(), {m, B, n}};
+  for (std::size_t k = 0; k < levels.size(); ++k)
+    levels[k]->advance(blocks, columns, work_, levels_[k]);
+  return columns;
 }
 
 void Pcr::solve(ConstStates r, States d) {
@@ -58,7 +55,7 @@ void Pcr::solve(ConstStates r, States d) {
   // Frozen steps are rows like all others with nothing to correct: the levels need not be made
   // again.
   const Index frozen = J_->active_range().first - J_->local_range().first;
-  const States columns(columns_[0].data(), r.shape());
+  const States columns(columns_.data(), r.shape());
   std::copy(r.begin(), r.end(), columns.begin());
   const States head = columns.slice(0, frozen);
   std::fill(head.begin(), head.end(), 0.0);
@@ -76,7 +73,7 @@ void Pcr::solve_transpose(ConstStates c, States g) {
   const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
   for (Index i = 0; i < m; ++i) {
     J_->linearisation().vjp(local.first + i, ConstPanel(c[i].data(), column),
-                            Panel(columns_[0].data() + i * state, column));
+                            Panel(columns_.data() + i * state, column));
   }
   const States h = reduce(backward_);
   Buffer<Real> right(state);

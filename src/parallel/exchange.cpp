@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "deeppcr/petsc/check.hpp"
@@ -65,11 +66,14 @@ RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, St
   DEEPPCR_PETSC(PetscSFSetUp(sf_.get()));
   PetscInt receivers = 0;
   const PetscMPIInt* ranks = nullptr;
-  const PetscInt* offsets = nullptr;
-  DEEPPCR_PETSC(PetscSFGetLeafRanks(sf_.get(), &receivers, &ranks, &offsets, nullptr));
+  const PetscInt *offsets = nullptr, *rows = nullptr;
+  DEEPPCR_PETSC(PetscSFGetLeafRanks(sf_.get(), &receivers, &ranks, &offsets, &rows));
   for (PetscInt i = 0; i < receivers; ++i) {
     if (ranks[i] != comm.rank()) sends_.push_back(offsets[i + 1] - offsets[i]);
   }
+  if (receivers == 0 || offsets[receivers] == 0) return;
+  const auto [lowest, highest] = std::minmax_element(rows, rows + offsets[receivers]);
+  sent_ = {*lowest, *highest + 1};
 }
 
 RowType::RowType(Index length) : length_(length) {
@@ -82,11 +86,15 @@ RowType::~RowType() { MPI_Type_free(&type_); }
 void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic) {
   for (Index count : sends_)
     traffic.add(1, count * type.length() * static_cast<Index>(sizeof(Real)));
-  DEEPPCR_PETSC(PetscSFBcastBegin(sf_.get(), type.get(), rows, in, MPI_REPLACE));
+  packed_.reserve(sent_.size() * type.length());
+  std::copy(rows + sent_.first * type.length(), rows + sent_.last * type.length(), packed_.data());
+  // The PetscSF counts rows from this rank's first; it touches only those that are sent.
+  now_ = {packed_.data() - sent_.first * type.length(), in, type.get()};
+  DEEPPCR_PETSC(PetscSFBcastBegin(sf_.get(), now_.type, now_.rows, now_.in, MPI_REPLACE));
 }
 
-void RowExchange::end(const Real* rows, Real* in, const RowType& type) {
-  DEEPPCR_PETSC(PetscSFBcastEnd(sf_.get(), type.get(), rows, in, MPI_REPLACE));
+void RowExchange::end() {
+  DEEPPCR_PETSC(PetscSFBcastEnd(sf_.get(), now_.type, now_.rows, now_.in, MPI_REPLACE));
 }
 
 }  // namespace deeppcr::parallel

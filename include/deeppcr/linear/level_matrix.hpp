@@ -22,9 +22,9 @@ struct LevelShape {
   Index stride = 1;
 };
 
-/// Room for fetched rows, shared by all levels of a solver.
+/// Room for fetched rows and one product, shared by all levels of a solver.
 struct Workspace {
-  Buffer<Real> columns, blocks;
+  Buffer<Real> columns, blocks, product;
 };
 
 /// The matrix N of one PCR level: block row l has one n x n block a sample, at block column l -
@@ -41,11 +41,10 @@ class LevelMatrix {
   /// Collective on comm.
   LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape);
 
-  /// One level: r_next = (I + N) r and N_next = N N, block rows fetched while local products run.
-  /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout; the outputs are
-  /// other arrays. Cost: 2 B n^2 (n + 1) flops a row that has a partner.
-  void advance(ConstBlocks blocks, ConstStates r, Blocks next_blocks, States next_r,
-               Workspace& fetched, parallel::Traffic& traffic);
+  /// One level in place: r <- (I + N) r and N <- N N, block rows fetched while local products run.
+  /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout.
+  /// Cost: 2 B n^2 (n + 1) flops a row that has a partner.
+  void advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic);
 
   /// N itself as a MATMPIBAIJ with one block a block row (the transposed block for `backward`).
   /// Collective.
@@ -55,8 +54,9 @@ class LevelMatrix {
   bool has_partner(Index row) const;
   bool partner_has_block(Index row) const;
   Index partner(Index row) const;
-  void advance_row(Index row, const Real* partner_block, const Real* partner_r, ConstBlocks blocks,
-                   ConstStates r, Blocks next_blocks, States next_r) const;
+  /// Row of local index i, given its partner's block and right-hand side.
+  void advance_row(Index i, const Real* partner_block, const Real* partner_r, Blocks blocks,
+                   States r, Real* product) const;
 
   const parallel::Communicator& comm_;
   LevelShape shape_;

@@ -18,7 +18,8 @@ namespace deeppcr::linear {
 /// kept while layout and sizes stay.
 ///
 /// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels. Backward: one halo of B n reals a rank
-/// on top. Memory: 3 B n^2 L/P reals. Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
+/// on top. Memory: at most 3 B n^2 L/P reals: the blocks, rows that travel and rows that arrive.
+/// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
 class Pcr : public LinearSolver {
  public:
   const char* name() const override { return "pcr"; }
@@ -30,7 +31,7 @@ class Pcr : public LinearSolver {
  private:
   using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
   Levels make_levels(Direction direction) const;
-  /// Solves x = N x + rhs from rhs in columns_[0]; returns where x is.
+  /// Solves x = N x + rhs from rhs in columns_; returns where x is.
   States reduce(Levels& levels);
   bool same_structure(const blocks::BlockBidiagonal& J) const;
 
@@ -39,8 +40,8 @@ class Pcr : public LinearSolver {
   MPI_Comm handle_ = MPI_COMM_NULL;               ///< this,
   Problem shape_;                                 ///< and this
   Levels forward_, backward_;
-  Buffer<Real> blocks_[2], columns_[2];
-  Workspace fetched_;
+  Buffer<Real> blocks_, columns_;
+  Workspace work_;
 };
 
 }  // namespace deeppcr::linear

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
@@ -68,14 +69,23 @@ class RowExchange {
   /// Collective. wanted: global rows that this rank needs from others, none of its own.
   RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted);
 
-  /// Starts the exchange of rows. `rows`: this rank's own rows, unchanged until end().
+  /// Starts the exchange of rows. What is sent is copied, so `rows`, this rank's own, may change at
+  /// once.
   void begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic);
-  /// Waits for it; same arguments as begin().
-  void end(const Real* rows, Real* in, const RowType& type);
+  /// Waits for it.
+  void end();
 
  private:
   petsc::Handle<PetscSF> sf_;
   std::vector<Index> sends_;  ///< rows that this rank sends, one entry a receiving rank
+  StepRange sent_;            ///< local rows that anyone wants
+  Buffer<Real> packed_;
+  /// The exchange under way.
+  struct {
+    const Real* rows = nullptr;
+    Real* in = nullptr;
+    MPI_Datatype type = MPI_DATATYPE_NULL;
+  } now_;
 };
 
 }  // namespace deeppcr::parallel

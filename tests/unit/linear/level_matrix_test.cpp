@@ -51,10 +51,12 @@ TEST_P(LevelMatrixTest, OneLevelSquaresTheMatrix) {
   LevelMatrix first(world(), level);
   level.stride = 2;
   LevelMatrix second(world(), level);
-  Workspace fetched;
+  Workspace work;
   parallel::Traffic traffic;
-  first.advance(ConstBlocks(A.data(), shape), problem.rhs(), Blocks(next_A.data(), shape),
-                States(next_r.data(), problem.shape()), fetched, traffic);
+  std::copy(A.begin(), A.end(), next_A.begin());
+  std::copy(problem.rhs().begin(), problem.rhs().end(), next_r.begin());
+  first.advance(Blocks(next_A.data(), shape), States(next_r.data(), problem.shape()), work,
+                traffic);
 
   const petsc::Handle<Mat> N = first.assemble(ConstBlocks(A.data(), shape));
   const petsc::Handle<Mat> next_N = second.assemble(ConstBlocks(next_A.data(), shape));
