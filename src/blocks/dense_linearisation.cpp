@@ -15,7 +15,8 @@ DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
       transposed_(Index{width} * width),
       column_(width, 1, width, false),
       panel_(width, width + 1, width, false),
-      multiply_add_(width) {}
+      multiply_add_(width),
+      transposed_add_(width) {}
 
 Blocks DenseLinearisation::storage() {
   return {blocks_.data(), {range_.size(), batch_, width_, width_}};
@@ -75,17 +76,20 @@ void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States res
 
 void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs, States result,
                                                State carry) const {
-  const Index n = width_, state = batch_ * n;
-  for (Index i = range.size() - 1; i >= 0; --i) {
-    // g_l = c_l + carry; carry <- A_l^T g_l
-    const Real* A = block(range.first + i, 0);
-    const Real* c = rhs.data() + i * state;
-    Real* g = result.data() + i * state;
-    for (Index j = 0; j < state; ++j) g[j] = c[j] + carry.data()[j];
-    std::fill(carry.begin(), carry.end(), 0.0);
-    for (Index b = 0; b < batch_; ++b)
-      gemv_transposed_add(width_, A + b * n * n, g + b * n, carry.data() + b * n);
+  const Index n = width_, state = batch_ * n, m = range.size();
+  if (range.empty()) return;
+  // g_l = c_l + A_{l+1}^T g_{l+1}; from the right the carry stands for the product
+  Real* g = result.data() + (m - 1) * state;
+  for (Index j = 0; j < state; ++j) g[j] = rhs.data()[(m - 1) * state + j] + carry.data()[j];
+  const Real* A = block(range.last, 0);
+  for (Index i = m - 1; i > 0; --i, g -= state) {
+    const Real* c = rhs.data() + (i - 1) * state;
+    for (Index b = batch_ - 1; b >= 0; --b)
+      transposed_add_(A -= n * n, g + b * n, c + b * n, g - state + b * n);
   }
+  std::fill(carry.begin(), carry.end(), 0.0);
+  for (Index b = batch_ - 1; b >= 0; --b)
+    transposed_add_(A -= n * n, g + b * n, carry.data() + b * n, carry.data() + b * n);
 }
 
 void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,

@@ -24,6 +24,13 @@ void store(const Vector& v, Real* x) {
   std::memcpy(x, &v, sizeof v);
 }
 
+/// The same address, unknown to the compiler: it cannot read the column there before the ones
+/// already used. Blocks from memory come fastest from one end to the other.
+inline const Real* next(const Real* column) {
+  __asm__("" : "+r"(column));
+  return column;
+}
+
 // y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
 // turn: one alone would wait for each multiply-add.
 template <typename Vector, int kVectors, int kSets>
@@ -32,9 +39,8 @@ void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y)
   Vector sum[kSets][kVectors] = {};
   for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
   for (int j = 0; j < n; j += kSets) {
-    for (int s = 0; s < kSets; ++s) {
-      for (int v = 0; v < kVectors; ++v)
-        sum[s][v] += load<Vector>(A + (j + s) * n + v * kLanes) * x[j + s];
+    for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+      for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
     }
   }
   for (int half = kSets / 2; half > 0; half /= 2) {
@@ -44,18 +50,10 @@ void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y)
   for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
 }
 
-// y = start + A x for any n: four columns at a time
+// y = start + A x for any n, column by column
 void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   if (y != start) std::memcpy(y, start, static_cast<std::size_t>(n) * sizeof(Real));
-  int j = 0;
-  for (; j + 4 <= n; j += 4) {
-    const Real* a = A + Index{j} * n;
-    const Real *b = a + n, *c = b + n, *d = c + n;
-#pragma GCC ivdep
-    for (int i = 0; i < n; ++i)
-      y[i] += (a[i] * x[j] + b[i] * x[j + 1]) + (c[i] * x[j + 2] + d[i] * x[j + 3]);
-  }
-  for (; j < n; ++j) {
+  for (int j = 0; j < n; ++j) {
     const Real* a = A + Index{j} * n;
 #pragma GCC ivdep
     for (int i = 0; i < n; ++i) y[i] += a[i] * x[j];

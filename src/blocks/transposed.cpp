@@ -1,8 +1,9 @@
-// Kernels on transposed blocks, in vectors of four with plain compiler extensions: no instruction
-// set is assumed.
+// Kernels on transposed blocks, in vectors of plain compiler extensions: no instruction set is
+// assumed.
 #include <cstring>
 
 #include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/gemv.hpp"
 
 namespace deeppcr::blocks {
 
@@ -56,6 +57,84 @@ void dot_columns(int n, const Real* A, const Real* x, Real* y) {
   }
 }
 
+using Wide = Real __attribute__((vector_size(2 * kLanes * sizeof(Real))));
+
+Wide load_wide(const Real* x) {
+  Wide v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+
+/// Lanes 0..3 plus lanes 4..7.
+Vector fold(const Wide& v) {
+  Vector halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  return halves[0] + halves[1];
+}
+
+/// The same address, unknown to the compiler: it cannot read the column there before the ones
+/// already used.
+inline const Real* next(const Real* column) {
+  __asm__("" : "+r"(column));
+  return column;
+}
+
+// y_j = start_j + sum_i A_ij x_i from the last entry of A to the first, one column after another:
+// read in any other order, blocks from memory come several times more slowly. n a multiple of 8
+template <int n>
+void from_the_end(int, const Real* A, const Real* x, const Real* start, Real* y) {
+  constexpr int kWide = 2 * kLanes, kPieces = n / kWide;
+  Wide xs[kPieces];
+  for (int p = 0; p < kPieces; ++p) xs[p] = load_wide(x + p * kWide);
+  A += n * n;
+  for (int j = n - kLanes; j >= 0; j -= kLanes) {
+    Vector folded[kLanes];
+    for (int c = kLanes - 1; c >= 0; --c) {
+      A = next(A - n);
+      Wide sum = {};
+      for (int p = kPieces - 1; p >= 0; --p) sum += load_wide(A + p * kWide) * xs[p];
+      folded[c] = fold(sum);
+    }
+    store(load(start + j) + sums(folded), y + j);
+  }
+}
+
+// The same for n = 4.
+void one_piece(int, const Real* A, const Real* x, const Real* start, Real* y) {
+  const Vector v = load(x);
+  const Vector products[kLanes] = {load(A) * v, load(A + 4) * v, load(A + 8) * v, load(A + 12) * v};
+  store(load(start) + sums(products), y);
+}
+
+/// From this width on a column is long enough to be worth several sums.
+constexpr int kLong = 32;
+
+// For short columns of any length.
+void four_columns(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  if (y != start) std::memcpy(y, start, static_cast<std::size_t>(n) * sizeof(Real));
+  gemv_transposed_add(n, A, x, y);
+}
+
+// For any n, with four sums a column.
+void column_by_column(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  constexpr int kWide = 2 * kLanes, kRun = 4 * kWide;
+  for (int j = n - 1; j >= 0; --j) {
+    const Real* a = A + Index{j} * n;
+    Wide sum[4] = {};
+    Real rest = start[j];
+    int i = n;
+    for (; i % kRun != 0; --i) rest += a[i - 1] * x[i - 1];
+    for (; i > 0; i -= kRun) {
+      for (int k = 3; k >= 0; --k) {
+        const int at = i - kRun + k * kWide;
+        sum[k] += load_wide(a + at) * load_wide(x + at);
+      }
+    }
+    const Vector total = fold((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    y[j] = rest + ((total[0] + total[1]) + (total[2] + total[3]));
+  }
+}
+
 /// A 4 x 4 piece: A with leading dimension lda to At with ldt.
 void transpose_piece(const Real* A, Index lda, Real* At, Index ldt) {
   const Vector a0 = load(A), a1 = load(A + lda), a2 = load(A + 2 * lda), a3 = load(A + 3 * lda);
@@ -78,6 +157,15 @@ void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
     for (int i = 0; i < n; ++i) sum += A[Index{j} * n + i] * x[i];
     y[j] += sum;
   }
+}
+
+GemvTransposed::GemvTransposed(int n)
+    : kernel_(n < kLong ? four_columns : column_by_column), n_(n) {
+  if (n == 4) kernel_ = one_piece;
+  if (n == 8) kernel_ = from_the_end<8>;
+  if (n == 16) kernel_ = from_the_end<16>;
+  if (n == 32) kernel_ = from_the_end<32>;
+  if (n == 64) kernel_ = from_the_end<64>;
 }
 
 void transpose(int rows, int cols, const Real* A, Real* At) {

@@ -96,6 +96,7 @@ LayerKernels::LayerKernels(const StepShape& shape)
       product_(n_, false),
       accumulated_product_(n_, true),
       multiply_add_(n_),
+      transposed_add_(n_),
       most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
       kernels_(choose_kernels(n_)) {}
 
@@ -232,7 +233,7 @@ void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c,
 void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X, Real* Y) {
   if (columns < kTransposeFrom) {
     std::fill_n(Y, columns * n_, Real{0});
-    for (Index c = 0; c < columns; ++c) blocks::gemv_transposed_add(n_, W, X + c * n_, Y + c * n_);
+    for (Index c = 0; c < columns; ++c) transposed_add_(W, X + c * n_, Y + c * n_, Y + c * n_);
     return;
   }
   Real* Wt = transposed_.get(Index{n_} * n_);
@@ -261,12 +262,16 @@ void LayerKernels::substitute_transposed(const Real* theta, const Real* slopes, 
     vjp(theta, slopes, batch, 1, g, carry);
     return;
   }
-  // The usual layer in one pass: scaled = sigma' .* g with g still in a register.
+  // The usual layer in one pass: scaled = sigma' .* g with g still in a register. From the end to
+  // the beginning, like the steps: memory is then read in one direction.
+  constexpr Index kRun = 64;
   Real* scaled = panels_.get(size);
+  for (Index last = size; last > 0; last -= kRun) {
 #pragma GCC ivdep
-  for (Index i = 0; i < size; ++i) {
-    g[i] = c[i] + carry[i];
-    scaled[i] = slopes[i] * g[i];
+    for (Index i = std::max<Index>(0, last - kRun); i < last; ++i) {
+      g[i] = c[i] + carry[i];
+      scaled[i] = slopes[i] * g[i];
+    }
   }
   transposed_product(theta, batch, scaled, carry);
 }

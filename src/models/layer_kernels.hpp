@@ -101,6 +101,7 @@ class LayerKernels {
   ColumnProducts product_;
   ColumnProducts accumulated_product_;
   blocks::Gemv multiply_add_;
+  blocks::GemvTransposed transposed_add_;
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
   Scratch hidden_, panels_, transposed_, gradient_, input_transposed_;

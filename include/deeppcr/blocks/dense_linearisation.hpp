@@ -35,6 +35,7 @@ class DenseLinearisation : public Linearisation {
   Gemm<Real> column_;
   Gemm<Real> panel_;
   Gemv multiply_add_;
+  GemvTransposed transposed_add_;
 };
 
 }  // namespace deeppcr::blocks

@@ -21,4 +21,21 @@ class Gemv {
   int n_ = 0;
 };
 
+/// y = start + A^T x for a column-major n x n block. Columns are read from the last to the first:
+/// loops that walk blocks backward then read memory in one direction, which brings several times as
+/// much a second. `start` may be y; x may not. Cost: 2 n^2 flops.
+class GemvTransposed {
+ public:
+  GemvTransposed() = default;
+  explicit GemvTransposed(int n);
+
+  void operator()(const Real* A, const Real* x, const Real* start, Real* y) const {
+    kernel_(n_, A, x, start, y);
+  }
+
+ private:
+  void (*kernel_)(int, const Real*, const Real*, const Real*, Real*) = nullptr;
+  int n_ = 0;
+};
+
 }  // namespace deeppcr::blocks

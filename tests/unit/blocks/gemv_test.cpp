@@ -12,29 +12,35 @@ namespace {
 
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 
-/// A x + start, one entry after another.
-Buffer<Real> expected(int n, const Buffer<Real>& A, const Buffer<Real>& x,
+/// start + A x or start + A^T x, one entry after another.
+Buffer<Real> expected(int n, bool transposed, const Buffer<Real>& A, const Buffer<Real>& x,
                       const Buffer<Real>& start) {
   Buffer<Real> y(n);
   for (int i = 0; i < n; ++i) {
     y[i] = start[i];
-    for (int j = 0; j < n; ++j) y[i] += A[j * n + i] * x[j];
+    for (int j = 0; j < n; ++j) y[i] += (transposed ? A[i * n + j] : A[j * n + i]) * x[j];
   }
   return y;
 }
 
+template <typename Product>
+void expect_sums_of_products(int n, bool transposed) {
+  Buffer<Real> A(n * n), x(n), start(n), y(n);
+  RandomStream(4, 1).uniform(0, A.size(), A.data());
+  RandomStream(4, 2).uniform(0, n, x.data());
+  RandomStream(4, 3).uniform(0, n, start.data());
+  const Buffer<Real> sums = expected(n, transposed, A, x, start);
+  const Product product(n);
+  product(A.data(), x.data(), start.data(), y.data());
+  for (int i = 0; i < n; ++i) ASSERT_NEAR(y[i], sums[i], (n + 1) * (n + 1) * kEps) << n;
+  product(A.data(), x.data(), start.data(), start.data());
+  for (int i = 0; i < n; ++i) ASSERT_EQ(start[i], y[i]) << n;
+}
+
 TEST(Gemv, AgreesWithSumsOfProducts) {
-  for (const int n : {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 130}) {
-    Buffer<Real> A(n * n), x(n), start(n), y(n);
-    RandomStream(4, 1).uniform(0, A.size(), A.data());
-    RandomStream(4, 2).uniform(0, n, x.data());
-    RandomStream(4, 3).uniform(0, n, start.data());
-    const Buffer<Real> sums = expected(n, A, x, start);
-    const Gemv gemv(n);
-    gemv(A.data(), x.data(), start.data(), y.data());
-    for (int i = 0; i < n; ++i) ASSERT_NEAR(y[i], sums[i], (n + 1) * (n + 1) * kEps) << n;
-    gemv(A.data(), x.data(), start.data(), start.data());
-    for (int i = 0; i < n; ++i) ASSERT_EQ(start[i], y[i]) << n;
+  for (const int n : {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 40, 64, 65, 96, 130}) {
+    expect_sums_of_products<Gemv>(n, false);
+    expect_sums_of_products<GemvTransposed>(n, true);
   }
 }
 
