@@ -99,6 +99,17 @@ void from_the_end(int, const Real* A, const Real* x, const Real* start, Real* y)
   }
 }
 
+// The same for n < 4.
+template <int n>
+void tiny(int, const Real* A, const Real* x, const Real* start, Real* y) {
+  Real sum[n];
+  for (int j = 0; j < n; ++j) {
+    sum[j] = start[j];
+    for (int i = 0; i < n; ++i) sum[j] += A[j * n + i] * x[i];
+  }
+  for (int j = 0; j < n; ++j) y[j] = sum[j];
+}
+
 // The same for n = 4.
 void one_piece(int, const Real* A, const Real* x, const Real* start, Real* y) {
   const Vector v = load(x);
@@ -161,6 +172,9 @@ void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
 
 GemvTransposed::GemvTransposed(int n)
     : kernel_(n < kLong ? four_columns : column_by_column), n_(n) {
+  if (n == 1) kernel_ = tiny<1>;
+  if (n == 2) kernel_ = tiny<2>;
+  if (n == 3) kernel_ = tiny<3>;
   if (n == 4) kernel_ = one_piece;
   if (n == 8) kernel_ = from_the_end<8>;
   if (n == 16) kernel_ = from_the_end<16>;

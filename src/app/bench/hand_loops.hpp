@@ -28,10 +28,11 @@ class HandLoops {
 
   /// z_{l+1} = sigma(W_l z_l + b_l). Shapes: theta [L, n^2 + n], z [L + 1, B, n], z_0 given.
   virtual void forward(const Real* theta, Real* z) = 0;
-  /// g_{l-1} = W_l^T (sigma'(z_l) .* g_l), sigma' from the signs of the states (relu).
-  /// Shapes: z, g [L + 1, B, n], g_L given.
-  virtual void backward(const Real* theta, const Real* z, Real* g) = 0;
-  /// backward() with the gradients of the parameters, [L, n^2 + n].
+  /// g_{l-1} = c_{l-1} + W_l^T (sigma'(z_l) .* g_l) from g_L = c_L, sigma' from the signs of the
+  /// states (relu): a loss on every state, as the solvers have it. Shapes: z, c, g [L + 1, B, n].
+  virtual void backward(const Real* theta, const Real* z, const Real* c, Real* g) = 0;
+  /// The same with a loss on the last state only, g_L given, and with the gradients of the
+  /// parameters, [L, n^2 + n].
   virtual void gradient(const Real* theta, const Real* z, Real* g, Real* grads) = 0;
   /// d_l = A_l d_{l-1} + r_l with blocks of their own for each sample, [L, B, n, n].
   virtual void substitute(const Real* A, const Real* r, Real* d) = 0;

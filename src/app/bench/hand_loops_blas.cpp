@@ -33,16 +33,20 @@ class BlasLoops final : public HandLoops {
     }
   }
 
-  void backward(const Real* theta, const Real* z, Real* g) override {
-    gradient(theta, z, g, nullptr);
+  void backward(const Real* theta, const Real* z, const Real* c, Real* g) override {
+    std::copy_n(c + s_.steps * s_.state(), s_.state(), g + s_.steps * s_.state());
+    for (Index l = s_.steps - 1; l >= 0; --l) {
+      mask(z + (l + 1) * s_.state(), g + (l + 1) * s_.state());
+      std::copy_n(c + l * s_.state(), s_.state(), g + l * s_.state());
+      multiply("T", theta + l * s_.step_parameters(), delta_.data(), kUnit, g + l * s_.state());
+    }
   }
 
   void gradient(const Real* theta, const Real* z, Real* g, Real* grads) override {
     for (Index l = s_.steps - 1; l >= 0; --l) {
       const Real* after = z + (l + 1) * s_.state();
-      const Real* g_after = g + (l + 1) * s_.state();
-      for (Index i = 0; i < s_.state(); ++i) delta_[i] = !s_.relu || after[i] > 0 ? g_after[i] : 0;
-      if (grads != nullptr) parameters(after - s_.state(), grads + l * s_.step_parameters());
+      mask(after, g + (l + 1) * s_.state());
+      parameters(after - s_.state(), grads + l * s_.step_parameters());
       multiply("T", theta + l * s_.step_parameters(), delta_.data(), kZero, g + l * s_.state());
     }
   }
@@ -70,6 +74,11 @@ class BlasLoops final : public HandLoops {
   }
 
  private:
+  /// delta = sigma' .* g
+  void mask(const Real* after, const Real* g) {
+    for (Index i = 0; i < s_.state(); ++i) delta_[i] = !s_.relu || after[i] > 0 ? g[i] : 0;
+  }
+
   /// Y = beta Y + op(W) X
   void multiply(const char* op, const Real* W, const Real* X, double beta, Real* Y) {
     if (batch_ == 1) {

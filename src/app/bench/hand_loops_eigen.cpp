@@ -1,4 +1,5 @@
 #include <Eigen/Core>
+#include <algorithm>
 
 #include "hand_loops.hpp"
 
@@ -28,18 +29,31 @@ class EigenLoops final : public HandLoops {
     }
   }
 
-  void backward(const Real* theta, const Real* z, Real* g) override {
-    gradient(theta, z, g, nullptr);
+  void backward(const Real* theta, const Real* z, const Real* c, Real* g) override {
+    std::copy_n(c + s_.steps * s_.state(), s_.state(), g + s_.steps * s_.state());
+    for (Index l = s_.steps - 1; l >= 0; --l) {
+      const Real* W = theta + l * s_.step_parameters();
+      Real* before = g + l * s_.state();
+      mask(z + (l + 1) * s_.state(), g + (l + 1) * s_.state());
+      std::copy_n(c + l * s_.state(), s_.state(), before);
+      if (s_.batch == 1) {
+        MutableVector(before, n_).noalias() += Matrix(W, n_, n_).transpose() * column_;
+      } else {
+        MutableMatrix(before, n_, s_.batch).noalias() += Matrix(W, n_, n_).transpose() * delta_;
+      }
+    }
   }
 
   void gradient(const Real* theta, const Real* z, Real* g, Real* grads) override {
     for (Index l = s_.steps - 1; l >= 0; --l) {
-      Real* grad = grads == nullptr ? nullptr : grads + l * s_.step_parameters();
       const Real* W = theta + l * s_.step_parameters();
+      Real* before = g + l * s_.state();
+      mask(z + (l + 1) * s_.state(), g + (l + 1) * s_.state());
+      parameters(z + l * s_.state(), grads + l * s_.step_parameters());
       if (s_.batch == 1) {
-        gradient_vector(W, z + l * s_.state(), g + l * s_.state(), grad);
+        MutableVector(before, n_).noalias() = Matrix(W, n_, n_).transpose() * column_;
       } else {
-        gradient_matrix(W, z + l * s_.state(), g + l * s_.state(), grad);
+        MutableMatrix(before, n_, s_.batch).noalias() = Matrix(W, n_, n_).transpose() * delta_;
       }
     }
   }
@@ -80,32 +94,32 @@ class EigenLoops final : public HandLoops {
     if (s_.relu) Y = Y.cwiseMax(0.0);
   }
 
-  void gradient_vector(const Real* W, const Real* z, Real* g, Real* grad) {
-    const Vector after(z + n_, n_), g_after(g + n_, n_);
+  /// delta = sigma' .* g, as a vector for one sample
+  void mask(const Real* after, const Real* g) {
+    if (s_.batch == 1) {
+      if (s_.relu) {
+        column_ = (Vector(after, n_).array() > 0).select(Vector(g, n_), 0.0);
+      } else {
+        column_ = Vector(g, n_);
+      }
+      return;
+    }
     if (s_.relu) {
-      column_ = (after.array() > 0).select(g_after, 0.0);
+      delta_ = (Matrix(after, n_, s_.batch).array() > 0).select(Matrix(g, n_, s_.batch), 0.0);
     } else {
-      column_ = g_after;
+      delta_ = Matrix(g, n_, s_.batch);
     }
-    if (grad != nullptr) {
-      MutableMatrix(grad, n_, n_).noalias() = column_ * Vector(z, n_).transpose();
-      MutableVector(grad + s_.block(), n_) = column_;
-    }
-    MutableVector(g, n_).noalias() = Matrix(W, n_, n_).transpose() * column_;
   }
 
-  void gradient_matrix(const Real* W, const Real* z, Real* g, Real* grad) {
-    const Matrix after(z + s_.state(), n_, s_.batch), g_after(g + s_.state(), n_, s_.batch);
-    if (s_.relu) {
-      delta_ = (after.array() > 0).select(g_after, 0.0);
+  /// dW = delta z^T, db = sum of delta
+  void parameters(const Real* z, Real* grad) {
+    if (s_.batch == 1) {
+      MutableMatrix(grad, n_, n_).noalias() = column_ * Vector(z, n_).transpose();
+      MutableVector(grad + s_.block(), n_) = column_;
     } else {
-      delta_ = g_after;
-    }
-    if (grad != nullptr) {
       MutableMatrix(grad, n_, n_).noalias() = delta_ * Matrix(z, n_, s_.batch).transpose();
       MutableVector(grad + s_.block(), n_) = delta_.rowwise().sum();
     }
-    MutableMatrix(g, n_, s_.batch).noalias() = Matrix(W, n_, n_).transpose() * delta_;
   }
 
   LayerSizes s_;

@@ -44,16 +44,27 @@ class LibxsmmLoops final : public HandLoops {
     }
   }
 
-  void backward(const Real* theta, const Real* z, Real* g) override {
-    gradient(theta, z, g, nullptr);
+  void backward(const Real* theta, const Real* z, const Real* c, Real* g) override {
+    std::copy_n(c + s_.steps * s_.state(), s_.state(), g + s_.steps * s_.state());
+    for (Index l = s_.steps - 1; l >= 0; --l) {
+      mask(z + (l + 1) * s_.state(), g + (l + 1) * s_.state());
+      Real* before = g + l * s_.state();
+      std::copy_n(c + l * s_.state(), s_.state(), before);
+      const Real* W = theta + l * s_.step_parameters();
+      if (batch_ == 1) {
+        add_row_(delta_.data(), W, before);
+      } else {
+        libxsmm_otrans(transposed_.data(), W, sizeof(Real), n_, n_, n_, n_);
+        add_layer_(transposed_.data(), delta_.data(), before);
+      }
+    }
   }
 
   void gradient(const Real* theta, const Real* z, Real* g, Real* grads) override {
     for (Index l = s_.steps - 1; l >= 0; --l) {
       const Real* after = z + (l + 1) * s_.state();
-      const Real* g_after = g + (l + 1) * s_.state();
-      for (Index i = 0; i < s_.state(); ++i) delta_[i] = !s_.relu || after[i] > 0 ? g_after[i] : 0;
-      if (grads != nullptr) parameters(after - s_.state(), grads + l * s_.step_parameters());
+      mask(after, g + (l + 1) * s_.state());
+      parameters(after - s_.state(), grads + l * s_.step_parameters());
       const Real* W = theta + l * s_.step_parameters();
       if (batch_ == 1) {
         row_(delta_.data(), W, g + l * s_.state());
@@ -85,6 +96,11 @@ class LibxsmmLoops final : public HandLoops {
   }
 
  private:
+  /// delta = sigma' .* g
+  void mask(const Real* after, const Real* g) {
+    for (Index i = 0; i < s_.state(); ++i) delta_[i] = !s_.relu || after[i] > 0 ? g[i] : 0;
+  }
+
   /// dW = delta z^T, db = sum of delta
   void parameters(const Real* z, Real* grad) {
     const Real* zt = z;

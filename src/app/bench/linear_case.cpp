@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app::bench {
 namespace {
@@ -12,17 +11,16 @@ constexpr std::uint64_t kSeed = 7;
 constexpr double kGrowth = 0.9;
 
 parallel::BlockLayout layout_for(const parallel::Communicator& comm, const std::string& method,
-                                 const LinearSizes& sizes) {
-  return linear::find(method).layout(sizes.steps, comm.size(), sizes.width,
-                                     linear::Passes::forward);
+                                 const LinearSizes& sizes, linear::Passes passes) {
+  return linear::find(method).layout(sizes.steps, comm.size(), sizes.width, passes);
 }
 
 }  // namespace
 
 LinearCase::LinearCase(const parallel::Communicator& comm, const std::string& method,
-                       const LinearSizes& sizes)
+                       const LinearSizes& sizes, linear::Passes passes)
     : method_(method),
-      chain_(comm, layout_for(comm, method, sizes), sizes.batch, sizes.width),
+      chain_(comm, layout_for(comm, method, sizes, passes), sizes.batch, sizes.width),
       blocks_(chain_.local_range(), sizes.batch, sizes.width),
       right_(chain_.local_range().size() * sizes.batch * sizes.width),
       result_(right_.size()),
@@ -48,9 +46,10 @@ void LinearCase::set_up_and_solve(bool anew) {
 }
 
 std::unique_ptr<LinearCase> make_linear_case(const Harness& harness, int ranks,
-                                             const std::string& method, const LinearSizes& sizes) {
+                                             const std::string& method, const LinearSizes& sizes,
+                                             linear::Passes passes) {
   if (!harness.takes_part(ranks)) return nullptr;
-  return std::make_unique<LinearCase>(harness.first(ranks), method, sizes);
+  return std::make_unique<LinearCase>(harness.first(ranks), method, sizes, passes);
 }
 
 }  // namespace deeppcr::app::bench

@@ -7,7 +7,7 @@
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/blocks/dense_linearisation.hpp"
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app::bench {
 
@@ -23,7 +23,7 @@ class LinearCase {
  public:
   /// Collective on comm, which must outlive the case.
   LinearCase(const parallel::Communicator& comm, const std::string& method,
-             const LinearSizes& sizes);
+             const LinearSizes& sizes, linear::Passes passes);
 
   blocks::BlockBidiagonal& chain() { return chain_; }
   blocks::DenseLinearisation& blocks() { return blocks_; }
@@ -51,6 +51,7 @@ class LinearCase {
 
 /// The case on the first `ranks` ranks; nothing on the others.
 std::unique_ptr<LinearCase> make_linear_case(const Harness& harness, int ranks,
-                                             const std::string& method, const LinearSizes& sizes);
+                                             const std::string& method, const LinearSizes& sizes,
+                                             linear::Passes passes = linear::Passes::forward);
 
 }  // namespace deeppcr::app::bench

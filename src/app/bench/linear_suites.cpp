@@ -53,17 +53,20 @@ void add_direction(Harness& harness, const Match& match, const LinearSizes& size
   harness.add(row);
 }
 
+/// Each direction with the layout that suits it; the backward one is that of training, where both
+/// directions share a layout.
 void run_match(Harness& harness, const Match& match, const LinearSizes& sizes) {
   const int P = harness.team().size();
   const auto alone = make_linear_case(harness, 1, match.baseline, sizes);
-  const auto together = make_linear_case(harness, P, match.method, sizes);
   const double weight = measure_product_weight(harness, alone.get(), sizes);
-  // Of rank 0: it alone has the baseline. Both costs in flops of matrix-vector products.
-  const double ours = together->cost(weight).critical_flops;
-  const double theirs = alone ? alone->cost(weight).critical_flops : 0;
-  const double predicted = harness.team().max(theirs) / ours;
-  add_direction(harness, match, sizes, true, predicted, alone.get(), together.get());
-  add_direction(harness, match, sizes, false, predicted, alone.get(), together.get());
+  for (const bool forward : {true, false}) {
+    const auto passes = forward ? linear::Passes::forward : linear::Passes::forward_and_backward;
+    const auto together = make_linear_case(harness, P, match.method, sizes, passes);
+    // Both costs in flops of matrix-vector products; rank 0 alone has the baseline.
+    const double theirs = alone ? alone->cost(weight).critical_flops : 0;
+    const double predicted = harness.team().max(theirs) / together->cost(weight).critical_flops;
+    add_direction(harness, match, sizes, forward, predicted, alone.get(), together.get());
+  }
 }
 
 void run_sizes(Harness& harness, const Match& match, const std::vector<int>& widths,

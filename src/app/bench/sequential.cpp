@@ -79,12 +79,14 @@ class LayerCases {
         g_(loss_.size()),
         input_gradient_(sizes.state()),
         loop_z_((sizes.steps + 1) * sizes.state()),
+        loop_c_(loop_z_.size()),
         loop_g_(loop_z_.size()),
         loops_(make_hand_loops(sizes)) {
     std::fill(trajectory_.input().begin(), trajectory_.input().end(), 1.0);
     std::fill_n(loop_z_.data(), s_.state(), 1.0);
     std::fill_n(loss_.data() + loss_.size() - s_.state(), s_.state(), 1.0);
-    std::fill_n(loop_g_.data() + loop_g_.size() - s_.state(), s_.state(), 1.0);
+    for (Buffer<Real>* array : {&loop_c_, &loop_g_})
+      std::fill_n(array->data() + array->size() - s_.state(), s_.state(), 1.0);
     sequence::propagate(model_, trajectory_);
   }
 
@@ -105,8 +107,11 @@ class LayerCases {
     solver_.setup(chain_);
     fill_loop_states();
     run(
-        "backward", [this] { solver_.solve_transpose(loss(), States(g_.data(), shape())); },
-        [this](HandLoops& loop) { loop.backward(theta(), loop_z_.data(), loop_g_.data()); },
+        "backward, a loss on every state",
+        [this] { solver_.solve_transpose(loss(), States(g_.data(), shape())); },
+        [this](HandLoops& loop) {
+          loop.backward(theta(), loop_z_.data(), loop_c_.data(), loop_g_.data());
+        },
         part(g_, 0, g_.size()), part(loop_g_, s_.state(), g_.size()));
   }
 
@@ -158,7 +163,7 @@ class LayerCases {
   sequence::Trajectory trajectory_;
   blocks::BlockBidiagonal chain_;
   linear::Sequential solver_;
-  Buffer<Real> loss_, g_, input_gradient_, loop_z_, loop_g_;
+  Buffer<Real> loss_, g_, input_gradient_, loop_z_, loop_c_, loop_g_;
   Loops loops_;
 };
 
@@ -176,7 +181,7 @@ void run_layers(Harness& harness, LayerSizes sizes) {
 /// The linear solver on stored blocks, each sample with its own.
 void run_blocks(Harness& harness, const LayerSizes& s) {
   const parallel::Communicator self = parallel::Communicator::self();
-  LinearCase ours(self, "sequential", {s.steps, s.batch, s.width});
+  LinearCase ours(self, "sequential", {s.steps, s.batch, s.width}, linear::Passes::forward);
   const Loops loops = make_hand_loops(s);
   Buffer<Real> theirs(s.steps * s.state());
   const Real* A = ours.blocks().storage().data();
