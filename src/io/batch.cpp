@@ -1,12 +1,6 @@
 #include "deeppcr/io/batch.hpp"
 
-#include <algorithm>
-
 namespace deeppcr::io {
-
-Index Batch::num_classes() const {
-  return labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1;
-}
 
 void broadcast(const parallel::Communicator& comm, Batch& batch) {
   comm.broadcast(batch.samples, 0);

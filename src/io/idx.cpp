@@ -5,16 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 #include <numeric>
-#include <unordered_map>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/random.hpp"
 
 namespace deeppcr::io {
 
@@ -25,8 +22,6 @@ namespace {
 constexpr unsigned char kUnsignedByte = 0x08;
 /// Larger rows than this are no images.
 constexpr Index kMaxRowBytes = Index{1} << 28;
-/// Random stream of the order in which a seed takes images.
-constexpr std::uint64_t kShuffleStream = 0x1d8;
 
 /// A plain or gzipped file, read from the start to the end.
 class Reader {
@@ -123,8 +118,7 @@ std::string existing(const fs::path& folder, const std::string& name) {
   throw local_input_error("'{}' has no {} or {}.gz", folder.string(), name, name);
 }
 
-/// Positions of the selected samples among `total`: consecutive, or by a partial Fisher-Yates
-/// shuffle.
+/// Positions of the selected samples among `total`.
 std::vector<Index> positions(const ImageSelection& selection, Index total,
                              const std::string& path) {
   if (selection.samples < 1 || selection.first < 0 || selection.first > total - selection.samples) {
@@ -133,27 +127,7 @@ std::vector<Index> positions(const ImageSelection& selection, Index total,
   }
   std::vector<Index> wanted(static_cast<std::size_t>(selection.samples));
   std::iota(wanted.begin(), wanted.end(), selection.first);
-  if (!selection.shuffle) return wanted;
-  // Only moved positions are stored: the header's `total` is not to be trusted with memory.
-  const RandomStream random(*selection.shuffle, kShuffleStream);
-  std::unordered_map<Index, Index> moved;
-  const auto at = [&](Index i) { return moved.count(i) > 0 ? moved[i] : i; };
-  for (Index i = 0; i < selection.first + selection.samples; ++i) {
-    const Index other = i + random.integer(i, total - i);
-    const Index chosen = at(other);
-    moved[other] = at(i);
-    if (i >= selection.first) wanted[static_cast<std::size_t>(i - selection.first)] = chosen;
-  }
   return wanted;
-}
-
-void standardise(std::vector<Real>& values) {
-  const Real count = static_cast<Real>(values.size());
-  const Real mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
-  Real squares = 0;
-  for (const Real v : values) squares += (v - mean) * (v - mean);
-  const Real deviation = std::sqrt(squares / count);
-  for (Real& v : values) v = deviation > 0 ? (v - mean) / deviation : 0.0;
 }
 
 Batch read_selected(const std::string& name, const ImageSelection& selection) {
@@ -174,7 +148,6 @@ Batch read_selected(const std::string& name, const ImageSelection& selection) {
   batch.features = header.sizes[1] * header.sizes[2];
   batch.inputs.reserve(pixels.size());
   for (const unsigned char pixel : pixels) batch.inputs.push_back(pixel / 255.0);
-  if (selection.standardise) standardise(batch.inputs);
   const auto classes = read_idx(labels, 1, wanted, header);
   batch.labels.assign(classes.begin(), classes.end());
   return batch;

@@ -86,18 +86,6 @@ void ResultsWriter::last_state(const sequence::Trajectory& trajectory) {
   });
 }
 
-void ResultsWriter::all_states(const sequence::Trajectory& trajectory) {
-  const StepRange range = trajectory.local_range();
-  std::vector<hdf5::Rows<const Real>> pieces;
-  if (comm_.is_root()) pieces.push_back({0, 1, trajectory.input().data()});
-  pieces.push_back({range.first + 1, range.size(), trajectory.states().data()});
-  target_->guarded([&] {
-    target_->file().write_rows<Real>(
-        "/z", {trajectory.layout().num_steps() + 1, trajectory.batch(), trajectory.width()}, pieces,
-        {"states z_0..z_L of the chain", {"state", "sample", "component"}, ""});
-  });
-}
-
 void ResultsWriter::logits(View<const Real, 2> logits) {
   target_->guarded([&] {
     target_->file().write<Real>("/logits", {logits.extent(0), logits.extent(1)}, logits.data(),

@@ -205,18 +205,6 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
   return shape;
 }
 
-void require_shape(const std::string& path, const WeightsShape& shape, Index num_steps,
-                   Index width) {
-  if (num_steps != shape.num_steps) {
-    throw input_error("'{}' has {} layers, but --steps is {}; leave --steps out to take the file's",
-                      path, shape.num_steps, num_steps);
-  }
-  if (width != shape.width) {
-    throw input_error("'{}' has width {}, but --width is {}; leave --width out to take the file's",
-                      path, shape.width, width);
-  }
-}
-
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   const WeightsShape& shape, StepRange range, View<Real, 2> parameters) {
   parallel::agree(comm, [&] {

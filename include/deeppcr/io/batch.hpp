@@ -17,7 +17,6 @@ struct Batch {
   std::vector<Index> labels;  ///< [B]; empty where there are none
 
   View<const Real, 2> view() const { return {inputs.data(), {samples, features}}; }
-  Index num_classes() const;  ///< largest label + 1; 0 without labels
 };
 
 /// Gives rank 0's batch to all. Collective.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,13 +7,11 @@
 
 namespace deeppcr::io {
 
-/// Which images of a set, and how they are scaled.
+/// Images first .. first + samples - 1 of a set.
 struct ImageSelection {
   bool training_set = true;  ///< train-images-idx3-ubyte, else t10k-images-idx3-ubyte
   Index samples = 1;
-  Index first = 0;                       ///< images first .. first + samples - 1,
-  std::optional<std::uint64_t> shuffle;  ///< or those positions of the order that this seed gives
-  bool standardise = false;  ///< mean 0 and deviation 1 over the batch in place of [0, 1]
+  Index first = 0;
 };
 
 /// The folder of a set of images: `name` itself where it is a folder, else `name` below

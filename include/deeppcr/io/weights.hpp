@@ -45,10 +45,6 @@ struct DenseLayer {
 ///   float32 or float64, row-major [out, in].
 WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path);
 
-/// @throws Error when num_steps or width are not the file's
-void require_shape(const std::string& path, const WeightsShape& shape, Index num_steps,
-                   Index width);
-
 /// Reads the layers of the local steps only. Shapes: parameters [range.size(),
 /// parameters_per_step()], for each block layer W column-major, then b. Values are taken as they
 /// are, not-a-numbers too. Collective.
@@ -76,8 +72,6 @@ class ResultsWriter {
   void dense_layer(const std::string& group, const DenseLayer& layer, const std::string& what);
   /// /z_last [B, n], from the rank that owns it (z_0 for L = 0).
   void last_state(const sequence::Trajectory& trajectory);
-  /// /z [L+1, B, n].
-  void all_states(const sequence::Trajectory& trajectory);
   /// /logits [B, classes], /input_gradient [B, n], /loss: from rank 0.
   void logits(View<const Real, 2> logits);
   void input_gradient(ConstState gradient);

@@ -2,8 +2,6 @@
 
 #include <zlib.h>
 
-#include <set>
-
 #include "io_support.hpp"
 
 namespace deeppcr::test {
@@ -76,7 +74,6 @@ TEST(Idx, EveryRankGetsTheSelectedImages) {
   EXPECT_EQ(batch.samples, 3);
   EXPECT_EQ(batch.features, kRows * kColumns);
   EXPECT_EQ(batch.labels, (std::vector<Index>{1, 2, 3}));
-  EXPECT_EQ(batch.num_classes(), 4);
   for (Index i = 0; i < 3; ++i) {
     for (Index k = 0; k < 6; ++k) {
       EXPECT_EQ(batch.view()(i, k), static_cast<double>(10 * (5 + i) + k) / 255.0);
@@ -95,41 +92,6 @@ TEST(Idx, GzippedIsTheSame) {
   });
   EXPECT_EQ(gzipped.read(gzipped.first(7)).inputs, plain.read(plain.first(7)).inputs);
   EXPECT_EQ(gzipped.read(gzipped.first(7)).labels, plain.read(plain.first(7)).labels);
-}
-
-TEST(Idx, ASeedChoosesEachImageAtMostOnce) {
-  const Images images;
-  ImageSelection selection = images.first(kImages);
-  selection.shuffle = 3;
-  const io::Batch batch = images.read(selection);
-  std::set<double> first_pixels;
-  for (Index i = 0; i < kImages; ++i) first_pixels.insert(batch.view()(i, 0));
-  EXPECT_EQ(first_pixels.size(), static_cast<std::size_t>(kImages));
-  EXPECT_NE(batch.inputs, images.read(images.first(kImages)).inputs);
-  // The first few of a longer selection are a shorter one; a later part continues it.
-  selection.samples = 4;
-  selection.first = 2;
-  const io::Batch part = images.read(selection);
-  EXPECT_TRUE(std::equal(part.inputs.begin(), part.inputs.end(), batch.inputs.begin() + 2 * 6));
-  selection.shuffle = 4;
-  EXPECT_NE(images.read(selection).inputs, part.inputs);
-}
-
-TEST(Idx, StandardisedHasMeanZeroAndDeviationOne) {
-  const Images images;
-  ImageSelection selection = images.first(kImages);
-  selection.standardise = true;
-  const io::Batch batch = images.read(selection);
-  double sum = 0;
-  double squares = 0;
-  for (const double v : batch.inputs) {
-    sum += v;
-    squares += v * v;
-  }
-  const auto count = static_cast<double>(batch.inputs.size());
-  const double tolerance = 10 * count * std::numeric_limits<double>::epsilon();
-  EXPECT_NEAR(sum / count, 0.0, tolerance);
-  EXPECT_NEAR(squares / count, 1.0, tolerance);
 }
 
 TEST(Idx, DamagedFilesAreRefused) {

@@ -202,11 +202,6 @@ TEST(Weights, MismatchesAreOneSentence) {
          }),
          "/embedding/weight in '" + path + "' has width 5, but the chain has 2");
   EXPECT_ERROR(io::read_dense_layer(world(), path, "/head"), "has no /head/weight");
-  WeightsShape shape;
-  shape.num_steps = 3;
-  shape.width = 2;
-  EXPECT_ERROR(io::require_shape("w.h5", shape, 4, 2), "has 3 layers, but --steps is 4");
-  EXPECT_ERROR(io::require_shape("w.h5", shape, 3, 8), "has width 2, but --width is 8");
 }
 
 TEST(Weights, WithoutBiasItIsZero) {
