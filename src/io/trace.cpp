@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "states_file.hpp"
@@ -67,6 +68,23 @@ void check_replaceable(const std::string& path) {
       path, found);
 }
 
+/// Gives the trace of the run that this one goes on from the next free number. That of another
+/// problem is no part of this history.
+void keep_older(const std::string& path, const Problem& problem) {
+  if (!fs::is_regular_file(path) || fs::file_size(path) == 0) return;
+  try {
+    const auto old = hdf5::File::open(path, hdf5::File::Access::read);
+    require_same_problem(path, read_problem(old), problem);
+  } catch (const Error&) {
+    return;
+  }
+  int number = 1;
+  while (fs::exists(fmt::format("{}.{}", path, number))) ++number;
+  const std::string kept = fmt::format("{}.{}", path, number);
+  fs::rename(path, kept);
+  log::info("the trace of the earlier run is now {}", kept);
+}
+
 }  // namespace
 
 /// Rank 0 has the file; the others only take part in collective calls.
@@ -90,6 +108,7 @@ struct Trace::State {
 
 void Trace::State::create() {
   check_replaceable(path);
+  if (header.iterations_before) keep_older(path, header.problem);
   file = std::make_unique<hdf5::File>(hdf5::File::create(path));
   write_provenance(*file, kTraceFormat, header.provenance);
   write_problem(*file, header.problem);
@@ -99,6 +118,7 @@ void Trace::State::create() {
   create_iterations();
   file->create_group("/outcome");
   file->set("/outcome", "status", std::string("running"));
+  file->set("/outcome", "iterations_before", header.iterations_before.value_or(0));
   if (header.states.kind != StateSelection::Kind::none) {
     file->link_external("/states", fs::path(states_path(path)).filename().string(), "/");
   }

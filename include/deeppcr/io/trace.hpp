@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct TraceHeader {
   /// "other".
   std::vector<std::string> stages = {"residual", "eliminate", "reduce", "substitute", "linear"};
   StateSelection states;
+  /// Of the run that this one goes on from; its trace is then kept. Nothing for a fresh start.
+  std::optional<Index> iterations_before;
 };
 
 /// History of a run, written by rank 0 so that others (h5py with swmr=True) read it live.
@@ -41,8 +44,9 @@ struct TraceHeader {
 /// /states.
 class Trace {
  public:
-  /// Collective. An existing trace is replaced; @throws Error (on all ranks) when the path cannot
-  /// be written or holds anything but a trace, which is then left as it is.
+  /// Collective. An existing trace is replaced, but where `header` goes on an earlier run of the
+  /// same problem it is renamed: "run.h5.1" or the next free number. @throws Error (on all ranks)
+  /// when the path cannot be written or holds anything but a trace, which is then left as it is.
   Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
         double flush_seconds = 0.5);
   ~Trace();
@@ -51,8 +55,8 @@ class Trace {
   /// One row of each of /iterations/{residual, step_norm, frozen_prefix, ksp_iterations, seconds,
   /// seconds_min, messages, bytes}. Collective; rank 0 writes.
   void append(const nonlinear::IterationRecord& record);
-  /// Attributes of /outcome (until then `status` is "running"), and the final `options_unused`.
-  /// Collective; the last call but states(), flush() and close().
+  /// Attributes of /outcome (until then only `iterations_before`, and `status` "running"), and the
+  /// final `options_unused`. Collective; the last call but states(), flush() and close().
   void outcome(const nonlinear::SolveReport& report,
                const std::vector<std::string>& options_unused = {});
   /// The selected states, /states/z [count, B, n] with their numbers in /states/state. Collective.

@@ -159,6 +159,30 @@ TEST(Trace, ReplacesTracesAndNothingElse) {
   EXPECT_EQ(contents(text), "a text");
 }
 
+/// A run that goes on keeps the history of the first part, if it is one of the same chain.
+TEST(Trace, GoingOnKeepsTheOlderOnes) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.h5";
+  TraceHeader header = header_for(world());
+  header.iterations_before = 0;
+  for (int part = 0; part < 3; ++part, header.iterations_before = 4 * part) {
+    Trace trace(world(), path, header);
+    for (int k = 0; k <= part; ++k) trace.append(record_of(k));
+    trace.close();
+  }
+  // parts 0, 1, 2 are run.h5.1, run.h5.2, run.h5
+  for (Index part = 0; part < 3; ++part) {
+    const std::string name = part == 2 ? path : fmt::format("{}.{}", path, part + 1);
+    const File file = File::open(name, File::Access::read);
+    EXPECT_EQ(file.shape("/iterations/residual"), Shape{part + 1});
+    EXPECT_EQ(file.integer("/outcome", "iterations_before"), 4 * part);
+  }
+  world().barrier();
+  header.problem.seed += 1;
+  Trace(world(), path, header).close();
+  on_root([&] { EXPECT_FALSE(std::filesystem::exists(path + ".3")); });
+}
+
 class SelectedStates : public testing::TestWithParam<const char*> {};
 
 TEST_P(SelectedStates, AreWrittenInOrder) {
