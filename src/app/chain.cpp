@@ -103,14 +103,19 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
   }
   if (config.weights.empty()) return;
   const storage::WeightsSizes sizes = storage::weights_sizes(comm, config.weights);
-  Index width = config.model.width;
+  const bool resnet = config.model.model == "resnet";
+  Index width = config.model.width, block_layers = config.model.block_layers;
   take_size(config.weights, "steps", sizes.steps, config.steps_given, config.model.steps);
   take_size(config.weights, "width", sizes.width, config.width_given, width);
+  take_size(config.weights, "block-layers", sizes.block_layers, resnet && config.block_layers_given,
+            block_layers);
+  if (sizes.bias && !config.model.bias)
+    throw input_error("--no-bias: {} has a bias; leave the option out", config.weights);
   config.model.width = static_cast<int>(width);
-  config.model.block_layers = static_cast<int>(sizes.block_layers);
+  config.model.block_layers = static_cast<int>(block_layers);
   config.model.bias = true;
   config.model.init = "zero";
-  if (config.model.model == "mlp" && sizes.block_layers != 1) {
+  if (!resnet && sizes.block_layers != 1) {
     throw input_error("{} has {} layers in a step, an mlp has one; use --model resnet",
                       config.weights, sizes.block_layers);
   }
@@ -129,11 +134,14 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
   const auto n = static_cast<double>(chain.model.width);
   const double map = static_cast<double>(chain.batch) * n * (n + 1);
-  if (comm.size() > 1 && map > std::numeric_limits<int>::max()) {
+  // pcr describes a block row to MPI on one rank too.
+  const bool newton = config.solver.method == SolverConfig::Method::newton;
+  const bool pcr = newton && config.solver.newton.linear == "pcr";
+  if ((comm.size() > 1 || pcr) && map > std::numeric_limits<int>::max()) {
     throw input_error(
         "batch x width x (width + 1) = {:.4g} numbers in one message, at most {} are "
-        "allowed; use a smaller --batch or --width, or one rank",
-        map, std::numeric_limits<int>::max());
+        "allowed; use a smaller --batch or --width, or one rank{}",
+        map, std::numeric_limits<int>::max(), pcr ? " with --linear hybrid" : "");
   }
   const parallel::BlockLayout layout = layout_of(comm, config);
   check_memory(comm, estimate_bytes(config, layout.range(comm.rank()).size()));

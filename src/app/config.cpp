@@ -106,7 +106,7 @@ void add_file_options(po::options_description& options) {
 
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
-  if (name == "checkpoint-every") return options[name].as<double>() > 0;
+  if (name == "checkpoint-every" || name == "max-hours") return options[name].as<double>() > 0;
   const std::string value = text_of(options, name.c_str());
   const char* idle = name == "guess"          ? "copy"
                      : name == "data"         ? "random"
@@ -123,6 +123,15 @@ void refuse_contradictions(const po::variables_map& options) {
   };
   without("restart", "guess", "both say where to start");
   without("data", "input", "both give the samples");
+  if (text_of(options, "nonlinear") == "sequential") {
+    for (const char* name : {"guess", "restart", "checkpoint", "checkpoint-every", "max-hours"}) {
+      if (!asked_for(options, name)) continue;
+      throw input_error(
+          "--{} goes with Newton's iterations, and --nonlinear sequential has none; leave it out "
+          "or use --nonlinear newton",
+          name);
+    }
+  }
   if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
     throw input_error("--trace-states needs --trace FILE, where the states go");
   if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
@@ -171,8 +180,9 @@ std::string FilesConfig::checkpoint_path() const {
 std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
 
 bool comes_from_file(const po::variables_map& options, const std::string& name) {
-  const char* file = name == "steps" || name == "width" ? "weights" : "input";
-  const bool size = name == "steps" || name == "width" || name == "batch";
+  const bool chain = name == "steps" || name == "width" || name == "block-layers";
+  const char* file = chain ? "weights" : "input";
+  const bool size = chain || name == "batch";
   return size && options[name].defaulted() && !text_of(options, file).empty();
 }
 
@@ -226,6 +236,7 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   config.steps_given = given(options, "steps");
   config.width_given = given(options, "width");
   config.batch_given = given(options, "batch");
+  config.block_layers_given = given(options, "block-layers");
   return config;
 }
 

@@ -45,7 +45,7 @@ nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonO
   nonlinear::SolveReport report;
   comm.barrier();
   const Stopwatch watch;
-  sequence::propagate(*chain.sequence, trajectory);
+  sequence::propagate(*chain.sequence, trajectory, 0, &report.neighbours);
   report.seconds["total"] = report.seconds["propagate"] = comm.max(watch.seconds());
 
   double largest = 0;
@@ -71,7 +71,9 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   sequence::Trajectory& trajectory = chain.trajectory;
   ForwardResult result;
   if (config.solver.method == SolverConfig::Method::sequential) {
+    const auto recorder = storage::record(context, config, std::nullopt, trajectory, {});
     result.report = solve_sequentially(chain, config.solver.newton);
+    if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
     return result;
   }
   std::optional<storage::Resumed> resumed;

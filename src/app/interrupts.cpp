@@ -22,9 +22,10 @@ void note_save(int) { save_signal = 1; }
 struct Held {
   int signal;
   void (*handler)(int);
+  void (*afterwards)(int);
 };
-constexpr std::array<Held, 3> held_signals{
-    {{SIGTERM, note_stop}, {SIGUSR1, note_stop}, {SIGUSR2, note_save}}};
+const std::array<Held, 3> held_signals{
+    {{SIGTERM, note_stop, SIG_DFL}, {SIGUSR1, note_stop, SIG_DFL}, {SIGUSR2, note_save, SIG_IGN}}};
 
 void set_handler(int signal, void (*handler)(int)) {
   struct sigaction action = {};
@@ -42,8 +43,10 @@ Interrupts::Interrupts(const parallel::Communicator& comm, Limits limits)
   for (const Held& held : held_signals) set_handler(held.signal, held.handler);
 }
 
-Interrupts::~Interrupts() {
-  for (const Held& held : held_signals) set_handler(held.signal, SIG_DFL);
+Interrupts::~Interrupts() { release(); }
+
+void Interrupts::release() {
+  for (const Held& held : held_signals) set_handler(held.signal, held.afterwards);
 }
 
 Requests Interrupts::poll() {

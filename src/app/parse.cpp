@@ -1,6 +1,7 @@
 #include "deeppcr/app/parse.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -113,12 +114,28 @@ void check_file_key(const std::string& file, const std::string& section, const s
   }
 }
 
+/// The whole file, by rank 0: it may lie on one computer only. Collective.
+std::string text_of(const std::string& file, const parallel::Communicator& comm) {
+  std::string text;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    std::ifstream stream(file);
+    std::ostringstream content;
+    const bool opened = stream.is_open() && !std::filesystem::is_directory(file);
+    if (opened) content << stream.rdbuf();
+    if (!opened || stream.bad())
+      throw local_input_error("--config {}: no such file, or it cannot be read", file);
+    text = content.str();
+  });
+  comm.broadcast(text, 0);
+  return text;
+}
+
 /// Options of a file that are meant for the command: those in its section and those before any
 /// section.
 po::parsed_options read_file(const Command& command, const std::string& file,
-                             const po::options_description& options) {
-  std::ifstream stream(file);
-  if (!stream) throw input_error("--config {}: no such file, or it cannot be read", file);
+                             const std::string& text, const po::options_description& options) {
+  std::istringstream stream(text);
   const po::parsed_options all = po::parse_config_file(stream, po::options_description(), true);
   po::parsed_options chosen(&options);
   for (po::option option : all.options) {
@@ -134,10 +151,10 @@ po::parsed_options read_file(const Command& command, const std::string& file,
   return chosen;
 }
 
-void store_file(const Command& command, const std::string& file,
+void store_file(const Command& command, const std::string& file, const std::string& text,
                 const po::options_description& options, po::variables_map& values) {
   try {
-    po::store(read_file(command, file, options), values);
+    po::store(read_file(command, file, text, options), values);
   } catch (const Error& error) {
     const std::string what = error.what();
     throw what.find(file) == std::string::npos ? input_error("{}: {}", file, what) : error;
@@ -181,13 +198,14 @@ po::options_description options_of(const Command& command) {
   return options;
 }
 
-po::variables_map parse(const Command& command, const std::vector<std::string>& words) {
+po::variables_map parse(const Command& command, const std::vector<std::string>& words,
+                        const parallel::Communicator& comm) {
   const po::options_description options = options_of(command);
   po::variables_map values;
   // the first to store a value wins
   store_command_line(command, words, options, values);
   const std::string file = values["config"].as<std::string>();
-  if (!file.empty()) store_file(command, file, options, values);
+  if (!file.empty()) store_file(command, file, text_of(file, comm), options, values);
   po::notify(values);
   return values;
 }

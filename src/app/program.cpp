@@ -69,7 +69,7 @@ int run_command(const Words& words, const std::string& command_line,
       return 0;
     }
   }
-  const auto options = parse(command, rest);
+  const auto options = parse(command, rest, comm);
   log::configure(options["log-level"].as<std::string>(), comm.is_root());
   parallel::Runtime::add_petsc_options(words.petsc);
   const Context context{comm,

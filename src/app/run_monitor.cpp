@@ -30,6 +30,15 @@ RunMonitor::Action RunMonitor::iteration(const nonlinear::IterationRecord& recor
   progress_.show(record);
   requests_ = interrupts_.poll();
   if (recorder_ != nullptr) recorder_->monitor().iteration(record, local_states);
+  last_ = record;
+  return requests_.stop ? Action::stop : Action::go_on;
+}
+
+RunMonitor::Action RunMonitor::iterations_end(const Real* local_states) {
+  interrupts_.release();
+  requests_ = interrupts_.poll();
+  const bool saves = requests_.stop || requests_.save;
+  if (saves && recorder_ != nullptr) recorder_->checkpoint(last_, local_states);
   return requests_.stop ? Action::stop : Action::go_on;
 }
 

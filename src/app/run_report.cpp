@@ -12,8 +12,10 @@ using nonlinear::Status;
 
 std::string method_of(const RunReport& report) {
   const SolverConfig& solver = report.config.solver;
-  return solver.method == SolverConfig::Method::newton ? "newton+" + solver.newton.linear
-                                                       : "sequential";
+  if (solver.method == SolverConfig::Method::sequential) return "sequential";
+  // PETSc's options may have put another in its place.
+  const std::string& ran = report.forward.report.linear;
+  return "newton+" + (ran.empty() ? solver.newton.linear : ran);
 }
 
 parallel::Traffic total(const parallel::TrafficByLevel& levels, parallel::Traffic sum) {

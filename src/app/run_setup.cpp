@@ -11,6 +11,23 @@
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {
+namespace {
+
+/// Checkpoints and states are written in whole rows, a state each, which MPI counts in bytes with
+/// 32 bits. Refused before the run, not at its stop.
+void check_file_row(const RunConfig& config) {
+  constexpr double kMostNumbers = (1 << 28) - 1;
+  const bool newton = config.solver.method == SolverConfig::Method::newton;
+  const bool writes = newton || config.files.trace_states != "none";
+  const double row = static_cast<double>(config.chain.batch) * config.chain.model.width;
+  if (!writes || !storage::unavailable().empty() || row <= kMostNumbers) return;
+  throw input_error(
+      "batch x width = {:.4g} numbers in a state, at most {:.0f} go into a row of a checkpoint or "
+      "trace; use a smaller --batch or --width",
+      row, kMostNumbers);
+}
+
+}  // namespace
 
 void check_writable(const parallel::Communicator& comm, const std::string& option,
                     const std::string& file) {
@@ -38,6 +55,7 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
   RunConfig config = read_run_config(options);
   config.solver.passes = passes;
   take_sizes_from_files(context.comm, config.chain);
+  check_file_row(config);
   check_sizes(context.comm, config);
   const FilesConfig& files = config.files;
   check_writable(context.comm, "trace", files.trace);

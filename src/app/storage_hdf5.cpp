@@ -99,6 +99,7 @@ class Hdf5Recorder final : public Recorder {
       header.first_steps = trajectory.layout().first_steps();
       header.stages = {"residual", "eliminate", "reduce", "substitute", "linear"};
       header.states = selection_;
+      if (resumed) header.iterations_before = resumed->iterations;
       trace_.emplace(context.comm, config.files.trace, header);
     }
     io::CheckpointPlan plan;
@@ -115,6 +116,10 @@ class Hdf5Recorder final : public Recorder {
   }
 
   nonlinear::Monitor& monitor() override { return *recorder_; }
+
+  void checkpoint(const nonlinear::IterationRecord& record, const Real* local_states) override {
+    recorder_->save(record, local_states);
+  }
 
   void finish(const nonlinear::SolveReport& report,
               const std::vector<std::string>& unused_options) override {
@@ -164,7 +169,8 @@ Samples read_input(const parallel::Communicator& comm, const std::string& path, 
 
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path) {
   const io::WeightsShape shape = io::inspect_weights(comm, path);
-  return {shape.num_steps, shape.width, shape.block_layers, shape.features, shape.classes};
+  return {shape.num_steps, shape.width,   shape.block_layers,
+          shape.features,  shape.classes, shape.bias};
 }
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,

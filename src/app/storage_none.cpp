@@ -36,6 +36,6 @@ std::unique_ptr<Recorder> record(const Context&, const RunConfig&, const std::op
                                  const sequence::Trajectory&, std::function<Wish()>) {
   return nullptr;
 }
-bool inspect(const Context&, const std::string&) { refuse(); }
+void inspect(const Context&, const std::string&) { refuse(); }
 
 }  // namespace deeppcr::app::storage

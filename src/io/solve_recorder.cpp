@@ -8,7 +8,6 @@ SolveRecorder::SolveRecorder(const sequence::Trajectory& trajectory, Trace* trac
 
 nonlinear::Monitor::Action SolveRecorder::iteration(const nonlinear::IterationRecord& record,
                                                     const Real* local_states) {
-  history_.push_back(record);
   if (trace_ != nullptr) trace_->append(record);
   if (on_iteration) on_iteration(record);
   const Request mine = poll_ ? poll_() : Request::go_on;

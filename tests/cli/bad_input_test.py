@@ -43,12 +43,21 @@ VALUES = [
     (["solve", "--restart", "auto", "--guess", "zero"], ["--restart", "--guess", "exclude"]),
     (["solve", "--input", "x.h5", "--data", "fashion-mnist"], ["--input", "--data", "exclude"]),
     (["solve", "--data", "no-such-set"], ["no-such-set"]),
+    (["solve", "--nonlinear", "sequential", "--restart", "auto"], ["--restart", "sequential"]),
+    (["solve", "--nonlinear", "sequential", "--max-hours", "1"], ["--max-hours", "sequential"]),
+    (["gradient", "--nonlinear", "sequential", "--guess", "zero"], ["--guess", "sequential"]),
+    (["solve", "--nonlinear", "sequential", "--checkpoint", "c.h5", "--checkpoint-every", "1"],
+     ["--checkpoint", "sequential"]),
 ]
 SIZES = [
     (["solve", "--steps", "1e9", "--batch", "1000"], ["state elements", "64-bit indices"]),
-    (["solve", "--steps", "1e12", "--batch", "1e9", "--width", "32768"], ["state elements"]),
+    (["solve", "--steps", "1e12", "--batch", "1000", "--width", "32768"], ["state elements"]),
     (["solve", "--steps", "1e5", "--width", "20000", "--batch", "1"], ["GiB"]),
-    (["solve", "--steps", "0", "--batch", "1e9", "--width", "1000"], ["GiB"]),
+    (["solve", "--steps", "0", "--batch", "1e9", "--width", "1000"], ["row of a checkpoint"]),
+    (["solve", "--nonlinear", "sequential", "--steps", "0", "--batch", "1e9", "--width", "1000"],
+     ["GiB"]),
+    (["solve", "--steps", "1", "--batch", "1000", "--width", "2000", "--linear", "pcr"],
+     ["numbers in one message"]),
     (["check", "--steps", "1e5", "--width", "20000", "--batch", "1"], ["GiB"]),
 ]
 FILES = [
@@ -57,9 +66,13 @@ FILES = [
     (["solve", "--output", "."], ["--output .", "is a folder"]),
     (["solve", "--save-weights", "missing/w.h5"], ["--save-weights"]),
     (["solve", "--config", "missing.ini"], ["missing.ini"]),
+    (["solve", "--config", "."], ["--config .", "cannot be read"]),
     (["solve", "--weights", "plain.txt"], ["plain.txt", "not an HDF5 file"]),
     (["solve", "--weights", "foreign.h5"], ["foreign.h5"]),
     (["solve", "--weights", "missing.h5"], ["missing.h5", "No such file"]),
+    (["solve", "--weights", "w.h5", "--steps", "4"], ["--steps 4", "w.h5 has 3"]),
+    (["solve", "--weights", "w.h5", "--block-layers", "3"], ["--block-layers 3", "w.h5 has 2"]),
+    (["solve", "--weights", "w.h5", "--no-bias"], ["--no-bias", "w.h5 has a bias"]),
     (["solve", "--input", "plain.txt"], ["plain.txt"]),
     (["solve", "--input", "foreign.h5"], ["foreign.h5", "/inputs"]),
     (["solve", "--input", "samples.h5", "--batch", "4"], ["--batch 4", "3 samples"]),
@@ -82,6 +95,8 @@ class BadInput(ProgramTest):
         with h5py.File(self.folder / "samples.h5", "w") as file:
             file["inputs"] = np.ones((3, 4))
             file["labels"] = np.arange(3)
+        with h5py.File(self.folder / "w.h5", "w") as file:
+            file["layers/weight"], file["layers/bias"] = np.ones((3, 2, 4, 4)), np.ones((3, 2, 4))
 
     def check_table(self, table):
         # one rank sees them all; more ranks must agree on each kind

@@ -1,7 +1,9 @@
 """--config: command line over file over defaults; the configuration in a trace is such a file."""
+import subprocess
+
 import h5py
 
-from program import ProgramTest, main
+from program import MPIRUN, PROGRAM, TIMEOUT, ProgramTest, Run, main
 
 
 class ConfigFile(ProgramTest):
@@ -33,6 +35,25 @@ class ConfigFile(ProgramTest):
             with self.subTest(text=text):
                 self.write(text)
                 self.assert_refused(self.run_here("solve", "--config", "run.ini"), *phrases)
+
+    def test_only_rank_0_needs_the_file(self):
+        """Two ranks in folders of their own stand for two computers."""
+        (self.folder / "with").mkdir()
+        (self.folder / "without").mkdir()
+        (self.folder / "with" / "run.ini").write_text("steps = 9\n")
+        words = [PROGRAM, "solve", "--json", "--config", "run.ini"]
+        for first, second in (("with", "without"), ("without", "with")):
+            with self.subTest(first=first):
+                ended = subprocess.run(
+                    [*MPIRUN, "1", "-wdir", str(self.folder / first), *words, ":",
+                     "-n", "1", "-wdir", str(self.folder / second), *words],
+                    capture_output=True, text=True, timeout=TIMEOUT, check=False)
+                done = Run(ended.returncode, ended.stdout, ended.stderr)
+                if first == "with":
+                    self.assertEqual(done.code, 0, done.err)
+                    self.assertEqual((done.report["steps"], done.report["ranks"]), (9, 2))
+                else:
+                    self.assert_refused(done, "--config run.ini", "no such file")
 
     def test_a_trace_holds_its_configuration(self):
         first = self.solved("solve", "--steps", 11, "--width", 3, "--residual-scale", "1/L",

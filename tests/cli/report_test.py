@@ -47,9 +47,17 @@ class Report(ProgramTest):
                 self.assertLessEqual(report["max_error"], 1e-10)
 
     def test_sequential_needs_no_iteration(self):
-        report = self.solved("solve", "--nonlinear", "sequential", "--steps", 20, "--verify")
+        report = self.solved("solve", "--nonlinear", "sequential", "--steps", 20, "--verify",
+                             "--width", 3, "--batch", 2, "--trace", "t.h5", "--trace-states", "all")
         self.assertEqual((report["method"], report["iterations"]), ("sequential", 0))
         self.assertEqual(report["max_error"], 0)
+        # one state [B, n] from each rank to the next
+        self.assertEqual(report["messages"], RANKS - 1)
+        self.assertEqual(report["bytes"], (RANKS - 1) * 2 * 3 * 8)
+        with h5py.File(self.folder / "t.h5", "r") as file:
+            self.assertEqual(file["iterations/residual"].shape, (0,))
+            self.assertEqual(file["outcome"].attrs["status"], b"converged")
+            self.assertEqual(file["states/z"].shape, (21, 2, 3))
 
     def test_verify_says_when_sequential_was_faster(self):
         # two steps, any number of ranks: Newton cannot win
@@ -97,6 +105,10 @@ class Report(ProgramTest):
         self.assertEqual(used.code, 0)
         self.assertIn("SNES Function norm", used.out)
         self.assertNotIn("-snes_monitor", used.err)
+        other = self.run_here("solve", "--steps", 8, "--json", "--", "-ksp_type", "gmres", "-pc_type",
+                              "bjacobi", "-ksp_rtol", "1e-14")
+        self.assertEqual(other.code, 0)
+        self.assertEqual(other.report["method"], "newton+gmres+bjacobi")
         unused = self.run_here("solve", "--steps", 8, "--", "-snes_monitr")
         self.assertEqual(unused.code, 0)
         self.assertIn("-snes_monitr", unused.err)

@@ -1,12 +1,23 @@
 """Stopping in order, by each of the ways, and going on with another number of ranks."""
 import signal
 
+import h5py
+
 from program import ProgramTest, Started, main, wait_for
 
 CHAIN = ["solve", "--model", "mlp", "--gain", 2, "--steps", 8000, "--width", 8, "--batch", 4]
 # The tolerance cannot be reached, so this run lasts for thousands of iterations: long enough to stop it.
 ENDLESS = [*CHAIN, "--rtol", "1e-300", "--max-iterations", 1000000, "--json"]
 INTERRUPTED = 85
+
+
+def recorded(trace):
+    """Iterations in a trace that a running solve writes."""
+    try:
+        with h5py.File(trace, "r", swmr=True) as file:
+            return len(file["iterations/residual"])
+    except (OSError, KeyError):
+        return 0
 
 
 class Stop(ProgramTest):
@@ -21,12 +32,14 @@ class Stop(ProgramTest):
         self.assertEqual(done.report["status"], "interrupted")
         self.assertIn(cause, done.report["stopped_by"])
         self.assertEqual(done.report["checkpoint"], checkpoint)
-        self.assertEqual(self.run_here("inspect", checkpoint, ranks=1).code, 0)
+        inspected = self.run_here("inspect", checkpoint, "--json", ranks=1)
+        self.assertEqual(inspected.code, 0, inspected.err)
+        self.assertIs(inspected.report["intact"], True)
         return done.report
 
-    def go_on(self, checkpoint, ranks, stopped):
+    def go_on(self, checkpoint, ranks, stopped, *words):
         """The stopped run ends well on `ranks` ranks, and goes on where it was."""
-        report = self.solved(*CHAIN, "--restart", checkpoint, "--verify", ranks=ranks)
+        report = self.solved(*CHAIN, "--restart", checkpoint, "--verify", *words, ranks=ranks)
         self.assertEqual(report["status"], "converged")
         self.assertEqual(report["iterations_before"],
                          stopped["iterations_before"] + stopped["iterations"])
@@ -48,7 +61,22 @@ class Stop(ProgramTest):
         run.signal_mpirun(signal.SIGUSR1)
         stopped = self.assert_stopped(run.end(), "signal", "c.h5")
         self.go_on("c.h5", 3, stopped)
-        self.go_on("c.h5", 1, stopped)
+        self.go_on("c.h5", 1, stopped, "--trace", "run.h5")
+        # the trace of the first part is kept
+        for name, status, before in (("run.h5.1", b"interrupted", 0),
+                                     ("run.h5", b"converged", stopped["iterations"])):
+            with h5py.File(self.folder / name, "r") as file:
+                self.assertEqual(file["outcome"].attrs["status"], status)
+                self.assertEqual(file["outcome"].attrs["iterations_before"], before)
+
+    def test_signal_in_the_fallback_ends_the_run(self):
+        """Sequential substitution has no safe points: the signal must end it, not be swallowed."""
+        run = Started("solve", "--block-layers", 6, "--gain", 2, "--steps", 100000, "--width", 8,
+                      "--batch", 16, "--max-iterations", 0, "--trace", "run.h5", "--json",
+                      cwd=self.folder)
+        wait_for(lambda: recorded(self.folder / "run.h5") > 0, "the only record")
+        run.signal_rank(0, signal.SIGTERM)
+        self.assertNotEqual(run.end().code, 0)
 
     def test_stop_file(self):
         run = self.start()

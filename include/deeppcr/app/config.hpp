@@ -21,6 +21,7 @@ struct ChainConfig {
   bool steps_given = false;
   bool width_given = false;
   bool batch_given = false;
+  bool block_layers_given = false;
 };
 
 /// How the chain is solved.
@@ -68,7 +69,8 @@ struct DefaultSizes {
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes);
 void add_run_options(boost::program_options::options_description& options);
 
-/// Whether a file gives the size `name` ("steps", "width", "batch"), because the user did not.
+/// Whether a file gives the size `name` ("steps", "width", "block-layers", "batch"), because the
+/// user did not.
 bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
 
 /// From parsed options. `options` of `check` has no data, weights and input.

@@ -17,7 +17,7 @@ struct Requests {
 /// Requests from outside a running solve, agreed on by all ranks:
 ///   SIGTERM, SIGUSR1 on any rank, a file named STOP in `folder`, --max-hours     -> stop
 ///   SIGUSR2 on any rank, --checkpoint-every                                     -> save
-/// Holds the signals while it lives. One object at a time.
+/// Holds the signals until release(). One object at a time.
 class Interrupts {
  public:
   struct Limits {
@@ -33,6 +33,10 @@ class Interrupts {
   /// Collective: one reduction of five numbers. A STOP file that was seen is removed, so that the
   /// run can go on later.
   Requests poll();
+
+  /// From here on SIGTERM and SIGUSR1 end the process at once; SIGUSR2 is ignored, since there is
+  /// nothing to save. What came before is still told by the next poll().
+  void release();
 
  private:
   const parallel::Communicator& comm_;

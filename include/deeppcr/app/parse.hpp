@@ -21,11 +21,12 @@ const Command& find_command(const std::string& name);
 /// All options of a command, those that every command has included.
 boost::program_options::options_description options_of(const Command& command);
 
-/// Reads the options: command line over file (--config) over defaults. `words`: without the
-/// command's name.
+/// Reads the options: command line over file (--config, read by rank 0) over defaults. `words`:
+/// without the command's name. Collective.
 /// @throws Error for unknown words (with the nearest known ones) and wrong values
 boost::program_options::variables_map parse(const Command& command,
-                                            const std::vector<std::string>& words);
+                                            const std::vector<std::string>& words,
+                                            const parallel::Communicator& comm);
 
 /// All options and their values as a section that --config reads back.
 std::string configuration_text(const Command& command,

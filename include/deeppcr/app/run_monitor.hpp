@@ -23,6 +23,8 @@ class RunMonitor final : public nonlinear::Monitor {
   /// What the recorder is asked to do at this safe point.
   storage::Wish wish() const;
   Action iteration(const nonlinear::IterationRecord& record, const Real* local_states) override;
+  /// Lets go of the signals; what came before is still obeyed.
+  Action iterations_end(const Real* local_states) override;
 
   const std::string& stopped_by() const { return requests_.cause; }
 
@@ -32,6 +34,7 @@ class RunMonitor final : public nonlinear::Monitor {
   Progress& progress_;
   storage::Recorder* recorder_ = nullptr;
   Requests requests_;
+  nonlinear::IterationRecord last_;
 };
 
 }  // namespace deeppcr::app

@@ -45,6 +45,7 @@ struct WeightsSizes {
   Index block_layers = 1;
   Index features = 0;  ///< of its embedding; 0 without
   Index classes = 0;   ///< of its head; 0 without
+  bool bias = false;
 };
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path);
 /// Fills the parameters of the local steps.
@@ -98,6 +99,8 @@ class Recorder {
   virtual ~Recorder() = default;
   /// Hears of each iteration and does what wish() asks.
   virtual nonlinear::Monitor& monitor() = 0;
+  /// A checkpoint of these states, which `record` has told of before.
+  virtual void checkpoint(const nonlinear::IterationRecord& record, const Real* local_states) = 0;
   /// Ends the trace with the outcome and the selected states.
   virtual void finish(const nonlinear::SolveReport& report,
                       const std::vector<std::string>& unused_options) = 0;
@@ -108,7 +111,7 @@ std::unique_ptr<Recorder> record(const Context& context, const RunConfig& config
                                  const sequence::Trajectory& trajectory,
                                  std::function<Wish()> wish);
 
-/// Prints what a file holds; true when it is intact.
-bool inspect(const Context& context, const std::string& path);
+/// Prints what a file holds. @throws Error for a damaged one
+void inspect(const Context& context, const std::string& path);
 
 }  // namespace deeppcr::app::storage

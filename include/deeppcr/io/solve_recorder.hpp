@@ -39,19 +39,17 @@ class SolveRecorder final : public nonlinear::Monitor {
 
   Action iteration(const nonlinear::IterationRecord& record, const Real* local_states) override;
 
+  /// Writes a checkpoint where the plan says. @pre the plan has a path
+  void save(const nonlinear::IterationRecord& record, const Real* local_states);
   int checkpoints_written() const { return checkpoints_written_; }
-  const std::vector<nonlinear::IterationRecord>& history() const { return history_; }
 
  private:
-  void save(const nonlinear::IterationRecord& record, const Real* local_states);
-
   const sequence::Trajectory& trajectory_;
   Trace* trace_;
   CheckpointPlan plan_;
   std::function<Request()> poll_;
   Stopwatch watch_;
   int checkpoints_written_ = 0;
-  std::vector<nonlinear::IterationRecord> history_;
 };
 
 }  // namespace deeppcr::io
