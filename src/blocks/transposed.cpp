@@ -1,5 +1,6 @@
 // Kernels on transposed blocks, in vectors of plain compiler extensions: no instruction set is
 // assumed.
+#include <algorithm>
 #include <cstring>
 
 #include "deeppcr/blocks/gemm.hpp"
@@ -184,9 +185,14 @@ GemvTransposed::GemvTransposed(int n)
 
 void transpose(int rows, int cols, const Real* A, Real* At) {
   const int whole_rows = rows - rows % kLanes, whole_cols = cols - cols % kLanes;
-  for (Index j = 0; j < whole_cols; j += kLanes) {
-    for (Index i = 0; i < whole_rows; i += kLanes)
-      transpose_piece(A + j * rows + i, rows, At + i * cols + j, cols);
+  // Tiles that stay in the first-level cache, and whole lines written within them.
+  constexpr Index kTile = 16;
+  for (Index jt = 0; jt < whole_cols; jt += kTile) {
+    for (Index it = 0; it < whole_rows; it += kTile) {
+      for (Index i = it; i < std::min<Index>(it + kTile, whole_rows); i += kLanes)
+        for (Index j = jt; j < std::min<Index>(jt + kTile, whole_cols); j += kLanes)
+          transpose_piece(A + j * rows + i, rows, At + i * cols + j, cols);
+    }
   }
   for (Index j = 0; j < cols; ++j) {
     for (Index i = j < whole_cols ? whole_rows : 0; i < rows; ++i)

@@ -160,6 +160,20 @@ void activate_with_slope(Activation activation, Index count, const Real* a, Real
   entry(activation).with_slope(count, a, y, slope);
 }
 
+bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope) {
+  if (activation == Activation::silu || activation == Activation::gelu) return false;
+  if (activation == Activation::tanh) {
+#pragma GCC ivdep
+    for (Index i = 0; i < count; ++i) slope[i] = Tanh::slope(0, y[i]);
+  } else if (activation == Activation::relu) {
+#pragma GCC ivdep
+    for (Index i = 0; i < count; ++i) slope[i] = Relu::slope(y[i], y[i]);
+  } else {
+    for (Index i = 0; i < count; ++i) slope[i] = Identity::slope(y[i], y[i]);
+  }
+  return true;
+}
+
 const char* name(Activation activation) { return entry(activation).name; }
 
 Activation activation_from(const std::string& name) {

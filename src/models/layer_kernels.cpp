@@ -305,6 +305,16 @@ void LayerKernels::parameter_gradient(const Real* theta, Index batch, const Real
   }
 }
 
+void LayerKernels::single_layer_gradient(const Real* slopes, Index batch, const Real* z,
+                                         const Real* g, Real* grad) {
+  if (has_slopes()) {
+    Real* delta = gradient_.get(batch * n_);
+    multiply(batch * n_, slopes, g, delta);
+    g = delta;
+  }
+  layer_gradient(0, batch, z, g, grad);
+}
+
 void LayerKernels::layer_gradient(int layer, Index batch, const Real* x, const Real* delta,
                                   Real* grad) {
   if (batch != outer_batch_) {

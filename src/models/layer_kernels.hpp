@@ -75,6 +75,9 @@ class LayerKernels {
   void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
   /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
   void parameter_gradient(const Real* theta, Index batch, const Real* z, const Real* g, Real* grad);
+  /// The same for steps of one layer, with the slopes at hand.
+  void single_layer_gradient(const Real* slopes, Index batch, const Real* z, const Real* g,
+                             Real* grad);
 
  private:
   /// Columns [first, first + count) of a panel with `per_sample` columns for each of `batch`

@@ -47,6 +47,7 @@ class LayeredLinearisation : public blocks::Linearisation {
         slopes_(pool_->take(range.size() * num_slopes_)) {}
   ~LayeredLinearisation() override { pool_->give_back(std::move(slopes_)); }
 
+  /// sigma' of step l, [layers, B, n].
   Real* slopes(Index l) { return slopes_.data() + (l - range_.first) * num_slopes_; }
 
   void jvp(Index l, ConstPanel V, Panel W) const override {
@@ -69,8 +70,9 @@ class LayeredLinearisation : public blocks::Linearisation {
       kernels_.jacobian(theta(range.first + i), slopes(range.first + i), batch_, A[i].data());
   }
 
- private:
   const Real* slopes(Index l) const { return slopes_.data() + (l - range_.first) * num_slopes_; }
+
+ private:
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
 
   const Real* parameters_;
@@ -150,6 +152,33 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, 
     kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
                       out.data() + i * size, J->slopes(range.first + i));
   return J;
+}
+
+std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepRange range,
+                                                                           ConstStates in,
+                                                                           ConstStates out) const {
+  const Index batch = in.extent(1), size = batch * shape_.width;
+  const bool told = slope_from_value(shape_.activation, 0, nullptr, nullptr);
+  if (shape_.layers > 1 || shape_.skip || !told)
+    return ParametricSequence::linearise_at_solution(range, in, out);
+  auto J = std::make_unique<LayeredLinearisation>(
+      step_parameters(range.first), parameters_per_step(), *kernels_, pool_, range, batch);
+  if (kernels_->num_slopes(batch) > 0)
+    slope_from_value(shape_.activation, range.size() * size, out.data(), J->slopes(range.first));
+  return J;
+}
+
+void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
+                                         ConstStates in, ConstStates g, View<Real, 2> grads) const {
+  const auto* own = dynamic_cast<const LayeredLinearisation*>(&J);
+  if (own == nullptr || shape_.layers > 1) {
+    parameter_gradient(range, in, g, grads);
+    return;
+  }
+  const Index batch = in.extent(1), size = batch * shape_.width;
+  for (Index i = 0; i < range.size(); ++i)
+    kernels_->single_layer_gradient(own->slopes(range.first + i), batch, in.data() + i * size,
+                                    g.data() + i * size, grads[i].data());
 }
 
 void LayeredChain::parameter_gradient(StepRange range, ConstStates in, ConstStates g,

@@ -28,11 +28,9 @@ AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajec
   StageTimes stages;
   const Stopwatch total;
   sequence::ResidualEvaluator evaluator(comm, sequence, trajectory.layout(), trajectory.batch());
-  Buffer<Real> residual(state_gradient.size());
   {
     const StageTimer timer(stages, "linearise");
-    evaluator.evaluate(trajectory.input(), trajectory.states(),
-                       States(residual.data(), state_gradient.shape()), true);
+    evaluator.linearise_at_solution(trajectory.input(), trajectory.states());
   }
   blocks::BlockBidiagonal J(comm, trajectory.layout(), trajectory.batch(), trajectory.width());
   J.set_linearisation(&evaluator.linearisation());
@@ -50,7 +48,8 @@ AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajec
     const StageTimer timer(stages, "parameters");
     const auto* parametric = dynamic_cast<const sequence::ParametricSequence*>(&sequence);
     DEEPPCR_ASSERT(parametric != nullptr, "parameter gradients of a sequence without parameters");
-    parametric->parameter_gradient(local, evaluator.starts(), state_gradient, parameter_gradient);
+    parametric->parameter_gradient_at(evaluator.linearisation(), local, evaluator.starts(),
+                                      state_gradient, parameter_gradient);
   }
   stages.add("total", total.seconds());
   AdjointReport report;

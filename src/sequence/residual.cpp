@@ -20,15 +20,25 @@ ConstStates ResidualEvaluator::starts() const {
   return {starts_.data(), {layout_.range(comm_.rank()).size(), batch_, sequence_.width()}};
 }
 
-void ResidualEvaluator::evaluate(ConstState z0, ConstStates z, States r, bool linearise) {
+void ResidualEvaluator::gather_starts(ConstState z0, ConstStates z) {
   const StepRange local = layout_.range(comm_.rank());
   const Index m = local.size(), state = batch_ * sequence_.width();
   parallel::halo(comm_, 0, layout_.num_active_ranks() - 1, Direction::forward,
                  z.data() + (m - 1) * state, starts_.data(), m > 0 ? state : 0, traffic_);
-  if (m > 0) {
-    if (local.first == 0) std::copy_n(z0.data(), state, starts_.data());
-    std::copy_n(z.data(), m * state, starts_.data() + state);
-  }
+  if (m == 0) return;
+  if (local.first == 0) std::copy_n(z0.data(), state, starts_.data());
+  std::copy_n(z.data(), m * state, starts_.data() + state);
+}
+
+void ResidualEvaluator::linearise_at_solution(ConstState z0, ConstStates z) {
+  gather_starts(z0, z);
+  linearisation_.reset();
+  linearisation_ = sequence_.linearise_at_solution(layout_.range(comm_.rank()), starts(), z);
+}
+
+void ResidualEvaluator::evaluate(ConstState z0, ConstStates z, States r, bool linearise) {
+  const StepRange local = layout_.range(comm_.rank());
+  gather_starts(z0, z);
   // r_l = f_l(z_{l-1}) - z_l
   linearisation_.reset();
   if (linearise) {
@@ -36,7 +46,7 @@ void ResidualEvaluator::evaluate(ConstState z0, ConstStates z, States r, bool li
   } else {
     sequence_.value(local, starts(), r);
   }
-  for (Index i = 0; i < m * state; ++i) r.data()[i] -= z.data()[i];
+  for (Index i = 0; i < z.size(); ++i) r.data()[i] -= z.data()[i];
 }
 
 bool ResidualEvaluator::is_linearised_at(ConstStates z) const {

@@ -1,6 +1,21 @@
 #include "deeppcr/sequence/sequence.hpp"
 
+#include "deeppcr/core/buffer.hpp"
+
 namespace deeppcr::sequence {
+
+std::unique_ptr<blocks::Linearisation> Sequence::linearise_at_solution(StepRange range,
+                                                                       ConstStates in,
+                                                                       ConstStates out) const {
+  Buffer<Real> again(out.size());
+  return linearise(range, in, States(again.data(), out.shape()));
+}
+
+void ParametricSequence::parameter_gradient_at(const blocks::Linearisation&, StepRange range,
+                                               ConstStates in, ConstStates g,
+                                               View<Real, 2> grads) const {
+  parameter_gradient(range, in, g, grads);
+}
 
 void Sequence::propagate(StepRange range, ConstState z, States out) const {
   const Index batch = z.extent(0), n = z.extent(1);

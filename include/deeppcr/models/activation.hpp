@@ -16,6 +16,10 @@ void activate(Activation activation, Index count, const Real* a, Real* y);
 /// y[i] = sigma(a[i]), slope[i] = sigma'(a[i]). y or slope may be a, but not both. relu'(0) = 0.
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope);
 
+/// slope[i] = sigma'(a[i]) from y[i] = sigma(a[i]) alone. Returns false, and does nothing, where
+/// the value does not tell the slope (silu, gelu).
+bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope);
+
 /// "tanh" and so on, as the command line has it.
 const char* name(Activation activation);
 /// @throws Error that lists the known names

@@ -49,6 +49,9 @@ class LayeredChain : public sequence::ParametricSequence {
   void value(StepRange range, ConstStates in, States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
+  /// Without products for one layer a step whose activation tells its slope by its value.
+  std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
+                                                               ConstStates out) const override;
   void propagate(StepRange range, ConstState z, States out) const override;
 
   Index parameters_per_step() const override { return shape_.parameters(); }
@@ -59,6 +62,9 @@ class LayeredChain : public sequence::ParametricSequence {
   /// vjp() with one column.
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                           View<Real, 2> grads) const override;
+  /// For one layer a step the slopes are in J: about the cost of vjp() with one column.
+  void parameter_gradient_at(const blocks::Linearisation& J, StepRange range, ConstStates in,
+                             ConstStates g, View<Real, 2> grads) const override;
 
   const StepShape& shape() const { return shape_; }
 

@@ -22,6 +22,10 @@ class ResidualEvaluator {
   /// Collective; one message of B n reals to the right.
   void evaluate(ConstState z0, ConstStates z, States r, bool linearise);
 
+  /// linearisation() at a trajectory that is right already; no residual is computed. Shapes and
+  /// message as in evaluate(). Collective.
+  void linearise_at_solution(ConstState z0, ConstStates z);
+
   /// Whether linearisation() belongs to these states. Collective.
   bool is_linearised_at(ConstStates z) const;
   const blocks::Linearisation& linearisation() const { return *linearisation_; }
@@ -34,6 +38,9 @@ class ResidualEvaluator {
   const parallel::Traffic& traffic() const { return traffic_; }
 
  private:
+  /// Fills starts(). Collective; one message of B n reals to the right.
+  void gather_starts(ConstState z0, ConstStates z);
+
   const parallel::Communicator& comm_;
   const Sequence& sequence_;
   parallel::BlockLayout layout_;

@@ -28,6 +28,13 @@ class Sequence {
   virtual std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                            States out) const = 0;
 
+  /// linearise() at a trajectory that is right already: out[i] = f(in[i]) is given. Default:
+  /// linearise(), with its values thrown away; a model whose derivative follows from its outputs
+  /// can spare the products.
+  virtual std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range,
+                                                                       ConstStates in,
+                                                                       ConstStates out) const;
+
   /// The steps one after another, as sequential code does it: out[0] = f_first(z), out[i] =
   /// f_{first+i}(out[i-1]). Shapes: z [B, n], out [range.size(), B, n]. Default: value() step by
   /// step; a model whose step is short overrides it with a tight loop, because this is the baseline
@@ -51,6 +58,10 @@ class ParametricSequence : public Sequence {
   /// grads [m, parameters]. Cost: about that of value() and vjp() with one column.
   virtual void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                                   View<Real, 2> grads) const = 0;
+  /// The same with a linearisation of this sequence at the same states, which may know what would
+  /// have to be computed again. Default: does not use it.
+  virtual void parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
+                                     ConstStates in, ConstStates g, View<Real, 2> grads) const;
 };
 
 }  // namespace deeppcr::sequence

@@ -2,10 +2,13 @@
 // kVariants.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <string>
 #include <tuple>
 
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/random.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 
@@ -59,6 +62,33 @@ TEST_P(SequenceContract, DerivativesHold) {
   EXPECT_LE(check.parameter_error, check.tolerance);
   EXPECT_TRUE(check.structure_holds);
   EXPECT_TRUE(check.passed());
+}
+
+TEST_P(SequenceContract, LinearisationAtTheSolutionIsTheSame) {
+  const Index n = options_.width, m = range_.size(), size = m * batch_ * n;
+  const std::array<Index, 3> shape{m, batch_, n};
+  Buffer<Real> in(size), out(size), g(size);
+  RandomStream(3, 1).normal(0, size, in.data());
+  RandomStream(3, 2).normal(0, size, g.data());
+  const ConstStates starts(in.data(), shape), gradients(g.data(), shape);
+  const auto J = model_->linearise(range_, starts, States(out.data(), shape));
+  const auto same = model_->linearise_at_solution(range_, starts, ConstStates(out.data(), shape));
+
+  const double rounding = 100 * options_.width * std::numeric_limits<double>::epsilon();
+  Buffer<Real> A(size * n), B(size * n);
+  J->blocks(range_, Blocks(A.data(), {m, batch_, n, n}));
+  same->blocks(range_, Blocks(B.data(), {m, batch_, n, n}));
+  for (Index i = 0; i < A.size(); ++i) ASSERT_NEAR(A[i], B[i], rounding);
+
+  Buffer<Real> expected(m * model_->parameters_per_step()), found(expected.size());
+  const std::array<Index, 2> parameters{m, model_->parameters_per_step()};
+  model_->parameter_gradient(range_, starts, gradients, {expected.data(), parameters});
+  for (const auto* linearisation : {J.get(), same.get()}) {
+    model_->parameter_gradient_at(*linearisation, range_, starts, gradients,
+                                  {found.data(), parameters});
+    for (Index i = 0; i < expected.size(); ++i)
+      ASSERT_NEAR(found[i], expected[i], rounding * static_cast<double>(batch_));
+  }
 }
 
 TEST_P(SequenceContract, SaysWhatItHolds) {
