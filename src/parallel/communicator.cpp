@@ -57,9 +57,10 @@ Communicator::~Communicator() {
   if (comm_ != MPI_COMM_NULL && !finalized) MPI_Comm_free(&comm_);
 }
 
-Communicator Communicator::first_ranks(int size) const {
+Communicator Communicator::first_ranks(int size) const { return split(rank_ < size ? 0 : rank_); }
+
+Communicator Communicator::split(int color) const {
   MPI_Comm part = MPI_COMM_NULL;
-  const int color = rank_ < size ? 0 : rank_;
   check_mpi(MPI_Comm_split(comm_, color, rank_, &part), "MPI_Comm_split");
   Communicator result(part);
   MPI_Comm_free(&part);
@@ -137,6 +138,10 @@ void Communicator::broadcast(std::string& text, int root) const {
   broadcast(length, root);
   text.resize(static_cast<std::size_t>(length));
   check_mpi(MPI_Bcast(text.data(), to_count(length), MPI_CHAR, root, comm_), "MPI_Bcast");
+}
+
+void Communicator::broadcast(unsigned char* data, Index count, int root) const {
+  check_mpi(MPI_Bcast(data, to_count(count), MPI_UNSIGNED_CHAR, root, comm_), "MPI_Bcast");
 }
 
 void Communicator::send(const Real* data, Index count, int to) const {

@@ -35,6 +35,8 @@ class Communicator {
 
   /// The first `size` ranks as a communicator; the others get themselves alone. Collective.
   Communicator first_ranks(int size) const;
+  /// The ranks of the same colour, in rank order. Collective.
+  Communicator split(int color) const;
 
   void barrier() const;
   /// A barrier for long waits: asleep most of the time, so that the cores are left to others.
@@ -60,6 +62,7 @@ class Communicator {
   void broadcast(Real* data, Index count, int root) const;
   void broadcast(Index& value, int root) const;
   void broadcast(std::string& text, int root) const;
+  void broadcast(unsigned char* data, Index count, int root) const;
 
   /// Blocking messages of reals; the pipelines of sequential substitution use them.
   void send(const Real* data, Index count, int to) const;

@@ -33,6 +33,10 @@ TEST(Communicator, Broadcasts) {
   std::string text = world().is_root() ? "from the root" : "";
   world().broadcast(text, 0);
   EXPECT_EQ(text, "from the root");
+  unsigned char bytes[2] = {
+      world().is_root() ? static_cast<unsigned char>(200) : static_cast<unsigned char>(0), 1};
+  world().broadcast(bytes, 2, 0);
+  EXPECT_EQ(bytes[0], 200);
 }
 
 TEST(Communicator, FirstRanksSplitsOffTheRest) {
