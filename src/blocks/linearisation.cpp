@@ -20,6 +20,25 @@ void add_to_last_column(ConstState rhs, Panel V) {
 
 }  // namespace
 
+void Linearisation::jvp_each(StepRange range, View<const Real, 4> V, View<Real, 4> W) const {
+  for (Index i = 0; i < range.size(); ++i) jvp(range.first + i, V[i], W[i]);
+}
+
+void Linearisation::diagonals(StepRange range, States D) const {
+  constexpr Index kSteps = 16;  // of which the blocks are there at once
+  const Index batch = D.extent(1), n = D.extent(2);
+  const Index most = std::min(kSteps, range.size());
+  std::vector<Real> room(static_cast<std::size_t>(most * batch * n * n));
+  for (Index first = range.first; first < range.last; first += kSteps) {
+    const StepRange part{first, std::min(range.last, first + kSteps)};
+    const Blocks A(room.data(), {part.size(), batch, n, n});
+    blocks(part, A);
+    for (Index row = 0; row < part.size() * batch; ++row)
+      for (Index i = 0; i < n; ++i)
+        D.data()[((first - range.first) * batch + row) * n + i] = A.data()[(row * n + i) * n + i];
+  }
+}
+
 void Linearisation::substitute(StepRange range, ConstStates rhs, States result, State carry) const {
   const Index state = carry.size();
   const std::array<Index, 3> shape{carry.extent(0), 1, carry.extent(1)};
@@ -69,12 +88,11 @@ void Linearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel
 }
 
 void Linearisation::blocks(StepRange range, Blocks A) const {
-  const Index batch = A.extent(1), n = A.extent(2);
-  std::vector<Real> identity(static_cast<std::size_t>(batch * n * n), 0.0);
-  const Panel V(identity.data(), {batch, n, n});
-  for (Index b = 0; b < batch; ++b)
-    for (Index i = 0; i < n; ++i) V(b, i, i) = 1.0;
-  for (Index l = range.first; l < range.last; ++l) jvp(l, V, A[l - range.first]);
+  const Index n = A.extent(2);
+  std::vector<Real> identity(static_cast<std::size_t>(A.size()), 0.0);
+  for (Index row = 0; row < A.size() / n; ++row)
+    identity[static_cast<std::size_t>(row * n + row % n)] = 1.0;
+  jvp_each(range, {identity.data(), A.shape()}, A);
 }
 
 }  // namespace deeppcr::blocks

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/random.hpp"
 
 namespace deeppcr::models {
 
@@ -18,40 +16,21 @@ DenseLayer::DenseLayer(int inputs, int outputs, std::uint64_t seed, std::uint64_
     : inputs_(inputs), outputs_(outputs) {
   if (inputs < 1 || outputs < 1)
     throw input_error("a layer from {} to {} numbers is not possible: 1 or more", inputs, outputs);
-  parameters_ = Buffer<Real>(Index{inputs} * outputs + outputs);
-  RandomStream(seed, role).uniform(0, parameters_.size(), parameters_.data());
-  const Real bound = 1 / std::sqrt(inputs);
-  for (Real& value : parameters_) value = bound * (2 * value - 1);
+  parameters_ = Buffer<Real>(shape().size());
+  dense_initialise(shape(), seed, role, parameters_.data());
 }
 
+DenseShape DenseLayer::shape() const { return {inputs_, outputs_, 0}; }
+
 void DenseLayer::forward(ConstState x, State y) const {
-  const Index batch = x.extent(0);
-  // y = W x + b
-  for (Index s = 0; s < batch; ++s) std::copy_n(bias(), outputs_, y.data() + s * outputs_);
-  blocks::Gemm<Real>(outputs_, static_cast<int>(batch), inputs_, true)(weights(), x.data(),
-                                                                       y.data());
+  dense_forward(shape(), parameters_.data(), x, y);
 }
 
 void DenseLayer::gradient(ConstState x, ConstState g, View<Real, 1> parameter_gradient,
                           State input_gradient) const {
-  const auto batch = static_cast<int>(x.extent(0));
-  if (parameter_gradient.size() > 0) {
-    // dW = g x^T, db = sum over samples of g
-    Buffer<Real> xt(x.size());
-    blocks::transpose(inputs_, batch, x.data(), xt.data());
-    blocks::Gemm<Real>(outputs_, inputs_, batch, false)(g.data(), xt.data(),
-                                                        parameter_gradient.data());
-    Real* db = parameter_gradient.data() + Index{inputs_} * outputs_;
-    std::fill_n(db, outputs_, Real{0});
-    for (Index s = 0; s < batch; ++s)
-      for (Index i = 0; i < outputs_; ++i) db[i] += g(s, i);
-  }
-  if (input_gradient.size() > 0) {
-    // dx = W^T g
-    Buffer<Real> Wt(Index{inputs_} * outputs_);
-    blocks::transpose(outputs_, inputs_, weights(), Wt.data());
-    blocks::Gemm<Real>(inputs_, batch, outputs_, false)(Wt.data(), g.data(), input_gradient.data());
-  }
+  dense_gradient(shape(), parameters_.data(), x, g,
+                 parameter_gradient.size() > 0 ? parameter_gradient.data() : nullptr,
+                 input_gradient);
 }
 
 Embedding::Embedding(int features, int width, std::uint64_t seed)

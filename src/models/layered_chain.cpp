@@ -121,6 +121,13 @@ const Real* LayeredChain::step_parameters(Index l) const {
   return parameters_.data() + (l - local_.first) * shape_.parameters();
 }
 
+bool LayeredChain::known_diagonals(sequence::KnownDiagonal which, StepRange,
+                                   View<Real, 2> diagonals) const {
+  if (!shape_.skip || which != sequence::KnownDiagonal::linear_part) return false;
+  std::fill(diagonals.begin(), diagonals.end(), Real{1});
+  return true;
+}
+
 View<Real, 2> LayeredChain::parameters() {
   return {parameters_.data(), {local_.size(), shape_.parameters()}};
 }

@@ -48,6 +48,22 @@ void halo(const Communicator& comm, int first, int last, Direction direction, co
   shift(comm, {first, last, 1, direction}, out, count, in, count, traffic);
 }
 
+void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,
+                 Index row, Traffic& traffic) {
+  if (comm.size() == 1) return;
+  const auto P = static_cast<std::size_t>(comm.size());
+  std::vector<int> counts(P), offsets(P);
+  for (std::size_t p = 0; p < P; ++p) {
+    counts[p] = to_count((first_rows[p + 1] - first_rows[p]) * row);
+    offsets[p] = to_count(first_rows[p] * row);
+  }
+  check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, table, counts.data(), offsets.data(),
+                           MPI_DOUBLE, comm.get()),
+            "MPI_Allgatherv");
+  const int mine = counts[static_cast<std::size_t>(comm.rank())];
+  if (mine > 0) traffic.add(comm.size() - 1, (comm.size() - 1) * mine * Index{sizeof(Real)});
+}
+
 RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted) {
   const auto leaves = static_cast<PetscInt>(wanted.empty() ? 0 : wanted.size());
   std::vector<PetscSFNode> remote(static_cast<std::size_t>(leaves));

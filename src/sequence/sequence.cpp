@@ -17,6 +17,8 @@ void ParametricSequence::parameter_gradient_at(const blocks::Linearisation&, Ste
   parameter_gradient(range, in, g, grads);
 }
 
+bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { return false; }
+
 void Sequence::propagate(StepRange range, ConstState z, States out) const {
   const Index batch = z.extent(0), n = z.extent(1);
   const Real* before = z.data();

@@ -21,6 +21,13 @@ class Linearisation {
   /// W = A_l^T V. Shapes as in jvp().
   virtual void vjp(Index l, ConstPanel V, Panel W) const = 0;
 
+  /// jvp() of each step of a range by itself: W[i] = A_{range.first + i} V[i]. Shapes: V, W [m, B,
+  /// k, n]. Default: step by step; where steps share weights it is one product for all.
+  virtual void jvp_each(StepRange range, View<const Real, 4> V, View<Real, 4> W) const;
+  /// The diagonals of the blocks, D [m, B, n]. Default: jvp_each() on the identity, some steps at a
+  /// time. Cost: as blocks().
+  virtual void diagonals(StepRange range, States D) const;
+
   /// Substitution through the steps of a range, in order: d_l = A_l d_{l-1} + r_l. Shapes: rhs and
   /// result [m, B, n], which may be the same array; carry [B, n] is d before the range and becomes
   /// that at its end. Default: jvp() step by step; where a step is short, a tight loop of its own

@@ -5,6 +5,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/models/dense_kernels.hpp"
 
 namespace deeppcr::models {
 
@@ -35,6 +36,8 @@ class DenseLayer {
                 State input_gradient) const;
 
  private:
+  DenseShape shape() const;
+
   int inputs_;
   int outputs_;
   Buffer<Real> parameters_;

@@ -53,6 +53,9 @@ class LayeredChain : public sequence::ParametricSequence {
   std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
                                                                ConstStates out) const override;
   void propagate(StepRange range, ConstState z, States out) const override;
+  /// linear_part: the identity of a skip, where there is one.
+  bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
+                       View<Real, 2> diagonals) const override;
 
   Index parameters_per_step() const override { return shape_.parameters(); }
   View<Real, 2> parameters() override;

@@ -33,6 +33,8 @@ struct SolveReport {
   double tolerance =
       0;  ///< atol + rtol max ||z||_inf; each step is held against the states up to it
   Index frozen_prefix = 0;
+  Index evaluations = 0;             ///< of steps, each for all samples, all ranks together
+  Index sequential_evaluations = 0;  ///< those that waited for each other
   double lyapunov =
       0;  ///< average log growth a step of a random vector through the Jacobians; estimated
   std::string reason;  ///< a sentence: why it fell back or failed; empty when converged

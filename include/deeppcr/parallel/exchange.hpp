@@ -41,6 +41,14 @@ struct ShiftPlan {
 void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
            Real* in, Index receive_count, Traffic& traffic);
 
+/// Every rank gets the rows of all others, in a table of which each holds a part; `first_rows` [P +
+/// 1] are the parts, some of which may be empty. In place.
+///
+///     rows 0..4 on 3 ranks: BEFORE   rank 0 [a b . . .]   rank 1 [. . c . .]   rank 2 [. . . d e]
+///                           AFTER    all    [a b c d e]
+void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,
+                 Index row, Traffic& traffic);
+
 /// A row of `length` reals as an MPI type, so that counts stay within an int for rows of any
 /// length.
 class RowType {

@@ -7,6 +7,14 @@
 
 namespace deeppcr::sequence {
 
+/// Diagonals that a model may know of its Jacobians without an evaluation.
+///
+///     linear_part  the part of the step that is linear in the state, such as the skip of a
+///     residual
+///                  block or the sampler's own coefficient
+///     gaussian     the Jacobian of a denoising step if the data were Gaussian
+enum class KnownDiagonal { linear_part, gaussian };
+
 /// A chain z_{l+1} = f_l(z_l), l = 0..num_steps()-1, on B independent samples of width n.
 ///
 /// An object holds what the steps of one rank need (its own layers' weights) and touches only its
@@ -34,6 +42,10 @@ class Sequence {
   virtual std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range,
                                                                        ConstStates in,
                                                                        ConstStates out) const;
+
+  /// Fills diagonals [m, n], the same for all samples, and returns true where the model knows them.
+  /// Default: it does not.
+  virtual bool known_diagonals(KnownDiagonal which, StepRange range, View<Real, 2> diagonals) const;
 
   /// The steps one after another, as sequential code does it: out[0] = f_first(z), out[i] =
   /// f_{first+i}(out[i-1]). Shapes: z [B, n], out [range.size(), B, n]. Default: value() step by

@@ -41,6 +41,21 @@ TEST(Shift, CrossesTheStrideWithinTheRanksTakingPart) {
   }
 }
 
+TEST(GatherRows, GivesEveryRankTheWholeTable) {
+  const int P = world().size(), p = world().rank();
+  constexpr Index kRow = 3;
+  for (const Index rows : {0, 1, P, 4 * P + 1}) {
+    const BlockLayout layout = BlockLayout::balanced(rows, P);
+    std::vector<Real> table(static_cast<std::size_t>(rows * kRow), -1);
+    for (Index i = layout.range(p).first * kRow; i < layout.range(p).last * kRow; ++i)
+      table[static_cast<std::size_t>(i)] = static_cast<Real>(i);
+    Traffic traffic;
+    gather_rows(world(), layout.first_steps(), table.data(), kRow, traffic);
+    for (std::size_t i = 0; i < table.size(); ++i) ASSERT_EQ(table[i], static_cast<Real>(i));
+    EXPECT_EQ(world().sum(traffic.bytes), (P - 1) * rows * kRow * Index{sizeof(Real)});
+  }
+}
+
 TEST(RowExchange, FetchesTheRowsOfOthers) {
   const int P = world().size(), p = world().rank();
   constexpr Index kLength = 3;

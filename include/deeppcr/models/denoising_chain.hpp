@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "deeppcr/models/denoiser.hpp"
+#include "deeppcr/models/noise_schedule.hpp"
+#include "deeppcr/models/packed_denoiser.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::models {
+
+/// What the network is evaluated in; states and everything else stay in double.
+enum class NetworkPrecision { float32, float64 };
+
+struct SamplerOptions {
+  int steps = 1000;
+  double eta = 1;  ///< 0: DDIM; 1: DDPM
+  NetworkPrecision precision = NetworkPrecision::float64;
+  std::vector<int> labels = {};  ///< [B] for a class-conditional denoiser
+  std::uint64_t seed = 1;
+};
+
+/// The steps of a diffusion sampler as a chain, from noise to latents: step l is
+/// z_{l+1} = a_l z_l + b_l eps(z_l, t_l) + c_l xi_l, with xi drawn up front by (seed, sample,
+/// step).
+///
+/// Every rank holds all steps: they share one network, and a range of them is one batch. Results do
+/// not depend on how steps are batched, to the last bit.
+/// Source: DDPM, arXiv 2006.11239; DDIM, arXiv 2010.02502
+class DenoisingChain : public sequence::Sequence {
+ public:
+  /// The denoiser must outlive the chain. @throws Error for steps or labels that it does not have
+  DenoisingChain(const Denoiser& denoiser, const SamplerOptions& options, Index batch);
+
+  Index num_steps() const override { return static_cast<Index>(steps_.size()); }
+  int width() const override { return denoiser_.shape().latent; }
+  Index batch() const { return batch_; }
+
+  void value(StepRange range, ConstStates in, States out) const override;
+  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                   States out) const override;
+  /// linear_part: a_l. gaussian: a_l + b_l sqrt(1 - abar), exact for whitened Gaussian latents.
+  bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
+                       View<Real, 2> diagonals) const override;
+
+  /// z_0: the noise that sampling starts from, [B, n], by (seed, sample).
+  void start(State z) const;
+  /// The steps of another sampler from the same noise to each sampled time of this one: the
+  /// trajectory if the latents were Gaussian. Shapes: z [B, n], out [L, B, n]. No network
+  /// evaluation.
+  void gaussian_trajectory(ConstState z, States out) const;
+  const std::vector<SamplerStep>& steps() const { return steps_; }
+
+ private:
+  /// eps -> a z + b eps + c xi, in place.
+  void finish(StepRange range, ConstStates z, States eps) const;
+
+  const Denoiser& denoiser_;
+  Index batch_;
+  std::uint64_t seed_;
+  std::vector<SamplerStep> steps_;
+  Buffer<Real> fresh_noise_;                       ///< c_l xi_l, [L, B, n]; empty for eta = 0
+  std::unique_ptr<PackedDenoiser<float>> single_;  ///< one of the two
+  std::unique_ptr<PackedDenoiser<double>> double_;
+};
+
+}  // namespace deeppcr::models

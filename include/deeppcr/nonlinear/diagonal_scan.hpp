@@ -1,0 +1,37 @@
+#pragma once
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/parallel/traffic.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// Solves d_l = m_l .* d_{l-1} + r_l, d = 0 before the first step, for diagonal Jacobians: the
+/// composition of affine maps, whose matrices are here vectors.
+///
+/// Cost:   2 B n flops a step, twice; ceil(log2 P) messages of 2 B n reals a rank
+/// Source: Blelloch, Prefix sums and their applications, 1990
+class DiagonalScan {
+ public:
+  explicit DiagonalScan(const parallel::Communicator& comm) : comm_(comm) {}
+
+  /// The steps are in rank order on ranks first..last, none of which is empty; other ranks return
+  /// at once. Shapes: m, d [m, B, n]; d holds r and becomes the solution. Collective over those
+  /// ranks.
+  void solve(int first, int last, ConstStates m, States d);
+
+  /// What this rank has sent in the last solve.
+  const parallel::TrafficByLevel& level_traffic() const { return levels_; }
+
+ private:
+  /// Fills the map of all steps before this rank's, from the neighbours' ones.
+  void reduce(int first, int last);
+
+  const parallel::Communicator& comm_;
+  Index state_ = 0;                                ///< B n
+  Buffer<Real> inclusive_, exclusive_, received_;  ///< maps [2, B n]: matrix, then constant
+  parallel::TrafficByLevel levels_;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,195 @@
+#include "deeppcr/models/denoising_chain.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "deeppcr/blocks/dense_linearisation.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::models {
+
+namespace {
+
+constexpr std::uint64_t kStartStream = 0x5354415254;
+constexpr std::uint64_t kFreshStream = 0x4652455348;
+
+std::vector<int> times_of(const std::vector<SamplerStep>& steps) {
+  std::vector<int> times;
+  for (const SamplerStep& step : steps) times.push_back(step.time);
+  return times;
+}
+
+/// A_l = a_l I + b_l (d eps / d z), from the slopes of the network. Chain products (many columns
+/// step after step) go through the blocks, which are made at once for the whole range when first
+/// needed.
+template <typename T>
+class DenoisingLinearisation final : public blocks::Linearisation {
+ public:
+  DenoisingLinearisation(const PackedDenoiser<T>& network, const std::vector<SamplerStep>& steps,
+                         StepRange range, Index batch, int width)
+      : network_(network),
+        steps_(steps),
+        range_(range),
+        batch_(batch),
+        width_(width),
+        slopes_(range.size() * batch * network.slopes_per_row()) {}
+
+  T* slopes() { return slopes_.data(); }
+
+  void jvp(Index l, ConstPanel V, Panel W) const override {
+    if (dense_) return dense_->jvp(l, V, W);
+    push(Direction::forward, {l, l + 1}, V.extent(1), V.data(), W.data());
+  }
+  void vjp(Index l, ConstPanel V, Panel W) const override {
+    if (dense_) return dense_->vjp(l, V, W);
+    push(Direction::backward, {l, l + 1}, V.extent(1), V.data(), W.data());
+  }
+  void jvp_each(StepRange range, View<const Real, 4> V, View<Real, 4> W) const override {
+    push(Direction::forward, range, V.extent(2), V.data(), W.data());
+  }
+  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
+    dense().substitute(range, rhs, result, carry);
+  }
+  void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                             State carry) const override {
+    dense().substitute_transposed(range, rhs, result, carry);
+  }
+  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
+    dense().eliminate(range, rhs, map, scratch);
+  }
+
+ private:
+  void push(Direction direction, StepRange range, Index columns, const Real* V, Real* W) const {
+    std::vector<Index> steps;
+    for (Index l = range.first; l < range.last; ++l)
+      steps.insert(steps.end(), static_cast<std::size_t>(batch_), l);
+    const Index rows = (range.first - range_.first) * batch_;
+    network_.push(direction, slopes_.data() + rows * network_.slopes_per_row(), steps, columns, V,
+                  W);
+    const Index size = columns * width_;
+    for (std::size_t r = 0; r < steps.size(); ++r) {
+      const SamplerStep& step = steps_[static_cast<std::size_t>(steps[r])];
+      const Index at = static_cast<Index>(r) * size;
+      for (Index i = at; i < at + size; ++i) W[i] = step.state * V[i] + step.noise_estimate * W[i];
+    }
+  }
+
+  const blocks::DenseLinearisation& dense() const {
+    if (!dense_) {
+      blocks::DenseLinearisation all(range_, batch_, width_);
+      blocks(range_, all.storage());
+      dense_.emplace(std::move(all));
+    }
+    return *dense_;
+  }
+
+  const PackedDenoiser<T>& network_;
+  const std::vector<SamplerStep>& steps_;
+  StepRange range_;
+  Index batch_;
+  int width_;
+  Buffer<T> slopes_;  ///< [m, B, slopes_per_row]
+  mutable std::optional<blocks::DenseLinearisation> dense_;
+};
+
+template <typename T>
+std::unique_ptr<blocks::Linearisation> linearised(const PackedDenoiser<T>& network,
+                                                  const std::vector<SamplerStep>& steps,
+                                                  StepRange range, ConstStates in, States eps) {
+  auto made = std::make_unique<DenoisingLinearisation<T>>(network, steps, range, in.extent(1),
+                                                          static_cast<int>(in.extent(2)));
+  network.linearise(range, in, eps, made->slopes());
+  return made;
+}
+
+}  // namespace
+
+DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& options, Index batch)
+    : denoiser_(denoiser),
+      batch_(batch),
+      seed_(options.seed),
+      steps_(sampler_steps(denoiser.schedule(), options.steps, options.eta)) {
+  const int classes = denoiser.shape().classes;
+  if (classes > 0 && static_cast<Index>(options.labels.size()) != batch)
+    throw input_error("{} labels for {} samples of a class-conditional denoiser",
+                      options.labels.size(), batch);
+  for (const int label : options.labels) {
+    if (label < 0 || label >= std::max(classes, 1))
+      throw input_error("label {}: the denoiser has {} classes, from 0 on", label, classes);
+  }
+  if (options.precision == NetworkPrecision::float32) {
+    single_ = std::make_unique<PackedDenoiser<float>>(denoiser, times_of(steps_), options.labels);
+  } else {
+    double_ = std::make_unique<PackedDenoiser<double>>(denoiser, times_of(steps_), options.labels);
+  }
+  if (options.eta == 0) return;
+  const Index L = num_steps(), n = width();
+  fresh_noise_.reset(L * batch * n);
+  const RandomStream random(seed_, kFreshStream);
+  for (Index l = 0; l < L; ++l) {
+    for (Index b = 0; b < batch; ++b) {
+      Real* xi = fresh_noise_.data() + (l * batch + b) * n;
+      random.normal((b * L + l) * n, n, xi);
+      for (Index i = 0; i < n; ++i) xi[i] *= steps_[static_cast<std::size_t>(l)].fresh;
+    }
+  }
+}
+
+void DenoisingChain::finish(StepRange range, ConstStates z, States eps) const {
+  const Index state = batch_ * width();
+  for (Index l = range.first; l < range.last; ++l) {
+    const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
+    const Real* from = z.data() + (l - range.first) * state;
+    Real* to = eps.data() + (l - range.first) * state;
+    for (Index i = 0; i < state; ++i) to[i] = step.state * from[i] + step.noise_estimate * to[i];
+    if (fresh_noise_.empty()) continue;
+    const Real* xi = fresh_noise_.data() + l * state;
+    for (Index i = 0; i < state; ++i) to[i] += xi[i];
+  }
+}
+
+void DenoisingChain::value(StepRange range, ConstStates in, States out) const {
+  if (single_) single_->evaluate(range, in, out);
+  if (double_) double_->evaluate(range, in, out);
+  finish(range, in, out);
+}
+
+std::unique_ptr<blocks::Linearisation> DenoisingChain::linearise(StepRange range, ConstStates in,
+                                                                 States out) const {
+  auto made = single_ ? linearised(*single_, steps_, range, in, out)
+                      : linearised(*double_, steps_, range, in, out);
+  finish(range, in, out);
+  return made;
+}
+
+bool DenoisingChain::known_diagonals(sequence::KnownDiagonal which, StepRange range,
+                                     View<Real, 2> diagonals) const {
+  for (Index l = range.first; l < range.last; ++l) {
+    const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
+    const bool gaussian = which == sequence::KnownDiagonal::gaussian;
+    const Real value =
+        step.state + (gaussian ? step.noise_estimate * denoiser_.skip(step.time) : 0);
+    std::fill_n(diagonals.data() + (l - range.first) * width(), width(), value);
+  }
+  return true;
+}
+
+void DenoisingChain::start(State z) const {
+  RandomStream(seed_, kStartStream).normal(0, z.size(), z.data());
+}
+
+void DenoisingChain::gaussian_trajectory(ConstState z, States out) const {
+  const Index state = batch_ * width();
+  const Real* from = z.data();
+  for (Index l = 0; l < num_steps(); ++l) {
+    const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
+    const Real factor = step.state + step.noise_estimate * denoiser_.skip(step.time);
+    Real* to = out.data() + l * state;
+    for (Index i = 0; i < state; ++i)
+      to[i] = factor * from[i] + (fresh_noise_.empty() ? 0 : fresh_noise_[l * state + i]);
+    from = to;
+  }
+}
+
+}  // namespace deeppcr::models

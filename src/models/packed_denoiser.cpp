@@ -1,0 +1,221 @@
+#include "deeppcr/models/packed_denoiser.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/core/error.hpp"
+
+#ifdef DEEPPCR_HAVE_LIBMVEC
+// The vector forms of glibc's libmvec (at most 4 ulp); see activation.cpp.
+extern "C" {
+__attribute__((simd("notinbranch"))) double exp(double) noexcept;
+__attribute__((simd("notinbranch"))) float expf(float) noexcept;
+}
+#endif
+
+namespace deeppcr::models {
+
+namespace {
+
+/// Rows that go through all layers together: their activations stay in the second-level cache.
+constexpr Index kTile = 96;
+
+inline float exponential(float a) { return expf(a); }
+inline double exponential(double a) { return exp(a); }
+/// Beyond it exp(-a) overflows; silu is zero there to the last bit of what it is added to.
+template <typename T>
+constexpr T kBound = sizeof(T) == 4 ? T(80) : T(700);
+
+// The loops run over whole panels, so every number goes through the same vector instructions.
+// h += silu(a)
+template <typename T>
+__attribute__((noinline)) void add_silu(Index count, const T* __restrict a, T* __restrict h) {
+  for (Index i = 0; i < count; ++i) {
+    const T t = a[i] < -kBound<T> ? -kBound<T> : a[i];
+    h[i] += t / (1 + exponential(-t));
+  }
+}
+
+// h += silu(a), slope = silu'(a)
+template <typename T>
+__attribute__((noinline)) void add_silu_with_slope(Index count, const T* __restrict a,
+                                                   T* __restrict h, T* __restrict slope) {
+  for (Index i = 0; i < count; ++i) {
+    const T t = a[i] < -kBound<T> ? -kBound<T> : a[i];
+    const T p = 1 / (1 + exponential(-t));
+    h[i] += t * p;
+    slope[i] = p + t * p * (1 - p);
+  }
+}
+
+template <typename T>
+void add(Index count, const T* x, T* y) {
+  for (Index i = 0; i < count; ++i) y[i] += x[i];
+}
+
+template <typename T>
+blocks::PackedMatrix<T> pack(const DenseShape& layer, const Real* theta, bool with_bias) {
+  return {layer.outputs, layer.inputs, theta + layer.offset,
+          with_bias ? theta + layer.bias_offset() : nullptr};
+}
+
+template <typename T>
+blocks::PackedMatrix<T> pack_transposed(const DenseShape& layer, const Real* theta) {
+  Buffer<Real> transposed(Index{layer.inputs} * layer.outputs);
+  blocks::transpose(layer.outputs, layer.inputs, theta + layer.offset, transposed.data());
+  return {layer.inputs, layer.outputs, transposed.data()};
+}
+
+}  // namespace
+
+template <typename T>
+PackedDenoiser<T>::PackedDenoiser(const Denoiser& denoiser, const std::vector<int>& times,
+                                  const std::vector<int>& labels)
+    : denoiser_(denoiser), latent_(denoiser.shape().latent) {
+  const Real* theta = denoiser.parameters().data();
+  const int H = denoiser.shape().hidden;
+  input_ = pack<T>(denoiser.input_layer(), theta, false);  // its bias is in the time table
+  output_ = pack<T>(denoiser.output_layer(), theta, true);
+  for (int k = 0; k < denoiser.shape().blocks; ++k)
+    layers_.push_back(pack<T>(denoiser.block_layer(k), theta, true));
+  padded_ = input_.padded_rows();
+  Buffer<Real> offset(H);
+  time_offset_.reset(static_cast<Index>(times.size()) * padded_);
+  for (std::size_t l = 0; l < times.size(); ++l) {
+    skip_.push_back(denoiser.skip(times[l]));
+    denoiser.time_offset(times[l], offset.data());
+    std::copy(offset.begin(), offset.end(), time_offset_.data() + static_cast<Index>(l) * padded_);
+  }
+  if (denoiser.shape().classes > 0) {
+    label_offset_.reset(static_cast<Index>(labels.size()) * padded_);
+    for (std::size_t b = 0; b < labels.size(); ++b) {
+      denoiser.label_offset(labels[b], offset.data());
+      std::copy(offset.begin(), offset.end(),
+                label_offset_.data() + static_cast<Index>(b) * padded_);
+    }
+  }
+  narrow_.reset(kTile * output_.padded_rows());
+  hidden_.reset(kTile * padded_);
+  product_.reset(kTile * padded_);
+}
+
+template <typename T>
+void PackedDenoiser<T>::prepare_push() const {
+  if (!scratch_.empty()) return;
+  const Real* theta = denoiser_.parameters().data();
+  scratch_.reset(kTile * padded_);
+  input_transposed_ = pack_transposed<T>(denoiser_.input_layer(), theta);
+  output_transposed_ = pack_transposed<T>(denoiser_.output_layer(), theta);
+  for (int k = 0; k < blocks(); ++k)
+    layers_transposed_.push_back(pack_transposed<T>(denoiser_.block_layer(k), theta));
+}
+
+template <typename T>
+void PackedDenoiser<T>::enter(const blocks::PackedMatrix<T>& input, Index rows,
+                              const Real* x) const {
+  for (Index i = 0; i < rows * latent_; ++i) narrow_[i] = static_cast<T>(x[i]);
+  input.multiply(rows, narrow_.data(), latent_, hidden_.data());
+}
+
+template <typename T>
+void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps) const {
+  run(range, x, eps, nullptr);
+}
+
+template <typename T>
+void PackedDenoiser<T>::linearise(StepRange range, ConstStates x, States eps, T* slopes) const {
+  run(range, x, eps, slopes);
+}
+
+template <typename T>
+void PackedDenoiser<T>::run(StepRange range, ConstStates x, States eps, T* slopes) const {
+  const Index B = x.extent(1), all = range.size() * B;
+  for (Index first = 0; first < all; first += kTile) {
+    const Index rows = std::min(kTile, all - first);
+    enter(input_, rows, x.data() + first * latent_);
+    for (Index r = 0; r < rows; ++r) {
+      const Index step = range.first + (first + r) / B, sample = (first + r) % B;
+      T* h = hidden_.data() + r * padded_;
+      add(padded_, time_offset_.data() + step * padded_, h);
+      if (!label_offset_.empty()) add(padded_, label_offset_.data() + sample * padded_, h);
+    }
+    for (int k = 0; k < blocks(); ++k) {
+      // h <- h + silu(W_k h + b_k)
+      layers_[static_cast<std::size_t>(k)].multiply(rows, hidden_.data(), padded_, product_.data());
+      if (slopes == nullptr) {
+        add_silu(rows * padded_, product_.data(), hidden_.data());
+        continue;
+      }
+      for (Index r = 0; r < rows; ++r)
+        add_silu_with_slope(padded_, product_.data() + r * padded_, hidden_.data() + r * padded_,
+                            slopes + ((first + r) * blocks() + k) * padded_);
+    }
+    output_.multiply(rows, hidden_.data(), padded_, narrow_.data());
+    for (Index r = 0; r < rows; ++r) {
+      const Real g = skip_[static_cast<std::size_t>(range.first + (first + r) / B)];
+      const Real* from = x.data() + (first + r) * latent_;
+      Real* to = eps.data() + (first + r) * latent_;
+      const T* correction = narrow_.data() + r * output_.padded_rows();
+      for (int i = 0; i < latent_; ++i) to[i] = g * from[i] + static_cast<Real>(correction[i]);
+    }
+  }
+}
+
+/// Pushes the tile in hidden_ through the blocks; rows `first`.. of [pairs, columns].
+template <typename T>
+void PackedDenoiser<T>::push_tile(Direction direction, const T* slopes, Index first, Index rows,
+                                  Index columns) const {
+  const bool forward = direction == Direction::forward;
+  for (int j = 0; j < blocks(); ++j) {
+    const int k = forward ? j : blocks() - 1 - j;
+    const auto slope = [&](Index r) {
+      return slopes + ((first + r) / columns * blocks() + k) * padded_;
+    };
+    if (forward) {
+      // v <- v + s_k .* (W_k v)
+      layers_[static_cast<std::size_t>(k)].multiply_linear(rows, hidden_.data(), padded_,
+                                                           product_.data());
+      for (Index r = 0; r < rows; ++r)
+        for (Index i = 0; i < padded_; ++i)
+          hidden_[r * padded_ + i] += slope(r)[i] * product_[r * padded_ + i];
+    } else {
+      // v <- v + W_k^T (s_k .* v)
+      for (Index r = 0; r < rows; ++r)
+        for (Index i = 0; i < padded_; ++i)
+          product_[r * padded_ + i] = slope(r)[i] * hidden_[r * padded_ + i];
+      layers_transposed_[static_cast<std::size_t>(k)].multiply(rows, product_.data(), padded_,
+                                                               scratch_.data());
+      add(rows * padded_, scratch_.data(), hidden_.data());
+    }
+  }
+}
+
+template <typename T>
+void PackedDenoiser<T>::push(Direction direction, const T* slopes, const std::vector<Index>& steps,
+                             Index columns, const Real* V, Real* W) const {
+  const bool forward = direction == Direction::forward;
+  const blocks::PackedMatrix<T>& in = forward ? input_ : output_transposed_;
+  const blocks::PackedMatrix<T>& out = forward ? output_ : input_transposed_;
+  const Index all = static_cast<Index>(steps.size()) * columns;
+  prepare_push();
+  for (Index first = 0; first < all; first += kTile) {
+    const Index rows = std::min(kTile, all - first);
+    enter(in, rows, V + first * latent_);
+    push_tile(direction, slopes, first, rows, columns);
+    out.multiply_linear(rows, hidden_.data(), padded_, narrow_.data());
+    for (Index r = 0; r < rows; ++r) {
+      const Real g =
+          skip_[static_cast<std::size_t>(steps[static_cast<std::size_t>((first + r) / columns)])];
+      const Real* from = V + (first + r) * latent_;
+      Real* to = W + (first + r) * latent_;
+      const T* product = narrow_.data() + r * out.padded_rows();
+      for (int i = 0; i < latent_; ++i) to[i] = g * from[i] + static_cast<Real>(product[i]);
+    }
+  }
+}
+
+template class PackedDenoiser<float>;
+template class PackedDenoiser<double>;
+
+}  // namespace deeppcr::models

@@ -1,0 +1,94 @@
+#include "deeppcr/models/denoising_chain.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/sequence/self_check.hpp"
+#include "support/denoiser_problem.hpp"
+
+namespace deeppcr::models {
+namespace {
+
+SamplerOptions sampler(int steps, double eta, NetworkPrecision precision, int classes,
+                       Index batch) {
+  SamplerOptions options;
+  options.steps = steps;
+  options.eta = eta;
+  options.precision = precision;
+  for (Index b = 0; b < batch && classes > 0; ++b)
+    options.labels.push_back(static_cast<int>(b) % classes);
+  return options;
+}
+
+TEST(DenoisingChain, PassesTheDerivativeCheck) {
+  for (const int classes : {0, 3}) {
+    const Denoiser denoiser = test::tiny_denoiser(classes);
+    for (const double eta : {0.0, 0.5, 1.0}) {
+      DenoisingChain chain(denoiser, sampler(9, eta, NetworkPrecision::float64, classes, 2), 2);
+      const sequence::SelfCheck check = sequence::check_derivatives(chain, {0, 9}, 2, 3);
+      EXPECT_TRUE(check.passed()) << "jvp " << check.jvp_error << " vjp " << check.vjp_error
+                                  << " blocks " << check.blocks_error << " value "
+                                  << check.value_error;
+    }
+  }
+}
+
+TEST(DenoisingChain, ARangeIsOneBatchToTheLastBit) {
+  const Denoiser denoiser = test::tiny_denoiser();
+  for (const NetworkPrecision precision : {NetworkPrecision::float32, NetworkPrecision::float64}) {
+    constexpr Index kSteps = 150, kBatch = 2, kRow = kBatch * 5;
+    const DenoisingChain chain(denoiser, sampler(kSteps, 1, precision, 0, kBatch), kBatch);
+    Buffer<Real> z((kSteps + 1) * kRow), out(kSteps * kRow);
+    chain.start({z.data(), {kBatch, 5}});
+    chain.propagate({0, kSteps}, {z.data(), {kBatch, 5}}, {z.data() + kRow, {kSteps, kBatch, 5}});
+    chain.value({0, kSteps}, {z.data(), {kSteps, kBatch, 5}}, {out.data(), {kSteps, kBatch, 5}});
+    for (Index i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], z[kRow + i]);
+    ASSERT_TRUE(std::isfinite(out[out.size() - 1]));
+  }
+}
+
+TEST(DenoisingChain, ASamplesNoiseDoesNotDependOnTheOthers) {
+  const Denoiser denoiser = test::tiny_denoiser();
+  const auto last = [&](Index batch) {
+    const DenoisingChain chain(denoiser, sampler(20, 1, NetworkPrecision::float64, 0, batch),
+                               batch);
+    Buffer<Real> z(21 * batch * 5);
+    chain.start({z.data(), {batch, 5}});
+    chain.propagate({0, 20}, {z.data(), {batch, 5}}, {z.data() + batch * 5, {20, batch, 5}});
+    return std::vector<Real>(z.end() - batch * 5, z.end() - (batch - 1) * 5);
+  };
+  EXPECT_EQ(last(1), last(4));
+}
+
+TEST(DenoisingChain, KnowsItsJacobiansForGaussianLatents) {
+  // The untrained denoiser is right for Gaussian latents: its Jacobians are the diagonals it
+  // states.
+  const Denoiser denoiser({5, 8, 1, 2, 0}, NoiseSchedule(ScheduleKind::linear, 50), 1);
+  const DenoisingChain chain(denoiser, sampler(50, 1, NetworkPrecision::float64, 0, 1), 1);
+  Buffer<Real> z(51 * 5), guess(50 * 5), diagonals(50 * 5), known(50 * 5);
+  const ConstState z0(z.data(), {1, 5});
+  chain.start({z.data(), {1, 5}});
+  chain.gaussian_trajectory(z0, {guess.data(), {50, 1, 5}});
+  const auto J = chain.linearise({0, 50}, {z.data(), {50, 1, 5}}, {z.data() + 5, {50, 1, 5}});
+  chain.propagate({0, 50}, z0, {z.data() + 5, {50, 1, 5}});
+  J->diagonals({0, 50}, {diagonals.data(), {50, 1, 5}});
+  chain.known_diagonals(sequence::KnownDiagonal::gaussian, {0, 50}, {known.data(), {50, 5}});
+  for (Index i = 0; i < 50 * 5; ++i) {
+    ASSERT_NEAR(diagonals[i], known[i], 1e-14);
+    ASSERT_NEAR(guess[i], z[5 + i], 1e-12);
+  }
+}
+
+TEST(DenoisingChain, RefusesStepsAndLabelsThatAreNotThere) {
+  const Denoiser plain = test::tiny_denoiser(), classes = test::tiny_denoiser(3);
+  EXPECT_THROW(DenoisingChain(plain, sampler(201, 1, NetworkPrecision::float64, 0, 1), 1), Error);
+  EXPECT_THROW(DenoisingChain(classes, sampler(5, 1, NetworkPrecision::float64, 0, 1), 1), Error);
+  SamplerOptions wrong = sampler(5, 1, NetworkPrecision::float64, 0, 1);
+  wrong.labels = {3};
+  EXPECT_THROW(DenoisingChain(classes, wrong, 1), Error);
+}
+
+}  // namespace
+}  // namespace deeppcr::models

@@ -1,0 +1,222 @@
+#include "deeppcr/nonlinear/windowed.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/nonlinear/diagonal_scan.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "support/denoiser_problem.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::nonlinear {
+namespace {
+
+using test::world;
+
+constexpr Index kBatch = 2, kWidth = 5;
+
+TEST(DiagonalScan, AgreesWithSubstitution) {
+  const int P = world().size(), p = world().rank();
+  for (const Index L : {P, 7 * P + 1}) {
+    const parallel::BlockLayout layout = parallel::BlockLayout::balanced(L, P);
+    const StepRange mine = layout.range(p);
+    constexpr Index kRow = kBatch * kWidth;
+    Buffer<Real> m(L * kRow), r(L * kRow), d(mine.size() * kRow), expected(L * kRow);
+    RandomStream(2, 1).normal(0, m.size(), m.data());
+    RandomStream(2, 2).normal(0, r.size(), r.data());
+    for (Index i = 0; i < L * kRow; ++i)
+      expected[i] = r[i] + (i < kRow ? 0 : m[i] * expected[i - kRow]);
+    std::copy_n(r.data() + mine.first * kRow, d.size(), d.data());
+    DiagonalScan scan(world());
+    scan.solve(0, P - 1, {m.data() + mine.first * kRow, {mine.size(), kBatch, kWidth}},
+               {d.data(), {mine.size(), kBatch, kWidth}});
+    EXPECT_LT(
+        test::relative_difference(world(), d.data(), expected.data() + mine.first * kRow, d.size()),
+        1e-12);
+    ASSERT_EQ(static_cast<int>(scan.level_traffic().size()), parallel::ceil_log2(P));
+    for (std::size_t k = 0; k < scan.level_traffic().size(); ++k) {
+      const Index senders = P - (1 << k);
+      EXPECT_EQ(world().sum(scan.level_traffic()[k].messages), senders);
+      EXPECT_EQ(world().sum(scan.level_traffic()[k].bytes), senders * 2 * kRow * 8);
+    }
+  }
+}
+
+/// A sampler's chain, from noise, with its sequential trajectory.
+struct Sampling {
+  explicit Sampling(int steps, double eta)
+      : denoiser(test::tiny_denoiser()),
+        chain(denoiser, options(steps, eta), kBatch),
+        z((steps + 1) * kBatch * kWidth),
+        expected(z.size()) {
+    chain.start({z.data(), {kBatch, kWidth}});
+    std::copy_n(z.data(), kBatch * kWidth, expected.data());
+    chain.propagate({0, steps}, states(expected)[0], states(expected).slice(1, steps + 1));
+    for (Index i = kBatch * kWidth; i < z.size(); ++i) z[i] = z[i - kBatch * kWidth];
+  }
+  static models::SamplerOptions options(int steps, double eta) {
+    models::SamplerOptions made;
+    made.steps = steps;
+    made.eta = eta;
+    return made;
+  }
+  States states(Buffer<Real>& of) const {
+    return {of.data(), {chain.num_steps() + 1, kBatch, kWidth}};
+  }
+  double error() { return test::relative_difference(world(), z.data(), expected.data(), z.size()); }
+
+  models::Denoiser denoiser;
+  models::DenoisingChain chain;
+  Buffer<Real> z, expected;
+};
+
+const Jacobian kAll[] = {Jacobian::dense, Jacobian::diagonal, Jacobian::probe,
+                         Jacobian::linear_part, Jacobian::gaussian};
+
+TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
+  for (const double eta : {0.0, 1.0}) {
+    for (const int steps : {1, 2, 40}) {
+      for (const Index window : {0, 1, 7}) {
+        for (const Jacobian jacobian : kAll) {
+          Sampling sampling(steps, eta);
+          WindowedOptions options;
+          options.jacobian = jacobian;
+          options.window = window;
+          Windowed solver(world(), sampling.chain, options);
+          const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+          EXPECT_EQ(report.status, Status::converged) << report.reason;
+          EXPECT_LT(sampling.error(), 1e-9) << name(jacobian) << " window " << window;
+          EXPECT_LE(report.iterations, steps);
+          EXPECT_EQ(report.frozen_prefix, steps);
+          if (window == 1) {
+            EXPECT_EQ(report.evaluations, steps);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Windowed, DenseTakesEveryLinearSolver) {
+  for (const char* linear : {"hybrid", "pcr", "sequential"}) {
+    Sampling sampling(30, 1);
+    WindowedOptions options;
+    options.jacobian = Jacobian::dense;
+    options.linear = linear;
+    options.window = 11;
+    Windowed solver(world(), sampling.chain, options);
+    const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+    EXPECT_EQ(report.status, Status::converged);
+    EXPECT_LT(sampling.error(), 1e-9) << linear;
+  }
+}
+
+TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
+  const auto sweeps = [](Jacobian jacobian) {
+    Sampling sampling(200, 0);
+    WindowedOptions options;
+    options.jacobian = jacobian;
+    return Windowed(world(), sampling.chain, options)
+        .solve_shared(sampling.states(sampling.z))
+        .iterations;
+  };
+  EXPECT_LT(sweeps(Jacobian::dense), sweeps(Jacobian::diagonal));
+  EXPECT_LT(sweeps(Jacobian::diagonal), sweeps(Jacobian::linear_part));
+  EXPECT_LT(sweeps(Jacobian::gaussian), sweeps(Jacobian::linear_part));
+}
+
+TEST(Windowed, GoesOnBehindAFrozenPrefix) {
+  Sampling sampling(40, 1);
+  constexpr Index kFrozen = 25, kRow = kBatch * kWidth;
+  std::copy_n(sampling.expected.data(), (kFrozen + 1) * kRow, sampling.z.data());
+  Windowed solver(world(), sampling.chain, {});
+  const SolveReport report = solver.solve_shared(sampling.states(sampling.z), kFrozen);
+  EXPECT_LT(sampling.error(), 1e-9);
+  EXPECT_LE(report.iterations, 15);
+  EXPECT_LE(report.evaluations, 15 * 15);
+}
+
+/// Stops at the second sweep.
+class Stopper final : public Monitor {
+ public:
+  Action iteration(const IterationRecord& record, const Real*) override {
+    EXPECT_EQ(record.iteration, ++heard_);
+    return heard_ == 2 ? Action::stop : Action::go_on;
+  }
+
+ private:
+  int heard_ = 0;
+};
+
+TEST(Windowed, StopsWhenItsMonitorSaysSo) {
+  Sampling sampling(40, 1);
+  WindowedOptions options;
+  options.jacobian = Jacobian::linear_part;
+  Stopper monitor;
+  Windowed solver(world(), sampling.chain, options);
+  const SolveReport report = solver.solve_shared(sampling.states(sampling.z), 0, &monitor);
+  EXPECT_EQ(report.status, Status::interrupted);
+  EXPECT_EQ(report.iterations, 2);
+}
+
+TEST(Windowed, FallsBackToSequentialExecution) {
+  Sampling sampling(40, 1);
+  WindowedOptions options;
+  options.jacobian = Jacobian::linear_part;
+  options.max_iterations = 3;
+  Windowed solver(world(), sampling.chain, options);
+  const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+  EXPECT_EQ(report.status, Status::fell_back);
+  EXPECT_LT(sampling.error(), 1e-9);
+
+  sampling.z[sampling.z.size() - 1] = std::numeric_limits<double>::quiet_NaN();
+  options.fallback = false;
+  Windowed stubborn(world(), sampling.chain, options);
+  EXPECT_EQ(stubborn.solve_shared(sampling.states(sampling.z)).status, Status::failed);
+}
+
+TEST(Windowed, SolvesChainsOfWhichEachRankHoldsItsOwnSteps) {
+  for (const Jacobian jacobian : {Jacobian::diagonal, Jacobian::probe, Jacobian::linear_part}) {
+    for (const Index L : {0, 1, 2, 33}) {
+      models::ModelOptions model;
+      model.model = "resnet";
+      model.steps = L;
+      model.width = 6;
+      test::ModelProblem problem(world(), model, test::uneven_layout(L, world().size()), 3);
+      test::ModelProblem expected(world(), model, test::uneven_layout(L, world().size()), 3);
+      sequence::propagate(*expected.sequence, expected.trajectory);
+      problem.trajectory.fill_with_input();
+      WindowedOptions options;
+      options.jacobian = jacobian;
+      Windowed solver(world(), *problem.sequence, options);
+      const SolveReport report = solver.solve(problem.trajectory);
+      EXPECT_EQ(report.status, Status::converged) << report.reason;
+      EXPECT_LE(report.residual, report.tolerance);
+      EXPECT_LT(test::relative_difference(world(), problem.trajectory.states().data(),
+                                          expected.trajectory.states().data(),
+                                          problem.trajectory.states().size()),
+                1e-8)
+          << name(jacobian) << " L " << L;
+    }
+  }
+}
+
+TEST(Windowed, RefusesAJacobianThatTheModelDoesNotKnow) {
+  models::ModelOptions model;
+  model.steps = 4;
+  model.width = 3;
+  const test::ModelProblem problem(world(), model,
+                                   parallel::BlockLayout::balanced(4, world().size()), 1);
+  WindowedOptions options;
+  options.jacobian = Jacobian::gaussian;
+  EXPECT_THROW(Windowed(world(), *problem.sequence, options), Error);
+  EXPECT_THROW(jacobian_from("sparse"), Error);
+}
+
+}  // namespace
+}  // namespace deeppcr::nonlinear
