@@ -80,10 +80,16 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
   if (range.empty()) return;
   // g_l = c_l + A_{l+1}^T g_{l+1}; from the right the carry stands for the product
   Real* g = result.data() + (m - 1) * state;
-  for (Index j = 0; j < state; ++j) g[j] = rhs.data()[(m - 1) * state + j] + carry.data()[j];
+  const Real* last = row_at(rhs, m, m - 1);
+  for (Index j = 0; j < state; ++j)
+    g[j] = last == nullptr ? carry.data()[j] : carry.data()[j] + last[j];
   const Real* A = block(range.last, 0);
   for (Index i = m - 1; i > 0; --i, g -= state) {
-    const Real* c = rhs.data() + (i - 1) * state;
+    const Real* c = row_at(rhs, m, i - 1);
+    if (c == nullptr) {
+      std::fill_n(g - state, state, 0.0);
+      c = g - state;
+    }
     for (Index b = batch_ - 1; b >= 0; --b)
       transposed_add_(A -= n * n, g + b * n, c + b * n, g - state + b * n);
   }

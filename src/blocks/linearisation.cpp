@@ -9,10 +9,10 @@ namespace deeppcr::blocks {
 namespace {
 
 /// Adds rhs [B, n] to the last column of each sample's panel.
-void add_to_last_column(ConstState rhs, Panel V) {
+void add_to_last_column(const Real* rhs, Panel V) {
   const Index k = V.extent(1), n = V.extent(2);
   for (Index b = 0; b < V.extent(0); ++b) {
-    const Real* x = rhs.data() + b * n;
+    const Real* x = rhs + b * n;
     Real* y = V.data() + (b * k + k - 1) * n;
     for (Index i = 0; i < n; ++i) y[i] += x[i];
   }
@@ -62,8 +62,9 @@ void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, Stat
   for (Index i = range.size() - 1; i >= 0; --i) {
     // g_l = c_l + A_{l+1}^T g_{l+1}
     Real* g = result.data() + i * state;
-    const Real* c = rhs.data() + i * state;
-    for (Index j = 0; j < state; ++j) g[j] = carry.data()[j] + c[j];
+    const Real* c = row_at(rhs, range.size(), i);
+    for (Index j = 0; j < state; ++j)
+      g[j] = c == nullptr ? carry.data()[j] : carry.data()[j] + c[j];
     vjp(range.first + i, ConstPanel(g, shape), Panel(carry.data(), shape));
   }
 }
@@ -72,7 +73,7 @@ void Linearisation::eliminate(StepRange range, ConstStates rhs, Panel map, Panel
   Panel from = map, to = scratch;
   for (Index i = 0; i < range.size(); ++i, std::swap(from, to)) {
     jvp(range.first + i, from, to);
-    add_to_last_column(rhs[i], to);
+    add_to_last_column(rhs[i].data(), to);
   }
   if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());
 }
@@ -81,7 +82,8 @@ void Linearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel
                                          Panel scratch) const {
   Panel from = map, to = scratch;
   for (Index i = range.size() - 1; i >= 0; --i, std::swap(from, to)) {
-    add_to_last_column(rhs[i], from);
+    const Real* c = row_at(rhs, range.size(), i);
+    if (c != nullptr) add_to_last_column(c, from);
     vjp(range.first + i, from, to);
   }
   if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());

@@ -66,6 +66,8 @@ Wide load_wide(const Real* x) {
   return v;
 }
 
+void store_wide(const Wide& v, Real* x) { std::memcpy(x, &v, sizeof v); }
+
 /// Lanes 0..3 plus lanes 4..7.
 Vector fold(const Wide& v) {
   Vector halves[2];
@@ -127,23 +129,69 @@ void four_columns(int n, const Real* A, const Real* x, const Real* start, Real* 
   gemv_transposed_add(n, A, x, y);
 }
 
-// For any n, with four sums a column.
-void column_by_column(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+/// start + a . x from the last entry to the first, with four sums.
+Real dot(int n, const Real* a, const Real* x, Real start) {
   constexpr int kWide = 2 * kLanes, kRun = 4 * kWide;
-  for (int j = n - 1; j >= 0; --j) {
-    const Real* a = A + Index{j} * n;
-    Wide sum[4] = {};
-    Real rest = start[j];
-    int i = n;
-    for (; i % kRun != 0; --i) rest += a[i - 1] * x[i - 1];
-    for (; i > 0; i -= kRun) {
-      for (int k = 3; k >= 0; --k) {
-        const int at = i - kRun + k * kWide;
-        sum[k] += load_wide(a + at) * load_wide(x + at);
-      }
+  Wide sum[4] = {};
+  int i = n;
+  for (; i % kRun != 0; --i) start += a[i - 1] * x[i - 1];
+  for (; i > 0; i -= kRun) {
+    for (int k = 3; k >= 0; --k) {
+      const int at = i - kRun + k * kWide;
+      sum[k] += load_wide(a + at) * load_wide(x + at);
     }
-    const Vector total = fold((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    y[j] = rest + ((total[0] + total[1]) + (total[2] + total[3]));
+  }
+  const Vector total = fold((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return start + ((total[0] + total[1]) + (total[2] + total[3]));
+}
+
+// For any n.
+void column_by_column(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  for (int j = n - 1; j >= 0; --j) y[j] = dot(n, A + Index{j} * n, x, start[j]);
+}
+
+using Operands = GemvTransposedOuter::Operands;
+
+// y_j = start_j + sum_i A_ij x_i and C_ij = x_i z_j, from the last column to the first; n a
+// multiple of 8
+template <int n>
+void outer_from_the_end(int, const Operands& o) {
+  constexpr int kWide = 2 * kLanes, kPieces = n / kWide;
+  Wide xs[kPieces];
+  for (int p = 0; p < kPieces; ++p) xs[p] = load_wide(o.x + p * kWide);
+  const Real* A = o.A + n * n;
+  Real* C = o.C + n * n;
+  for (int j = n - kLanes; j >= 0; j -= kLanes) {
+    Vector folded[kLanes];
+    for (int c = kLanes - 1; c >= 0; --c) {
+      A = next(A - n);
+      C -= n;
+      Wide sum = {};
+      for (int p = kPieces - 1; p >= 0; --p) {
+        sum += load_wide(A + p * kWide) * xs[p];
+        store_wide(xs[p] * o.z[j + c], C + p * kWide);
+      }
+      folded[c] = fold(sum);
+    }
+    store(load(o.start + j) + sums(folded), o.y + j);
+  }
+}
+
+// The same for n = 4.
+void outer_one_piece(int n, const Operands& o) {
+  const Vector x = load(o.x);
+  one_piece(n, o.A, o.x, o.start, o.y);
+  for (int j = 0; j < kLanes; ++j) store(x * o.z[j], o.C + j * kLanes);
+}
+
+// The same for any n.
+void outer_column_by_column(int n, const Operands& o) {
+  for (int j = n - 1; j >= 0; --j) {
+    o.y[j] = dot(n, o.A + Index{j} * n, o.x, o.start[j]);
+    Real* column = o.C + Index{j} * n;
+    const Real z = o.z[j];
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i) column[i] = o.x[i] * z;
   }
 }
 
@@ -181,6 +229,14 @@ GemvTransposed::GemvTransposed(int n)
   if (n == 16) kernel_ = from_the_end<16>;
   if (n == 32) kernel_ = from_the_end<32>;
   if (n == 64) kernel_ = from_the_end<64>;
+}
+
+GemvTransposedOuter::GemvTransposedOuter(int n) : kernel_(outer_column_by_column), n_(n) {
+  if (n == 4) kernel_ = outer_one_piece;
+  if (n == 8) kernel_ = outer_from_the_end<8>;
+  if (n == 16) kernel_ = outer_from_the_end<16>;
+  if (n == 32) kernel_ = outer_from_the_end<32>;
+  if (n == 64) kernel_ = outer_from_the_end<64>;
 }
 
 void transpose(int rows, int cols, const Real* A, Real* At) {

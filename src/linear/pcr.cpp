@@ -72,8 +72,13 @@ void Pcr::solve_transpose(ConstStates c, States g) {
   if (backward_.empty()) backward_ = make_levels(Direction::backward);
   const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
   for (Index i = 0; i < m; ++i) {
-    J_->linearisation().vjp(local.first + i, ConstPanel(c[i].data(), column),
-                            Panel(columns_.data() + i * state, column));
+    const Real* row = blocks::row_at(c, m, i);
+    const Panel image(columns_.data() + i * state, column);
+    if (row == nullptr) {
+      std::fill(image.begin(), image.end(), 0.0);
+    } else {
+      J_->linearisation().vjp(local.first + i, ConstPanel(row, column), image);
+    }
   }
   const States h = reduce(backward_);
   Buffer<Real> right(state);
@@ -81,7 +86,9 @@ void Pcr::solve_transpose(ConstStates c, States g) {
                  right.data(), state, neighbours_);
   for (Index i = 0; i < m; ++i) {
     const Real* next = i + 1 < m ? h.data() + (i + 1) * state : right.data();
-    for (Index j = 0; j < state; ++j) g.data()[i * state + j] = c.data()[i * state + j] + next[j];
+    const Real* row = blocks::row_at(c, m, i);
+    for (Index j = 0; j < state; ++j)
+      g.data()[i * state + j] = row == nullptr ? next[j] : row[j] + next[j];
   }
 }
 

@@ -33,8 +33,20 @@ void repeat(int n, Index columns, const Real* b, Real* y) {
   for (Index c = 0; c < columns; ++c) std::copy_n(b, length, y + c * length);
 }
 
+// y = sum over columns of x_c
 template <int N>
-constexpr WidthKernels kKernels{scale_run<N>, repeat<N>};
+void sum(int n, Index columns, const Real* x, Real* y) {
+  const Index length = N > 0 ? N : n;
+  std::copy_n(x, length, y);
+  for (Index c = 1; c < columns; ++c) {
+#pragma GCC ivdep
+#pragma GCC unroll 1
+    for (Index i = 0; i < length; ++i) y[i] += x[c * length + i];
+  }
+}
+
+template <int N>
+constexpr WidthKernels kKernels{scale_run<N>, repeat<N>, sum<N>};
 
 /// Loops over a few numbers cost more in overhead than in work: the usual widths have their own.
 WidthKernels choose_kernels(int n) {
@@ -72,6 +84,17 @@ void add(Index count, const Real* x, Real* y) {
   for (Index i = 0; i < count; ++i) y[i] += x[i];
 }
 
+/// body(i) for all i in runs from the last to the first, like the steps of a backward pass: memory
+/// is then read in one direction.
+template <typename Body>
+void from_the_end(Index count, Body&& body) {
+  constexpr Index kRun = 64;
+  for (Index last = count; last > 0; last -= kRun) {
+#pragma GCC ivdep
+    for (Index i = std::max<Index>(0, last - kRun); i < last; ++i) body(i);
+  }
+}
+
 void add_identity(int n, Real* A) {
   for (Index i = 0; i < n; ++i) A[i * n + i] += 1;
 }
@@ -97,6 +120,7 @@ LayerKernels::LayerKernels(const StepShape& shape)
       accumulated_product_(n_, true),
       multiply_add_(n_),
       transposed_add_(n_),
+      transposed_add_outer_(n_),
       most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
       kernels_(choose_kernels(n_)) {}
 
@@ -253,27 +277,74 @@ void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index
             [&](const Columns& c) { pull(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
 }
 
-void LayerKernels::substitute_transposed(const Real* theta, const Real* slopes, Index batch,
-                                         const Real* c, Real* g, Real* carry) {
+/// g = c + carry
+void LayerKernels::receive(const BackwardStep& step, Index batch, const Real* carry) const {
   const Index size = batch * n_;
-  if (shape_.layers > 1 || shape_.skip || !has_slopes()) {
-#pragma GCC ivdep
-    for (Index i = 0; i < size; ++i) g[i] = c[i] + carry[i];
-    vjp(theta, slopes, batch, 1, g, carry);
+  if (step.c == nullptr) {
+    std::copy_n(carry, size, step.g);
     return;
   }
-  // The usual layer in one pass: scaled = sigma' .* g with g still in a register. From the end to
-  // the beginning, like the steps: memory is then read in one direction.
-  constexpr Index kRun = 64;
-  Real* scaled = panels_.get(size);
-  for (Index last = size; last > 0; last -= kRun) {
+  const Real* c = step.c;
+  Real* g = step.g;
 #pragma GCC ivdep
-    for (Index i = std::max<Index>(0, last - kRun); i < last; ++i) {
-      g[i] = c[i] + carry[i];
-      scaled[i] = slopes[i] * g[i];
-    }
+  for (Index i = 0; i < size; ++i) g[i] = c[i] + carry[i];
+}
+
+/// For steps of one layer: g = c + carry, and delta = sigma' .* g while g is in a register; returns
+/// delta.
+const Real* LayerKernels::receive_scaled(const BackwardStep& step, Index batch, const Real* carry) {
+  if (!has_slopes()) {
+    receive(step, batch, carry);
+    return step.g;
   }
-  transposed_product(theta, batch, scaled, carry);
+  const Index size = batch * n_;
+  const Real *c = step.c, *slopes = step.slopes;
+  Real *g = step.g, *delta = gradient_.get(size);
+  if (c == nullptr) {
+    from_the_end(size, [=](Index i) {
+      g[i] = carry[i];
+      delta[i] = slopes[i] * carry[i];
+    });
+  } else {
+    from_the_end(size, [=](Index i) {
+      g[i] = c[i] + carry[i];
+      delta[i] = slopes[i] * g[i];
+    });
+  }
+  return delta;
+}
+
+void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch, Real* carry) {
+  if (shape_.layers > 1) {
+    receive(step, batch, carry);
+    vjp(step.theta, step.slopes, batch, 1, step.g, carry);
+    return;
+  }
+  const Real* delta = receive_scaled(step, batch, carry);
+  transposed_product(step.theta, batch, delta, carry);
+  if (shape_.skip) add(batch * n_, step.g, carry);
+}
+
+void LayerKernels::backpropagate(const BackwardStep& step, Index batch, Real* carry) {
+  if (shape_.layers > 1) {
+    substitute_transposed(step, batch, carry);
+    parameter_gradient(step.theta, batch, step.z, step.g, step.grad);
+    return;
+  }
+  const Real* delta = receive_scaled(step, batch, carry);
+  if (batch == 1) {
+    if (shape_.skip) {
+      std::copy_n(step.g, n_, carry);
+    } else {
+      std::fill_n(carry, n_, Real{0});
+    }
+    transposed_add_outer_({step.theta, delta, step.z, carry, carry, step.grad});
+    if (shape_.bias) std::copy_n(delta, n_, step.grad + shape_.bias_offset(0));
+    return;
+  }
+  layer_gradient(0, batch, step.z, delta, step.grad);
+  transposed_product(step.theta, batch, delta, carry);
+  if (shape_.skip) add(batch * n_, step.g, carry);
 }
 
 void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {
@@ -329,9 +400,7 @@ void LayerKernels::layer_gradient(int layer, Index batch, const Real* x, const R
   }
   outer_product_(delta, xt, grad + shape_.weight_offset(layer));
   if (!shape_.bias) return;
-  Real* db = grad + shape_.bias_offset(layer);
-  std::copy_n(delta, n_, db);
-  for (Index b = 1; b < batch; ++b) add(n_, delta + b * n_, db);
+  kernels_.sum(n_, batch, delta, grad + shape_.bias_offset(layer));
 }
 
 }  // namespace deeppcr::models

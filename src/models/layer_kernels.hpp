@@ -50,6 +50,17 @@ class Scratch {
 struct WidthKernels {
   void (*scale_run)(int n, Index columns, const Real* s, const Real* x, Real* y);
   void (*repeat)(int n, Index columns, const Real* b, Real* y);
+  void (*sum)(int n, Index columns, const Real* x, Real* y);
+};
+
+/// One step of a backward pass. Shapes: z, c, g [B, n]; the rest as LayerKernels has it.
+struct BackwardStep {
+  const Real* theta;
+  const Real* slopes;
+  const Real* z;  ///< the state that the step starts from
+  const Real* c;  ///< explicit gradient of the loss by the state after it; null where it is zero
+  Real* g;        ///< the whole gradient by that state; may be c
+  Real* grad;     ///< the parameters' gradient
 };
 
 /// The arithmetic of one step of a LayeredChain, on plain arrays. theta: the parameters of the
@@ -59,6 +70,7 @@ class LayerKernels {
  public:
   explicit LayerKernels(const StepShape& shape);
 
+  const StepShape& shape() const { return shape_; }
   /// Reals of `slopes` for a step; 0 where all would be one.
   Index num_slopes(Index batch) const;
 
@@ -67,10 +79,11 @@ class LayerKernels {
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
-  /// One step of substitution from the right: g = c + carry, then carry = A^T g. Shapes: all [B,
-  /// n].
-  void substitute_transposed(const Real* theta, const Real* slopes, Index batch, const Real* c,
-                             Real* g, Real* carry);
+  /// One step of substitution from the right: g = c + carry, then carry = A^T g. carry [B, n];
+  /// z and grad are not touched.
+  void substitute_transposed(const BackwardStep& step, Index batch, Real* carry);
+  /// The same, and the gradient of the step's parameters.
+  void backpropagate(const BackwardStep& step, Index batch, Real* carry);
   /// The Jacobians themselves, A [B, n, n]; layer 0 costs no product.
   void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
   /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
@@ -96,6 +109,8 @@ class LayerKernels {
   void push(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
   void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
   void transposed_product(const Real* W, Index columns, const Real* X, Real* Y);
+  void receive(const BackwardStep& step, Index batch, const Real* carry) const;
+  const Real* receive_scaled(const BackwardStep& step, Index batch, const Real* carry);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
   bool has_slopes() const;
 
@@ -105,6 +120,7 @@ class LayerKernels {
   ColumnProducts accumulated_product_;
   blocks::Gemv multiply_add_;
   blocks::GemvTransposed transposed_add_;
+  blocks::GemvTransposedOuter transposed_add_outer_;
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
   Scratch hidden_, panels_, transposed_, gradient_, input_transposed_;

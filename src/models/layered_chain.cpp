@@ -1,5 +1,6 @@
 #include "deeppcr/models/layered_chain.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -35,20 +36,16 @@ namespace {
 class LayeredLinearisation : public blocks::Linearisation {
  public:
   /// parameters: those of step range.first, the other steps' behind.
-  LayeredLinearisation(const Real* parameters, Index per_step, LayerKernels& kernels,
-                       std::shared_ptr<SlopePool> pool, StepRange range, Index batch)
+  LayeredLinearisation(const Real* parameters, LayerKernels& kernels, StepRange range, Index batch)
       : parameters_(parameters),
-        num_parameters_(per_step),
+        num_parameters_(kernels.shape().parameters()),
         kernels_(kernels),
-        pool_(std::move(pool)),
         range_(range),
         batch_(batch),
-        num_slopes_(kernels.num_slopes(batch)),
-        slopes_(pool_->take(range.size() * num_slopes_)) {}
-  ~LayeredLinearisation() override { pool_->give_back(std::move(slopes_)); }
+        num_slopes_(kernels.num_slopes(batch)) {}
 
   /// sigma' of step l, [layers, B, n].
-  Real* slopes(Index l) { return slopes_.data() + (l - range_.first) * num_slopes_; }
+  virtual const Real* slopes(Index l) const = 0;
 
   void jvp(Index l, ConstPanel V, Panel W) const override {
     kernels_.jvp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
@@ -61,8 +58,21 @@ class LayeredLinearisation : public blocks::Linearisation {
     const Index size = carry.size();
     for (Index i = range.size() - 1; i >= 0; --i) {
       const Index l = range.first + i;
-      kernels_.substitute_transposed(theta(l), slopes(l), batch_, rhs.data() + i * size,
-                                     result.data() + i * size, carry.data());
+      kernels_.substitute_transposed(
+          {theta(l), slopes(l), nullptr, blocks::row_at(rhs, range.size(), i),
+           result.data() + i * size, nullptr},
+          batch_, carry.data());
+    }
+  }
+  /// substitute_transposed() with the parameter gradients of each step.
+  void backpropagate(StepRange range, const sequence::BackwardPass& pass) const {
+    const Index size = pass.carry.size();
+    for (Index i = range.size() - 1; i >= 0; --i) {
+      const Index l = range.first + i, at = i * size;
+      kernels_.backpropagate(
+          {theta(l), slopes(l), pass.in.data() + at, blocks::row_at(pass.loss, range.size(), i),
+           pass.gradient.data() + at, pass.by_step.data() + i * num_parameters_},
+          batch_, pass.carry.data());
     }
   }
   void blocks(StepRange range, Blocks A) const override {
@@ -70,7 +80,10 @@ class LayeredLinearisation : public blocks::Linearisation {
       kernels_.jacobian(theta(range.first + i), slopes(range.first + i), batch_, A[i].data());
   }
 
-  const Real* slopes(Index l) const { return slopes_.data() + (l - range_.first) * num_slopes_; }
+ protected:
+  Activation activation() const { return kernels_.shape().activation; }
+  StepRange range() const { return range_; }
+  Index num_slopes() const { return num_slopes_; }
 
  private:
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
@@ -78,11 +91,62 @@ class LayeredLinearisation : public blocks::Linearisation {
   const Real* parameters_;
   Index num_parameters_;
   LayerKernels& kernels_;
-  std::shared_ptr<SlopePool> pool_;
   StepRange range_;
   Index batch_;
   Index num_slopes_;
+};
+
+/// Slopes of all steps are kept.
+class StoredSlopes final : public LayeredLinearisation {
+ public:
+  StoredSlopes(const Real* parameters, LayerKernels& kernels, std::shared_ptr<SlopePool> pool,
+               StepRange range, Index batch)
+      : LayeredLinearisation(parameters, kernels, range, batch),
+        pool_(std::move(pool)),
+        slopes_(pool_->take(range.size() * num_slopes())) {}
+  ~StoredSlopes() override { pool_->give_back(std::move(slopes_)); }
+
+  Real* slopes(Index l) { return slopes_.data() + (l - range().first) * num_slopes(); }
+  const Real* slopes(Index l) const override {
+    return slopes_.data() + (l - range().first) * num_slopes();
+  }
+
+ private:
+  std::shared_ptr<SlopePool> pool_;
   Buffer<Real> slopes_;
+};
+
+/// Slopes follow from the states, for a few steps at a time: one layer a step.
+class SlopesFromStates final : public LayeredLinearisation {
+ public:
+  /// states: those after the steps of the range, [m, B, n].
+  SlopesFromStates(const Real* parameters, LayerKernels& kernels, StepRange range, Index batch,
+                   const Real* states)
+      : LayeredLinearisation(parameters, kernels, range, batch),
+        states_(states),
+        room_(num_slopes() > 0 ? std::max<Index>(1, kWindowReals / num_slopes()) : 0),
+        slopes_(std::min(room_, range.size()) * num_slopes()) {}
+
+  const Real* slopes(Index l) const override {
+    if (num_slopes() == 0) return nullptr;
+    if (!window_.contains(l)) fill(l);
+    return slopes_.data() + (l - window_.first) * num_slopes();
+  }
+
+ private:
+  static constexpr Index kWindowReals = 1024;
+
+  void fill(Index l) const {
+    const Index first = l - (l - range().first) % room_;
+    window_ = {first, std::min(first + room_, range().last)};
+    slope_from_value(activation(), window_.size() * num_slopes(),
+                     states_ + (first - range().first) * num_slopes(), slopes_.data());
+  }
+
+  const Real* states_;
+  Index room_;  ///< steps that the window has room for
+  mutable StepRange window_;
+  mutable Buffer<Real> slopes_;
 };
 
 void check_sizes(const StepShape& shape, Index num_steps, StepRange local) {
@@ -153,8 +217,8 @@ void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,
                                                                States out) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
-  auto J = std::make_unique<LayeredLinearisation>(
-      step_parameters(range.first), parameters_per_step(), *kernels_, pool_, range, batch);
+  auto J =
+      std::make_unique<StoredSlopes>(step_parameters(range.first), *kernels_, pool_, range, batch);
   for (Index i = 0; i < range.size(); ++i)
     kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
                       out.data() + i * size, J->slopes(range.first + i));
@@ -164,15 +228,11 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, 
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepRange range,
                                                                            ConstStates in,
                                                                            ConstStates out) const {
-  const Index batch = in.extent(1), size = batch * shape_.width;
   const bool told = slope_from_value(shape_.activation, 0, nullptr, nullptr);
   if (shape_.layers > 1 || shape_.skip || !told)
     return ParametricSequence::linearise_at_solution(range, in, out);
-  auto J = std::make_unique<LayeredLinearisation>(
-      step_parameters(range.first), parameters_per_step(), *kernels_, pool_, range, batch);
-  if (kernels_->num_slopes(batch) > 0)
-    slope_from_value(shape_.activation, range.size() * size, out.data(), J->slopes(range.first));
-  return J;
+  return std::make_unique<SlopesFromStates>(step_parameters(range.first), *kernels_, range,
+                                            in.extent(1), out.data());
 }
 
 void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
@@ -186,6 +246,16 @@ void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRan
   for (Index i = 0; i < range.size(); ++i)
     kernels_->single_layer_gradient(own->slopes(range.first + i), batch, in.data() + i * size,
                                     g.data() + i * size, grads[i].data());
+}
+
+void LayeredChain::backpropagate(const blocks::Linearisation& J, StepRange range,
+                                 const sequence::BackwardPass& pass) const {
+  const auto* own = dynamic_cast<const LayeredLinearisation*>(&J);
+  if (own != nullptr) {
+    own->backpropagate(range, pass);
+  } else {
+    ParametricSequence::backpropagate(J, range, pass);
+  }
 }
 
 void LayeredChain::parameter_gradient(StepRange range, ConstStates in, ConstStates g,

@@ -1,9 +1,9 @@
 #include "deeppcr/nonlinear/adjoint.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "deeppcr/nonlinear/collect.hpp"
-#include "deeppcr/sequence/residual.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -17,6 +17,51 @@ void input_gradient(const parallel::Communicator& comm, const blocks::Linearisat
   comm.broadcast(result.data(), result.size(), 0);
 }
 
+/// A linearisation that computes the parameter gradients while a solver substitutes through it.
+class WithParameterGradients final : public blocks::Linearisation {
+ public:
+  /// in [m, B, n], grads [m, parameters]: of the steps of `local`.
+  WithParameterGradients(const blocks::Linearisation& A,
+                         const sequence::ParametricSequence& sequence, StepRange local,
+                         ConstStates in, View<Real, 2> grads)
+      : A_(A), sequence_(sequence), local_(local), in_(in), grads_(grads) {}
+
+  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
+  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
+  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
+    A_.substitute(range, rhs, result, carry);
+  }
+  void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                             State carry) const override {
+    const Index first = range.first - local_.first, last = range.last - local_.first;
+    sequence_.backpropagate(
+        A_, range, {in_.slice(first, last), rhs, result, carry, grads_.slice(first, last)});
+  }
+  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
+    A_.eliminate(range, rhs, map, scratch);
+  }
+  void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                            Panel scratch) const override {
+    A_.eliminate_transposed(range, rhs, map, scratch);
+  }
+  blocks::Structure structure() const override { return A_.structure(); }
+  void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
+
+ private:
+  const blocks::Linearisation& A_;
+  const sequence::ParametricSequence& sequence_;
+  StepRange local_;
+  ConstStates in_;
+  View<Real, 2> grads_;
+};
+
+void solve(linear::LinearSolver& linear, blocks::BlockBidiagonal& J, const blocks::Linearisation& A,
+           ConstStates loss_gradient, States state_gradient) {
+  J.set_linearisation(&A);
+  linear.setup(J);
+  linear.solve_transpose(loss_gradient, state_gradient);
+}
+
 }  // namespace
 
 AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajectory& trajectory,
@@ -27,29 +72,36 @@ AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajec
   const StepRange local = trajectory.local_range();
   StageTimes stages;
   const Stopwatch total;
-  sequence::ResidualEvaluator evaluator(comm, sequence, trajectory.layout(), trajectory.batch());
+  parallel::Traffic halo;
+  ConstStates in;
+  std::unique_ptr<blocks::Linearisation> A;
   {
     const StageTimer timer(stages, "linearise");
-    evaluator.linearise_at_solution(trajectory.input(), trajectory.states());
+    in = trajectory.starts(halo);
+    A = sequence.linearise_at_solution(local, in, trajectory.states());
   }
+  const auto* parametric = dynamic_cast<const sequence::ParametricSequence*>(&sequence);
+  const bool wanted = parameter_gradient.size() > 0;
+  DEEPPCR_ASSERT(parametric != nullptr || !wanted, "no parameters to give the gradients of");
+  const bool together = wanted && linear.substitutes_once();
   blocks::BlockBidiagonal J(comm, trajectory.layout(), trajectory.batch(), trajectory.width());
-  J.set_linearisation(&evaluator.linearisation());
   {
     const StageTimer timer(stages, "linear");
-    linear.setup(J);
-    linear.solve_transpose(loss_gradient, state_gradient);
+    if (together) {
+      solve(linear, J, WithParameterGradients(*A, *parametric, local, in, parameter_gradient),
+            loss_gradient, state_gradient);
+    } else {
+      solve(linear, J, *A, loss_gradient, state_gradient);
+    }
   }
   if (trajectory.layout().num_steps() == 0) {
     std::fill(input_gradient_out.begin(), input_gradient_out.end(), 0.0);
   } else {
-    input_gradient(comm, evaluator.linearisation(), local, state_gradient, input_gradient_out);
+    input_gradient(comm, *A, local, state_gradient, input_gradient_out);
   }
-  if (parameter_gradient.size() > 0) {
+  if (wanted && !together) {
     const StageTimer timer(stages, "parameters");
-    const auto* parametric = dynamic_cast<const sequence::ParametricSequence*>(&sequence);
-    DEEPPCR_ASSERT(parametric != nullptr, "parameter gradients of a sequence without parameters");
-    parametric->parameter_gradient_at(evaluator.linearisation(), local, evaluator.starts(),
-                                      state_gradient, parameter_gradient);
+    parametric->parameter_gradient_at(*A, local, in, state_gradient, parameter_gradient);
   }
   stages.add("total", total.seconds());
   AdjointReport report;

@@ -30,12 +30,6 @@ void ResidualEvaluator::gather_starts(ConstState z0, ConstStates z) {
   std::copy_n(z.data(), m * state, starts_.data() + state);
 }
 
-void ResidualEvaluator::linearise_at_solution(ConstState z0, ConstStates z) {
-  gather_starts(z0, z);
-  linearisation_.reset();
-  linearisation_ = sequence_.linearise_at_solution(layout_.range(comm_.rank()), starts(), z);
-}
-
 void ResidualEvaluator::evaluate(ConstState z0, ConstStates z, States r, bool linearise) {
   const StepRange local = layout_.range(comm_.rank());
   gather_starts(z0, z);

@@ -19,6 +19,12 @@ void ParametricSequence::parameter_gradient_at(const blocks::Linearisation&, Ste
 
 bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { return false; }
 
+void ParametricSequence::backpropagate(const blocks::Linearisation& J, StepRange range,
+                                       const BackwardPass& pass) const {
+  J.substitute_transposed(range, pass.loss, pass.gradient, pass.carry);
+  parameter_gradient_at(J, range, pass.in, pass.gradient, pass.by_step);
+}
+
 void Sequence::propagate(StepRange range, ConstState z, States out) const {
   const Index batch = z.extent(0), n = z.extent(1);
   const Real* before = z.data();

@@ -38,4 +38,23 @@ class GemvTransposed {
   int n_ = 0;
 };
 
+/// y = start + A^T x and C = x z^T for column-major n x n blocks: what a layer's backward pass does
+/// with its weights and with their gradient, for one sample. Both blocks are walked together, from
+/// the last column to the first. `start` may be y; x and z may not. Cost: 3 n^2 flops.
+class GemvTransposedOuter {
+ public:
+  GemvTransposedOuter() = default;
+  explicit GemvTransposedOuter(int n);
+
+  struct Operands {
+    const Real *A, *x, *z, *start;
+    Real *y, *C;
+  };
+  void operator()(const Operands& operands) const { kernel_(n_, operands); }
+
+ private:
+  void (*kernel_)(int, const Operands&) = nullptr;
+  int n_ = 0;
+};
+
 }  // namespace deeppcr::blocks

@@ -33,8 +33,8 @@ class Linearisation {
   /// that at its end. Default: jvp() step by step; where a step is short, a tight loop of its own
   /// is worth having.
   virtual void substitute(StepRange range, ConstStates rhs, States result, State carry) const;
-  /// The same from the other end: g_l = c_l + carry, then carry = A_l^T g_l. Default: vjp() step by
-  /// step.
+  /// The same from the other end: g_l = c_l + carry, then carry = A_l^T g_l. rhs may have fewer
+  /// than m rows: those of the last steps, zero before (see row_at()). Default: vjp() step by step.
   virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
                                      State carry) const;
 
@@ -42,7 +42,7 @@ class Linearisation {
   /// Shapes: map and scratch [B, n + 1, n], map is replaced; rhs [m, B, n]. Default: jvp() step by
   /// step. Cost: 2 B n^2 (n + 1) m flops.
   virtual void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const;
-  /// The same from the other end: [V | v] <- A_l^T [V | v + c_l].
+  /// The same from the other end: [V | v] <- A_l^T [V | v + c_l]. rhs may have fewer than m rows.
   virtual void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
                                     Panel scratch) const;
 
@@ -52,6 +52,13 @@ class Linearisation {
   /// identity. Cost: 2 B n^3 flops a step.
   virtual void blocks(StepRange range, Blocks A) const;
 };
+
+/// Row i of m when rhs [k, B, n] holds the last k of them; null for the rows before, which are
+/// zero. A loss of a chain's last state alone is one row: no pass over an array of zeros.
+inline const Real* row_at(ConstStates rhs, Index m, Index i) {
+  const Index row = i - (m - rhs.extent(0));
+  return row < 0 ? nullptr : rhs.data() + row * rhs.extent(1) * rhs.extent(2);
+}
 
 /// Either of jvp() and vjp(), by the direction in which the chain is walked.
 inline void push(const Linearisation& J, Direction direction, Index l, ConstPanel V, Panel W) {

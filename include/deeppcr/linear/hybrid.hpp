@@ -27,6 +27,7 @@ class Hybrid : public LinearSolver {
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
+  bool substitutes_once() const override { return true; }
   Cost cost(const Problem& problem) const override;
 
  private:

@@ -48,10 +48,16 @@ class LinearSolver {
   /// they stay. Collective on J.comm(). J must outlive the solves.
   virtual void setup(const blocks::BlockBidiagonal& J) = 0;
 
-  /// Shapes: r, d, c, g [L_local, B, n]; the output may be the same array as the input. Collective.
+  /// Shapes: r, d, c, g [L_local, B, n]; the output may be the same array as the input. c may have
+  /// fewer rows on a rank: those of its last steps, zero before. Collective.
   /// @pre setup()
   virtual void solve(ConstStates r, States d) = 0;
   virtual void solve_transpose(ConstStates c, States g) = 0;
+
+  /// Whether solve_transpose() passes every step once through Linearisation's
+  /// substitute_transposed(), with the right carry: what else the backward pass needs of a step can
+  /// then be computed there.
+  virtual bool substitutes_once() const { return false; }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.

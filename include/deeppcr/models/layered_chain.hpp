@@ -49,7 +49,8 @@ class LayeredChain : public sequence::ParametricSequence {
   void value(StepRange range, ConstStates in, States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
-  /// Without products for one layer a step whose activation tells its slope by its value.
+  /// Without products, and without memory for slopes, for one layer a step whose activation tells
+  /// its slope by its value.
   std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
                                                                ConstStates out) const override;
   void propagate(StepRange range, ConstState z, States out) const override;
@@ -68,6 +69,9 @@ class LayeredChain : public sequence::ParametricSequence {
   /// For one layer a step the slopes are in J: about the cost of vjp() with one column.
   void parameter_gradient_at(const blocks::Linearisation& J, StepRange range, ConstStates in,
                              ConstStates g, View<Real, 2> grads) const override;
+  /// Step by step, with weights, states and gradients still in the caches.
+  void backpropagate(const blocks::Linearisation& J, StepRange range,
+                     const sequence::BackwardPass& pass) const override;
 
   const StepShape& shape() const { return shape_; }
 

@@ -22,10 +22,6 @@ class ResidualEvaluator {
   /// Collective; one message of B n reals to the right.
   void evaluate(ConstState z0, ConstStates z, States r, bool linearise);
 
-  /// linearisation() at a trajectory that is right already; no residual is computed. Shapes and
-  /// message as in evaluate(). Collective.
-  void linearise_at_solution(ConstState z0, ConstStates z);
-
   /// Whether linearisation() belongs to these states. Collective.
   bool is_linearised_at(ConstStates z) const;
   const blocks::Linearisation& linearisation() const { return *linearisation_; }

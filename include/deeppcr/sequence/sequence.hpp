@@ -36,9 +36,9 @@ class Sequence {
   virtual std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                            States out) const = 0;
 
-  /// linearise() at a trajectory that is right already: out[i] = f(in[i]) is given. Default:
-  /// linearise(), with its values thrown away; a model whose derivative follows from its outputs
-  /// can spare the products.
+  /// linearise() at a trajectory that is right already: out[i] = f(in[i]) is given, and must
+  /// outlive the result too. Default: linearise(), with its values thrown away; a model whose
+  /// derivative follows from its outputs can spare the products.
   virtual std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range,
                                                                        ConstStates in,
                                                                        ConstStates out) const;
@@ -52,6 +52,16 @@ class Sequence {
   /// step; a model whose step is short overrides it with a tight loop, because this is the baseline
   /// that users have.
   virtual void propagate(StepRange range, ConstState z, States out) const;
+};
+
+/// A backward pass through a range of m steps: what it reads and what it writes.
+struct BackwardPass {
+  ConstStates in;         ///< the states that the steps start from, [m, B, n]
+  ConstStates loss;       ///< c: explicit gradient of the loss by the states after them, [m, B, n],
+                          ///< or its last rows, as in Linearisation::substitute_transposed()
+  States gradient;        ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
+  State carry;            ///< A^T g of the step behind the range, then of its first; [B, n]
+  View<Real, 2> by_step;  ///< gradients of the parameters, [m, parameters_per_step()]
 };
 
 /// A sequence with trainable parameters, each step's own.
@@ -74,6 +84,12 @@ class ParametricSequence : public Sequence {
   /// have to be computed again. Default: does not use it.
   virtual void parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
                                      ConstStates in, ConstStates g, View<Real, 2> grads) const;
+
+  /// J.substitute_transposed() and the parameter gradients: g_l = c_l + carry, grads_l = (df_l /
+  /// dtheta_l)^T g_l, carry = A_l^T g_l, from the last step to the first. Default: one after the
+  /// other; a model that does both while a step's data are in the caches saves a pass over them.
+  virtual void backpropagate(const blocks::Linearisation& J, StepRange range,
+                             const BackwardPass& pass) const;
 };
 
 }  // namespace deeppcr::sequence

@@ -6,6 +6,7 @@
 #include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/petsc/handle.hpp"
 
 namespace deeppcr::sequence {
@@ -35,6 +36,10 @@ class Trajectory {
   States states() { return {data_, {local_range().size(), batch_, width_}}; }
   ConstStates states() const { return {data_, {local_range().size(), batch_, width_}}; }
   void touched();
+  /// The states that the local steps start from, [L_local, B, n]: the left neighbour's last, then
+  /// the own ones but the last, in the memory of states(). Collective; one message of B n reals to
+  /// the right.
+  ConstStates starts(parallel::Traffic& traffic) const;
 
   /// Every state becomes a copy of z_0, or zero, or normal numbers by global index.
   void fill_with_input();
@@ -47,8 +52,8 @@ class Trajectory {
   Index batch_;
   int width_;
   Buffer<Real> input_;
-  Buffer<Real> values_;
-  Real* data_ = nullptr;
+  Buffer<Real> values_;   ///< room for the left neighbour's last state, then the local states
+  Real* data_ = nullptr;  ///< the first local state
   petsc::Handle<Vec> vec_;
 };
 

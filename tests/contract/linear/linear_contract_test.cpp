@@ -80,6 +80,28 @@ TEST_P(LinearContract, SolvesInPlaceAndAgain) {
   }
 }
 
+TEST_P(LinearContract, TakesMissingRowsOfALossAsZero) {
+  RandomChain problem(world(), layouts().front(), batch_, width_);
+  const StepRange local = problem.chain().local_range();
+  const auto solve = [&](ConstStates c, Buffer<Real>& g) {
+    solver_->solve_transpose(c, States(g.data(), problem.shape()));
+  };
+  solver_->setup(problem.chain());
+  for (const Index rows : {Index{0}, Index{1}, steps_ / 2}) {
+    // The last `rows` of the chain; what lies on this rank of them.
+    const Index here = intersect(local, {std::max(Index{0}, steps_ - rows), steps_}).size();
+    const Index missing = local.size() - here;
+    Buffer<Real> whole(problem.rhs().size()), expected(whole.size()), found(whole.size());
+    std::copy(problem.rhs().begin(), problem.rhs().end(), whole.begin());
+    std::fill_n(whole.begin(), missing * batch_ * width_, 0.0);
+    const ConstStates c(whole.data(), problem.shape());
+    solve(c, expected);
+    solve(c.slice(missing, local.size()), found);
+    EXPECT_LE(relative_difference(world(), found.data(), expected.data(), found.size()),
+              tolerance());
+  }
+}
+
 TEST_P(LinearContract, SkipsFrozenSteps) {
   const parallel::BlockLayout layout = layouts().front();
   RandomChain problem(world(), layout, batch_, width_);

@@ -2,6 +2,7 @@
 // kVariants.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <string>
@@ -88,6 +89,43 @@ TEST_P(SequenceContract, LinearisationAtTheSolutionIsTheSame) {
                                   {found.data(), parameters});
     for (Index i = 0; i < expected.size(); ++i)
       ASSERT_NEAR(found[i], expected[i], rounding * static_cast<double>(batch_));
+  }
+}
+
+TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
+  const Index n = options_.width, m = range_.size(), size = m * batch_ * n;
+  const std::array<Index, 3> shape{m, batch_, n};
+  Buffer<Real> states(size + batch_ * n), loss(size), expected(size), found(size);
+  RandomStream(3, 1).normal(0, batch_ * n, states.data());
+  RandomStream(3, 2).normal(0, size, loss.data());
+  const States out(states.data() + batch_ * n, shape);
+  const ConstStates in(states.data(), shape), c(loss.data(), shape);
+  model_->propagate(range_, ConstState(in.data(), {batch_, n}), out);
+
+  Buffer<Real> carry(batch_ * n), carry_found(batch_ * n);
+  RandomStream(3, 3).normal(0, carry.size(), carry.data());
+  const std::array<Index, 2> parameters{m, model_->parameters_per_step()};
+  Buffer<Real> grads(parameters[0] * parameters[1]), grads_found(grads.size());
+  const auto J = model_->linearise(range_, in, States(found.data(), shape));
+  J->substitute_transposed(range_, c, States(expected.data(), shape),
+                           State(carry.data(), {batch_, n}));
+  model_->parameter_gradient(range_, in, ConstStates(expected.data(), shape),
+                             {grads.data(), parameters});
+
+  // Sums of n or B products of values that a few steps have passed on.
+  const double tolerance =
+      1000 * static_cast<double>(n * batch_) * std::numeric_limits<double>::epsilon();
+  const auto at_solution = model_->linearise_at_solution(range_, in, out);
+  for (const auto* linearisation : {J.get(), at_solution.get()}) {
+    RandomStream(3, 3).normal(0, carry_found.size(), carry_found.data());
+    std::copy(loss.begin(), loss.end(), found.begin());  // in place
+    const States g(found.data(), shape);
+    model_->backpropagate(
+        *linearisation, range_,
+        {in, g, g, State(carry_found.data(), {batch_, n}), {grads_found.data(), parameters}});
+    for (Index i = 0; i < size; ++i) ASSERT_NEAR(found[i], expected[i], tolerance);
+    for (Index i = 0; i < carry.size(); ++i) ASSERT_NEAR(carry_found[i], carry[i], tolerance);
+    for (Index i = 0; i < grads.size(); ++i) ASSERT_NEAR(grads_found[i], grads[i], tolerance);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <limits>
 
 #include "deeppcr/core/buffer.hpp"
@@ -41,6 +42,22 @@ TEST(Gemv, AgreesWithSumsOfProducts) {
   for (const int n : {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 40, 64, 65, 96, 130}) {
     expect_sums_of_products<Gemv>(n, false);
     expect_sums_of_products<GemvTransposed>(n, true);
+  }
+}
+
+TEST(GemvTransposedOuter, IsTheProductAndTheOuterProduct) {
+  for (const int n : {1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 96, 130}) {
+    Buffer<Real> A(n * n), x(n), z(n), start(n), y(n), C(n * n);
+    std::uint64_t stream = 0;
+    for (Buffer<Real>* operand : {&A, &x, &z, &start})
+      RandomStream(4, ++stream).uniform(0, operand->size(), operand->data());
+    const Buffer<Real> sums = expected(n, true, A, x, start);
+    const GemvTransposedOuter both(n);
+    both({A.data(), x.data(), z.data(), start.data(), y.data(), C.data()});
+    for (int j = 0; j < n; ++j) {
+      ASSERT_NEAR(y[j], sums[j], (n + 1) * (n + 1) * kEps) << n;
+      for (int i = 0; i < n; ++i) ASSERT_EQ(C[j * n + i], x[i] * z[j]) << n;
+    }
   }
 }
 

@@ -31,14 +31,27 @@ struct Gradients {
   Buffer<Real> states, input, parameters;
 };
 
-Gradients gradients(ModelProblem& problem, linear::LinearSolver& solver) {
+Gradients gradients(ModelProblem& problem, linear::LinearSolver& solver,
+                    ConstStates loss_gradient) {
   sequence::Trajectory& z = problem.trajectory;
   Gradients g{Buffer<Real>(z.states().size()), Buffer<Real>(kBatch * kWidth),
               Buffer<Real>(problem.sequence->parameters().size())};
-  adjoint(*problem.sequence, z, solver, z.states(), States(g.states.data(), z.states().shape()),
+  adjoint(*problem.sequence, z, solver, loss_gradient, States(g.states.data(), z.states().shape()),
           State(g.input.data(), {kBatch, kWidth}),
           View<Real, 2>(g.parameters.data(), problem.sequence->parameters().shape()));
   return g;
+}
+
+Gradients gradients(ModelProblem& problem, linear::LinearSolver& solver) {
+  return gradients(problem, solver, problem.trajectory.states());
+}
+
+void expect_same(const Gradients& found, const Gradients& expected) {
+  for (const auto& [a, b] : {std::pair{&found.states, &expected.states},
+                             {&found.input, &expected.input},
+                             {&found.parameters, &expected.parameters}}) {
+    EXPECT_LE(test::relative_difference(world(), a->data(), b->data(), a->size()), 1e-12);
+  }
 }
 
 class AdjointTest : public ::testing::TestWithParam<std::tuple<std::string, std::string, Index>> {
@@ -103,18 +116,26 @@ TEST_P(AdjointTest, AgreesWithTheSequentialBackwardPass) {
   sequence::propagate(*problem.sequence, problem.trajectory);
   const Gradients found = gradients(problem, *solver_);
   const auto oracle = linear::find("sequential").make();
-  const Gradients expected = gradients(problem, *oracle);
-  for (const auto& [a, b] : {std::pair{&found.states, &expected.states},
-                             {&found.input, &expected.input},
-                             {&found.parameters, &expected.parameters}}) {
-    EXPECT_LE(test::relative_difference(world(), a->data(), b->data(), a->size()), 1e-12);
-  }
+  expect_same(found, gradients(problem, *oracle));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AdjointTest,
                          ::testing::Combine(::testing::Values("sequential", "pcr", "hybrid"),
                                             ::testing::Values("mlp", "resnet", "affine"),
                                             ::testing::Values(1, 2, 3, 11)));
+
+TEST_P(AdjointTest, TakesALossOfTheLastStateAlone) {
+  ModelProblem problem(world(), options_, layout_, kBatch);
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  const ConstStates z = problem.trajectory.states();
+  const StepRange local = problem.trajectory.local_range();
+  const Index zeros = local.size() - (local.contains(options_.steps - 1) ? 1 : 0);
+  Buffer<Real> whole(z.size());
+  std::copy(z.begin() + zeros * kBatch * kWidth, z.end(), whole.begin() + zeros * kBatch * kWidth);
+  const Gradients expected = gradients(problem, *solver_, ConstStates(whole.data(), z.shape()));
+  const Gradients found = gradients(problem, *solver_, z.slice(zeros, local.size()));
+  expect_same(found, expected);
+}
 
 TEST(Adjoint, OfAnEmptyChainIsZero) {
   models::ModelOptions options;

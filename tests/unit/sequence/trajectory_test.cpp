@@ -23,6 +23,22 @@ TEST(Trajectory, SharesItsMemoryWithTheVec) {
   EXPECT_EQ(sum, 2.0 * 9 * 2 * 3);
 }
 
+TEST(Trajectory, StartsAreTheStatesBefore) {
+  Trajectory z(world(), test::uneven_layout(9, world().size()), 2, 3);
+  const StepRange local = z.local_range();
+  for (Index i = 0; i < local.size(); ++i)
+    for (Real& value : z.states()[i]) value = static_cast<Real>(local.first + i + 1);
+  for (Real& value : z.input()) value = 0;
+  parallel::Traffic traffic;
+  const ConstStates starts = z.starts(traffic);
+  ASSERT_EQ(starts.extent(0), local.size());
+  for (Index i = 0; i < local.size(); ++i)
+    for (const Real value : starts[i]) EXPECT_EQ(value, static_cast<Real>(local.first + i));
+  const Index halos = z.layout().num_active_ranks() - 1;
+  EXPECT_EQ(world().sum(traffic.messages), halos);
+  EXPECT_EQ(world().sum(traffic.bytes), halos * 2 * 3 * Index{sizeof(Real)});
+}
+
 TEST(Trajectory, NoiseDoesNotDependOnTheLayout) {
   Trajectory a(world(), test::uneven_layout(9, world().size()), 2, 3);
   Trajectory b(world(), parallel::BlockLayout::balanced(9, world().size()), 2, 3);
