@@ -34,6 +34,7 @@ if(DEEPPCR_IO)
                         "(Debian: libhdf5-openmpi-dev) or configure with -DDEEPPCR_IO=OFF.")
   endif()
   find_package(ZLIB REQUIRED)
+  find_package(PNG REQUIRED)
 endif()
 add_feature_info(io DEEPPCR_IO "HDF5 traces, checkpoints, weights; IDX data")
 

@@ -37,6 +37,7 @@ libboost-program-options-dev | boost+program_options | boost      | has_header b
 libspdlog-dev                | spdlog               | spdlog      | has_header spdlog/spdlog.h
 libfmt-dev                   | fmt                  | fmt         | has_header fmt/format.h
 nlohmann-json3-dev           | nlohmann-json        | nlohmann-json | has_header nlohmann/json.hpp
+libpng-dev                   | libpng               | libpng      | has_header png.h
 zlib1g-dev                   | zlib                 | zlib        | has_header zlib.h
 libgtest-dev                 | googletest           | googletest  | has_header gtest/gtest.h
 python3-h5py                 | py-h5py              | py-h5py     | has_module h5py

@@ -1,6 +1,7 @@
 #include "deeppcr/app/bench.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/app/config.hpp"
+#include "deeppcr/app/generate.hpp"
 #include "deeppcr/app/run_commands.hpp"
 
 namespace deeppcr::app {
@@ -11,6 +12,8 @@ const std::vector<Command>& commands() {
       {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve},
       {"gradient", "loss and gradients: forward and backward pass", "", add_run_options,
        run_gradient},
+      {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
+       run_generate},
       {"check", "self-check of a model's derivatives", "", add_check_options, run_check},
       {"bench", "speed of the solvers against what one would use instead", "", add_bench_options,
        run_bench},

@@ -87,23 +87,6 @@ void add_solver_options(po::options_description& options) {
   options.add(group);
 }
 
-void add_file_options(po::options_description& options) {
-  po::options_description group(title("Files"), kHelpColumns);
-  auto add = group.add_options();
-  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
-  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
-  add("checkpoint", text("FILE"),
-      "where checkpoints go; without it a stop writes deeppcr.ckpt.h5 beside the trace or in the "
-      "current folder");
-  add("checkpoint-every", real_number("checkpoint-every", "0", 0, 1e6),
-      "minutes between checkpoints; 0: only on a signal or a stop");
-  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
-  add("max-hours", real_number("max-hours", "0", 0, 1e6),
-      "stop with a checkpoint after so many hours; 0: no limit");
-  add("output", text("FILE"), "write the results, HDF5");
-  options.add(group);
-}
-
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
   if (name == "checkpoint-every" || name == "max-hours") return options[name].as<double>() > 0;
@@ -132,10 +115,6 @@ void refuse_contradictions(const po::variables_map& options) {
           name);
     }
   }
-  if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
-    throw input_error("--trace-states needs --trace FILE, where the states go");
-  if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
-    throw input_error("--checkpoint-every needs --checkpoint FILE");
   if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
   if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
@@ -208,6 +187,23 @@ void add_model_options(po::options_description& options, DefaultSizes sizes) {
   options.add(group);
 }
 
+void add_file_options(po::options_description& options) {
+  po::options_description group(title("Files"), kHelpColumns);
+  auto add = group.add_options();
+  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
+  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
+  add("checkpoint", text("FILE"),
+      "where checkpoints go; without it a stop writes deeppcr.ckpt.h5 beside the trace or in the "
+      "current folder");
+  add("checkpoint-every", real_number("checkpoint-every", "0", 0, 1e6),
+      "minutes between checkpoints; 0: only on a signal or a stop");
+  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
+  add("max-hours", real_number("max-hours", "0", 0, 1e6),
+      "stop with a checkpoint after so many hours; 0: no limit");
+  add("output", text("FILE"), "write the results, HDF5");
+  options.add(group);
+}
+
 void add_run_options(po::options_description& options) {
   add_model_options(options, DefaultSizes{});
   add_data_options(options);
@@ -240,10 +236,27 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   return config;
 }
 
+FilesConfig read_files_config(const po::variables_map& options) {
+  check_trace_states(text_of(options, "trace-states"));
+  if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
+    throw input_error("--trace-states needs --trace FILE, where the states go");
+  if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
+    throw input_error("--checkpoint-every needs --checkpoint FILE");
+  FilesConfig files;
+  files.trace = text_of(options, "trace");
+  files.trace_states = text_of(options, "trace-states");
+  files.checkpoint = text_of(options, "checkpoint");
+  files.minutes_to_save = options["checkpoint-every"].as<double>();
+  files.restart = text_of(options, "restart");
+  files.max_hours = options["max-hours"].as<double>();
+  if (options.count("save-weights") > 0) files.save_weights = text_of(options, "save-weights");
+  files.output = text_of(options, "output");
+  return files;
+}
+
 RunConfig read_run_config(const po::variables_map& options) {
   refuse_files_without_io(options);
   refuse_contradictions(options);
-  check_trace_states(text_of(options, "trace-states"));
   RunConfig config;
   config.chain = read_chain_config(options);
   SolverConfig& solver = config.solver;
@@ -256,15 +269,7 @@ RunConfig read_run_config(const po::variables_map& options) {
   solver.newton.fallback = !options["no-fallback"].as<bool>();
   solver.guess = text_of(options, "guess");
   solver.verify = options["verify"].as<bool>();
-  FilesConfig& files = config.files;
-  files.trace = text_of(options, "trace");
-  files.trace_states = text_of(options, "trace-states");
-  files.checkpoint = text_of(options, "checkpoint");
-  files.minutes_to_save = options["checkpoint-every"].as<double>();
-  files.restart = text_of(options, "restart");
-  files.max_hours = options["max-hours"].as<double>();
-  files.save_weights = text_of(options, "save-weights");
-  files.output = text_of(options, "output");
+  config.files = read_files_config(options);
   return config;
 }
 

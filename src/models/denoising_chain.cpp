@@ -109,6 +109,7 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
     : denoiser_(denoiser),
       batch_(batch),
       seed_(options.seed),
+      first_sample_(options.first_sample),
       steps_(sampler_steps(denoiser.schedule(), options.steps, options.eta)) {
   const int classes = denoiser.shape().classes;
   if (classes > 0 && static_cast<Index>(options.labels.size()) != batch)
@@ -130,7 +131,7 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
   for (Index l = 0; l < L; ++l) {
     for (Index b = 0; b < batch; ++b) {
       Real* xi = fresh_noise_.data() + (l * batch + b) * n;
-      random.normal((b * L + l) * n, n, xi);
+      random.normal(((first_sample_ + b) * L + l) * n, n, xi);
       for (Index i = 0; i < n; ++i) xi[i] *= steps_[static_cast<std::size_t>(l)].fresh;
     }
   }
@@ -176,18 +177,34 @@ bool DenoisingChain::known_diagonals(sequence::KnownDiagonal which, StepRange ra
 }
 
 void DenoisingChain::start(State z) const {
-  RandomStream(seed_, kStartStream).normal(0, z.size(), z.data());
+  RandomStream(seed_, kStartStream).normal(first_sample_ * width(), z.size(), z.data());
 }
 
-void DenoisingChain::gaussian_trajectory(ConstState z, States out) const {
+void DenoisingChain::gaussian_step(Index l, const Real* z, Real* out) const {
+  const Index state = batch_ * width();
+  const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
+  const Real factor = step.state + step.noise_estimate * denoiser_.skip(step.time);
+  for (Index i = 0; i < state; ++i)
+    out[i] = factor * z[i] + (fresh_noise_.empty() ? 0 : fresh_noise_[l * state + i]);
+}
+
+bool DenoisingChain::drift(Index l, ConstState z, ConstState f, State drift) const {
+  const Real weight = steps_[static_cast<std::size_t>(l)].noise_estimate;
+  gaussian_step(l, z.data(), drift.data());
+  for (Index i = 0; i < drift.size(); ++i)
+    drift.data()[i] = weight == 0 ? 0 : (f.data()[i] - drift.data()[i]) / weight;
+  return true;
+}
+
+void DenoisingChain::extrapolate(StepRange range, ConstState z, ConstState drift,
+                                 States out) const {
   const Index state = batch_ * width();
   const Real* from = z.data();
-  for (Index l = 0; l < num_steps(); ++l) {
-    const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
-    const Real factor = step.state + step.noise_estimate * denoiser_.skip(step.time);
-    Real* to = out.data() + l * state;
-    for (Index i = 0; i < state; ++i)
-      to[i] = factor * from[i] + (fresh_noise_.empty() ? 0 : fresh_noise_[l * state + i]);
+  for (Index l = range.first; l < range.last; ++l) {
+    Real* to = out.data() + (l - range.first) * state;
+    gaussian_step(l, from, to);
+    const Real weight = steps_[static_cast<std::size_t>(l)].noise_estimate;
+    for (Index i = 0; i < state; ++i) to[i] += weight * drift.data()[i];
     from = to;
   }
 }

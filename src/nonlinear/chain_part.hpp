@@ -49,7 +49,12 @@ class SharedSteps final : public ChainPart {
     const Index L = states_.extent(0) - 1;
     sequence_.propagate({frozen, L}, states_[frozen], states_.slice(frozen + 1, L + 1));
   }
-  const Real* shown() override { return states_.data(); }
+  /// This rank's part, were all steps shared out in balance: as a trajectory of that layout has it.
+  const Real* shown() override {
+    const Index L = states_.extent(0) - 1;
+    const auto parts = parallel::BlockLayout::balanced(L, comm_.size());
+    return states_[parts.range(comm_.rank()).first + 1 - (L == 0 ? 1 : 0)].data();
+  }
 
  private:
   const parallel::Communicator& comm_;

@@ -65,11 +65,21 @@ class Windowed::Run {
   }
   States states(Index l, Index count) { return {part_.state(l), {count, B_, n_}}; }
   double limit(double size) const { return options_.atol + options_.rtol * size; }
+  /// Corrections up to this leave an error within limit(size). Newton's leave about their square.
+  double largest_correction(double size) const {
+    constexpr double kMargin = 0.1;
+    const double most = limit(size);
+    return options_.jacobian == Jacobian::dense ? std::max(most, kMargin * std::sqrt(most)) : most;
+  }
 
   Sweep sweep();
   /// r = f(z) - z in correction_, of this rank's steps; the largest.
   double residual(const Section& section);
   Sweep correct(const Section& section);
+  /// The drift of the last step in the window, on the rank that has it.
+  void keep_drift(const Section& section);
+  /// Guesses the states of the steps behind `last` that are now in the window. Collective.
+  void extrapolate(const Section& before);
   void agree(Sweep& sweep) const;
   void record(const Sweep& sweep);
   void give_up(const std::string& why);
@@ -84,6 +94,7 @@ class Windowed::Run {
   double size_ = 0;  ///< largest state in front of the window
   bool interrupted_ = false;
   Buffer<Real> correction_;
+  Buffer<Real> drift_;  ///< [B, n]
   StageTimes stages_;
   parallel::Traffic traffic_;
   parallel::TrafficByLevel levels_;
@@ -124,7 +135,7 @@ Windowed::Run::Sweep Windowed::Run::correct(const Section& section) {
     // Held against the states up to here: a tail that has blown up must not excuse wrong ones
     // before.
     size = std::max(size, largest({z, {B_, n_}}));
-    if (std::isfinite(size) && correction <= limit(size)) {
+    if (std::isfinite(size) && correction <= largest_correction(size)) {
       ++found.converged;
       found.size = size;
     }
@@ -148,6 +159,7 @@ void Windowed::Run::agree(Sweep& sweep) const {
 Windowed::Run::Sweep Windowed::Run::sweep() {
   const Section section = part_.section(window());
   const double size = residual(section);
+  if (options_.extrapolate) keep_drift(section);
   Sweep found = correct(section);
   found.residual = size;
   {
@@ -177,6 +189,28 @@ void Windowed::Run::record(const Sweep& sweep) {
   interrupted_ = monitor_->iteration(entry, part_.shown()) == Monitor::Action::stop;
 }
 
+void Windowed::Run::keep_drift(const Section& section) {
+  drift_.reserve(B_ * n_);
+  if (comm_.rank() != section.last) return;
+  const Index l = section.window.last - 1, row = B_ * n_;
+  const Real* r = correction_.data() + (section.mine.size() - 1) * row;
+  const Real* after = part_.state(l + 1);
+  Buffer<Real> f(row);
+  for (Index i = 0; i < row; ++i) f[i] = after[i] + r[i];
+  const std::array<Index, 2> shape{B_, n_};
+  solver_.sequence_.drift(l, {part_.state(l), shape}, {f.data(), shape}, {drift_.data(), shape});
+}
+
+void Windowed::Run::extrapolate(const Section& before) {
+  const StepRange entered{before.window.last, window().last};
+  if (entered.empty()) return;
+  const StageTimer timer(stages_, "exchange");
+  const std::array<Index, 2> shape{B_, n_};
+  comm_.broadcast(drift_.data(), B_ * n_, before.last);
+  solver_.sequence_.extrapolate(entered, {part_.state(entered.first), shape},
+                                {drift_.data(), shape}, states(entered.first + 1, entered.size()));
+}
+
 void Windowed::Run::iterate() {
   while (frozen_ < L_) {
     if (report_.iterations >= options_.max_iterations)
@@ -187,7 +221,9 @@ void Windowed::Run::iterate() {
       return give_up(
           fmt::format("the states became infinite or NaN in sweep {}", report_.iterations));
     // The first step started from a right state: it is exact.
+    const Section before = part_.section(window());
     frozen_ += std::max<Index>(1, found.converged);
+    if (options_.extrapolate) extrapolate(before);
     record(found);
     if (interrupted_) {
       report_.status = Status::interrupted;

@@ -1,6 +1,7 @@
 #include "deeppcr/sequence/sequence.hpp"
 
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/error.hpp"
 
 namespace deeppcr::sequence {
 
@@ -23,6 +24,12 @@ void ParametricSequence::backpropagate(const blocks::Linearisation& J, StepRange
                                        const BackwardPass& pass) const {
   J.substitute_transposed(range, pass.loss, pass.gradient, pass.carry);
   parameter_gradient_at(J, range, pass.in, pass.gradient, pass.by_step);
+}
+
+bool Sequence::drift(Index, ConstState, ConstState, State) const { return false; }
+
+void Sequence::extrapolate(StepRange range, ConstState, ConstState, States) const {
+  DEEPPCR_ASSERT(range.empty(), "steps {} to {}: this model has no drift", range.first, range.last);
 }
 
 void Sequence::propagate(StepRange range, ConstState z, States out) const {

@@ -67,12 +67,16 @@ struct DefaultSizes {
   Index batch = 8;
 };
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes);
+/// Trace, checkpoints, restart and results: of every command that runs for long.
+void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);
 
 /// Whether a file gives the size `name` ("steps", "width", "block-layers", "batch"), because the
 /// user did not.
 bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
 
+/// @throws Error for names or combinations without sense
+FilesConfig read_files_config(const boost::program_options::variables_map& options);
 /// From parsed options. `options` of `check` has no data, weights and input.
 ChainConfig read_chain_config(const boost::program_options::variables_map& options);
 /// @throws Error for options that contradict each other or need what this build has not

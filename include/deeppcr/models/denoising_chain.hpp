@@ -20,6 +20,7 @@ struct SamplerOptions {
   NetworkPrecision precision = NetworkPrecision::float64;
   std::vector<int> labels = {};  ///< [B] for a class-conditional denoiser
   std::uint64_t seed = 1;
+  Index first_sample = 0;  ///< position of this chain's first sample among all, for its noise
 };
 
 /// The steps of a diffusion sampler as a chain, from noise to latents: step l is
@@ -47,19 +48,22 @@ class DenoisingChain : public sequence::Sequence {
 
   /// z_0: the noise that sampling starts from, [B, n], by (seed, sample).
   void start(State z) const;
-  /// The steps of another sampler from the same noise to each sampled time of this one: the
-  /// trajectory if the latents were Gaussian. Shapes: z [B, n], out [L, B, n]. No network
-  /// evaluation.
-  void gaussian_trajectory(ConstState z, States out) const;
+  /// The drift is eps(z, t) - sqrt(1 - abar) z, what the network adds to the best linear guess.
+  bool drift(Index l, ConstState z, ConstState f, State drift) const override;
+  void extrapolate(StepRange range, ConstState z, ConstState drift, States out) const override;
+
   const std::vector<SamplerStep>& steps() const { return steps_; }
 
  private:
+  /// The state after step l if the latents were Gaussian: no evaluation.
+  void gaussian_step(Index l, const Real* z, Real* out) const;
   /// eps -> a z + b eps + c xi, in place.
   void finish(StepRange range, ConstStates z, States eps) const;
 
   const Denoiser& denoiser_;
   Index batch_;
   std::uint64_t seed_;
+  Index first_sample_;
   std::vector<SamplerStep> steps_;
   Buffer<Real> fresh_noise_;                       ///< c_l xi_l, [L, B, n]; empty for eta = 0
   std::unique_ptr<PackedDenoiser<float>> single_;  ///< one of the two

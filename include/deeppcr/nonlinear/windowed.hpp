@@ -15,6 +15,7 @@ struct WindowedOptions {
   Jacobian jacobian = Jacobian::diagonal;
   std::string linear = "hybrid";  ///< for Jacobian::dense, a name from linear::catalogue()
   Index window = 0;               ///< steps corrected together; 0: all
+  bool extrapolate = false;       ///< steps that enter the window start from the model's drift
   double rtol = 1e-10;            ///< relative to the largest state
   double atol = 0;
   int max_iterations = 1000;  ///< sweeps

@@ -47,6 +47,14 @@ class Sequence {
   /// Default: it does not.
   virtual bool known_diagonals(KnownDiagonal which, StepRange range, View<Real, 2> diagonals) const;
 
+  /// For guesses: what step l adds to the part of it that is known, where that changes slowly from
+  /// step to step. From a state z and the step's value f there; drift [B, n]. Returns true where
+  /// the model has such a thing. Default: it has not.
+  virtual bool drift(Index l, ConstState z, ConstState f, State drift) const;
+  /// The steps of a range one after another from z, with that drift in place of an evaluation.
+  /// Shapes: out [range.size(), B, n]. @pre drift() returns true
+  virtual void extrapolate(StepRange range, ConstState z, ConstState drift, States out) const;
+
   /// The steps one after another, as sequential code does it: out[0] = f_first(z), out[i] =
   /// f_{first+i}(out[i-1]). Shapes: z [B, n], out [range.size(), B, n]. Default: value() step by
   /// step; a model whose step is short overrides it with a tight loop, because this is the baseline

@@ -70,7 +70,8 @@ TEST(DenoisingChain, KnowsItsJacobiansForGaussianLatents) {
   Buffer<Real> z(51 * 5), guess(50 * 5), diagonals(50 * 5), known(50 * 5);
   const ConstState z0(z.data(), {1, 5});
   chain.start({z.data(), {1, 5}});
-  chain.gaussian_trajectory(z0, {guess.data(), {50, 1, 5}});
+  const Buffer<Real> no_drift(5);
+  chain.extrapolate({0, 50}, z0, {no_drift.data(), {1, 5}}, {guess.data(), {50, 1, 5}});
   const auto J = chain.linearise({0, 50}, {z.data(), {50, 1, 5}}, {z.data() + 5, {50, 1, 5}});
   chain.propagate({0, 50}, z0, {z.data() + 5, {50, 1, 5}});
   J->diagonals({0, 50}, {diagonals.data(), {50, 1, 5}});
@@ -79,6 +80,17 @@ TEST(DenoisingChain, KnowsItsJacobiansForGaussianLatents) {
     ASSERT_NEAR(diagonals[i], known[i], 1e-14);
     ASSERT_NEAR(guess[i], z[5 + i], 1e-12);
   }
+}
+
+TEST(DenoisingChain, ItsDriftReproducesTheStep) {
+  const Denoiser denoiser = test::tiny_denoiser();
+  const DenoisingChain chain(denoiser, sampler(20, 1, NetworkPrecision::float64, 0, 2), 2);
+  Buffer<Real> z(10), f(10), drift(10), again(10);
+  chain.start({z.data(), {2, 5}});
+  chain.value({7, 8}, {z.data(), {1, 2, 5}}, {f.data(), {1, 2, 5}});
+  ASSERT_TRUE(chain.drift(7, {z.data(), {2, 5}}, {f.data(), {2, 5}}, {drift.data(), {2, 5}}));
+  chain.extrapolate({7, 8}, {z.data(), {2, 5}}, {drift.data(), {2, 5}}, {again.data(), {1, 2, 5}});
+  for (Index i = 0; i < 10; ++i) EXPECT_NEAR(again[i], f[i], 1e-14);
 }
 
 TEST(DenoisingChain, RefusesStepsAndLabelsThatAreNotThere) {

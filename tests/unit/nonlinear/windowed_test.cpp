@@ -130,6 +130,23 @@ TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
   EXPECT_LT(sweeps(Jacobian::gaussian), sweeps(Jacobian::linear_part));
 }
 
+TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
+  const auto evaluations = [](bool extrapolate) {
+    Sampling sampling(200, 0);
+    WindowedOptions options;
+    options.jacobian = Jacobian::gaussian;
+    options.window = 20;
+    options.rtol = 1e-3;
+    options.extrapolate = extrapolate;
+    Windowed solver(world(), sampling.chain, options);
+    const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+    EXPECT_EQ(report.status, Status::converged);
+    EXPECT_LT(sampling.error(), 1e-3);
+    return report.evaluations;
+  };
+  EXPECT_LT(evaluations(true), evaluations(false));
+}
+
 TEST(Windowed, GoesOnBehindAFrozenPrefix) {
   Sampling sampling(40, 1);
   constexpr Index kFrozen = 25, kRow = kBatch * kWidth;

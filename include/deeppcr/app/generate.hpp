@@ -1,0 +1,83 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <optional>
+#include <string>
+
+#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/models/autoencoder.hpp"
+#include "deeppcr/models/denoising_chain.hpp"
+#include "deeppcr/models/wasserstein.hpp"
+#include "deeppcr/nonlinear/windowed.hpp"
+
+namespace deeppcr::app {
+
+/// Diffusion sampling.
+void add_generate_options(boost::program_options::options_description& options);
+int run_generate(const boost::program_options::variables_map& options, const Context& context);
+
+/// Where the states start from.
+struct Guess {
+  enum class Kind { copy, gaussian, extrapolate, coarse };
+  Kind kind = Kind::extrapolate;
+  int coarse_steps = 0;
+};
+
+/// All that `generate` is told.
+struct GenerateConfig {
+  RunConfig run;  ///< sizes, seed and files, as traces and checkpoints have them
+  models::SamplerOptions sampler;
+  std::string denoiser, autoencoder;  ///< files
+  std::string method;                 ///< as on the command line
+  nonlinear::WindowedOptions solver;  ///< window 0: all steps
+  Guess guess;
+  bool verify = false;
+  bool keep_trajectory = false;
+  int label = -1;  ///< class of all samples; -1: one after another
+  std::string image, against, held_out;
+};
+/// @throws Error for options that contradict each other
+GenerateConfig read_generate_config(const boost::program_options::variables_map& options,
+                                    int ranks);
+
+/// The trained networks, equal on all ranks.
+struct Networks {
+  models::Denoiser denoiser;
+  models::Autoencoder autoencoder;
+};
+
+/// How the latents compare with other sets.
+struct Quality {
+  std::optional<double> same_noise_error;       ///< largest difference to --against
+  std::optional<models::Wasserstein> against;   ///< distance to --against
+  std::optional<models::Wasserstein> held_out;  ///< distance to images that were not trained on
+  std::optional<models::Wasserstein> among_held_out;  ///< between two such sets of the same size
+};
+
+/// What `generate` has found; equal on all ranks.
+struct GenerateReport {
+  GenerateConfig config;
+  int ranks = 1;
+  nonlinear::SolveReport solve;
+  std::string stopped_by, checkpoint;
+  Index iterations_before = 0;
+  std::optional<double> sequential_seconds;  ///< with --verify, on the same ranks
+  double last_error = 0;                     ///< with --verify: largest difference of the latents
+  double states_error = 0;                   ///< the same over the whole trajectory
+  Quality quality;
+  Index peak_bytes_per_rank = 0;
+};
+/// Prints the report on rank 0 as the options ask; the exit code that goes with the status.
+int finish(const GenerateReport& report, const Context& context);
+
+/// The states [L + 1, S, n] one step after another, samples split over the ranks: the baseline.
+/// Equal on all ranks afterwards; returns the seconds of the slowest rank. Collective.
+double sample_sequentially(const parallel::Communicator& comm, const models::Denoiser& denoiser,
+                           const models::SamplerOptions& options, States states);
+
+/// Fills states 1..L from z_0 = states[0]. Collective only in so far as all ranks do the same;
+/// returns the sequential evaluations that it took.
+Index fill_guess(const models::DenoisingChain& chain, const Guess& guess, States states);
+
+}  // namespace deeppcr::app

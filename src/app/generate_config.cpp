@@ -1,0 +1,194 @@
+#include <algorithm>
+
+#include "deeppcr/app/diffusion_files.hpp"
+#include "deeppcr/app/generate.hpp"
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr Index kMostSteps = 1'000'000, kMostSamples = 1'000'000, kMostSeed = 1'000'000'000'000'000;
+/// Rows of a batch at which the network runs near its best, on one rank.
+constexpr Index kRowsForARank = 24;
+
+struct Method {
+  const char* name;
+  const char* help;
+};
+constexpr Method kMethods[] = {
+    {"gaussian", "the Jacobians of a denoiser of Gaussian latents: no evaluation, few sweeps"},
+    {"picard", "the part of a step that is linear in the state (ParaDiGMS)"},
+    {"quasi-newton", "the diagonals of the Jacobians, --diagonal"},
+    {"newton", "the Jacobians themselves, reduced by --linear"},
+    {"sequential", "one step after another, samples split over ranks: the baseline"}};
+
+std::string text_of(const po::variables_map& options, const char* name) {
+  return options.count(name) > 0 ? options[name].as<std::string>() : std::string();
+}
+
+void add_sampler_options(po::options_description& options) {
+  po::options_description group("Sampling", kHelpColumns);
+  auto add = group.add_options();
+  add("denoiser", text("FILE"), "trained denoiser; without it the one that comes with the program");
+  add("autoencoder", text("FILE"), "the autoencoder of its latents; the same");
+  add("sampler", one_of("sampler", "ddpm", {"ddpm", "ddim"}), "ddpm: eta 1; ddim: eta 0");
+  add("eta", real_number("eta", "-1", -1, 1),
+      "share of fresh noise in a step, from 0 to 1; below 0: the sampler's");
+  add("steps", whole_number("steps", 1000, 1, kMostSteps), "denoising steps L");
+  add("samples", whole_number("samples", 16, 1, kMostSamples), "samples");
+  add("class", whole_number("class", -1, -1, 1'000'000),
+      "class of all samples, where the denoiser has classes; -1: one after another");
+  add("seed", whole_number("seed", 1, 0, kMostSeed), "of the noise");
+  add("network-precision", one_of("network-precision", "float64", {"float32", "float64"}),
+      "what the network is evaluated in; states are float64");
+  options.add(group);
+}
+
+void add_method_options(po::options_description& options) {
+  po::options_description group("Method", kHelpColumns);
+  std::vector<std::string> names, linear;
+  std::string help;
+  for (const Method& method : kMethods) {
+    names.emplace_back(method.name);
+    help += fmt::format("{}{}: {}", help.empty() ? "" : "\n", method.name, method.help);
+  }
+  for (const auto& entry : linear::catalogue()) linear.emplace_back(entry.name);
+  auto add = group.add_options();
+  add("method", one_of("method", "gaussian", names), help.c_str());
+  add("linear", one_of("linear", "hybrid", linear), "newton: solver of the linear chains");
+  add("diagonal", one_of("diagonal", "exact", {"exact", "probe"}),
+      "quasi-newton: from n columns of jvp, or estimated from one random column");
+  add("window", text("W", "auto"),
+      "steps corrected together; all; auto: as many as fill the cores, 24 rows of a batch a rank");
+  add("guess", text("WHAT", "extrapolate"),
+      "first states: extrapolate (the drift of the window's last step), gaussian (as if the "
+      "latents "
+      "were), copy, or coarse:K (K sequential evaluations)");
+  add("tolerance", real_number("tolerance", "0", 0, 1),
+      "of a state's correction, in units of a latent's standard deviation; 0: 1e-7, or 1e-4 with "
+      "float32");
+  add("max-iterations", whole_number("max-iterations", 1'000'000, 1, 1'000'000'000),
+      "sweeps at most");
+  add("no-fallback", flag(), "do not end by sequential steps where the sweeps do not converge");
+  add("verify", flag(), "sample one step after another too, on the same ranks, and compare");
+  options.add(group);
+}
+
+void add_output_options(po::options_description& options) {
+  po::options_description group("Results", kHelpColumns);
+  auto add = group.add_options();
+  add("image", text("FILE"), "the samples as a grid, PNG");
+  add("keep-trajectory", flag(), "--output holds all states, not only the samples");
+  add("against", text("FILE"), "compare with the samples in an --output file of another run");
+  add("held-out", text("NAME"),
+      "compare with test images, such as fashion-mnist: 1-Wasserstein "
+      "distance of latents, exact for up to 2000 samples, sliced beyond");
+  options.add(group);
+}
+
+Guess read_guess(const std::string& word, int steps) {
+  if (word == "copy") return {Guess::Kind::copy, 0};
+  if (word == "gaussian") return {Guess::Kind::gaussian, 0};
+  if (word == "extrapolate") return {Guess::Kind::extrapolate, 0};
+  const bool number = word.rfind("coarse:", 0) == 0 && word.size() > 7 && word.size() < 14 &&
+                      word.find_first_not_of("0123456789", 7) == std::string::npos;
+  const int count = number ? std::stoi(word.substr(7)) : 0;
+  if (count >= 1 && count <= steps) return {Guess::Kind::coarse, count};
+  throw input_error(
+      "--guess {}: allowed: extrapolate, gaussian, copy, coarse:K with K from 1 to the steps, {}",
+      word, steps);
+}
+
+Index read_window(const std::string& word, const GenerateConfig& config, int ranks) {
+  const Index samples = config.run.chain.batch, steps = config.sampler.steps;
+  if (word == "all") return 0;
+  // Newton's linear solve has to be worth its setting up.
+  if (word == "auto" && config.method == "newton") return 0;
+  if (word == "auto") return std::max<Index>(4 * ranks, kRowsForARank * ranks / samples);
+  const bool number = !word.empty() && word.size() < 12 &&
+                      word.find_first_not_of("0123456789") == std::string::npos;
+  const Index window = number ? std::stoll(word) : 0;
+  if (window >= 1) return std::min(window, steps);
+  throw input_error("--window {}: allowed: auto, all, or a number of steps from 1", word);
+}
+
+nonlinear::Jacobian jacobian_of(const std::string& method, const std::string& diagonal) {
+  if (method == "newton") return nonlinear::Jacobian::dense;
+  if (method == "picard") return nonlinear::Jacobian::linear_part;
+  if (method == "quasi-newton")
+    return diagonal == "probe" ? nonlinear::Jacobian::probe : nonlinear::Jacobian::diagonal;
+  return nonlinear::Jacobian::gaussian;
+}
+
+void refuse_contradictions(const po::variables_map& options, const GenerateConfig& config) {
+  const bool one = text_of(options, "denoiser").empty() != text_of(options, "autoencoder").empty();
+  if (one) throw input_error("--denoiser and --autoencoder belong together; give both or neither");
+  if (config.keep_trajectory && config.run.files.output.empty())
+    throw input_error("--keep-trajectory needs --output FILE, where it goes");
+  if (config.method != "sequential") return;
+  for (const char* name : {"restart", "checkpoint"}) {
+    if (!text_of(options, name).empty())
+      throw input_error(
+          "--{} goes with sweeps, and --method sequential has none; leave it out or use another "
+          "method",
+          name);
+  }
+}
+
+}  // namespace
+
+void add_generate_options(po::options_description& options) {
+  add_sampler_options(options);
+  add_method_options(options);
+  add_output_options(options);
+  add_file_options(options);
+}
+
+GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {
+  if (!storage::unavailable().empty()) throw input_error("generate: {}", storage::unavailable());
+  GenerateConfig config;
+  config.run.files = read_files_config(options);
+  config.run.chain.batch = options["samples"].as<Index>();
+  config.run.chain.model.model = "denoiser";
+  config.run.chain.model.steps = options["steps"].as<Index>();
+  config.run.chain.model.seed = static_cast<std::uint64_t>(options["seed"].as<Index>());
+  config.denoiser = text_of(options, "denoiser");
+  config.autoencoder = text_of(options, "autoencoder");
+  config.method = text_of(options, "method");
+  config.label = static_cast<int>(options["class"].as<Index>());
+  config.verify = options["verify"].as<bool>();
+  config.keep_trajectory = options["keep-trajectory"].as<bool>();
+  config.image = text_of(options, "image");
+  config.against = text_of(options, "against");
+  config.held_out = text_of(options, "held-out");
+  const bool single = text_of(options, "network-precision") == "float32";
+  models::SamplerOptions& sampler = config.sampler;
+  sampler.steps = static_cast<int>(options["steps"].as<Index>());
+  const double eta = options["eta"].as<double>();
+  sampler.eta = eta >= 0 ? eta : text_of(options, "sampler") == "ddim" ? 0 : 1;
+  sampler.precision =
+      single ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
+  sampler.seed = config.run.chain.model.seed;
+  config.guess = read_guess(text_of(options, "guess"), sampler.steps);
+  nonlinear::WindowedOptions& solver = config.solver;
+  solver.jacobian = jacobian_of(config.method, text_of(options, "diagonal"));
+  solver.linear = text_of(options, "linear");
+  solver.window = read_window(text_of(options, "window"), config, ranks);
+  solver.extrapolate = config.guess.kind == Guess::Kind::extrapolate;
+  solver.rtol = 0;
+  const double tolerance = options["tolerance"].as<double>();
+  solver.atol = tolerance > 0 ? tolerance : single ? 1e-4 : 1e-7;
+  solver.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
+  solver.fallback = !options["no-fallback"].as<bool>();
+  solver.seed = sampler.seed;
+  refuse_contradictions(options, config);
+  if (config.denoiser.empty()) config.denoiser = config.autoencoder = storage::own_networks();
+  return config;
+}
+
+}  // namespace deeppcr::app
