@@ -13,8 +13,6 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr Index kMostSteps = 1'000'000, kMostSamples = 1'000'000, kMostSeed = 1'000'000'000'000'000;
-/// Rows of a batch at which the network runs near its best, on one rank.
-constexpr Index kRowsForARank = 24;
 
 struct Method {
   const char* name;
@@ -70,7 +68,7 @@ void add_method_options(po::options_description& options) {
       "latents "
       "were), copy, or coarse:K (K sequential evaluations)");
   add("tolerance", real_number("tolerance", "0", 0, 1),
-      "of a state's correction, in units of a latent's standard deviation; 0: 1e-7, or 1e-4 with "
+      "of the states, in units of a latent's standard deviation; 0: 2.5e-7, or 2.5e-4 with "
       "float32");
   add("max-iterations", whole_number("max-iterations", 1'000'000, 1, 1'000'000'000),
       "sweeps at most");
@@ -109,7 +107,7 @@ Index read_window(const std::string& word, const GenerateConfig& config, int ran
   if (word == "all") return 0;
   // Newton's linear solve has to be worth its setting up.
   if (word == "auto" && config.method == "newton") return 0;
-  if (word == "auto") return std::max<Index>(4 * ranks, kRowsForARank * ranks / samples);
+  if (word == "auto") return default_window(ranks, samples);
   const bool number = !word.empty() && word.size() < 12 &&
                       word.find_first_not_of("0123456789") == std::string::npos;
   const Index window = number ? std::stoll(word) : 0;
@@ -149,6 +147,11 @@ void add_generate_options(po::options_description& options) {
   add_file_options(options);
 }
 
+Index default_window(int ranks, Index samples) {
+  constexpr Index kRows = 24, kLeast = 4;
+  return std::max(kLeast * ranks, kRows * ranks / samples);
+}
+
 GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {
   if (!storage::unavailable().empty()) throw input_error("generate: {}", storage::unavailable());
   GenerateConfig config;
@@ -182,7 +185,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   solver.extrapolate = config.guess.kind == Guess::Kind::extrapolate;
   solver.rtol = 0;
   const double tolerance = options["tolerance"].as<double>();
-  solver.atol = tolerance > 0 ? tolerance : single ? 1e-4 : 1e-7;
+  solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
   solver.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
   solver.fallback = !options["no-fallback"].as<bool>();
   solver.seed = sampler.seed;

@@ -141,7 +141,7 @@ std::string to_table(const GenerateReport& report) {
                    ? fmt::format(" after {} of an earlier run", report.iterations_before)
                    : "",
                window == 0 ? "of all steps" : fmt::format("{}", window));
-    table.line("tolerance", "{:.1e} of a correction", report.config.solver.atol);
+    table.line("tolerance", "{:.1e}", report.config.solver.atol);
   }
   table.line("network evaluations", "{} a sample ({:.2f} times the steps), {} one after another",
              solve.evaluations, static_cast<double>(solve.evaluations) / L,

@@ -65,11 +65,14 @@ class Windowed::Run {
   }
   States states(Index l, Index count) { return {part_.state(l), {count, B_, n_}}; }
   double limit(double size) const { return options_.atol + options_.rtol * size; }
-  /// Corrections up to this leave an error within limit(size). Newton's leave about their square.
+  /// Corrections up to this leave an error of about limit(size): that of a step adds to those
+  /// before it. Newton's leave about their square.
   double largest_correction(double size) const {
-    constexpr double kMargin = 0.1;
-    const double most = limit(size);
-    return options_.jacobian == Jacobian::dense ? std::max(most, kMargin * std::sqrt(most)) : most;
+    constexpr double kMargin = 0.4, kNewtonMargin = 0.1;
+    const double most = kMargin * limit(size);
+    return options_.jacobian == Jacobian::dense
+               ? std::max(most, kNewtonMargin * std::sqrt(limit(size)))
+               : most;
   }
 
   Sweep sweep();

@@ -11,7 +11,7 @@ from pathlib import Path
 
 BINARY, FILES, RANKS, MPIRUN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
 SUITES = ["compose", "sequential", "petsc", "newton", "memory"]
-SUITES += ["trace"] if FILES == "hdf5" else []
+SUITES += ["trace", "generate"] if FILES == "hdf5" else []
 SUITES += ["pcr-scaling", "hybrid"] if RANKS > 1 else []
 
 

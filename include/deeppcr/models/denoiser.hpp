@@ -40,6 +40,7 @@ class Denoiser {
   View<const Real, 1> parameters() const { return {parameters_.data(), {parameters_.size()}}; }
 
   const DenseShape& input_layer() const { return input_; }
+  const DenseShape& time_layer() const { return time_; }
   const DenseShape& block_layer(int k) const { return blocks_[static_cast<std::size_t>(k)]; }
   const DenseShape& output_layer() const { return output_; }
 

@@ -18,6 +18,8 @@ const std::vector<Suite>& suites() {
       {"petsc", "hybrid and pcr against PETSc's own solvers on the same matrix", Ranks::all,
        run_petsc},
       {"newton", "Newton on all ranks against sequential execution on one", Ranks::all, run_newton},
+      {"generate", "diffusion sampling on one and all ranks against sequential sampling",
+       Ranks::all, run_generate},
       {"memory", "peak memory of hybrid and pcr", Ranks::all, run_memory},
       {"trace", "a solve with its trace against one without", Ranks::all, run_trace},
   };

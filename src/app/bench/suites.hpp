@@ -10,6 +10,7 @@ void run_pcr_scaling(Harness& harness);
 void run_hybrid(Harness& harness);
 void run_petsc(Harness& harness);
 void run_newton(Harness& harness);
+void run_generate(Harness& harness);
 void run_memory(Harness& harness);
 void run_trace(Harness& harness);
 
