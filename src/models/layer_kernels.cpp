@@ -136,6 +136,23 @@ void LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* 
   hidden_forward(theta, batch, z, y, slopes);
 }
 
+void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y,
+                                        Index sample, Real* tangent) {
+  Real* slopes = tangent_.get((shape_.layers + 1) * n_ + num_slopes(batch));
+  Real* image = slopes + num_slopes(batch);
+  Real* own = image + n_;
+  hidden_forward(theta, batch, z, y, slopes);
+  // The slopes of the one sample, [layers, n].
+  const Real* of_sample = slopes;
+  if (batch > 1 && has_slopes()) {
+    for (int j = 0; j < shape_.layers; ++j)
+      std::copy_n(slopes + (j * batch + sample) * n_, n_, own + j * n_);
+    of_sample = own;
+  }
+  push(theta, of_sample, {0, 1, 1, 1}, tangent, image);
+  std::copy_n(image, n_, tangent);
+}
+
 /// forward(); returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.
 const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const Real* z, Real* y,
                                          Real* slopes) {

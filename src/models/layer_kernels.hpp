@@ -76,6 +76,9 @@ class LayerKernels {
 
   /// y = f(z). Shapes: z, y [B, n]. Fills `slopes` unless it is null.
   void forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
+  /// forward(), and tangent [n] <- A tangent for one sample.
+  void forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y, Index sample,
+                            Real* tangent);
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
@@ -123,7 +126,7 @@ class LayerKernels {
   blocks::GemvTransposedOuter transposed_add_outer_;
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
-  Scratch hidden_, panels_, transposed_, gradient_, input_transposed_;
+  Scratch hidden_, panels_, transposed_, gradient_, input_transposed_, tangent_;
   Index most_columns_;
   WidthKernels kernels_;
 };

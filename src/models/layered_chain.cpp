@@ -214,6 +214,15 @@ void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
     kernels_->forward(step_parameters(l), batch, from, to, nullptr);
 }
 
+void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
+                                          View<Real, 1> tangent) const {
+  const Index batch = z.extent(0), size = batch * shape_.width;
+  const Real* from = z.data();
+  Real* to = out.data();
+  for (Index l = range.first; l < range.last; ++l, from = to, to += size)
+    kernels_->forward_with_tangent(step_parameters(l), batch, from, to, sample, tangent.data());
+}
+
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,
                                                                States out) const {
   const Index batch = in.extent(1), size = batch * shape_.width;

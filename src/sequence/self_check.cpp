@@ -65,6 +65,7 @@ class Check {
     Buffer<Real> out(out_.size());
     const auto J = sequence_.linearise(range_, states(in_), states(out));
     result.value_error = worse(against_value(out), propagate_error());
+    result.tangent_error = tangent_error();
     for (Index l = range_.first; l < range_.last; ++l) {
       result.jvp_error = worse(result.jvp_error, jvp_error(*J, l));
       result.vjp_error = worse(result.vjp_error, vjp_error(*J, l));
@@ -93,6 +94,7 @@ class Check {
                     largest(out.size(), out_.data()));
   }
   double propagate_error();
+  double tangent_error();
   double jvp_error(const blocks::Linearisation& J, Index l);
   double vjp_error(const blocks::Linearisation& J, Index l);
   void check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result);
@@ -125,6 +127,31 @@ double Check::propagate_error() {
   }
   return relative(largest_difference(out_.size(), chained.data(), expected.data()),
                   largest(out_.size(), expected.data()));
+}
+
+/// propagate_with_tangent() against propagate(), whose bits it must have, and the tangent of the
+/// last sample against jvp() step by step.
+double Check::tangent_error() {
+  if (range_.empty()) return 0;
+  const ConstState z = states(in_)[0];
+  const Index sample = batch_ - 1, at = sample * n_;
+  Buffer<Real> chained(out_.size()), with_tangent(out_.size()), again(state_size());
+  Buffer<Real> v = normal(state_size()), Av(state_size()), tangent(n_);
+  std::copy_n(v.data() + at, n_, tangent.data());
+  sequence_.propagate(range_, z, states(chained));
+  sequence_.propagate_with_tangent(range_, z, states(with_tangent), sample, {tangent.data(), {n_}});
+  const Real* before = z.data();
+  for (Index l = range_.first; l < range_.last; ++l) {
+    const auto J = sequence_.linearise({l, l + 1}, ConstStates(before, {1, batch_, n_}),
+                                       States(again.data(), {1, batch_, n_}));
+    J->jvp(l, panel(v, 1), panel(Av, 1));
+    v.swap(Av);
+    before = state(chained, l);
+  }
+  if (largest_difference(out_.size(), with_tangent.data(), chained.data()) != 0)
+    return std::numeric_limits<double>::infinity();
+  return relative(largest_difference(n_, tangent.data(), v.data() + at),
+                  largest(n_, v.data() + at));
 }
 
 /// A v against (f(z + h v) - f(z - h v)) / 2h.

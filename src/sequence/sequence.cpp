@@ -1,5 +1,7 @@
 #include "deeppcr/sequence/sequence.hpp"
 
+#include <algorithm>
+
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 
@@ -40,6 +42,24 @@ void Sequence::propagate(StepRange range, ConstState z, States out) const {
     value({l, l + 1}, ConstStates(before, {1, batch, n}), after);
     before = after.data();
   }
+}
+
+void Sequence::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
+                                      View<Real, 1> tangent) const {
+  const Index batch = z.extent(0), n = z.extent(1);
+  // V [B, 1, n]: the tangent for its sample, zero for the others.
+  Buffer<Real> V(batch * n), W(batch * n), again(batch * n);
+  std::copy_n(tangent.data(), n, V.data() + sample * n);
+  propagate(range, z, out);
+  const Real* before = z.data();
+  for (Index l = range.first; l < range.last; ++l) {
+    const auto J = linearise({l, l + 1}, ConstStates(before, {1, batch, n}),
+                             States(again.data(), {1, batch, n}));
+    J->jvp(l, ConstPanel(V.data(), {batch, 1, n}), Panel(W.data(), {batch, 1, n}));
+    V.swap(W);
+    before = out[l - range.first].data();
+  }
+  std::copy_n(V.data() + sample * n, n, tangent.data());
 }
 
 }  // namespace deeppcr::sequence

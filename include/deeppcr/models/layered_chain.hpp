@@ -57,6 +57,9 @@ class LayeredChain : public sequence::ParametricSequence {
   /// linear_part: the identity of a skip, where there is one.
   bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
                        View<Real, 2> diagonals) const override;
+  /// Cost beyond propagate(): 2 layers n^2 flops a step, with the weights still in the cache.
+  void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
+                              View<Real, 1> tangent) const override;
 
   Index parameters_per_step() const override { return shape_.parameters(); }
   View<Real, 2> parameters() override;

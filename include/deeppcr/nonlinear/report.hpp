@@ -24,10 +24,23 @@ struct IterationRecord {
   parallel::TrafficByLevel levels;            ///< of the linear solve, all ranks together
 };
 
+/// The longest chain of work that had to be done one after another, in steps: what bounds the time
+/// on any number of ranks. Sequential execution: L evaluations.
+struct CriticalPath {
+  double evaluations = 0;  ///< work like one step for the batch, n^2 a sample: values, columns
+  double products = 0;     ///< products with n columns a sample, n^3
+};
+
 /// How a nonlinear solve ended.
 struct SolveReport {
   Status status = Status::failed;
-  std::string linear;  ///< the linear solver that ran: ours by name, or PETSc's as "ksp+pc"
+  std::string method;  ///< "newton", "shooting"
+  /// What stands behind it: the linear solver that ran (ours by name, or PETSc's as "ksp+pc"), or
+  /// the coupling of the chunks.
+  std::string linear;
+  std::string choice;  ///< a sentence: what was chosen and why; empty where nothing was to choose
+  Index chunks = 0;    ///< of shooting; else 0
+  CriticalPath path;
   int iterations = 0;
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
   double tolerance =

@@ -58,6 +58,8 @@ class Communicator {
   bool any(bool value) const { return max(Index{value ? 1 : 0}) != 0; }
   /// Collective: one value from each rank, on every rank.
   std::vector<Index> gather_all(Index value) const;
+  /// Collective: any number of values from each rank, in rank order, on every rank.
+  std::vector<double> gather_all(const std::vector<double>& values) const;
   /// Sends `count` reals from `root` to all.
   void broadcast(Real* data, Index count, int root) const;
   void broadcast(Index& value, int root) const;

@@ -60,6 +60,13 @@ class Sequence {
   /// step; a model whose step is short overrides it with a tight loop, because this is the baseline
   /// that users have.
   virtual void propagate(StepRange range, ConstState z, States out) const;
+
+  /// propagate(), with one tangent of one sample pushed along: tangent [n] <- A_last .. A_first
+  /// tangent, the Jacobians at the states of that sample. Tells how much the chain amplifies. The
+  /// states must have the same bits as propagate()'s. Default: linearise() step by step; where a
+  /// step is short, one pass for both is worth having.
+  virtual void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
+                                      View<Real, 1> tangent) const;
 };
 
 /// A backward pass through a range of m steps: what it reads and what it writes.

@@ -1,0 +1,195 @@
+#include "chunk_sweep.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Largest |x|; infinite where there is a NaN.
+double largest(Index count, const Real* x) {
+  double most = 0, nan_probe = 0;
+  for (Index i = 0; i < count; ++i) {
+    most = std::max(most, std::abs(x[i]));
+    nan_probe += x[i] * 0.0;
+  }
+  return nan_probe == 0.0 ? most : kInfinity;
+}
+
+double length(Index count, const Real* x) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+double largest_difference(Index count, const Real* a, const Real* b) {
+  double most = 0, nan_probe = 0;
+  for (Index i = 0; i < count; ++i) {
+    const double difference = a[i] - b[i];
+    most = std::max(most, std::abs(difference));
+    nan_probe += difference * 0.0;
+  }
+  return nan_probe == 0.0 ? most : kInfinity;
+}
+
+double Chunk::exit_after(Index block) const {
+  if (growth.empty()) return -kInfinity;
+  return growth.back() - (block < 0 ? 0.0 : growth[static_cast<std::size_t>(block)]);
+}
+
+double Chunk::peak_after(Index block) const {
+  if (growth.empty()) return -kInfinity;
+  const auto first = growth.begin() + std::max<Index>(block, 0);
+  const double peak = *std::max_element(first, growth.end());
+  return block < 0 ? std::max(peak, 0.0) : peak - *first;
+}
+
+ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory& trajectory,
+                       const Chunks& chunks, double merge)
+    : sequence_(sequence),
+      trajectory_(trajectory),
+      batch_(trajectory.batch()),
+      width_(trajectory.width()),
+      merge_(merge),
+      starts_(chunks.of_rank(trajectory.comm().rank()).size() * batch_ * width_),
+      tangents_(chunks.of_rank(trajectory.comm().rank()).size() * width_),
+      first_tangent_(width_),
+      old_(batch_ * width_) {
+  constexpr std::uint64_t kStream = 0x74616e67;  // "tang"
+  RandomStream(0, kStream).normal(0, width_, first_tangent_.data());
+  const double norm = length(width_, first_tangent_.data());
+  for (Real& value : first_tangent_) value /= norm;
+  const StepRange mine = chunks.of_rank(trajectory.comm().rank());
+  for (Index c = mine.first; c < mine.last; ++c) {
+    const Index i = c - mine.first;
+    chunks_.emplace_back();
+    chunks_.back().steps = chunks.steps(c);
+    std::copy_n(first_tangent_.data(), width_, tangents_.data() + i * width_);
+    if (i > 0) {
+      std::copy_n(state_after(chunks_.back(), -1), state_size(), starts_.data() + i * state_size());
+    } else {
+      std::copy_n(trajectory.input().data(), state_size(), starts_.data());
+    }
+  }
+}
+
+State ChunkSweep::start(Index i) { return {starts_.data() + i * state_size(), {batch_, width_}}; }
+
+/// Behind step `step` of a chunk, counted from its beginning.
+Real* ChunkSweep::state_after(const Chunk& c, Index step) const {
+  const Index row = c.steps.first + step - trajectory_.local_range().first;
+  return trajectory_.states().data() + row * state_size();
+}
+
+ConstState ChunkSweep::end(Index i) const {
+  const Chunk& c = (*this)[i];
+  return {state_after(c, c.steps.size() - 1), {batch_, width_}};
+}
+
+ConstState ChunkSweep::before(Index i, Index at) {
+  return at == 0 ? ConstState(start(i))
+                 : ConstState(state_after(chunk(i), at - 1), {batch_, width_});
+}
+
+bool ChunkSweep::same(const Real* a, const Real* old) const {
+  for (Index b = 0; b < batch_; ++b, a += width_, old += width_) {
+    const double size = largest(width_, old);
+    if (!(largest_difference(width_, a, old) <= merge_ * size) || !std::isfinite(size))
+      return false;
+  }
+  return true;
+}
+
+double ChunkSweep::size_after(const Chunk& c, Index step) const {
+  return largest(state_size(), state_after(c, step));
+}
+
+/// One block with the tangent, which is scaled to length one behind it.
+void ChunkSweep::push_tangent(Index i, Index from, Index to) {
+  // A tangent that has died counts as shrunk to the smallest normal number, one that is infinite or
+  // NaN as grown by its inverse; both start anew.
+  const double kDead = std::log(std::numeric_limits<double>::min());
+  Chunk& c = chunk(i);
+  Real* tangent = tangents_.data() + i * width_;
+  sequence_.propagate_with_tangent({c.steps.first + from, c.steps.first + to}, before(i, from),
+                                   States(state_after(c, from), {to - from, batch_, width_}), 0,
+                                   {tangent, {width_}});
+  const double norm = length(width_, tangent);
+  const bool alive = std::isfinite(norm) && norm > 0;
+  const double grown = alive ? std::log(norm) : (norm == 0 ? kDead : -kDead);
+  c.growth.push_back((c.growth.empty() ? 0.0 : c.growth.back()) + grown);
+  if (alive) {
+    for (Index j = 0; j < width_; ++j) tangent[j] /= norm;
+  } else {
+    std::copy_n(first_tangent_.data(), width_, tangent);
+  }
+}
+
+void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
+  Chunk& c = chunk(i);
+  const Index until = std::min(steps, c.steps.size()), from = c.done;
+  if (from >= until) return;
+  if (with_tangent) {
+    for (Index at = from; at < until; at = std::min(at + kBlock, until))
+      push_tangent(i, at, std::min(at + kBlock, until));
+    const double grown = std::exp(c.growth.back());
+    double square = 0;
+    for (Index j = 0; j < width_; ++j) {
+      const double change = grown * tangents_[i * width_ + j] - first_tangent_[j];
+      square += change * change;
+    }
+    c.drift = std::sqrt(square);
+  } else {
+    sequence_.propagate({c.steps.first + from, c.steps.first + until}, before(i, from),
+                        States(state_after(c, from), {until - from, batch_, width_}));
+  }
+  for (Index at = from; at < until; at = std::min(at + kBlock, until))
+    c.scale = std::max(c.scale, size_after(c, std::min(at + kBlock, until) - 1));
+  c.swept += until - from;
+  c.done = until;
+}
+
+void ChunkSweep::rest() {
+  for (Chunk& c : chunks_) c.swept = 0;
+}
+
+// old states  |--------------------------------------|
+// new states  |=====block=====block===|  within `merge` of the old one: the old ones stay
+void ChunkSweep::again(Index i) {
+  Chunk& c = chunk(i);
+  const Index known = c.steps.size();
+  const double scale_before = std::exchange(c.scale, 0.0);
+  for (Index from = 0; from < known;) {
+    const Index to = std::min(from + kBlock, known);
+    Real* last = state_after(c, to - 1);
+    std::copy_n(last, state_size(), old_.data());
+    sequence_.propagate({c.steps.first + from, c.steps.first + to}, before(i, from),
+                        States(state_after(c, from), {to - from, batch_, width_}));
+    c.scale = std::max(c.scale, size_after(c, to - 1));
+    c.swept += to - from;
+    if (same(last, old_.data())) {
+      const Index block = from / kBlock;
+      const double size = largest_difference(state_size(), last, old_.data());
+      std::copy_n(old_.data(), state_size(), last);
+      c.seams.erase(std::remove_if(c.seams.begin(), c.seams.end(),
+                                   [&](const Seam& seam) { return seam.block <= block; }),
+                    c.seams.end());
+      if (size > 0) c.seams.push_back({block, size});
+      c.scale = std::max(c.scale, scale_before);
+      break;
+    }
+    from = to;
+    if (from == known) c.seams.clear();
+  }
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,101 @@
+#include "chunk_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+
+/// size e^log_growth, also where one of them is zero or infinite.
+double grown(double size, double log_growth) {
+  return size == 0 ? 0 : std::exp(std::log(size) + log_growth);
+}
+
+}  // namespace
+
+ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
+  ChunkFacts facts;
+  facts.mismatch = chunk.complete() ? mismatch : kInfinity;
+  for (const Seam& seam : chunk.seams) {
+    facts.seam = std::max(facts.seam, seam.size);
+    facts.seam_peak = std::max(facts.seam_peak, grown(seam.size, chunk.peak_after(seam.block)));
+    facts.seam_exit = std::max(facts.seam_exit, grown(seam.size, chunk.exit_after(seam.block)));
+  }
+  facts.peak = chunk.peak_after(-1);
+  facts.exit = chunk.exit_after(-1);
+  facts.scale = chunk.scale;
+  facts.swept = static_cast<double>(chunk.swept);
+  facts.steps = static_cast<double>(chunk.steps.size());
+  facts.drift = chunk.drift;
+  return facts;
+}
+
+ChunkTable ChunkTable::gather(const parallel::Communicator& comm,
+                              const std::vector<ChunkFacts>& mine) {
+  static_assert(std::is_trivially_copyable_v<ChunkFacts>);
+  constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
+  std::vector<double> values(mine.size() * kReals);
+  std::memcpy(values.data(), mine.data(), mine.size() * sizeof(ChunkFacts));
+  const std::vector<double> all = comm.gather_all(values);
+  std::vector<ChunkFacts> facts(all.size() / kReals);
+  std::memcpy(static_cast<void*>(facts.data()), all.data(), all.size() * sizeof(double));
+  return ChunkTable(std::move(facts));
+}
+
+Judgement ChunkTable::judge(double rtol, double atol) const {
+  Judgement found;
+  // Each chunk is held against the largest state up to it: a tail that has blown up must not excuse
+  // wrong states before it.
+  double scale = 0;
+  // What all seams so far have grown to at the start of a chunk, and what one of rounding size in
+  // the first chunk that is not exact would have.
+  double entering = 0, rounding = 0;
+  bool exact = true;
+  for (const ChunkFacts& chunk : facts_) {
+    scale = std::max(scale, chunk.scale);
+    const double tolerance = atol + rtol * scale;
+    const double within = std::max(chunk.seam_peak, grown(entering, chunk.peak));
+    const double error = within == 0 ? 0 : within / tolerance;
+    found.error = std::isfinite(scale) ? std::max(found.error, error) : kInfinity;
+    if (grown(rounding, chunk.peak) > tolerance) found.hopeless = true;
+    entering = chunk.seam_exit + grown(entering, chunk.exit) + chunk.mismatch;
+    rounding = grown(rounding, chunk.exit);
+    found.residual = std::max({found.residual, chunk.mismatch, chunk.seam});
+    exact = exact && chunk.seam == 0;
+    if (exact) ++found.exact_chunks;
+    // Behind an exact chunk whose neighbour started from elsewhere, nothing is exact.
+    if (exact && chunk.mismatch > 0) rounding = kEpsilon * chunk.scale;
+    exact = exact && chunk.mismatch == 0;
+  }
+  found.tolerance = atol + rtol * scale;
+  return found;
+}
+
+PathClock::PathClock(const Chunks& chunks) {
+  for (Index c = 0; c < chunks.size(); ++c)
+    ends_.push_back(static_cast<double>(chunks.steps(c).size()));
+}
+
+void PathClock::sweep(const std::vector<ChunkFacts>& facts, bool waited_for_all) {
+  const double latest = steps();
+  double left = 0;
+  for (std::size_t c = 0; c < ends_.size(); ++c) {
+    const double before = ends_[c];
+    if (facts[c].swept > 0)
+      ends_[c] = (waited_for_all ? latest : std::max(before, left)) + facts[c].swept;
+    left = before;
+  }
+}
+
+double PathClock::steps() const {
+  return ends_.empty() ? 0 : *std::max_element(ends_.begin(), ends_.end());
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <vector>
+
+#include "chunk_sweep.hpp"
+#include "deeppcr/nonlinear/report.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// What all ranks know of one chunk after a sweep. Errors are absolute; logs are natural.
+struct ChunkFacts {
+  double mismatch = 0;   ///< max |end of this chunk - start of the next|
+  double seam = 0;       ///< largest seam within
+  double seam_peak = 0;  ///< the most that a seam within grows to inside the chunk
+  double seam_exit = 0;  ///< .. and at its end
+  double peak = 0;       ///< log of the most that a change of the start grows to within
+  double exit = 0;       ///< .. and at the end
+  double scale = 0;      ///< largest |z|
+  double swept = 0;      ///< steps evaluated in the last sweep
+  double steps = 0;
+  double drift = 0;  ///< see Chunk
+};
+
+/// How far the states are from right, as told by the facts of all chunks.
+struct Judgement {
+  double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf, up to the slope of one step at seams
+  double error =
+      0;  ///< what the seams grow to anywhere in the chain, estimated, over the tolerance
+  double tolerance = 0;    ///< atol + rtol max ||z||_inf
+  Index exact_chunks = 0;  ///< leading chunks that are as sequential execution gives them
+  /// Whether even a seam of rounding size would grow beyond the tolerance: only exact chunks help.
+  bool hopeless = false;
+};
+
+/// The facts of all chunks, the same on all ranks.
+class ChunkTable {
+ public:
+  /// Collective: each rank gives the facts of its chunks, in order.
+  static ChunkTable gather(const parallel::Communicator& comm, const std::vector<ChunkFacts>& mine);
+  explicit ChunkTable(std::vector<ChunkFacts> facts) : facts_(std::move(facts)) {}
+
+  const std::vector<ChunkFacts>& facts() const { return facts_; }
+  Judgement judge(double rtol, double atol) const;
+
+ private:
+  std::vector<ChunkFacts> facts_;
+};
+
+/// Facts of local chunk i; its end mismatches the next chunk's start by `mismatch`.
+ChunkFacts facts_of(const Chunk& chunk, double mismatch);
+
+/// The longest chain of step evaluations that had to wait for each other.
+class PathClock {
+ public:
+  /// Behind the first sweep.
+  explicit PathClock(const Chunks& chunks);
+  /// A sweep in which each chunk waited for its left neighbour's end only, or for all chunks.
+  void sweep(const std::vector<ChunkFacts>& facts, bool waited_for_all);
+  double steps() const;
+
+ private:
+  std::vector<double> ends_;
+};
+
+}  // namespace deeppcr::nonlinear

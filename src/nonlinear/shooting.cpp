@@ -1,0 +1,56 @@
+#include "deeppcr/nonlinear/shooting.hpp"
+
+#include <algorithm>
+
+#include "deeppcr/core/error.hpp"
+#include "shooting_run.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+const std::vector<std::string> kCouplings{"zero", "identity", "first-order", "dense", "auto"};
+const std::vector<std::string> kAccelerations{"none", "anderson", "ngmres"};
+
+std::size_t position(const std::vector<std::string>& names, const std::string& name,
+                     const char* what) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    throw input_error("unknown {} '{}'; known: {}", what, name, fmt::join(names, ", "));
+  return static_cast<std::size_t>(found - names.begin());
+}
+
+}  // namespace
+
+const char* to_string(Coupling coupling) {
+  return kCouplings[static_cast<std::size_t>(coupling)].c_str();
+}
+Coupling coupling_from(const std::string& name) {
+  return static_cast<Coupling>(position(kCouplings, name, "coupling"));
+}
+const std::vector<std::string>& coupling_names() { return kCouplings; }
+
+Acceleration acceleration_from(const std::string& name) {
+  return static_cast<Acceleration>(position(kAccelerations, name, "acceleration"));
+}
+const std::vector<std::string>& acceleration_names() { return kAccelerations; }
+
+Shooting::Shooting(const parallel::Communicator& comm, const sequence::Sequence& sequence,
+                   ShootingOptions options)
+    : comm_(comm), sequence_(sequence), options_(std::move(options)) {}
+
+parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chunks) {
+  // The first chunk is never corrected and pushes no tangent.
+  constexpr double kFirstShare = 1.1;
+  if (chunks > num_ranks) return parallel::BlockLayout::balanced(num_steps, num_ranks);
+  std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);
+  share.front() = kFirstShare;
+  return parallel::BlockLayout::by_share(num_steps, share);
+}
+
+SolveReport Shooting::solve(sequence::Trajectory& trajectory, Monitor* monitor) {
+  DEEPPCR_ASSERT(trajectory.comm().get() == comm_.get(), "a trajectory of other ranks");
+  return ShootingRun(sequence_, trajectory, options_, monitor).solve();
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,109 @@
+// How a solve by shooting ends: whether the states are right, and what is done where they are not.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "deeppcr/nonlinear/collect.hpp"
+#include "deeppcr/parallel/exchange.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "deeppcr/sequence/residual.hpp"
+#include "shooting_run.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// Leading steps whose states are those of sequential execution.
+Index ShootingRun::exact_steps() const {
+  return judgement_.exact_chunks == 0 ? 0 : chunks_.steps(judgement_.exact_chunks - 1).last;
+}
+
+void ShootingRun::conclude() {
+  trajectory_.touched();
+  report_.path.evaluations += clock_.steps();
+  report_.frozen_prefix = exact_steps();
+  report_.tolerance = judgement_.tolerance;
+  if (monitor_ != nullptr && !interrupted_)
+    interrupted_ = monitor_->iterations_end(trajectory_.states().data()) == Monitor::Action::stop;
+  report_.residual = seam_residual();
+  if (interrupted_) {
+    report_.status = Status::interrupted;
+    report_.reason = "stopped on request";
+    return;
+  }
+  report_.reason = why_not_right();
+  report_.status = report_.reason.empty() ? Status::converged : Status::failed;
+  if (report_.reason.empty() || !options_.fallback) return;
+  const Index from = exact_steps();
+  const Stopwatch watch;
+  substitute(from);
+  report_.seconds["fallback"] = comm_.max(watch.seconds());
+  if (std::isfinite(report_.tolerance)) {
+    report_.status = Status::fell_back;
+    report_.reason += fmt::format("; sequential substitution from step {} on", from);
+  } else {
+    report_.reason += "; sequential execution gives infinite or NaN states as well";
+  }
+}
+
+/// Empty when the states are right to the tolerance.
+std::string ShootingRun::why_not_right() const {
+  if (is_right()) return "";
+  if (!std::isfinite(judgement_.residual) || !std::isfinite(judgement_.tolerance))
+    return fmt::format("the states became infinite or NaN after sweep {}", report_.iterations + 1);
+  if (judgement_.hopeless)
+    return "the chain expands: what is left at the seams of the chunks would grow";
+  if (stuck_)
+    return fmt::format(
+        "the seams between merged states are small ({:.1e}), but may grow to {:.1e} tolerances",
+        judgement_.residual, judgement_.error);
+  return fmt::format("not converged in {} corrections", report_.iterations);
+}
+
+/// The steps behind the exact ones, one after another.
+void ShootingRun::substitute(Index exact) {
+  const StageTimer timer(stages_, "substitute");
+  sequence::propagate(sequence_, trajectory_, exact, &report_.neighbours);
+  double largest = 0;
+  for (const double norm : sequence::step_norms(trajectory_.states()))
+    largest = std::max(largest, norm);
+  largest = comm_.max(largest);
+  const Index L = trajectory_.layout().num_steps();
+  report_.tolerance = options_.atol + options_.rtol * largest;
+  // Each state is the value of the one before it.
+  report_.residual = std::isfinite(largest) ? 0 : largest;
+  report_.frozen_prefix = std::isfinite(largest) ? L : exact;
+  report_.path.evaluations += static_cast<double>(L - exact);
+}
+
+/// max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only merged states have any.
+/// Cost: one step a chunk, one message of B n reals to the right.
+double ShootingRun::seam_residual() {
+  const StageTimer timer(stages_, "check");
+  const Index state = incoming_.size(), B = trajectory_.batch(), n = trajectory_.width();
+  const Real* last = own_.empty() ? nullptr : sweep_.end(own_.size() - 1).data();
+  parallel::halo(comm_, 0, chunks_.owners().num_active_ranks() - 1, Direction::forward, last,
+                 incoming_.data(), state, report_.neighbours);
+  double largest = 0;
+  Buffer<Real> value(state);
+  for (Index i = 0; i < own_.size(); ++i) {
+    for (const Seam& seam : sweep_[i].seams) largest = std::max(largest, seam.size);
+    if (is_first_of_chain(i)) continue;
+    const Real* left = i == 0 ? incoming_.data() : sweep_.end(i - 1).data();
+    const Index l = sweep_[i].steps.first;
+    sequence_.value({l, l + 1}, ConstStates(left, {1, B, n}), States(value.data(), {1, B, n}));
+    const Real* z = trajectory_.states()[l - trajectory_.local_range().first].data();
+    largest = std::max(largest, largest_difference(state, value.data(), z));
+  }
+  return comm_.max(largest);
+}
+
+SolveReport ShootingRun::finished() {
+  const std::vector<std::string> stages{"sweep", "couple", "check", "substitute"};
+  for (const auto& [stage, seconds] : slowest(comm_, stages_, stages))
+    if (seconds > 0) report_.seconds[stage] = seconds;
+  report_.neighbours = total_traffic(comm_, report_.neighbours);
+  report_.seconds["total"] = comm_.max(watch_.seconds());
+  return report_;
+}
+
+}  // namespace deeppcr::nonlinear

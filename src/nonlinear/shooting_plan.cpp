@@ -1,0 +1,108 @@
+#include "shooting_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+using Method = ShootingPlan::Method;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/// Two starts count as one when this much is left of their difference.
+constexpr double kForgotten = 1e-14;
+/// Corrections that multiple shooting with whole Jacobians and Newton's method take, measured.
+constexpr double kDenseCorrections = 4, kNewtonIterations = 5;
+/// A method must promise this much of sequential execution's time to be preferred to it.
+constexpr double kWorthIt = 0.95;
+
+double at(const double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
+double& at(double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
+
+/// Steps until a change of the start has shrunk to kForgotten, in the slowest chunk.
+double forgetting_steps(const std::vector<ChunkFacts>& probed, double probe) {
+  double most = 0;
+  for (std::size_t c = 1; c < probed.size(); ++c) {
+    const double rate = probed[c].exit / std::min(probe, probed[c].steps);
+    most = std::max(most, rate < 0 ? std::log(kForgotten) / rate : kInfinity);
+  }
+  return most;
+}
+
+/// Corrections with M = I: the neglected M - I of the chunks act like independent random maps, and
+/// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2.
+double identity_corrections(const std::vector<ChunkFacts>& probed, double probe, double rtol) {
+  double square = 0;
+  for (std::size_t c = 1; c < probed.size(); ++c)
+    square +=
+        probed[c].drift * probed[c].drift * probed[c].steps / std::min(probe, probed[c].steps);
+  const auto most = static_cast<double>(probed.size());
+  double log_error = 0;
+  for (double k = 0; k < most; ++k) {
+    log_error += 0.5 * (std::log(square) - std::log(k + 1));
+    if (log_error <= std::log(rtol)) return std::max(k, 1.0);
+  }
+  return most;
+}
+
+void predict(const PlanProblem& problem, ShootingPlan& plan) {
+  const auto L = static_cast<double>(problem.steps), m = static_cast<double>(problem.longest_rank);
+  const auto chunks = static_cast<double>(problem.chunks_per_rank);
+  const double size = m / chunks;
+  const double need = plan.forgetting_steps;
+  // A start that is forgotten within a chunk costs that many steps; else whole sweeps.
+  const double again = need <= size ? chunks * need : m * std::ceil(need / size);
+  at(plan.cost, Method::sequential) = L;
+  at(plan.cost, Method::zero) = m + again;
+  at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
+  // n columns cost this many evaluations: with few samples an evaluation is a matrix-vector
+  // product, with many a product itself.
+  const double ratio = problem.batch >= 8 ? 1 : linear::product_flop_ratio(problem.width);
+  const double columns = std::max(1.0, problem.width * ratio);
+  const double levels = parallel::ceil_log2(problem.chunks) * columns;
+  at(plan.cost, Method::dense) = m + kDenseCorrections * (m * (2 + columns) + levels);
+  at(plan.cost, Method::newton) =
+      problem.newton ? kNewtonIterations * (m * (2 + columns) + levels) : kInfinity;
+}
+
+std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
+  const auto steps = [](double value) {
+    return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
+  };
+  const std::string forgets =
+      std::isfinite(plan.forgetting_steps)
+          ? fmt::format("a start is forgotten in about {:.0f} steps", plan.forgetting_steps)
+          : std::string("a start is not forgotten");
+  return fmt::format(
+      "{}; steps in a row predicted: sequential {}, zero {}, identity {}, dense {}{}", forgets,
+      steps(at(plan.cost, Method::sequential)), steps(at(plan.cost, Method::zero)),
+      steps(at(plan.cost, Method::identity)), steps(at(plan.cost, Method::dense)),
+      problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
+}
+
+}  // namespace
+
+ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, Index probe,
+                           const PlanProblem& problem) {
+  ShootingPlan plan;
+  plan.forgetting_steps = forgetting_steps(probed, static_cast<double>(probe));
+  plan.identity_sweeps = identity_corrections(probed, static_cast<double>(probe), problem.rtol);
+  predict(problem, plan);
+  double best = kWorthIt * at(plan.cost, Method::sequential);
+  for (const Method method : {Method::zero, Method::identity, Method::dense, Method::newton}) {
+    if (at(plan.cost, method) >= best) continue;
+    best = at(plan.cost, method);
+    plan.method = method;
+  }
+  plan.reason = explain(plan, problem);
+  return plan;
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "chunk_table.hpp"
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// The size of a problem as far as the choice of a method depends on it.
+struct PlanProblem {
+  Index steps = 0;         ///< L
+  Index chunks = 1;        ///< C
+  Index longest_rank = 0;  ///< steps of the rank that has most
+  Index chunks_per_rank = 1;
+  Index batch = 1;
+  int width = 1;
+  double rtol = 1e-10;
+  bool newton = false;  ///< whether Newton may be chosen
+};
+
+/// What the first steps of the chunks have shown, and the method that follows from it.
+struct ShootingPlan {
+  enum class Method { sequential, zero, identity, dense, newton };
+  Method method = Method::sequential;
+  double forgetting_steps = 0;  ///< steps until two starts agree; infinite where they do not
+  double identity_sweeps = 0;   ///< corrections with M = I
+  /// Predicted work on the longest path, in steps, by method; L for sequential.
+  double cost[5] = {};
+  std::string reason;  ///< a sentence
+};
+
+/// Chooses by the tangents that were pushed through the first `probe` steps of each chunk but the
+/// first: contraction tells how soon a start is forgotten, drift how far M is from I.
+ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, Index probe,
+                           const PlanProblem& problem);
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "chunk_coupling.hpp"
+#include "chunk_sweep.hpp"
+#include "chunk_table.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/shooting.hpp"
+#include "shooting_plan.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// One solve by shooting: the states between the chunks, and what is done to them sweep by sweep.
+class ShootingRun {
+ public:
+  ShootingRun(const sequence::Sequence& sequence, sequence::Trajectory& trajectory,
+              const ShootingOptions& options, Monitor* monitor);
+
+  SolveReport solve();
+
+  /// For PETSc's accelerators, which see the starts of the chunks behind this rank's, [C_local, B,
+  /// n]: those of the last sweep, and those that this iteration would take next.
+  ConstStates used_starts() const { return {used_.values.data(), used_.shape}; }
+  ConstStates following_starts();
+  /// A correction that sweeps from these starts instead. False when the solve ends here.
+  bool correct_from(ConstStates starts);
+  const sequence::Trajectory& trajectory() const { return trajectory_; }
+  int most_corrections() const;
+
+ private:
+  /// States at the ends of the local chunks, [C_local, B, n].
+  struct Boundaries {
+    explicit Boundaries(const std::array<Index, 3>& s) : values(s[0] * s[1] * s[2]), shape(s) {}
+    States view() { return {values.data(), shape}; }
+    Buffer<Real> values;
+    std::array<Index, 3> shape;
+  };
+
+  bool choose();
+  bool follow(const ShootingPlan& plan);
+  void sweep_to(Index steps);
+  void iterate();
+  bool correct();
+  void next_starts();
+  void send_starts();
+  void sweep_changed();
+  void measure_mismatch();
+  void gather();
+  bool record();
+  bool goes_on(bool moves);
+  bool is_right() const;
+  bool is_first_of_chain(Index i) const { return own_.first + i == 0; }
+  Index exact_steps() const;
+  void conclude();
+  std::string why_not_right() const;
+  void substitute(Index exact);
+  double seam_residual();
+  void take_scale();
+  SolveReport finished();
+
+  const sequence::Sequence& sequence_;
+  sequence::Trajectory& trajectory_;
+  const parallel::Communicator& comm_;
+  const ShootingOptions& options_;
+  Monitor* monitor_;
+  Chunks chunks_;
+  StepRange own_;
+  ChunkSweep sweep_;
+  Coupling coupling_;
+  std::unique_ptr<ChunkCoupling> coupler_;
+  Boundaries used_;  ///< the start of the next chunk, as it was swept last
+  Boundaries next_;  ///< .. as it is to be swept
+  Boundaries mismatch_;
+  Buffer<Real> incoming_;      ///< [B, n]
+  std::vector<bool> changed_;  ///< by local chunk
+  ChunkTable table_{{}};
+  Judgement judgement_;
+  PathClock clock_;
+  SolveReport report_;
+  StageTimes stages_, stages_before_;
+  Stopwatch watch_;
+  double step_norm_ = 0;
+  bool stuck_ = false;
+  bool interrupted_ = false;
+};
+
+}  // namespace deeppcr::nonlinear
