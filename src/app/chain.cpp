@@ -95,6 +95,21 @@ void take_size(const std::string& file, const char* option, Index stored, bool g
   size = stored;
 }
 
+/// Chunks given must be as many as there are ranks, and no more than steps.
+void check_chunks(const parallel::Communicator& comm, const RunConfig& config) {
+  const SolverConfig& solver = config.solver;
+  const Index chunks = solver.shooting.chunks;
+  if (solver.method != SolverConfig::Method::shooting || chunks == 0 || solver.name == "jacobi")
+    return;
+  const Index steps = config.chain.model.steps, least = std::min<Index>(comm.size(), steps);
+  if (chunks >= least && chunks <= steps) return;
+  throw input_error(
+      "--chunks {}: {} to {} are possible, a chunk for each of {} ranks at least and a step in "
+      "each "
+      "at most; leave it out for one a rank",
+      chunks, least, steps, comm.size());
+}
+
 }  // namespace
 
 void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config) {
@@ -122,6 +137,9 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
+  if (config.solver.method == SolverConfig::Method::shooting)
+    return nonlinear::Shooting::layout(config.chain.model.steps, comm.size(),
+                                       config.solver.shooting.chunks);
   const std::string& name = config.solver.method == SolverConfig::Method::newton
                                 ? config.solver.newton.linear
                                 : std::string("sequential");
@@ -143,6 +161,7 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
         "allowed; use a smaller --batch or --width, or one rank{}",
         map, std::numeric_limits<int>::max(), pcr ? " with --linear hybrid" : "");
   }
+  check_chunks(comm, config);
   const parallel::BlockLayout layout = layout_of(comm, config);
   check_memory(comm, estimate_bytes(config, layout.range(comm.rank()).size()));
 }

@@ -33,6 +33,10 @@ std::vector<std::string> linear_names() {
   return names;
 }
 
+/// Shooting by its own name and by those of its special cases.
+const std::vector<std::string> kNonlinear{
+    "newton", "shooting", "auto", "jacobi", "jacobi-gauss-seidel", "gauss-seidel", "sequential"};
+
 /// The entries of a catalogue, each with its help line.
 template <typename Catalogue>
 std::string explain(const Catalogue& catalogue) {
@@ -71,18 +75,30 @@ void add_data_options(po::options_description& options) {
 void add_solver_options(po::options_description& options) {
   po::options_description group("Solver", kHelpColumns);
   auto add = group.add_options();
+  add("nonlinear", one_of("nonlinear", "newton", kNonlinear),
+      "newton: all steps at once\nshooting: chunks of steps at once, each one step after "
+      "another\nauto: shooting, newton or sequential, whichever promises to be "
+      "fastest\njacobi, jacobi-gauss-seidel, gauss-seidel: shooting without coupling, with L, "
+      "--chunks and 1 chunks\nsequential: one step after another, the baseline");
   add("linear", one_of("linear", "hybrid", linear_names()), explain(linear::catalogue()).c_str());
-  add("nonlinear", one_of("nonlinear", "newton", {"newton", "sequential"}),
-      "newton: all steps at once; sequential: one after another, the baseline");
+  add("chunks", whole_number("chunks", 0, 0, kMostSteps),
+      "shooting: chunks, as many as ranks or more; 0: one a rank");
+  add("coupling", one_of("coupling", "auto", nonlinear::coupling_names()),
+      "shooting: Jacobian of a chunk that corrects the starts of the next: zero (none), identity, "
+      "first-order, dense; auto: by the contraction measured");
+  add("accelerate", one_of("accelerate", "none", nonlinear::acceleration_names()),
+      "shooting: PETSc's solver on the chunk ends: none, anderson, ngmres");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
       "stop at this residual, relative to the largest state");
   add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
   add("max-iterations", whole_number("max-iterations", 50, 0, 1'000'000),
-      "Newton iterations at most");
+      "Newton iterations or corrections of shooting at most; without it shooting takes as many as "
+      "there are chunks, if need be");
   add("no-fallback", flag(),
-      "do not end by sequential substitution where Newton does not converge");
+      "do not end by sequential substitution where the iterations do not converge");
   add("guess", text("WHAT", "copy"),
-      "first states: copy (of z_0), zero, random, or a trace or checkpoint FILE");
+      "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step with K "
+      "times the scale), or a trace or checkpoint FILE");
   add("verify", flag(), "run sequential execution too, on the same ranks, and compare");
   options.add(group);
 }
@@ -98,6 +114,25 @@ bool asked_for(const po::variables_map& options, const std::string& name) {
   return value != idle;
 }
 
+/// Options of shooting that the method has no use for.
+void refuse_shooting_contradictions(const po::variables_map& options, const std::string& method) {
+  const bool chunked = method == "shooting" || method == "auto";
+  const auto only = [&](const char* name, bool allowed, const char* methods) {
+    if (allowed || !given(options, name)) return;
+    throw input_error("--{} goes with --nonlinear {}, not with {}; leave it out", name, methods,
+                      method);
+  };
+  only("coupling", chunked, "shooting or auto");
+  only("accelerate", method == "shooting", "shooting");
+  only("chunks", chunked || method == "jacobi-gauss-seidel",
+       "shooting, auto or jacobi-gauss-seidel");
+  const std::string coupling = text_of(options, "coupling");
+  if (text_of(options, "accelerate") != "none" && coupling == "auto")
+    throw input_error(
+        "--accelerate {} needs a --coupling of its own: zero, identity, first-order or dense",
+        text_of(options, "accelerate"));
+}
+
 /// Options that only make sense with another one, or without it.
 void refuse_contradictions(const po::variables_map& options) {
   const auto without = [&](const char* name, const char* other, const char* why) {
@@ -106,15 +141,17 @@ void refuse_contradictions(const po::variables_map& options) {
   };
   without("restart", "guess", "both say where to start");
   without("data", "input", "both give the samples");
-  if (text_of(options, "nonlinear") == "sequential") {
+  const std::string method = text_of(options, "nonlinear");
+  if (method == "sequential" || method == "gauss-seidel") {
     for (const char* name : {"guess", "restart", "checkpoint", "checkpoint-every", "max-hours"}) {
       if (!asked_for(options, name)) continue;
       throw input_error(
-          "--{} goes with Newton's iterations, and --nonlinear sequential has none; leave it out "
-          "or use --nonlinear newton",
-          name);
+          "--{} goes with iterations, and --nonlinear {} has none; leave it out "
+          "or use --nonlinear newton or shooting",
+          name, method);
     }
   }
+  refuse_shooting_contradictions(options, method);
   if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
   if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
@@ -254,19 +291,45 @@ FilesConfig read_files_config(const po::variables_map& options) {
   return files;
 }
 
+namespace {
+
+/// The method by its name, and shooting's options.
+void read_shooting(const po::variables_map& options, SolverConfig& solver) {
+  using Method = SolverConfig::Method;
+  solver.name = text_of(options, "nonlinear");
+  const bool sequential = solver.name == "sequential" || solver.name == "gauss-seidel";
+  solver.method = solver.name == "newton" ? Method::newton
+                  : sequential            ? Method::sequential
+                                          : Method::shooting;
+  nonlinear::ShootingOptions& shooting = solver.shooting;
+  shooting.coupling = nonlinear::coupling_from(text_of(options, "coupling"));
+  shooting.acceleration = nonlinear::acceleration_from(text_of(options, "accelerate"));
+  shooting.chunks = options["chunks"].as<Index>();
+  if (solver.name == "jacobi") shooting.chunks = kMostSteps;  // cut to a step each
+  if (solver.name == "jacobi" || solver.name == "jacobi-gauss-seidel")
+    shooting.coupling = nonlinear::Coupling::zero;
+  shooting.rtol = solver.newton.rtol;
+  shooting.atol = solver.newton.atol;
+  shooting.max_sweeps = given(options, "max-iterations") ? solver.newton.max_iterations : 0;
+  shooting.fallback = solver.newton.fallback;
+  shooting.newton = solver.name == "auto";
+  shooting.newton_options = solver.newton;
+}
+
+}  // namespace
+
 RunConfig read_run_config(const po::variables_map& options) {
   refuse_files_without_io(options);
   refuse_contradictions(options);
   RunConfig config;
   config.chain = read_chain_config(options);
   SolverConfig& solver = config.solver;
-  solver.method = text_of(options, "nonlinear") == "newton" ? SolverConfig::Method::newton
-                                                            : SolverConfig::Method::sequential;
   solver.newton.linear = text_of(options, "linear");
   solver.newton.rtol = options["rtol"].as<double>();
   solver.newton.atol = options["atol"].as<double>();
   solver.newton.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
   solver.newton.fallback = !options["no-fallback"].as<bool>();
+  read_shooting(options, solver);
   solver.guess = text_of(options, "guess");
   solver.verify = options["verify"].as<bool>();
   config.files = read_files_config(options);

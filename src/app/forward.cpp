@@ -8,6 +8,7 @@
 #include "deeppcr/app/run_monitor.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "deeppcr/sequence/residual.hpp"
@@ -16,8 +17,21 @@ namespace deeppcr::app {
 namespace {
 
 constexpr const char* kGuessWords[] = {"copy", "zero", "random"};
+constexpr const char* kCoarse = "coarse:";
 
-void fill_guess(const RunConfig& config, sequence::Trajectory& trajectory) {
+/// K of "coarse:K".
+Index coarsening(const std::string& guess) {
+  const std::string number = guess.substr(std::string(kCoarse).size());
+  const bool digits = !number.empty() && number.size() < 10 &&
+                      number.find_first_not_of("0123456789") == std::string::npos;
+  const Index factor = digits ? std::stoll(number) : 0;
+  if (factor >= 1) return factor;
+  throw input_error(
+      "--guess {}: coarse:K with a whole number K from 1 is needed, such as coarse:16", guess);
+}
+
+void fill_guess(const RunConfig& config, Chain& chain) {
+  sequence::Trajectory& trajectory = chain.trajectory;
   const std::string& guess = config.solver.guess;
   if (guess == "copy") {
     trajectory.fill_with_input();
@@ -25,11 +39,15 @@ void fill_guess(const RunConfig& config, sequence::Trajectory& trajectory) {
     trajectory.fill_with_zero();
   } else if (guess == "random") {
     trajectory.fill_with_noise(config.chain.model.seed);
+  } else if (guess.rfind(kCoarse, 0) == 0) {
+    if (config.chain.model.model != "resnet")
+      throw input_error("--guess {}: only a resnet has a coarse chain; use copy", guess);
+    nonlinear::fill_with_coarse_chain(*chain.sequence, coarsening(guess), trajectory);
   } else {
     parallel::agree(trajectory.comm(), [&] {
       if (trajectory.comm().is_root() && !std::filesystem::exists(guess)) {
         throw local_input_error(
-            "--guess {}: no such file, and none of copy, zero, random; {}", guess,
+            "--guess {}: no such file, and none of copy, zero, random, coarse:K; {}", guess,
             did_you_mean(guess, {std::begin(kGuessWords), std::end(kGuessWords)}));
       }
     });
@@ -56,6 +74,8 @@ nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonO
   report.status = finite ? nonlinear::Status::converged : nonlinear::Status::failed;
   report.reason = finite ? "" : "the chain itself overflows or meets a value that is no number";
   report.frozen_prefix = finite ? trajectory.layout().num_steps() : 0;
+  report.method = "sequential";
+  report.path.evaluations = static_cast<double>(trajectory.layout().num_steps());
   return report;
 }
 
@@ -79,18 +99,29 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   std::optional<storage::Resumed> resumed;
   if (!config.files.restart.empty())
     resumed = storage::restart(config.chain, config.files, trajectory);
-  if (!resumed) fill_guess(config, trajectory);
+  if (!resumed) fill_guess(config, chain);
   if (resumed) result.iterations_before = resumed->iterations;
 
   Interrupts interrupts(
       context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
-  Progress progress(context.comm.is_root() && !context.quiet, config.solver.newton.max_iterations);
+  const bool newton = config.solver.method == SolverConfig::Method::newton;
+  const nonlinear::ShootingOptions& shooting = config.solver.shooting;
+  const Index sweeps = shooting.max_sweeps > 0
+                           ? shooting.max_sweeps
+                           : std::max<Index>(shooting.chunks, context.comm.size());
+  const int most = newton ? config.solver.newton.max_iterations : static_cast<int>(sweeps);
+  Progress progress(context.comm.is_root() && !context.quiet, most);
   RunMonitor monitor(context.comm, interrupts, progress);
   const auto recorder =
       storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  nonlinear::Newton newton(context.comm, *chain.sequence, config.solver.newton);
-  result.report = newton.solve(trajectory, &monitor);
+  if (newton) {
+    result.report = nonlinear::Newton(context.comm, *chain.sequence, config.solver.newton)
+                        .solve(trajectory, &monitor);
+  } else {
+    result.report = nonlinear::Shooting(context.comm, *chain.sequence, config.solver.shooting)
+                        .solve(trajectory, &monitor);
+  }
   if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();

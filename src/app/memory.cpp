@@ -20,7 +20,12 @@ double estimate_bytes(const RunConfig& config, Index local_steps) {
   // --verify. Sequential execution forward: the trajectory, and its reference.
   const bool lean = config.solver.method == SolverConfig::Method::sequential &&
                     config.solver.passes == linear::Passes::forward;
-  const double state_arrays = lean ? (config.solver.verify ? 2.1 : 1.1) : 12;
+  // Shooting sweeps in place; with whole Jacobians it holds the slopes of a chunk.
+  const bool shooting = config.solver.method == SolverConfig::Method::shooting &&
+                        config.solver.passes == linear::Passes::forward &&
+                        !config.solver.shooting.newton;
+  const double lean_arrays = config.solver.verify ? 2.1 : 1.1;
+  const double state_arrays = lean ? lean_arrays : shooting ? lean_arrays + 3 : 12;
   constexpr double kParameterArrays = 3;
   const double block = B * n * (n + 1);
   const double states = state_arrays * (steps + 1) * B * n;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace deeppcr::app {
@@ -10,12 +11,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 using nonlinear::Status;
 
+/// What ran, such as "newton+hybrid" or "shooting+identity".
 std::string method_of(const RunReport& report) {
-  const SolverConfig& solver = report.config.solver;
-  if (solver.method == SolverConfig::Method::sequential) return "sequential";
-  // PETSc's options may have put another in its place.
-  const std::string& ran = report.forward.report.linear;
-  return "newton+" + (ran.empty() ? solver.newton.linear : ran);
+  const nonlinear::SolveReport& solve = report.forward.report;
+  return solve.linear.empty() ? solve.method : solve.method + "+" + solve.linear;
 }
 
 parallel::Traffic total(const parallel::TrafficByLevel& levels, parallel::Traffic sum) {
@@ -80,6 +79,16 @@ std::string seconds_text(const std::map<std::string, double>& seconds) {
                      stages);
 }
 
+/// "0.51 L step evaluations (n^2), 0 products (n^3)"
+std::string path_text(const RunReport& report) {
+  const nonlinear::SolveReport& solve = report.forward.report;
+  const auto L = static_cast<double>(std::max<Index>(1, report.config.chain.model.steps));
+  const std::string chunks =
+      solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : std::string();
+  return fmt::format("{:.4g} L step evaluations (n^2), {:.4g} L products (n^3){}",
+                     solve.path.evaluations / L, solve.path.products / L, chunks);
+}
+
 void add_outcome(const RunReport& report, Table& table) {
   const nonlinear::SolveReport& solve = report.forward.report;
   if (!solve.reason.empty()) table.line("reason", "{}", solve.reason);
@@ -92,8 +101,10 @@ void add_outcome(const RunReport& report, Table& table) {
   table.line("residual", "{:.3e}  (asked for: {:.3e})", solve.residual, solve.tolerance);
   table.line("exact states", "{} of {}, by substitution from the left", solve.frozen_prefix,
              report.config.chain.model.steps);
-  if (report.config.solver.method == SolverConfig::Method::newton)
+  if (solve.method == "newton")
     table.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
+  if (!solve.choice.empty()) table.line("chosen because", "{}", solve.choice);
+  table.line("in a row", "{}", path_text(report));
 }
 
 void add_verification(const RunReport& report, Table& table) {
@@ -125,6 +136,10 @@ Json to_json(const RunReport& report) {
             {"tolerance", solve.tolerance},
             {"frozen_prefix", solve.frozen_prefix},
             {"lyapunov", solve.lyapunov},
+            {"chunks", solve.chunks},
+            {"path_evaluations", solve.path.evaluations},
+            {"path_products", solve.path.products},
+            {"choice", solve.choice},
             {"seconds", solve.seconds},
             {"messages", traffic.messages},
             {"bytes", traffic.bytes},
@@ -173,14 +188,28 @@ std::string to_table(const RunReport& report) {
   return table.text();
 }
 
+namespace {
+
+/// Seconds that sequential execution would take, without --verify: from one evaluation of all
+/// residuals, which is the work of a rank's part of the chain, or from the sweeps.
+double sequential_estimate(const RunReport& report) {
+  const nonlinear::SolveReport& solve = report.forward.report;
+  constexpr double kBackward = 2;  // of a forward pass
+  const double passes = report.gradient ? 1 + kBackward : 1;
+  const auto steps = static_cast<double>(report.config.chain.model.steps);
+  if (solve.method == "shooting")
+    return passes * seconds_of(solve.seconds, "sweep") * steps /
+           std::max(1.0, solve.path.evaluations);
+  return passes * seconds_of(solve.seconds, "residual") / (solve.iterations + 1) * report.ranks;
+}
+
+}  // namespace
+
 std::string advice(const RunReport& report) {
-  const SolverConfig& solver = report.config.solver;
   const nonlinear::SolveReport& solve = report.forward.report;
   const bool solved = solve.status == Status::converged || solve.status == Status::fell_back;
-  if (solver.method == SolverConfig::Method::sequential || !solved) return "";
-  // Without --verify: one evaluation of all residuals does the work of a rank's part of the chain.
-  const double estimate = seconds_of(solve.seconds, "residual") / (solve.iterations + 1) *
-                          report.ranks * (report.gradient ? 3 : 1);
+  if (solve.method == "sequential" || !solved) return "";
+  const double estimate = sequential_estimate(report);
   const double sequential =
       report.verification ? report.verification->sequential_seconds : estimate;
   const double ours = total_seconds(report);

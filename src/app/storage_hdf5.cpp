@@ -97,7 +97,8 @@ class Hdf5Recorder final : public Recorder {
       header.provenance = about;
       header.problem = problem(config.chain);
       header.first_steps = trajectory.layout().first_steps();
-      header.stages = {"residual", "eliminate", "reduce", "substitute", "linear"};
+      if (config.solver.method == SolverConfig::Method::shooting)
+        header.stages = {"sweep", "couple"};
       header.states = selection_;
       if (resumed) header.iterations_before = resumed->iterations;
       trace_.emplace(context.comm, config.files.trace, header);

@@ -285,7 +285,9 @@ SolveReport NewtonSnes::solve(sequence::Trajectory& trajectory, Monitor* monitor
   if (monitor_ != nullptr && !interrupted_) {
     interrupted_ = monitor_->iterations_end(trajectory.states().data()) == Monitor::Action::stop;
   }
+  report_.method = "newton";
   report_.linear = linear_name();
+  report_.path = newton_path(report_.linear, trajectory.layout(), report_.iterations);
   finish(reason);
   const parallel::Traffic halos = evaluator_->traffic();
   report_.neighbours += total_traffic(
@@ -366,6 +368,7 @@ void NewtonSnes::fall_back() {
   last_ = norms(residual, trajectory_->states());
   report_.lyapunov = lyapunov();
   report_.seconds["fallback"] = comm_.max(watch.seconds());
+  report_.path.evaluations += static_cast<double>(trajectory_->layout().num_steps() - from);
   const bool finite = std::isfinite(last_.residual) && std::isfinite(last_.tolerance);
   report_.status = last_.excess <= 1 ? Status::fell_back : Status::failed;
   if (report_.status == Status::fell_back) {

@@ -6,6 +6,7 @@
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/nonlinear/shooting.hpp"
 
 namespace deeppcr::app {
 
@@ -26,11 +27,14 @@ struct ChainConfig {
 
 /// How the chain is solved.
 struct SolverConfig {
-  enum class Method { newton, sequential };
+  enum class Method { newton, shooting, sequential };
   Method method = Method::newton;
+  std::string name = "newton";  ///< of the method, as on the command line
   nonlinear::NewtonOptions newton;
+  nonlinear::ShootingOptions shooting;
+  std::string backward = "linear";  ///< "linear", "shooting", "auto"
   linear::Passes passes = linear::Passes::forward;
-  std::string guess;  ///< "copy", "zero", "random" or a file
+  std::string guess;  ///< "copy", "zero", "random", "coarse:K" or a file
   bool verify = false;
 };
 

@@ -20,6 +20,11 @@ struct NewtonOptions {
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
 };
 
+/// The work on Newton's longest path: each iteration evaluates and substitutes the steps of a rank,
+/// and multiplies matrices as the linear solver (a name from linear::catalogue()) does.
+CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout& layout,
+                         int iterations);
+
 /// Newton's method on all steps at once, as PETSc's SNES: prefix "", so -snes_*, -ksp_* and -pc_*
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.
