@@ -32,7 +32,7 @@ class IdentityCoupling final : public ChunkCoupling {
     const Index chunks = r.extent(0);
     std::fill(before_.begin(), before_.end(), 0.0);
     for (Index i = 0; i < chunks; ++i) add(state_, r[i].data(), before_.data());
-    parallel::prefix_sum(comm_, active_, before_.data(), state_, traffic_);
+    parallel::prefix_sum(comm_, active_, Direction::forward, before_.data(), state_, traffic_);
     for (Index i = 0; i < chunks; ++i) {
       std::copy_n(before_.data(), state_, v[i].data());
       add(state_, r[i].data(), before_.data());

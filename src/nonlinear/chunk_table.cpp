@@ -33,6 +33,9 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   facts.scale = chunk.scale;
   facts.swept = static_cast<double>(chunk.swept);
   facts.steps = static_cast<double>(chunk.steps.size());
+  facts.probed =
+      std::min(static_cast<double>(chunk.growth.size()) * static_cast<double>(ChunkSweep::kBlock),
+               facts.steps);
   facts.drift = chunk.drift;
   return facts;
 }
@@ -76,11 +79,6 @@ Judgement ChunkTable::judge(double rtol, double atol) const {
   }
   found.tolerance = atol + rtol * scale;
   return found;
-}
-
-PathClock::PathClock(const Chunks& chunks) {
-  for (Index c = 0; c < chunks.size(); ++c)
-    ends_.push_back(static_cast<double>(chunks.steps(c).size()));
 }
 
 void PathClock::sweep(const std::vector<ChunkFacts>& facts, bool waited_for_all) {

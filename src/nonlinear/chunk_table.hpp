@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "chunk_sweep.hpp"
@@ -19,7 +20,8 @@ struct ChunkFacts {
   double scale = 0;      ///< largest |z|
   double swept = 0;      ///< steps evaluated in the last sweep
   double steps = 0;
-  double drift = 0;  ///< see Chunk
+  double probed = 0;  ///< steps that a tangent has gone through
+  double drift = 0;   ///< see Chunk; over those
 };
 
 /// How far the states are from right, as told by the facts of all chunks.
@@ -54,7 +56,7 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch);
 class PathClock {
  public:
   /// Behind the first sweep.
-  explicit PathClock(const Chunks& chunks);
+  explicit PathClock(std::vector<double> steps) : ends_(std::move(steps)) {}
   /// A sweep in which each chunk waited for its left neighbour's end only, or for all chunks.
   void sweep(const std::vector<ChunkFacts>& facts, bool waited_for_all);
   double steps() const;

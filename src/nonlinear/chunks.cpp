@@ -22,6 +22,12 @@ Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
   owners_ = parallel::BlockLayout(std::move(first_chunk));
 }
 
+std::vector<double> Chunks::sizes() const {
+  std::vector<double> all;
+  for (Index c = 0; c < size(); ++c) all.push_back(static_cast<double>(steps(c).size()));
+  return all;
+}
+
 Index Chunks::longest() const {
   Index most = 0;
   for (Index c = 0; c < size(); ++c) most = std::max(most, steps(c).size());

@@ -23,6 +23,8 @@ class Chunks {
   }
   /// Chunks of a rank.
   StepRange of_rank(int rank) const { return owners_.range(rank); }
+  /// Steps of each chunk.
+  std::vector<double> sizes() const;
   /// The longest chunk's number of steps.
   Index longest() const;
   /// Chunks as the rows of a linear system.

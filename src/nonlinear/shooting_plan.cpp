@@ -27,10 +27,10 @@ double at(const double (&cost)[5], Method method) { return cost[static_cast<int>
 double& at(double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
 
 /// Steps until a change of the start has shrunk to kForgotten, in the slowest chunk.
-double forgetting_steps(const std::vector<ChunkFacts>& probed, double probe) {
+double forgetting_steps(const std::vector<ChunkFacts>& probed) {
   double most = 0;
   for (std::size_t c = 1; c < probed.size(); ++c) {
-    const double rate = probed[c].exit / std::min(probe, probed[c].steps);
+    const double rate = probed[c].exit / std::max(1.0, probed[c].probed);
     most = std::max(most, rate < 0 ? std::log(kForgotten) / rate : kInfinity);
   }
   return most;
@@ -38,16 +38,15 @@ double forgetting_steps(const std::vector<ChunkFacts>& probed, double probe) {
 
 /// Corrections with M = I: the neglected M - I of the chunks act like independent random maps, and
 /// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2.
-double identity_corrections(const std::vector<ChunkFacts>& probed, double probe, double rtol) {
+double identity_corrections(const std::vector<ChunkFacts>& probed, double rtol) {
   double square = 0;
   for (std::size_t c = 1; c < probed.size(); ++c)
-    square +=
-        probed[c].drift * probed[c].drift * probed[c].steps / std::min(probe, probed[c].steps);
+    square += probed[c].drift * probed[c].drift * probed[c].steps / std::max(1.0, probed[c].probed);
   const auto most = static_cast<double>(probed.size());
   double log_error = 0;
   for (double k = 0; k < most; ++k) {
     log_error += 0.5 * (std::log(square) - std::log(k + 1));
-    if (log_error <= std::log(rtol)) return std::max(k, 1.0);
+    if (!(log_error > std::log(rtol))) return std::max(k, 1.0);
   }
   return most;
 }
@@ -67,7 +66,8 @@ void predict(const PlanProblem& problem, ShootingPlan& plan) {
   const double ratio = problem.batch >= 8 ? 1 : linear::product_flop_ratio(problem.width);
   const double columns = std::max(1.0, problem.width * ratio);
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
-  at(plan.cost, Method::dense) = m + kDenseCorrections * (m * (2 + columns) + levels);
+  at(plan.cost, Method::dense) =
+      problem.linear ? kInfinity : m + kDenseCorrections * (m * (2 + columns) + levels);
   at(plan.cost, Method::newton) =
       problem.newton ? kNewtonIterations * (m * (2 + columns) + levels) : kInfinity;
 }
@@ -89,13 +89,13 @@ std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
 
 }  // namespace
 
-ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, Index probe,
-                           const PlanProblem& problem) {
+ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem) {
   ShootingPlan plan;
-  plan.forgetting_steps = forgetting_steps(probed, static_cast<double>(probe));
-  plan.identity_sweeps = identity_corrections(probed, static_cast<double>(probe), problem.rtol);
+  plan.forgetting_steps = forgetting_steps(probed);
+  plan.identity_sweeps = identity_corrections(probed, problem.rtol);
   predict(problem, plan);
-  double best = kWorthIt * at(plan.cost, Method::sequential);
+  double best = problem.may_substitute ? kWorthIt * at(plan.cost, Method::sequential) : kInfinity;
+  if (!problem.may_substitute) plan.method = Method::identity;
   for (const Method method : {Method::zero, Method::identity, Method::dense, Method::newton}) {
     if (at(plan.cost, method) >= best) continue;
     best = at(plan.cost, method);

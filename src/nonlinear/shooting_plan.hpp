@@ -17,7 +17,9 @@ struct PlanProblem {
   Index batch = 1;
   int width = 1;
   double rtol = 1e-10;
-  bool newton = false;  ///< whether Newton may be chosen
+  bool newton = false;         ///< whether Newton may be chosen
+  bool linear = false;         ///< only carries: identity stands for GMRES, dense is not there
+  bool may_substitute = true;  ///< whether sequential execution may be chosen
 };
 
 /// What the first steps of the chunks have shown, and the method that follows from it.
@@ -31,9 +33,8 @@ struct ShootingPlan {
   std::string reason;  ///< a sentence
 };
 
-/// Chooses by the tangents that were pushed through the first `probe` steps of each chunk but the
-/// first: contraction tells how soon a start is forgotten, drift how far M is from I.
-ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, Index probe,
-                           const PlanProblem& problem);
+/// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
+/// contraction tells how soon a start is forgotten, drift how far M is from I.
+ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem);
 
 }  // namespace deeppcr::nonlinear

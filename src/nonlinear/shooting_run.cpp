@@ -51,7 +51,7 @@ ShootingRun::ShootingRun(const sequence::Sequence& sequence, sequence::Trajector
       mismatch_(used_.shape),
       incoming_(trajectory.batch() * trajectory.width()),
       changed_(static_cast<std::size_t>(own_.size()), false),
-      clock_(chunks_) {
+      clock_(chunks_.sizes()) {
   report_.method = "shooting";
   report_.chunks = chunks_.size();
   for (Index i = 0; i < own_.size(); ++i) {
@@ -104,7 +104,7 @@ bool ShootingRun::choose() {
   problem.width = trajectory_.width();
   problem.rtol = options_.rtol;
   problem.newton = options_.newton;
-  const ShootingPlan plan = plan_shooting(table_.facts(), probe, problem);
+  const ShootingPlan plan = plan_shooting(table_.facts(), problem);
   report_.choice = plan.reason;
   return follow(plan);
 }

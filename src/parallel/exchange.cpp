@@ -64,18 +64,19 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
   if (mine > 0) traffic.add(comm.size() - 1, (comm.size() - 1) * mine * Index{sizeof(Real)});
 }
 
-void prefix_sum(const Communicator& comm, int active, Real* values, Index count,
-                TrafficByLevel& traffic) {
+void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
+                Index count, TrafficByLevel& traffic) {
   traffic.clear();
   if (comm.rank() >= active) return;
+  const int before = direction == Direction::forward ? comm.rank() : active - 1 - comm.rank();
   Buffer<Real> sum(count), in(count);  // of the 2^k ranks that end with this one
   std::copy_n(values, count, sum.data());
   std::fill_n(values, count, Real{0});
   for (int stride = 1; stride < active; stride *= 2) {
     traffic.emplace_back();
-    const ShiftPlan plan{0, active - 1, stride, Direction::forward};
+    const ShiftPlan plan{0, active - 1, stride, direction};
     shift(comm, plan, sum.data(), count, in.data(), count, traffic.back());
-    if (comm.rank() < stride) continue;
+    if (before < stride) continue;
     for (Index i = 0; i < count; ++i) {
       values[i] += in[i];
       sum[i] += in[i];

@@ -49,14 +49,15 @@ void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Ind
 void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,
                  Index row, Traffic& traffic);
 
-/// The sum of the values of all ranks before this one, in place; rank 0 gets zero. Ranks
-/// 0..active-1 take part. Level k adds what the rank 2^k to the left has summed up: ceil(log2
-/// active) levels, a message of `count` reals a rank each. No rank waits for one to its right.
+/// The sum of the values of all ranks before this one, down the direction of the chain, in place;
+/// the first gets zero. Ranks 0..active-1 take part. Level k adds what the rank 2^k before has
+/// summed up: ceil(log2 active) levels, a message of `count` reals a rank each. No rank waits for
+/// one behind it.
 ///
-///     BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
-///     AFTER    rank 0 [0]   rank 1 [a]   rank 2 [a+b] rank 3 [a+b+c]
-void prefix_sum(const Communicator& comm, int active, Real* values, Index count,
-                TrafficByLevel& traffic);
+///     forward     BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
+///                 AFTER    rank 0 [0]   rank 1 [a]   rank 2 [a+b] rank 3 [a+b+c]
+void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
+                Index count, TrafficByLevel& traffic);
 
 /// A row of `length` reals as an MPI type, so that counts stay within an int for rows of any
 /// length.

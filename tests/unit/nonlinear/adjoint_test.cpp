@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/linear_shooting.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
@@ -136,6 +137,58 @@ TEST_P(AdjointTest, TakesALossOfTheLastStateAlone) {
   const Gradients found = gradients(problem, *solver_, z.slice(zeros, local.size()));
   expect_same(found, expected);
 }
+
+
+/// Shooting backward, with the loss on all states and on the last one only.
+class ShootingAdjoint
+    : public ::testing::TestWithParam<std::tuple<models::ModelOptions, Index, bool>> {};
+
+TEST_P(ShootingAdjoint, AgreesWithTheSequentialBackwardPass) {
+  const auto& [options, chunks, everywhere] = GetParam();
+  const auto layout = parallel::BlockLayout::balanced(options.steps, world().size());
+  ModelProblem problem(world(), options, layout, kBatch);
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  const ConstStates z = problem.trajectory.states();
+  const StepRange local = problem.trajectory.local_range();
+  const Index zeros = local.size() - (local.contains(options.steps - 1) ? 1 : 0);
+  const ConstStates loss_gradient = everywhere ? z : z.slice(zeros, local.size());
+  LinearShootingOptions shooting;
+  shooting.chunks = chunks;
+  LinearShooting solver(shooting);
+  const auto oracle = linear::find("sequential").make();
+  const Gradients found = gradients(problem, solver, loss_gradient);
+  const Gradients expected = gradients(problem, *oracle, loss_gradient);
+  EXPECT_LE(test::relative_difference(world(), found.states.data(), expected.states.data(),
+                                      found.states.size()),
+            1e-10)
+      << solver.report().method << " " << solver.report().reason;
+  EXPECT_LE(test::relative_difference(world(), found.parameters.data(), expected.parameters.data(),
+                                      found.parameters.size()),
+            1e-10);
+  EXPECT_GE(solver.report().path.evaluations, 1);
+}
+
+models::ModelOptions chain_options(const char* model, const char* activation, const char* scale,
+                                   double contraction) {
+  models::ModelOptions options;
+  options.model = model;
+  options.steps = 200;
+  options.width = kWidth;
+  options.activation = activation;
+  options.residual_scale = scale;
+  options.contraction = contraction;
+  return options;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Chains, ShootingAdjoint,
+    ::testing::Combine(::testing::Values(chain_options("mlp", "tanh", "none", 0),
+                                         chain_options("mlp", "relu", "none", 0),
+                                         chain_options("resnet", "tanh", "1/L", 0),
+                                         chain_options("resnet", "relu", "1/sqrt(L)", 0),
+                                         chain_options("affine", "tanh", "none", 0.99),
+                                         chain_options("affine", "tanh", "none", 1.01)),
+                       ::testing::Values<Index>(1, 2, 3, 7, 64, 200), ::testing::Bool()));
 
 TEST(Adjoint, OfAnEmptyChainIsZero) {
   models::ModelOptions options;

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <petscksp.h>
+
+#include "deeppcr/core/types.hpp"
+#include "deeppcr/petsc/handle.hpp"
+
+namespace deeppcr::nonlinear {
+
+class LinearShootingRun;
+
+/// GMRES for the carries between the chunks of a linear chain, preconditioned from the right by
+/// prefix sums, so that its residual is the mismatch at the seams. Options: -shooting_ksp_*.
+class BoundaryKsp {
+ public:
+  explicit BoundaryKsp(LinearShootingRun& run);
+  /// Shapes: b, x [C_local, B, n]. Stops at |residual|_2 <= tolerance, or after as many vectors as
+  /// there are chunks. @return the number of operator products. Collective.
+  int solve(const Real* b, double tolerance, Real* x);
+
+  /// What the KSP calls back.
+  LinearShootingRun& run() { return run_; }
+  void count_product() { ++products_; }
+
+ private:
+  LinearShootingRun& run_;
+  petsc::Handle<Mat> operator_;
+  petsc::Handle<KSP> ksp_;
+  petsc::Handle<Vec> b_, x_;
+  int products_ = 0;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,161 @@
+#include "linear_chunk_sweep.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/random.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr Index kBlock = ChunkSweep::kBlock;
+
+double length(Index count, const Real* x) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
+  return std::sqrt(sum);
+}
+
+/// Scales each sample to length one; the log of the longest of them before. A sample that has died
+/// starts anew from `fresh`, as grown by the smallest normal number.
+double normalise(Index batch, Index n, const Real* fresh, Real* x) {
+  const double kDead = std::log(std::numeric_limits<double>::min());
+  double most = kDead;
+  for (Index b = 0; b < batch; ++b) {
+    Real* sample = x + b * n;
+    const double norm = length(n, sample);
+    const bool alive = std::isfinite(norm) && norm > 0;
+    if (alive || norm != 0) most = std::max(most, alive ? std::log(norm) : -kDead);
+    for (Index i = 0; i < n; ++i) sample[i] = alive ? sample[i] / norm : fresh[b * n + i];
+  }
+  return most;
+}
+
+}  // namespace
+
+LinearChunkSweep::LinearChunkSweep(const blocks::BlockBidiagonal& J, const Chunks& chunks,
+                                   Direction direction)
+    : A_(J.linearisation()),
+      local_(J.local_range()),
+      direction_(direction),
+      batch_(J.batch()),
+      width_(J.width()),
+      state_(batch_ * width_),
+      carry_(state_),
+      scratch_(state_),
+      old_(state_) {
+  constexpr std::uint64_t kStream = 0x636f7461;  // "cota"
+  const StepRange mine = chunks.of_rank(J.comm().rank());
+  for (Index i = 0; i < mine.size(); ++i) {
+    const Index c = direction == Direction::forward ? mine.first + i : mine.last - 1 - i;
+    chunks_.emplace_back();
+    chunks_.back().steps = chunks.steps(c);
+  }
+  in_.reset(mine.size() * state_);
+  out_.reset(mine.size() * state_);
+  tangents_.reset(mine.size() * state_);
+  first_tangents_.reset(state_);
+  RandomStream(0, kStream).normal(0, state_, first_tangents_.data());
+  normalise(batch_, width_, first_tangents_.data(), first_tangents_.data());
+  for (Index i = 0; i < mine.size(); ++i)
+    std::copy_n(first_tangents_.data(), state_, tangents_.data() + i * state_);
+}
+
+StepRange LinearChunkSweep::part(const Chunk& c, Index from, Index to) const {
+  if (direction_ == Direction::forward) return {c.steps.first + from, c.steps.first + to};
+  return {c.steps.last - to, c.steps.last - from};
+}
+
+void LinearChunkSweep::substitute(StepRange range, ConstStates rhs, States result,
+                                  Real* carry) const {
+  const Index first = range.first - local_.first, last = range.last - local_.first;
+  const State at(carry, {batch_, width_});
+  if (direction_ == Direction::forward) {
+    A_.substitute(range, rhs.slice(first, last), result.slice(first, last), at);
+  } else {
+    A_.substitute_transposed(range, rhs.slice(first, last), result.slice(first, last), at);
+  }
+}
+
+void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
+  Chunk& c = (*this)[k];
+  const ConstStates r = rhs.slice(c.steps.first - local_.first, c.steps.last - local_.first);
+  const States x = result.slice(c.steps.first - local_.first, c.steps.last - local_.first);
+  const State leaves = leaving(k);
+  std::fill(leaves.begin(), leaves.end(), 0.0);
+  c.done = c.steps.size();
+  if (std::all_of(r.begin(), r.end(), [](Real value) { return value == 0; })) {
+    std::fill(x.begin(), x.end(), 0.0);
+    return;
+  }
+  substitute(c.steps, rhs, result, leaves.data());
+  c.swept = c.steps.size();
+}
+
+// old values  |--------------------------------------|
+// new values  |=====block=====block===|  within `merge` of the old ones: those stay
+void LinearChunkSweep::again(Index k, ConstStates rhs, States result, double merge) {
+  Chunk& c = (*this)[k];
+  const State enters = entering(k), leaves = leaving(k);
+  std::copy(enters.begin(), enters.end(), carry_.data());
+  for (Index from = 0; from < c.steps.size(); from += kBlock) {
+    const Index to = std::min(from + kBlock, c.steps.size());
+    const StepRange range = part(c, from, to);
+    const Index last = direction_ == Direction::forward ? range.last - 1 : range.first;
+    Real* end = result[last - local_.first].data();
+    std::copy_n(end, state_, old_.data());
+    substitute(range, rhs, result, carry_.data());
+    c.swept += to - from;
+    const double size = largest_difference(state_, end, old_.data());
+    if (!(size <= merge)) continue;
+    std::copy_n(old_.data(), state_, end);
+    const Index block = from / kBlock;
+    c.seams.erase(std::remove_if(c.seams.begin(), c.seams.end(),
+                                 [&](const Seam& seam) { return seam.block <= block; }),
+                  c.seams.end());
+    if (size > 0) c.seams.push_back({block, size});
+    return;
+  }
+  c.seams.clear();
+  std::copy_n(carry_.data(), state_, leaves.data());
+}
+
+void LinearChunkSweep::push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const {
+  const std::array<Index, 3> shape{batch_, 1, width_};
+  for (Index i = 0; i < range.size(); ++i) {
+    const Index l = direction_ == Direction::forward ? range.first + i : range.last - 1 - i;
+    blocks::push(A_, direction_, l, ConstPanel(from.data(), shape), Panel(to.data(), shape));
+    from.swap(to);
+  }
+}
+
+void LinearChunkSweep::push_tangents(Index k, Index steps) {
+  Chunk& c = (*this)[k];
+  const Index until = std::min(steps, c.steps.size());
+  Index from = static_cast<Index>(c.growth.size()) * kBlock;
+  if (from >= until) return;
+  Real* tangents = tangents_.data() + k * state_;
+  std::copy_n(tangents, state_, carry_.data());
+  for (; from < until; from += kBlock) {
+    push(part(c, from, std::min(from + kBlock, until)), carry_, scratch_);
+    const double grown = normalise(batch_, width_, first_tangents_.data(), carry_.data());
+    c.growth.push_back((c.growth.empty() ? 0.0 : c.growth.back()) + grown);
+  }
+  std::copy_n(carry_.data(), state_, tangents);
+  double square = 0;
+  for (Index i = 0; i < state_; ++i) {
+    const double change = std::exp(c.growth.back()) * tangents[i] - first_tangents_[i];
+    square += change * change;
+  }
+  c.drift = std::sqrt(square / static_cast<double>(batch_));
+}
+
+void LinearChunkSweep::homogeneous(Index k, const Real* x, Real* y) const {
+  std::copy_n(x, state_, carry_.data());
+  push((*this)[k].steps, carry_, scratch_);
+  std::copy_n(carry_.data(), state_, y);
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,229 @@
+#include "linear_shooting_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "boundary_ksp.hpp"
+#include "deeppcr/parallel/exchange.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+/// Estimated errors must be this far below the tolerance: the estimate comes from a random vector.
+constexpr double kMargin = 0.1;
+/// A walk merges this far below the tolerance.
+constexpr double kMergeBelow = 1e-3;
+/// Steps that show whether carries are forgotten.
+constexpr Index kProbe = 128;
+/// A carry that has shrunk to this is forgotten.
+const double kForgotten = std::log(1e-14);
+
+}  // namespace
+
+LinearShootingRun::LinearShootingRun(const blocks::BlockBidiagonal& J,
+                                     const LinearShootingOptions& options, Direction direction,
+                                     ConstStates rhs, States result)
+    : J_(J),
+      options_(options),
+      direction_(direction),
+      rhs_(rhs),
+      result_(result),
+      chunks_(J.layout(), options.chunks),
+      sweep_(J, chunks_, direction),
+      state_(J.batch() * J.width()),
+      active_(chunks_.owners().num_active_ranks()),
+      used_(sweep_.size() * state_),
+      incoming_(state_) {
+  report_.chunks = chunks_.size();
+}
+
+bool LinearShootingRun::is_first_of_chain(Index k) const {
+  const StepRange steps = sweep_[k].steps;
+  return direction_ == Direction::forward ? steps.first == 0
+                                          : steps.last == J_.layout().num_steps();
+}
+
+bool LinearShootingRun::is_last_of_chain(Index k) const {
+  const StepRange steps = sweep_[k].steps;
+  return direction_ == Direction::forward ? steps.last == J_.layout().num_steps()
+                                          : steps.first == 0;
+}
+
+bool LinearShootingRun::solve() {
+  if (!first_walk()) return true;
+  using Method = ShootingPlan::Method;
+  const Method method = plan().method;
+  if (method == Method::sequential && options_.may_substitute) return false;
+  if (judgement_.error > kMargin && method == Method::zero) iterate();
+  if (judgement_.error > kMargin && method != Method::zero) solve_for_carries();
+  report_.method = method == Method::zero ? "shooting+zero" : "shooting+gmres";
+  report_.path.evaluations += clock_.steps();
+  report_.residual = judgement_.residual / scale_;
+  if (judgement_.error <= kMargin) return true;
+  report_.reason = fmt::format("after {} sweeps the seams could still grow to {:.1e} tolerances",
+                               report_.sweeps, judgement_.error);
+  return false;
+}
+
+/// All chunks from a carry of zero, and random vectors through those that will be corrected. False
+/// when the solution is zero.
+bool LinearShootingRun::first_walk() {
+  double largest = 0;
+  for (Index k = 0; k < sweep_.size(); ++k) sweep_.first(k, rhs_, result_);
+  for (const Real value : result_) largest = std::max(largest, std::abs(value));
+  std::vector<double> most{largest};
+  comm().max(most);
+  scale_ = most[0];
+  report_.sweeps = 1;
+  report_.method = "shooting+zero";
+  if (scale_ == 0) return false;
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    if (is_first_of_chain(k)) continue;
+    sweep_.push_tangents(k, kProbe);
+    // To the end where it matters: not if plain substitution is what this points to.
+    const Chunk& c = sweep_[k];
+    const auto probed = static_cast<double>(std::min(kProbe, c.steps.size()));
+    const bool forgets =
+        c.growth.back() * static_cast<double>(c.steps.size()) / probed < kForgotten;
+    if (forgets || !options_.may_substitute) sweep_.push_tangents(k, c.steps.size());
+  }
+  gather();
+  std::vector<double> swept;
+  for (const ChunkFacts& chunk : facts_) swept.push_back(chunk.swept);
+  clock_ = PathClock(std::move(swept));
+  return true;
+}
+
+ShootingPlan LinearShootingRun::plan() const {
+  PlanProblem problem;
+  problem.steps = J_.layout().num_steps();
+  problem.chunks = chunks_.size();
+  for (int p = 0; p < comm().size(); ++p) {
+    problem.longest_rank = std::max(problem.longest_rank, J_.layout().range(p).size());
+    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks_.of_rank(p).size());
+  }
+  problem.rtol = options_.rtol;
+  problem.linear = true;
+  problem.may_substitute = options_.may_substitute;
+  return plan_shooting(facts_, problem);
+}
+
+// The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.
+void LinearShootingRun::send(const Real* leaving, Real* entering) {
+  parallel::halo(comm(), 0, active_ - 1, direction_, leaving + (sweep_.size() - 1) * state_,
+                 incoming_.data(), state_, traffic_);
+  if (sweep_.size() == 0) return;
+  std::copy_n(leaving, (sweep_.size() - 1) * state_, entering + state_);
+  if (is_first_of_chain(0)) {
+    std::fill_n(entering, state_, Real{0});
+  } else {
+    std::copy_n(incoming_.data(), state_, entering);
+  }
+}
+
+/// Walks the chunks again whose carry has changed. False when there are none anywhere.
+bool LinearShootingRun::correct() {
+  const double merge = kMergeBelow * options_.rtol * scale_;
+  Buffer<Real> next(local_size());
+  for (Index k = 0; k < sweep_.size(); ++k) sweep_[k].swept = 0;
+  if (sweep_.size() > 0) {
+    send(sweep_.leaving(0).data(), next.data());
+    // Both sides of a boundary see the same numbers, and agree on whether the carry changes.
+    for (Index k = 0; k < sweep_.size(); ++k) {
+      if (is_last_of_chain(k)) continue;
+      Real* used = used_.data() + k * state_;
+      const Real* leaves = sweep_.leaving(k).data();
+      if (largest_difference(state_, leaves, used) > merge) std::copy_n(leaves, state_, used);
+    }
+    for (Index k = 0; k < sweep_.size(); ++k) {
+      const State enters = sweep_.entering(k);
+      const Real* to = next.data() + k * state_;
+      if (is_first_of_chain(k) || !(largest_difference(state_, to, enters.data()) > merge))
+        continue;
+      std::copy_n(to, state_, enters.data());
+      sweep_.again(k, rhs_, result_, merge);
+    }
+  }
+  gather();
+  clock_.sweep(facts_, false);
+  ++report_.sweeps;
+  return std::any_of(facts_.begin(), facts_.end(),
+                     [](const ChunkFacts& chunk) { return chunk.swept > 0; });
+}
+
+void LinearShootingRun::iterate() {
+  for (Index k = 0; k < chunks_.size(); ++k)
+    if (!correct() || judgement_.error <= kMargin || judgement_.hopeless) return;
+}
+
+/// GMRES for the carries, then one walk from them.
+void LinearShootingRun::solve_for_carries() {
+  Buffer<Real> b(local_size()), x(local_size());
+  if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
+  const double tolerance = kMargin * options_.rtol * scale_;
+  const int products = BoundaryKsp(*this).solve(b.data(), tolerance, x.data());
+  report_.sweeps += products + 1;
+  report_.path.evaluations += products * static_cast<double>(chunks_.longest());
+  Buffer<Real> behind(local_size());
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    sweep_[k].swept = 0;
+    if (is_first_of_chain(k)) continue;
+    std::copy_n(x.data() + k * state_, state_, sweep_.entering(k).data());
+    sweep_.again(k, rhs_, result_, 0);
+  }
+  // What each chunk's neighbour was walked from, for the mismatches.
+  parallel::halo(comm(), 0, active_ - 1,
+                 direction_ == Direction::forward ? Direction::backward : Direction::forward,
+                 x.data(), incoming_.data(), state_, traffic_);
+  for (Index k = 0; k < sweep_.size(); ++k)
+    std::copy_n(k + 1 < sweep_.size() ? x.data() + (k + 1) * state_ : incoming_.data(), state_,
+                used_.data() + k * state_);
+  gather();
+  clock_.sweep(facts_, true);
+}
+
+void LinearShootingRun::apply(const Real* x, Real* y) {
+  Buffer<Real> leaving(local_size());
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    if (!is_last_of_chain(k)) sweep_.homogeneous(k, x + k * state_, leaving.data() + k * state_);
+  }
+  send(leaving.data(), y);
+  for (Index i = 0; i < local_size(); ++i) y[i] = x[i] - y[i];
+}
+
+void LinearShootingRun::precondition(const Real* r, Real* z) {
+  Buffer<Real> sum(state_);
+  const auto add = [&](const Real* values) {
+    for (Index i = 0; i < state_; ++i) sum[i] += values[i];
+  };
+  for (Index k = 0; k < sweep_.size(); ++k) add(r + k * state_);
+  parallel::TrafficByLevel levels;
+  parallel::prefix_sum(comm(), active_, direction_, sum.data(), state_, levels);
+  for (const parallel::Traffic& level : levels) traffic_ += level;
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    add(r + k * state_);
+    std::copy_n(sum.data(), state_, z + k * state_);
+  }
+}
+
+/// All ranks learn the facts of all chunks, in the order of the walk.
+void LinearShootingRun::gather() {
+  std::vector<ChunkFacts> mine;
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    const double mismatch =
+        is_last_of_chain(k)
+            ? 0.0
+            : largest_difference(state_, sweep_.leaving(k).data(), used_.data() + k * state_);
+    mine.push_back(facts_of(sweep_[k], mismatch));
+    mine.back().scale = scale_;
+  }
+  if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
+  facts_ = ChunkTable::gather(comm(), mine).facts();
+  if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
+  judgement_ = ChunkTable(facts_).judge(options_.rtol, 0);
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <vector>
+
+#include "chunk_table.hpp"
+#include "deeppcr/nonlinear/linear_shooting.hpp"
+#include "linear_chunk_sweep.hpp"
+#include "shooting_plan.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// One walk through a linear chain by shooting.
+class LinearShootingRun {
+ public:
+  LinearShootingRun(const blocks::BlockBidiagonal& J, const LinearShootingOptions& options,
+                    Direction direction, ConstStates rhs, States result);
+
+  /// False when the result is not right, or substitution is predicted to be faster.
+  bool solve();
+
+  const LinearShootingReport& report() const { return report_; }
+  const parallel::Traffic& traffic() const { return traffic_; }
+
+  /// For GMRES on the carries that enter the chunks, [C_local, B, n] in the order of the walk:
+  /// y = x - what leaves the chunk before when x enters it and the right-hand side is zero.
+  void apply(const Real* x, Real* y);
+  /// z = the sums of r over all chunks up to each: what apply() would invert, were all chunks
+  /// identities.
+  void precondition(const Real* r, Real* z);
+  Index local_size() const { return sweep_.size() * state_; }
+  const parallel::Communicator& comm() const { return J_.comm(); }
+
+ private:
+  bool first_walk();
+  ShootingPlan plan() const;
+  bool correct();
+  void iterate();
+  void solve_for_carries();
+  void send(const Real* leaving, Real* entering);
+  void gather();
+  bool is_first_of_chain(Index k) const;
+  bool is_last_of_chain(Index k) const;
+
+  const blocks::BlockBidiagonal& J_;
+  const LinearShootingOptions& options_;
+  Direction direction_;
+  ConstStates rhs_;
+  States result_;
+  Chunks chunks_;
+  LinearChunkSweep sweep_;
+  Index state_;
+  int active_;
+  double scale_ = 0;   ///< largest entry of the result
+  Buffer<Real> used_;  ///< carry that the chunk behind was walked from, [C_local, B, n]
+  Buffer<Real> incoming_;
+  std::vector<ChunkFacts> facts_;  ///< of all chunks, in the order of the walk
+  Judgement judgement_;
+  PathClock clock_{{}};
+  parallel::Traffic traffic_;
+  LinearShootingReport report_;
+};
+
+}  // namespace deeppcr::nonlinear
