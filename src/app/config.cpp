@@ -86,6 +86,9 @@ void add_solver_options(po::options_description& options) {
   add("coupling", one_of("coupling", "auto", nonlinear::coupling_names()),
       "shooting: Jacobian of a chunk that corrects the starts of the next: zero (none), identity, "
       "first-order, dense; auto: by the contraction measured");
+  add("backward", one_of("backward", "same", {"same", "linear", "shooting", "auto", "sequential"}),
+      "gradient: backward pass by the --linear solver, by shooting, by the faster of shooting and "
+      "substitution (auto), or sequential; same: as --nonlinear");
   add("accelerate", one_of("accelerate", "none", nonlinear::acceleration_names()),
       "shooting: PETSc's solver on the chunk ends: none, anderson, ngmres");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
@@ -186,6 +189,13 @@ std::string folder_of(const std::string& file) {
 }
 
 }  // namespace
+
+std::string backward_method(const SolverConfig& solver) {
+  if (solver.backward != "same") return solver.backward;
+  if (solver.method == SolverConfig::Method::newton) return "linear";
+  if (solver.method == SolverConfig::Method::sequential) return "sequential";
+  return solver.name == "auto" ? "auto" : "shooting";
+}
 
 std::string FilesConfig::checkpoint_path() const {
   if (!checkpoint.empty()) return checkpoint;
@@ -302,6 +312,7 @@ void read_shooting(const po::variables_map& options, SolverConfig& solver) {
                   : sequential            ? Method::sequential
                                           : Method::shooting;
   nonlinear::ShootingOptions& shooting = solver.shooting;
+  solver.backward = text_of(options, "backward");
   shooting.coupling = nonlinear::coupling_from(text_of(options, "coupling"));
   shooting.acceleration = nonlinear::acceleration_from(text_of(options, "accelerate"));
   shooting.chunks = options["chunks"].as<Index>();

@@ -52,6 +52,12 @@ void add_gradient(const GradientSummary& gradient, Json& json) {
   json["gradient_norms"] = gradient.norms;
   json["gradient_seconds"] = gradient.seconds;
   json["gradient_levels"] = levels_json(gradient.levels);
+  json["gradient_method"] = gradient.method;
+  json["gradient_sweeps"] = gradient.sweeps;
+  json["gradient_residual"] = gradient.residual;
+  json["gradient_path_evaluations"] = gradient.path.evaluations;
+  json["gradient_path_products"] = gradient.path.products;
+  if (!gradient.reason.empty()) json["gradient_reason"] = gradient.reason;
 }
 
 class Table {
@@ -80,13 +86,10 @@ std::string seconds_text(const std::map<std::string, double>& seconds) {
 }
 
 /// "0.51 L step evaluations (n^2), 0 products (n^3)"
-std::string path_text(const RunReport& report) {
-  const nonlinear::SolveReport& solve = report.forward.report;
-  const auto L = static_cast<double>(std::max<Index>(1, report.config.chain.model.steps));
-  const std::string chunks =
-      solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : std::string();
-  return fmt::format("{:.4g} L step evaluations (n^2), {:.4g} L products (n^3){}",
-                     solve.path.evaluations / L, solve.path.products / L, chunks);
+std::string path_text(const nonlinear::CriticalPath& path, Index steps) {
+  const auto L = static_cast<double>(std::max<Index>(1, steps));
+  return fmt::format("{:.4g} L step evaluations (n^2), {:.4g} L products (n^3)",
+                     path.evaluations / L, path.products / L);
 }
 
 void add_outcome(const RunReport& report, Table& table) {
@@ -104,7 +107,9 @@ void add_outcome(const RunReport& report, Table& table) {
   if (solve.method == "newton")
     table.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
   if (!solve.choice.empty()) table.line("chosen because", "{}", solve.choice);
-  table.line("in a row", "{}", path_text(report));
+  const std::string chunks =
+      solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : std::string();
+  table.line("in a row", "{}{}", path_text(solve.path, report.config.chain.model.steps), chunks);
 }
 
 void add_verification(const RunReport& report, Table& table) {
@@ -173,6 +178,12 @@ std::string to_table(const RunReport& report) {
   if (report.gradient) {
     const GradientSummary& gradient = *report.gradient;
     table.line("loss", "{:.6g}, accuracy {:.3g}", gradient.loss, gradient.accuracy);
+    table.line("backward by", "{}{}", gradient.method,
+               gradient.reason.empty() ? "" : ": " + gradient.reason);
+    if (gradient.sweeps > 0)
+      table.line("sweeps backward", "{}, residual {:.3e} of the largest gradient", gradient.sweeps,
+                 gradient.residual);
+    table.line("in a row, backward", "{}", path_text(gradient.path, chain.model.steps));
     for (const auto& [name, norm] : gradient.norms)
       table.line(("|gradient|, " + name).c_str(), "{:.6e}", norm);
   }

@@ -6,22 +6,28 @@
 
 namespace deeppcr::nonlinear {
 
-CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout& layout,
-                         int iterations) {
+namespace {
+
+Index longest_range(const parallel::BlockLayout& layout) {
   Index longest = 0;
   for (int p = 0; p < layout.num_ranks(); ++p) longest = std::max(longest, layout.range(p).size());
-  const auto m = static_cast<double>(longest), L = static_cast<double>(layout.num_steps());
-  const double k = iterations;
-  CriticalPath path{(k + 1) * m, 0};
-  if (linear == "pcr") {
-    path.products = k * m * parallel::ceil_log2(layout.num_steps());
-  } else if (linear == "hybrid") {
-    path.evaluations += k * m;
-    path.products = k * (m + parallel::ceil_log2(layout.num_active_ranks()));
-  } else {
-    path.evaluations += k * L;
-  }
-  return path;
+  return longest;
+}
+
+}  // namespace
+
+CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout) {
+  const auto m = static_cast<double>(longest_range(layout));
+  if (linear == "pcr") return {0, m * parallel::ceil_log2(layout.num_steps())};
+  if (linear == "hybrid") return {m, m + parallel::ceil_log2(layout.num_active_ranks())};
+  return {static_cast<double>(layout.num_steps()), 0};
+}
+
+CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout& layout,
+                         int iterations) {
+  const CriticalPath solve = linear_path(linear, layout);
+  const double k = iterations, m = static_cast<double>(longest_range(layout));
+  return {(k + 1) * m + k * solve.evaluations, k * solve.products};
 }
 
 Newton::Newton(const parallel::Communicator& comm, const sequence::Sequence& sequence,

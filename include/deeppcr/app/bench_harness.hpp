@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -59,6 +60,11 @@ class Harness {
   /// sleeps. Short runs are repeated within a sample. One result for each contender; slower than
   /// the limit of 60 s: a single run.
   std::vector<Seconds> race(const std::vector<Contender>& contenders) const;
+
+  /// Medians of this many runs from here on, if fewer were asked for.
+  void at_least(int repeats) {
+    if (!settings_.quick) settings_.repeats = std::max(settings_.repeats, repeats);
+  }
 
   void add(Row row);
   /// A sentence for the end of the report.

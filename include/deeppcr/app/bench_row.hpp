@@ -37,9 +37,12 @@ struct Row {
   double predicted = kUnknown;         ///< speedup by the cost formula
   double gflops = kUnknown;
   Index iterations = 0;
-  Index peak_bytes = 0;     ///< of one rank
-  std::string target = {};  ///< ">= 1.7"
-  std::string met = {};     ///< yes, no, or why it cannot be told
+  Index chunks = 0;                    ///< pieces that are worked on at once
+  double path_evaluations = kUnknown;  ///< step evaluations in a row (n^2), over L
+  double path_products = kUnknown;     ///< products in a row (n^3), over L
+  Index peak_bytes = 0;                ///< of one rank
+  std::string target = {};             ///< ">= 1.7"
+  std::string met = {};                ///< yes, no, or why it cannot be told
 
   /// Fills baseline, its seconds and the speedup.
   void compare(const std::string& other, const Seconds& its_seconds);

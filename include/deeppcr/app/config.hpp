@@ -32,11 +32,16 @@ struct SolverConfig {
   std::string name = "newton";  ///< of the method, as on the command line
   nonlinear::NewtonOptions newton;
   nonlinear::ShootingOptions shooting;
-  std::string backward = "linear";  ///< "linear", "shooting", "auto"
+  std::string backward =
+      "same";  ///< "same" (as forward), "linear", "shooting", "auto", "sequential"
   linear::Passes passes = linear::Passes::forward;
   std::string guess;  ///< "copy", "zero", "random", "coarse:K" or a file
   bool verify = false;
 };
+
+/// How `solver` goes backward: "linear" (the solver of --linear), "shooting", "auto" or
+/// "sequential".
+std::string backward_method(const SolverConfig& solver);
 
 /// What is read and written on the way. Names are empty where nothing is asked for.
 struct FilesConfig {

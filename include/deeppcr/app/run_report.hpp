@@ -18,6 +18,11 @@ struct GradientSummary {
   std::map<std::string, double> seconds;  ///< by stage and "total"
   parallel::TrafficByLevel levels;
   parallel::Traffic neighbours;
+  std::string method;   ///< what ran, such as "hybrid" or "shooting+gmres"
+  std::string reason;   ///< why shooting ended by substitution; empty otherwise
+  int sweeps = 0;       ///< of shooting
+  double residual = 0;  ///< of shooting: largest mismatch over the largest gradient
+  nonlinear::CriticalPath path;
 };
 
 /// All that the final report is made of; equal on all ranks.

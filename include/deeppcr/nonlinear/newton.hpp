@@ -25,6 +25,9 @@ struct NewtonOptions {
 CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout& layout,
                          int iterations);
 
+/// The same for one linear solve.
+CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout);
+
 /// Newton's method on all steps at once, as PETSc's SNES: prefix "", so -snes_*, -ksp_* and -pc_*
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.

@@ -6,10 +6,14 @@ namespace deeppcr::app::bench {
 
 NetworkCase::NetworkCase(const parallel::Communicator& comm, const std::string& linear,
                          const models::ModelOptions& options, Index batch)
-    : trajectory(comm,
-                 linear::find(linear).layout(options.steps, comm.size(), options.width,
-                                             linear::Passes::forward),
-                 batch, options.width),
+    : NetworkCase(comm,
+                  linear::find(linear).layout(options.steps, comm.size(), options.width,
+                                              linear::Passes::forward),
+                  options, batch) {}
+
+NetworkCase::NetworkCase(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
+                         const models::ModelOptions& options, Index batch)
+    : trajectory(comm, layout, batch, options.width),
       model(models::make(options, trajectory.local_range())) {
   const State z0 = trajectory.input();
   RandomStream(options.seed, 99).normal(0, z0.size(), z0.data());

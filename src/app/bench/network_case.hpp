@@ -14,6 +14,8 @@ namespace deeppcr::app::bench {
 struct NetworkCase {
   NetworkCase(const parallel::Communicator& comm, const std::string& linear,
               const models::ModelOptions& options, Index batch);
+  NetworkCase(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
+              const models::ModelOptions& options, Index batch);
 
   sequence::Trajectory trajectory;
   std::unique_ptr<sequence::ParametricSequence> model;

@@ -20,6 +20,10 @@ const std::vector<Suite>& suites() {
       {"newton", "Newton on all ranks against sequential execution on one", Ranks::all, run_newton},
       {"generate", "diffusion sampling on one and all ranks against sequential sampling",
        Ranks::all, run_generate},
+      {"shooting", "shooting, as auto chooses, on all ranks against sequential execution on one",
+       Ranks::all, run_shooting},
+      {"path", "steps in a row for 2 to 4096 chunks: shooting, Newton, sequential", Ranks::one,
+       run_path},
       {"memory", "peak memory of hybrid and pcr", Ranks::all, run_memory},
       {"trace", "a solve with its trace against one without", Ranks::all, run_trace},
   };
