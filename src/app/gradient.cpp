@@ -65,15 +65,14 @@ Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
   Gradients g;
   Buffer<Real> at_end;
   differentiate_head(chain, at, g, at_end);
-  Buffer<Real> explicit_part(at.states().size());
-  const bool owns_end = local.contains(at.layout().num_steps() - 1);
-  if (owns_end) std::copy(at_end.begin(), at_end.end(), explicit_part.end() - at_end.size());
-  g.states.reset(explicit_part.size());
+  // The loss is of the last state alone: one row on the rank that has it.
+  const Index rows = local.contains(at.layout().num_steps() - 1) ? 1 : 0;
+  g.states.reset(at.states().size());
   g.input.reset(z0.size());
   g.parameters.reset(layers[0] * layers[1]);
-  g.report = nonlinear::adjoint(*chain.sequence, at, linear, {explicit_part.data(), shape},
-                                {g.states.data(), shape}, {g.input.data(), z0.shape()},
-                                {g.parameters.data(), layers});
+  g.report = nonlinear::adjoint(
+      *chain.sequence, at, linear, {at_end.data(), {rows, shape[1], shape[2]}},
+      {g.states.data(), shape}, {g.input.data(), z0.shape()}, {g.parameters.data(), layers});
   // without steps the loss is a function of z_0 itself
   if (at.layout().num_steps() == 0) std::copy(at_end.begin(), at_end.end(), g.input.begin());
   if (chain.embedding) {

@@ -53,6 +53,22 @@ double Chunk::peak_after(Index block) const {
   return block < 0 ? std::max(peak, 0.0) : peak - *first;
 }
 
+double Chunk::rise_after(Index block) const {
+  double lowest = block < 0 ? 0.0 : kInfinity, rise = 0;
+  for (auto i = static_cast<std::size_t>(std::max<Index>(block, 0)); i < growth.size(); ++i) {
+    lowest = std::min(lowest, growth[i]);
+    rise = std::max(rise, growth[i] - lowest);
+  }
+  return rise;
+}
+
+double Chunk::exit_rise_after(Index block) const {
+  if (growth.empty()) return 0;
+  const auto first = growth.begin() + std::max<Index>(block, 0);
+  const double lowest = *std::min_element(first, growth.end());
+  return growth.back() - (block < 0 ? std::min(lowest, 0.0) : lowest);
+}
+
 ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory& trajectory,
                        const Chunks& chunks, double merge)
     : sequence_(sequence),

@@ -31,6 +31,10 @@ struct Chunk {
   /// block -1 is the chunk's start. -infinity where no tangent went: the states are exact there.
   double peak_after(Index block) const;
   double exit_after(Index block) const;
+  /// log of the most that rounding anywhere behind `block` becomes within the chunk, and at its
+  /// end.
+  double rise_after(Index block) const;
+  double exit_rise_after(Index block) const;
 };
 
 /// Sweeps through the chunks of this rank: steps one after another, from the state that each chunk

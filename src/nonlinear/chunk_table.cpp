@@ -11,7 +11,8 @@ namespace deeppcr::nonlinear {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+/// Two sweeps that have merged stay so far apart, relative to the states.
+constexpr double kRounding = 4 * std::numeric_limits<double>::epsilon();
 
 /// size e^log_growth, also where one of them is zero or infinite.
 double grown(double size, double log_growth) {
@@ -30,6 +31,14 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   }
   facts.peak = chunk.peak_after(-1);
   facts.exit = chunk.exit_after(-1);
+  Index first_seam = static_cast<Index>(chunk.growth.size());
+  for (const Seam& seam : chunk.seams) first_seam = std::min(first_seam, seam.block);
+  if (!chunk.seams.empty()) {
+    facts.rise = chunk.rise_after(first_seam);
+    facts.exit_rise = chunk.exit_rise_after(first_seam);
+  }
+  facts.all_rise = chunk.rise_after(-1);
+  facts.all_exit_rise = chunk.exit_rise_after(-1);
   facts.scale = chunk.scale;
   facts.swept = static_cast<double>(chunk.swept);
   facts.steps = static_cast<double>(chunk.steps.size());
@@ -57,25 +66,29 @@ Judgement ChunkTable::judge(double rtol, double atol) const {
   // Each chunk is held against the largest state up to it: a tail that has blown up must not excuse
   // wrong states before it.
   double scale = 0;
-  // What all seams so far have grown to at the start of a chunk, and what one of rounding size in
-  // the first chunk that is not exact would have.
-  double entering = 0, rounding = 0;
+  // What all seams so far, and all rounding since the first, have grown to at the start of a chunk.
+  double entering = 0, noise = 0;
   bool exact = true;
   for (const ChunkFacts& chunk : facts_) {
     scale = std::max(scale, chunk.scale);
-    const double tolerance = atol + rtol * scale;
-    const double within = std::max(chunk.seam_peak, grown(entering, chunk.peak));
+    const double tolerance = atol + rtol * scale, rounding = kRounding * chunk.scale;
+    // Rounding counts behind the first seam; in whole chunks once there was one before.
+    const bool starts_exact = exact;
+    exact = exact && chunk.seam == 0;
+    const double fresh = exact ? 0 : rounding;
+    const double rise = starts_exact ? chunk.rise : chunk.all_rise;
+    const double exit_rise = starts_exact ? chunk.exit_rise : chunk.all_exit_rise;
+    const double noise_within = std::max(grown(noise, chunk.peak), grown(fresh, rise));
+    const double within = std::max(chunk.seam_peak, grown(entering, chunk.peak)) + noise_within;
     const double error = within == 0 ? 0 : within / tolerance;
     found.error = std::isfinite(scale) ? std::max(found.error, error) : kInfinity;
-    if (grown(rounding, chunk.peak) > tolerance) found.hopeless = true;
+    found.hopeless = found.hopeless || noise_within > kRightBelow * tolerance;
     entering = chunk.seam_exit + grown(entering, chunk.exit) + chunk.mismatch;
-    rounding = grown(rounding, chunk.exit);
+    noise = std::max(grown(noise, chunk.exit), grown(fresh, exit_rise));
     found.residual = std::max({found.residual, chunk.mismatch, chunk.seam});
-    exact = exact && chunk.seam == 0;
     if (exact) ++found.exact_chunks;
-    // Behind an exact chunk whose neighbour started from elsewhere, nothing is exact.
-    if (exact && chunk.mismatch > 0) rounding = kEpsilon * chunk.scale;
     exact = exact && chunk.mismatch == 0;
+    if (!exact) noise = std::max(noise, rounding);
   }
   found.tolerance = atol + rtol * scale;
   return found;

@@ -9,6 +9,10 @@
 
 namespace deeppcr::nonlinear {
 
+/// States count as right when the estimated error is this far below the tolerance: the estimate
+/// comes from one tangent.
+constexpr double kRightBelow = 0.1;
+
 /// What all ranks know of one chunk after a sweep. Errors are absolute; logs are natural.
 struct ChunkFacts {
   double mismatch = 0;   ///< max |end of this chunk - start of the next|
@@ -17,8 +21,12 @@ struct ChunkFacts {
   double seam_exit = 0;  ///< .. and at its end
   double peak = 0;       ///< log of the most that a change of the start grows to within
   double exit = 0;       ///< .. and at the end
-  double scale = 0;      ///< largest |z|
-  double swept = 0;      ///< steps evaluated in the last sweep
+  double rise = 0;       ///< log of the most that rounding within grows to, behind the first seam
+  double exit_rise = 0;  ///< .. and at the end
+  double all_rise = 0;   ///< the same for rounding anywhere in the chunk
+  double all_exit_rise = 0;
+  double scale = 0;  ///< largest |z|
+  double swept = 0;  ///< steps evaluated in the last sweep
   double steps = 0;
   double probed = 0;  ///< steps that a tangent has gone through
   double drift = 0;   ///< see Chunk; over those
@@ -31,7 +39,8 @@ struct Judgement {
       0;  ///< what the seams grow to anywhere in the chain, estimated, over the tolerance
   double tolerance = 0;    ///< atol + rtol max ||z||_inf
   Index exact_chunks = 0;  ///< leading chunks that are as sequential execution gives them
-  /// Whether even a seam of rounding size would grow beyond the tolerance: only exact chunks help.
+  /// Whether rounding alone, in the states behind the exact ones, would grow beyond the tolerance:
+  /// two sweeps that have merged differ by rounding for ever, so only exact chunks help.
   bool hopeless = false;
 };
 

@@ -68,6 +68,14 @@ StepRange LinearChunkSweep::part(const Chunk& c, Index from, Index to) const {
   return {c.steps.last - to, c.steps.last - from};
 }
 
+/// The rows of a right-hand side that belong to local steps [first, last): rhs holds the last rows
+/// of m (see blocks::row_at()), and so does the part.
+ConstStates LinearChunkSweep::rows(ConstStates rhs, Index first, Index last) const {
+  const Index silent = local_.size() - rhs.extent(0);
+  const Index from = std::clamp(first - silent, Index{0}, rhs.extent(0));
+  return rhs.slice(from, std::max(from, last - silent));
+}
+
 void LinearChunkSweep::substitute(StepRange range, ConstStates rhs, States result,
                                   Real* carry) const {
   const Index first = range.first - local_.first, last = range.last - local_.first;
@@ -75,18 +83,17 @@ void LinearChunkSweep::substitute(StepRange range, ConstStates rhs, States resul
   if (direction_ == Direction::forward) {
     A_.substitute(range, rhs.slice(first, last), result.slice(first, last), at);
   } else {
-    A_.substitute_transposed(range, rhs.slice(first, last), result.slice(first, last), at);
+    A_.substitute_transposed(range, rows(rhs, first, last), result.slice(first, last), at);
   }
 }
 
 void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
   Chunk& c = (*this)[k];
-  const ConstStates r = rhs.slice(c.steps.first - local_.first, c.steps.last - local_.first);
-  const States x = result.slice(c.steps.first - local_.first, c.steps.last - local_.first);
   const State leaves = leaving(k);
   std::fill(leaves.begin(), leaves.end(), 0.0);
   c.done = c.steps.size();
-  if (std::all_of(r.begin(), r.end(), [](Real value) { return value == 0; })) {
+  if (rhs.extent(0) == 0) {
+    const States x = result.slice(c.steps.first - local_.first, c.steps.last - local_.first);
     std::fill(x.begin(), x.end(), 0.0);
     return;
   }

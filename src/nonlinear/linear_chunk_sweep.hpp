@@ -22,7 +22,7 @@ class LinearChunkSweep {
   State entering(Index k) { return {in_.data() + k * state_, {batch_, width_}}; }
   State leaving(Index k) { return {out_.data() + k * state_, {batch_, width_}}; }
 
-  /// The whole chunk from a carry of zero; free where the right-hand side is zero.
+  /// The whole chunk from a carry of zero; not walked where this rank's rhs has no rows.
   void first(Index k, ConstStates rhs, States result);
   /// The whole chunk from entering(k) until a state is within `merge` of the old one.
   void again(Index k, ConstStates rhs, States result, double merge);
@@ -35,6 +35,7 @@ class LinearChunkSweep {
  private:
   /// Steps [from, to) of the walk through chunk k, as a range of the chain.
   StepRange part(const Chunk& c, Index from, Index to) const;
+  ConstStates rows(ConstStates rhs, Index first, Index last) const;
   /// Walks them from and to a carry.
   void substitute(StepRange range, ConstStates rhs, States result, Real* carry) const;
   void push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const;

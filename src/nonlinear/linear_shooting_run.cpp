@@ -12,8 +12,6 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Estimated errors must be this far below the tolerance: the estimate comes from a random vector.
-constexpr double kMargin = 0.1;
 /// A walk merges this far below the tolerance.
 constexpr double kMergeBelow = 1e-3;
 /// Steps that show whether carries are forgotten.
@@ -57,12 +55,12 @@ bool LinearShootingRun::solve() {
   using Method = ShootingPlan::Method;
   const Method method = plan().method;
   if (method == Method::sequential && options_.may_substitute) return false;
-  if (judgement_.error > kMargin && method == Method::zero) iterate();
-  if (judgement_.error > kMargin && method != Method::zero) solve_for_carries();
+  if (judgement_.error > kRightBelow && method == Method::zero) iterate();
+  if (judgement_.error > kRightBelow && method != Method::zero) solve_for_carries();
   report_.method = method == Method::zero ? "shooting+zero" : "shooting+gmres";
   report_.path.evaluations += clock_.steps();
   report_.residual = judgement_.residual / scale_;
-  if (judgement_.error <= kMargin) return true;
+  if (judgement_.error <= kRightBelow) return true;
   report_.reason = fmt::format("after {} sweeps the seams could still grow to {:.1e} tolerances",
                                report_.sweeps, judgement_.error);
   return false;
@@ -156,14 +154,14 @@ bool LinearShootingRun::correct() {
 
 void LinearShootingRun::iterate() {
   for (Index k = 0; k < chunks_.size(); ++k)
-    if (!correct() || judgement_.error <= kMargin || judgement_.hopeless) return;
+    if (!correct() || judgement_.error <= kRightBelow || judgement_.hopeless) return;
 }
 
 /// GMRES for the carries, then one walk from them.
 void LinearShootingRun::solve_for_carries() {
   Buffer<Real> b(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
-  const double tolerance = kMargin * options_.rtol * scale_;
+  const double tolerance = kRightBelow * options_.rtol * scale_;
   const int products = BoundaryKsp(*this).solve(b.data(), tolerance, x.data());
   report_.sweeps += products + 1;
   report_.path.evaluations += products * static_cast<double>(chunks_.longest());

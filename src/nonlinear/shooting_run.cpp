@@ -16,8 +16,6 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Estimated errors must be this far below the tolerance: the estimate comes from one tangent.
-constexpr double kMargin = 0.1;
 /// Steps that `auto` looks at before it chooses.
 constexpr Index kProbe = 128;
 /// States merge well below the tolerance, near rounding.
@@ -217,7 +215,7 @@ void ShootingRun::gather() {
   judgement_ = table_.judge(options_.rtol, options_.atol);
 }
 
-bool ShootingRun::is_right() const { return judgement_.error <= kMargin; }
+bool ShootingRun::is_right() const { return judgement_.error <= kRightBelow; }
 
 /// New sweeps from next_ and a new judgement. False when no chunk had anything to sweep.
 bool ShootingRun::correct() {

@@ -10,9 +10,9 @@ import unittest
 from pathlib import Path
 
 BINARY, FILES, RANKS, MPIRUN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
-SUITES = ["compose", "sequential", "petsc", "newton", "memory"]
+SUITES = ["compose", "sequential", "petsc", "newton", "path", "memory"]
 SUITES += ["trace", "generate"] if FILES == "hdf5" else []
-SUITES += ["pcr-scaling", "hybrid"] if RANKS > 1 else []
+SUITES += ["pcr-scaling", "hybrid", "shooting"] if RANKS > 1 else []
 
 
 def bench(*words):
@@ -40,6 +40,9 @@ class Bench(unittest.TestCase):
         rows = read_csv(path)
         self.assertEqual(sorted({row["suite"] for row in rows}), sorted(SUITES))
         for row in rows:
+            if row["suite"] == "path":  # counts, not times
+                self.assertGreater(float(row["path_evaluations"]), 0, row)
+                continue
             low, middle, high = (float(row["seconds_" + w]) for w in ("min", "median", "max"))
             self.assertTrue(0 < low <= middle <= high, row)
             self.assertTrue(row["baseline"], row)

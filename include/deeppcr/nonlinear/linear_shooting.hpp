@@ -44,6 +44,9 @@ class LinearShooting final : public linear::LinearSolver {
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
+  /// A step that is walked more than once is walked from the right carry last.
+  bool substitutes_once() const override { return true; }
+  bool skips_zeros() const override { return true; }
   /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
   linear::Cost cost(const linear::Problem& problem) const override;
 

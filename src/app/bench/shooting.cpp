@@ -25,13 +25,12 @@ class Passes {
          const models::ModelOptions& options, Index batch, bool backward)
       : network_(comm, layout, options, batch) {
     if (!backward) return;
-    const States z = network_.trajectory.states();
-    loss_.reset(z.size());
-    states_.reset(z.size());
+    loss_.reset(batch * options.width);
+    std::fill(loss_.begin(), loss_.end(), 1.0);
+    has_loss_ = layout.range(comm.rank()).contains(options.steps - 1);
+    states_.reset(network_.trajectory.states().size());
     input_.reset(batch * options.width);
     parameters_.reset(network_.model->parameters().size());
-    if (layout.range(comm.rank()).contains(options.steps - 1))
-      std::fill(loss_.end() - batch * options.width, loss_.end(), 1.0);
   }
 
   void forward() { sequence::propagate(*network_.model, network_.trajectory); }
@@ -48,7 +47,8 @@ class Passes {
   void backward(linear::LinearSolver& solver) {
     const auto shape = network_.trajectory.states().shape();
     nonlinear::adjoint(*network_.model, network_.trajectory, solver,
-                       ConstStates(loss_.data(), shape), States(states_.data(), shape),
+                       ConstStates(loss_.data(), {has_loss_ ? 1 : 0, shape[1], shape[2]}),
+                       States(states_.data(), shape),
                        State(input_.data(), network_.trajectory.input().shape()),
                        {parameters_.data(), network_.model->parameters().shape()});
   }
@@ -62,7 +62,9 @@ class Passes {
 
  private:
   NetworkCase network_;
-  Buffer<Real> loss_, states_, input_, parameters_;
+  Buffer<Real> loss_;  ///< of the last state, [B, n]
+  bool has_loss_ = false;
+  Buffer<Real> states_, input_, parameters_;
 };
 
 Row row_of(const char* method, const std::string& name, int ranks, const LinearSizes& sizes,
@@ -120,6 +122,10 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
 }  // namespace
 
 void run_shooting(Harness& harness) {
+  if (harness.team().size() == 1) {
+    harness.note("shooting: needs two ranks or more, mpirun -n 2 deeppcr bench");
+    return;
+  }
   harness.at_least(kLeastRepeats);
   for (const int n : harness.widths_or({16, 64, 256}))
     for (const Index B : harness.batches_or({1, 32}))

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "deeppcr/models/mlp.hpp"
+#include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "deeppcr/sequence/residual.hpp"
 #include "support/environment.hpp"
@@ -80,9 +82,8 @@ class ShootingZoo : public ::testing::TestWithParam<Animal> {};
 
 TEST_P(ShootingZoo, AgreesWithSequential) {
   constexpr Index kSteps = 320;
-  for (const Coupling coupling :
-       {Coupling::zero, Coupling::identity, Coupling::first_order, Coupling::dense,
-        Coupling::automatic}) {
+  for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::first_order,
+                                  Coupling::dense, Coupling::automatic}) {
     for (const Index chunks : {Index{1}, Index{2}, Index{3}, Index{7}, Index{64}, kSteps}) {
       for (const Index batch : {1, 5, 32}) {
         if (batch == 32 && chunks != 7) continue;
@@ -107,23 +108,221 @@ TEST_P(ShootingZoo, AgreesWithSequential) {
 INSTANTIATE_TEST_SUITE_P(Zoo, ShootingZoo, ::testing::ValuesIn(kZoo),
                          [](const auto& animal) { return std::string(animal.param.name); });
 
-/// Prints what the tables of the module's README say.
-TEST(ShootingTable, DISABLED_Sweeps) {
-  for (const Animal& animal : kZoo)
-    for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::first_order,
-                                    Coupling::dense, Coupling::automatic})
-      for (const Index chunks : {8, 64}) {
-        ShootingOptions options;
-        options.coupling = coupling;
-        options.chunks = chunks;
-        const Outcome outcome = solve(options_of(animal, 4096, 32), options, 2);
-        if (!world().is_root()) continue;
-        fmt::print("{:18} {:12} C {:3}: {:2} it, path {:.0f} + {:.0f} (L/C {}), err {:.1e} {} {} {}\n",
-                   animal.name, to_string(coupling), chunks, outcome.report.iterations,
-                   outcome.report.path.evaluations, outcome.report.path.products, 4096 / chunks,
-                   outcome.error, to_string(outcome.report.status), outcome.report.method + outcome.report.linear,
-                   outcome.report.reason + outcome.report.choice);
-      }
+class ShootingSpecial : public ::testing::Test {
+ protected:
+  /// A chain of L layers, tanh with xavier weights; contracting for gain < 1, chaotic for gain 2.
+  static models::ModelOptions layers(Index steps, double gain, int width = 16) {
+    models::ModelOptions options;
+    options.model = "mlp";
+    options.steps = steps;
+    options.width = width;
+    options.init = "xavier";
+    options.gain = gain;
+    return options;
+  }
+  static ShootingOptions with(Coupling coupling, Index chunks) {
+    ShootingOptions options;
+    options.coupling = coupling;
+    options.chunks = chunks;
+    return options;
+  }
+};
+
+TEST_F(ShootingSpecial, AgreesForAllLengths) {
+  for (const Index steps : {0, 1, 2, 3, world().size(), 33})
+    for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
+      const Outcome outcome = solve(layers(steps, 0.9), with(coupling, 0));
+      EXPECT_EQ(outcome.report.status, Status::converged) << to_string(coupling) << " L " << steps;
+      EXPECT_LE(outcome.error, 1e-10) << to_string(coupling) << " L = " << steps;
+    }
+}
+
+// Chains that expand: whatever the coupling, the answer is that of sequential execution.
+TEST_F(ShootingSpecial, ChaoticChainsEndRight) {
+  for (const Coupling coupling :
+       {Coupling::zero, Coupling::identity, Coupling::dense, Coupling::automatic}) {
+    const Outcome outcome = solve(layers(512, 2, 32), with(coupling, 8));
+    EXPECT_TRUE(outcome.report.status == Status::converged ||
+                outcome.report.status == Status::fell_back)
+        << to_string(coupling);
+    EXPECT_LE(outcome.error, 1e-10) << to_string(coupling) << ": " << outcome.report.reason;
+  }
+}
+
+/// Layers that contract up to `turn` and expand behind it.
+class Turning : public models::Mlp {
+ public:
+  Turning(const models::MlpOptions& options, StepRange local, Index turn, double expansion)
+      : Mlp(options, local) {
+    for (Index l = std::max(turn, local.first); l < local.last; ++l)
+      for (Real& value : parameters()[l - local.first]) value *= expansion;
+  }
+};
+
+// Two starts seem to have merged long before the chain begins to expand: what is left of their
+// difference grows to the size of the states. Bits that are equal may stay, nothing else.
+TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
+  constexpr Index kSteps = 1200, kTurn = 900;
+  constexpr int kWidth = 48;
+  models::MlpOptions options;
+  options.steps = kSteps;
+  options.width = kWidth;
+  options.init = models::Initialisation::xavier;
+  options.gain = 0.8;
+  bool seen = false;
+  for (const double expansion : {1.0, 1.6, 3.0}) {
+    // One chunk has the turn inside, so that its sweep merges before.
+    for (const Index chunks : {Index{2}, Index{3}}) {
+      if (chunks < world().size()) continue;
+      const auto layout = Shooting::layout(kSteps, world().size(), chunks);
+      const StepRange local = layout.range(world().rank());
+      const Turning chain(options, local, kTurn, expansion);
+      sequence::Trajectory found(world(), layout, 2, kWidth), expected(world(), layout, 2, kWidth);
+      for (sequence::Trajectory* z : {&found, &expected})
+        RandomStream(17, 1).normal(0, z->input().size(), z->input().data());
+      found.fill_with_input();
+      const SolveReport report =
+          Shooting(world(), chain, with(Coupling::zero, chunks)).solve(found);
+      sequence::propagate(chain, expected);
+      EXPECT_LE(test::relative_difference(world(), found.states().data(), expected.states().data(),
+                                          found.states().size()),
+                1e-10)
+          << expansion << ", " << chunks << " chunks: " << to_string(report.status) << " "
+          << report.reason;
+      seen = seen || report.status == Status::fell_back;
+    }
+  }
+  if (world().size() <= 2) {
+    EXPECT_TRUE(seen) << "no chain of this test parted again";
+  }
+}
+
+TEST_F(ShootingSpecial, AcceleratorsEndRight) {
+  models::ModelOptions resnet;
+  resnet.model = "resnet";
+  resnet.steps = 256;
+  resnet.width = 8;
+  for (const Acceleration acceleration : {Acceleration::anderson, Acceleration::ngmres})
+    for (const Coupling coupling : {Coupling::zero, Coupling::identity}) {
+      ShootingOptions options = with(coupling, 16);
+      options.acceleration = acceleration;
+      const Outcome outcome = solve(resnet, options);
+      EXPECT_TRUE(outcome.report.status == Status::converged ||
+                  outcome.report.status == Status::fell_back)
+          << outcome.report.reason;
+      EXPECT_LE(outcome.error, 1e-10);
+    }
+}
+
+// Layers that change little from one to the next, as those of a trained network may: here, all
+// alike.
+TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
+  models::ModelOptions resnet;
+  resnet.model = "resnet";
+  resnet.steps = 256;
+  resnet.width = 8;
+  resnet.residual_scale = "1/L";
+  const auto layout = Shooting::layout(resnet.steps, world().size(), 16);
+  ModelProblem problem(world(), resnet, layout, 2), expected(world(), resnet, layout, 2);
+  const auto first = models::make(resnet, {0, 1});
+  for (ModelProblem* each : {&problem, &expected}) {
+    const View<Real, 2> theta = each->sequence->parameters();
+    for (Index i = 0; i < theta.extent(0); ++i)
+      std::copy_n(first->parameters().data(), theta.extent(1), theta[i].data());
+  }
+  sequence::propagate(*expected.sequence, expected.trajectory);
+  const auto distance = [&] {
+    return test::relative_difference(world(), problem.trajectory.states().data(),
+                                     expected.trajectory.states().data(),
+                                     problem.trajectory.states().size());
+  };
+  problem.trajectory.fill_with_input();
+  const double copied = distance();
+  fill_with_coarse_chain(*problem.sequence, 4, problem.trajectory);
+  EXPECT_LT(distance(), 0.1 * copied);
+  fill_with_coarse_chain(*problem.sequence, 1, problem.trajectory);
+  EXPECT_LE(distance(), 1e-14);
+}
+
+TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
+  for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
+    const auto layout = Shooting::layout(100, world().size(), 0);
+    ModelProblem problem(world(), layers(100, 0.9, 4), layout, 2);
+    if (world().rank() == world().size() - 1)
+      problem.sequence->parameters().data()[1] = std::nan("");
+    problem.trajectory.fill_with_input();
+    const SolveReport report =
+        Shooting(world(), *problem.sequence, with(coupling, 0)).solve(problem.trajectory);
+    EXPECT_EQ(report.status, Status::failed) << to_string(coupling);
+    EXPECT_FALSE(report.reason.empty());
+  }
+}
+
+/// Remembers the records and asks to stop at one correction.
+class StoppingMonitor : public Monitor {
+ public:
+  explicit StoppingMonitor(int stop_at) : stop_at_(stop_at) {}
+  Action iteration(const IterationRecord& record, const Real*) override {
+    records.push_back(record);
+    return record.iteration == stop_at_ ? Action::stop : Action::go_on;
+  }
+  std::vector<IterationRecord> records;
+
+ private:
+  int stop_at_;
+};
+
+TEST_F(ShootingSpecial, MonitorHearsOfEachCorrectionAndCanStop) {
+  models::ModelOptions resnet;
+  resnet.model = "resnet";
+  resnet.steps = 256;
+  resnet.width = 8;
+  StoppingMonitor all(-1), first(1);
+  const Outcome whole = solve(resnet, with(Coupling::identity, 16), 2, &all);
+  ASSERT_EQ(static_cast<int>(all.records.size()), whole.report.iterations);
+  EXPECT_GT(all.records.size(), 1U);
+  for (std::size_t k = 0; k < all.records.size(); ++k)
+    EXPECT_GE(all.records[k].frozen_prefix, static_cast<Index>(k + 1));
+  const Outcome stopped = solve(resnet, with(Coupling::identity, 16), 2, &first);
+  EXPECT_EQ(stopped.report.status, Status::interrupted);
+  EXPECT_EQ(stopped.report.iterations, 1);
+}
+
+TEST_F(ShootingSpecial, SendsOneStateARankAndSweep) {
+  if (world().size() == 1) GTEST_SKIP() << "nothing is sent on one rank";
+  const Outcome outcome = solve(layers(512, 0.8), with(Coupling::zero, 0));
+  ASSERT_EQ(outcome.report.status, Status::converged);
+  // The guess, each correction, and the check at the end.
+  const Index hops = (world().size() - 1) * (outcome.report.iterations + 2);
+  EXPECT_EQ(outcome.report.neighbours.messages, hops);
+  EXPECT_EQ(outcome.report.neighbours.bytes, hops * 2 * 16 * Index{sizeof(Real)});
+}
+
+TEST_F(ShootingSpecial, CriticalPathOfAForgettingChain) {
+  models::ModelOptions tanh;
+  tanh.model = "mlp";
+  tanh.steps = 4096;
+  tanh.width = 16;
+  const Outcome outcome = solve(tanh, with(Coupling::zero, 64), 1);
+  EXPECT_LE(outcome.report.path.evaluations, 1.8 * 4096 / 64 + 100);
+  EXPECT_EQ(outcome.report.path.products, 0);
+  models::ModelOptions resnet = tanh;
+  resnet.model = "resnet";
+  resnet.residual_scale = "1/L";
+  const Outcome residual = solve(resnet, with(Coupling::identity, 64), 1);
+  EXPECT_EQ(residual.report.status, Status::converged);
+  EXPECT_LE(residual.report.path.evaluations, 6.0 * 4096 / 64);
+}
+
+// resnet 1/sqrt(L), 64 chunks: as few sweeps as with whole Jacobians.
+TEST_F(ShootingSpecial, SweepsOfAResnetByRootOfItsDepth) {
+  models::ModelOptions resnet;
+  resnet.model = "resnet";
+  resnet.steps = 4096;
+  resnet.width = 16;
+  const Outcome outcome = solve(resnet, with(Coupling::dense, 64), 1);
+  EXPECT_EQ(outcome.report.status, Status::converged);
+  EXPECT_LE(outcome.report.iterations, 5);
 }
 
 }  // namespace

@@ -27,6 +27,24 @@ TEST(Halo, BringsTheNeighboursValue) {
   }
 }
 
+TEST(PrefixSum, IsTheSumOfTheRanksBefore) {
+  const int P = world().size(), p = world().rank();
+  for (const Direction direction : {Direction::forward, Direction::backward}) {
+    for (int active = 1; active <= P; ++active) {
+      Real values[2] = {1.0 + p, 100.0};
+      TrafficByLevel traffic;
+      prefix_sum(world(), active, direction, values, 2, traffic);
+      if (p >= active) continue;
+      const bool forward = direction == Direction::forward;
+      double sum = 0;
+      for (int q = forward ? 0 : p + 1; q < (forward ? p : active); ++q) sum += 1.0 + q;
+      EXPECT_EQ(values[0], sum) << active << " ranks";
+      EXPECT_EQ(values[1], 100.0 * (forward ? p : active - 1 - p));
+      EXPECT_EQ(static_cast<int>(traffic.size()), ceil_log2(active));
+    }
+  }
+}
+
 TEST(Shift, CrossesTheStrideWithinTheRanksTakingPart) {
   const int P = world().size(), p = world().rank();
   for (int stride = 1; stride < P; ++stride) {
