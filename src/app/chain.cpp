@@ -142,7 +142,8 @@ parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunCon
     if (config.solver.passes == linear::Passes::forward_and_backward)
       return parallel::BlockLayout::balanced(config.chain.model.steps, comm.size());
     return nonlinear::Shooting::layout(config.chain.model.steps, comm.size(),
-                                       config.solver.shooting.chunks);
+                                       config.solver.shooting.chunks,
+                                       {config.chain.batch, config.chain.model.width});
   }
   const std::string& name = config.solver.method == SolverConfig::Method::newton
                                 ? config.solver.newton.linear

@@ -237,6 +237,9 @@ void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c,
     const Real* W = theta + shape_.weight_offset(j);
     if (x == nullptr) {
       std::copy_n(W, size, y);
+    } else if (c.count == 1) {
+      std::fill_n(y, n_, Real{0});
+      multiply_add_(W, x, y, y);
     } else {
       product_(W, c.count, x, y);
     }

@@ -16,8 +16,6 @@ namespace {
 constexpr double kMergeBelow = 1e-3;
 /// Steps that show whether carries are forgotten.
 constexpr Index kProbe = 128;
-/// A carry that has shrunk to this is forgotten.
-const double kForgotten = std::log(1e-14);
 
 }  // namespace
 
@@ -51,10 +49,13 @@ bool LinearShootingRun::is_last_of_chain(Index k) const {
 }
 
 bool LinearShootingRun::solve() {
-  if (!first_walk()) return true;
   using Method = ShootingPlan::Method;
+  // Nothing is walked before it is known that substitution will not be preferred.
+  push_tangents(kProbe);
+  gather();
   const Method method = plan().method;
   if (method == Method::sequential && options_.may_substitute) return false;
+  if (!first_walk()) return true;
   if (judgement_.error > kRightBelow && method == Method::zero) iterate();
   if (judgement_.error > kRightBelow && method != Method::zero) solve_for_carries();
   report_.method = method == Method::zero ? "shooting+zero" : "shooting+gmres";
@@ -66,11 +67,18 @@ bool LinearShootingRun::solve() {
   return false;
 }
 
-/// All chunks from a carry of zero, and random vectors through those that will be corrected. False
-/// when the solution is zero.
+/// Random vectors through the first steps of the chunks that may be corrected.
+void LinearShootingRun::push_tangents(Index steps) {
+  for (Index k = 0; k < sweep_.size(); ++k)
+    if (!is_first_of_chain(k)) sweep_.push_tangents(k, steps);
+}
+
+/// All chunks from a carry of zero, and random vectors to their ends. False when the solution is
+/// zero.
 bool LinearShootingRun::first_walk() {
   double largest = 0;
   for (Index k = 0; k < sweep_.size(); ++k) sweep_.first(k, rhs_, result_);
+  push_tangents(J_.layout().num_steps());
   for (const Real value : result_) largest = std::max(largest, std::abs(value));
   std::vector<double> most{largest};
   comm().max(most);
@@ -78,16 +86,6 @@ bool LinearShootingRun::first_walk() {
   report_.sweeps = 1;
   report_.method = "shooting+zero";
   if (scale_ == 0) return false;
-  for (Index k = 0; k < sweep_.size(); ++k) {
-    if (is_first_of_chain(k)) continue;
-    sweep_.push_tangents(k, kProbe);
-    // To the end where it matters: not if plain substitution is what this points to.
-    const Chunk& c = sweep_[k];
-    const auto probed = static_cast<double>(std::min(kProbe, c.steps.size()));
-    const bool forgets =
-        c.growth.back() * static_cast<double>(c.steps.size()) / probed < kForgotten;
-    if (forgets || !options_.may_substitute) sweep_.push_tangents(k, c.steps.size());
-  }
   gather();
   std::vector<double> swept;
   for (const ChunkFacts& chunk : facts_) swept.push_back(chunk.swept);

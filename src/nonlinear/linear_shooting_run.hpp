@@ -31,6 +31,7 @@ class LinearShootingRun {
   const parallel::Communicator& comm() const { return J_.comm(); }
 
  private:
+  void push_tangents(Index steps);
   bool first_walk();
   ShootingPlan plan() const;
   bool correct();

@@ -63,9 +63,13 @@ std::string ShootingRun::why_not_right() const {
 void ShootingRun::substitute(Index exact) {
   const StageTimer timer(stages_, "substitute");
   sequence::propagate(sequence_, trajectory_, exact, &report_.neighbours);
+  // A look now and then: a NaN stays one.
+  const States z = trajectory_.states();
   double largest = 0;
-  for (const double norm : sequence::step_norms(trajectory_.states()))
-    largest = std::max(largest, norm);
+  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock) {
+    for (const double norm : sequence::step_norms(z.slice(i - 1, i)))
+      largest = std::max(largest, norm);
+  }
   largest = comm_.max(largest);
   const Index L = trajectory_.layout().num_steps();
   report_.tolerance = options_.atol + options_.rtol * largest;

@@ -31,6 +31,34 @@ T reduce(MPI_Comm comm, T value, MPI_Datatype type, MPI_Op op) {
   return result;
 }
 
+/// Tells the processor that this is a loop that waits.
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Waits without taking the core's resources from a rank that works on its other hardware thread:
+/// looks rarely, and after a while sleeps for a small share of the time waited so far.
+void wait_aside(MPI_Request& request) {
+  constexpr int kPauses = 32;
+  constexpr double kShare = 0.02;
+  constexpr std::chrono::microseconds kShortestSleep{60};
+  const auto start = std::chrono::steady_clock::now();
+  for (int done = 0; !done;) {
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done) return;
+    const auto nap = std::chrono::duration_cast<std::chrono::microseconds>(
+        kShare * (std::chrono::steady_clock::now() - start));
+    if (nap >= kShortestSleep) {
+      std::this_thread::sleep_for(
+          std::min<std::chrono::microseconds>(nap, std::chrono::milliseconds(10)));
+    } else {
+      for (int i = 0; i < kPauses; ++i) relax();
+    }
+  }
+}
+
 MPI_Comm duplicate(MPI_Comm comm) {
   MPI_Comm copy = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(comm, &copy), "MPI_Comm_dup");
@@ -165,8 +193,9 @@ void Communicator::send(const Real* data, Index count, int to) const {
 }
 
 void Communicator::receive(Real* data, Index count, int from) const {
-  check_mpi(MPI_Recv(data, to_count(count), MPI_DOUBLE, from, 0, comm_, MPI_STATUS_IGNORE),
-            "MPI_Recv");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Irecv(data, to_count(count), MPI_DOUBLE, from, 0, comm_, &request), "MPI_Irecv");
+  wait_aside(request);
 }
 
 namespace detail {

@@ -57,8 +57,14 @@ class Shooting {
   Shooting(const parallel::Communicator& comm, const sequence::Sequence& sequence,
            ShootingOptions options);
 
-  /// The steps of each rank that suit sweeps: rank 0 has nothing to correct, so it gets more.
-  static parallel::BlockLayout layout(Index num_steps, int num_ranks, Index chunks);
+  struct StateSize {
+    Index batch = 1;
+    int width = 1;
+  };
+  /// The steps of each rank that suit sweeps: rank 0 has nothing to correct and pushes no tangent,
+  /// so it gets more.
+  static parallel::BlockLayout layout(Index num_steps, int num_ranks, Index chunks,
+                                      StateSize state);
 
   /// Starts from the states between the chunks in trajectory, leaves the solution there. Numerical
   /// failure is a status, not an exception. Works with any layout. Collective.

@@ -85,8 +85,9 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
                                                     parallel::BlockLayout::balanced(sizes.steps, 1),
                                                     options, sizes.batch, backward)
                          : nullptr;
-  const auto layout = backward ? parallel::BlockLayout::balanced(sizes.steps, P)
-                               : nonlinear::Shooting::layout(sizes.steps, P, 0);
+  const auto layout =
+      backward ? parallel::BlockLayout::balanced(sizes.steps, P)
+               : nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width});
   Passes together(harness.team(), layout, options, sizes.batch, backward);
   nonlinear::SolveReport report;
   nonlinear::LinearShooting back({0, 1e-10, true});

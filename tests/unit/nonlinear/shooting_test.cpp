@@ -26,7 +26,8 @@ struct Outcome {
 
 Outcome solve(const models::ModelOptions& model, const ShootingOptions& options, Index batch = 2,
               Monitor* monitor = nullptr) {
-  const auto layout = Shooting::layout(model.steps, world().size(), options.chunks);
+  const auto layout =
+      Shooting::layout(model.steps, world().size(), options.chunks, {batch, model.width});
   ModelProblem problem(world(), model, layout, batch);
   problem.trajectory.fill_with_input();
   Shooting solver(world(), *problem.sequence, options);
@@ -174,7 +175,7 @@ TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
     // One chunk has the turn inside, so that its sweep merges before.
     for (const Index chunks : {Index{2}, Index{3}}) {
       if (chunks < world().size()) continue;
-      const auto layout = Shooting::layout(kSteps, world().size(), chunks);
+      const auto layout = Shooting::layout(kSteps, world().size(), chunks, {2, kWidth});
       const StepRange local = layout.range(world().rank());
       const Turning chain(options, local, kTurn, expansion);
       sequence::Trajectory found(world(), layout, 2, kWidth), expected(world(), layout, 2, kWidth);
@@ -222,7 +223,7 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
   resnet.steps = 256;
   resnet.width = 8;
   resnet.residual_scale = "1/L";
-  const auto layout = Shooting::layout(resnet.steps, world().size(), 16);
+  const auto layout = Shooting::layout(resnet.steps, world().size(), 16, {2, 8});
   ModelProblem problem(world(), resnet, layout, 2), expected(world(), resnet, layout, 2);
   const auto first = models::make(resnet, {0, 1});
   for (ModelProblem* each : {&problem, &expected}) {
@@ -246,7 +247,7 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
 
 TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
   for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
-    const auto layout = Shooting::layout(100, world().size(), 0);
+    const auto layout = Shooting::layout(100, world().size(), 0, {2, 4});
     ModelProblem problem(world(), layers(100, 0.9, 4), layout, 2);
     if (world().rank() == world().size() - 1)
       problem.sequence->parameters().data()[1] = std::nan("");
