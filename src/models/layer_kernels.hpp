@@ -52,6 +52,8 @@ struct WidthKernels {
   void (*repeat)(int n, Index columns, const Real* b, Real* y);
   void (*sum)(int n, Index columns, const Real* x, Real* y);
 };
+/// The usual widths have their own.
+WidthKernels choose_kernels(int n);
 
 /// One step of a backward pass. Shapes: z, c, g [B, n]; the rest as LayerKernels has it.
 struct BackwardStep {
