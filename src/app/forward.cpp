@@ -40,9 +40,10 @@ void fill_guess(const RunConfig& config, Chain& chain) {
   } else if (guess == "random") {
     trajectory.fill_with_noise(config.chain.model.seed);
   } else if (guess.rfind(kCoarse, 0) == 0) {
+    const Index factor = coarsening(guess);
     if (config.chain.model.model != "resnet")
       throw input_error("--guess {}: only a resnet has a coarse chain; use copy", guess);
-    nonlinear::fill_with_coarse_chain(*chain.sequence, coarsening(guess), trajectory);
+    nonlinear::fill_with_coarse_chain(*chain.sequence, factor, trajectory);
   } else {
     parallel::agree(trajectory.comm(), [&] {
       if (trajectory.comm().is_root() && !std::filesystem::exists(guess)) {

@@ -33,7 +33,9 @@ class Shooting(ProgramTest):
         report = self.solved("solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling",
                              "identity", "--chunks", 32, "--verify")
         self.assertEqual(report["chunks"], 32)
-        self.assertEqual(report["path_evaluations"], (report["iterations"] + 1) * 256 / 32)
+        # chunks of 8 steps, of 9 where the ranks' parts are not even
+        self.assertGreaterEqual(report["path_evaluations"], (report["iterations"] + 1) * 8)
+        self.assertLessEqual(report["path_evaluations"], (report["iterations"] + 1) * 9)
         self.assertEqual(report["path_products"], 0)
         self.assertLessEqual(report["max_error"], 1e-10)
         table = self.run_here("solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling",
@@ -62,8 +64,8 @@ class Shooting(ProgramTest):
 
     def test_trace_and_going_on_after_a_stop(self):
         words = ["solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling", "identity",
-                 "--chunks", 16, "--json"]
-        stopped = self.run_here(*words, "--max-hours", "1e-9", "--checkpoint", "c.h5", "--trace",
+                 "--chunks", 16]
+        stopped = self.run_here(*words, "--json", "--max-hours", "1e-9", "--checkpoint", "c.h5", "--trace",
                                 "t.h5")
         self.assertEqual(stopped.code, INTERRUPTED, stopped.err)
         self.assertEqual(stopped.report["status"], "interrupted")
