@@ -77,7 +77,7 @@ void add_optimiser_options(po::options_description& options) {
   options.add(group);
 }
 
-void add_file_options(po::options_description& options) {
+void add_training_files(po::options_description& options) {
   const std::string reason = storage::unavailable();
   po::options_description group(reason.empty() ? "Files" : fmt::format("Files ({})", reason),
                                 kHelpColumns);
@@ -183,7 +183,7 @@ void add_train_options(po::options_description& options) {
   add_data_options(options);
   add_optimiser_options(options);
   add_grid_options(options);
-  add_file_options(options);
+  add_training_files(options);
 }
 
 SharingConfig read_sharing(const po::variables_map& options) {

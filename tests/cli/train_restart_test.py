@@ -13,7 +13,7 @@ INTERRUPTED = 85
 RUN = ["train", "--data", "random", "--samples", 256, "--test-samples", 64, "--batch", 16,
        "--steps", 48, "--width", 8, "--warm-up", 10, "--learning-rate", 0.01, "--shift", 1,
        "--quiet"]
-KILLS = 20
+KILLS = {1: 16, 2: 4}  # how often a run on so many ranks is killed
 
 
 def contents(path):
@@ -32,6 +32,14 @@ def updates(path):
             return int(file["progress"].attrs["iteration"])
     except (OSError, KeyError):
         return -1  # not there yet
+
+
+def kill_ranks(run, ranks):
+    try:
+        for process in [run.process.pid] if ranks == 1 else run.rank_ids():
+            os.kill(process, signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has ended by itself
 
 
 class Restart(ProgramTest):
@@ -103,24 +111,22 @@ class Restart(ProgramTest):
 
     def test_killed_at_random_instants(self):
         """The parameters at the end are those of the undisturbed run, whenever it was killed."""
-        words = ["--epochs", 30, "--evaluate-every", 0, "--data-ranks", 2]
-        start = time.monotonic()
-        expected = self.undisturbed(*words)
-        length = time.monotonic() - start
-        instants = random.Random(7)
-        killed = 0
-        for _ in range(40 * KILLS):
-            if killed == KILLS or updates(self.folder / "c.h5") >= len(expected["history/updates"]):
-                break
-            run = Started(*RUN, *words, "--checkpoint", "c.h5", "--checkpoint-steps", 5, "--restart",
-                          "auto", cwd=self.folder)
-            time.sleep(instants.uniform(0.1, 1) * length / 3)
-            for rank in run.rank_ids():
-                os.kill(rank, signal.SIGKILL)
-            killed += run.end().code != 0
-        self.assertGreaterEqual(killed, 3)
-        self.train(*words, "--checkpoint", "c.h5", "--restart", "auto")
-        self.assert_equal("c.h5", expected)
+        for ranks, kills in KILLS.items():
+            with self.subTest(ranks=ranks):
+                words = ["--epochs", 20, "--evaluate-every", 0, "--data-ranks", ranks]
+                start = time.monotonic()
+                self.train("--checkpoint", "whole.h5", *words, ranks=ranks)
+                length = time.monotonic() - start
+                words += ["--checkpoint", f"{ranks}.h5", "--checkpoint-steps", 10, "--restart", "auto"]
+                instants = random.Random(ranks)
+                for _ in range(kills):
+                    run = Started(*RUN, *words, ranks=ranks, cwd=self.folder)
+                    time.sleep(instants.uniform(0.05, 1) * length)
+                    kill_ranks(run, ranks)
+                    run.end()
+                self.assertGreater(updates(self.folder / f"{ranks}.h5"), 0)
+                self.train(*words, ranks=ranks)
+                self.assert_equal(f"{ranks}.h5", contents(self.folder / "whole.h5"))
 
     def test_checkpoints_of_other_runs_are_refused(self):
         self.train("--checkpoint", "c.h5", "--max-steps", 4)

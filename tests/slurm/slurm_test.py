@@ -82,12 +82,15 @@ class Jobs(unittest.TestCase):
         for word in ("PETSc", f"JobId={job}", "SLURM_JOB_NUM_NODES=2"):
             self.assertIn(word, environment)
 
-    def test_solve_and_array_complete(self):
+    def test_other_scripts_complete(self):
         solve = self.submit("solve.sbatch", "--steps", 64, "--width", 4)
         array = self.submit("train_depths.sbatch", *NETWORK[:-2], "--max-steps", 5,
                             options=["--array=0-1", "--ntasks-per-node=1"])
+        generate = self.submit("generate.sbatch", "--steps", 50, "--samples", 4)
         self.wait_for(solve, ["COMPLETED"])
         self.assertEqual(self.report(self.folder / f"runs/solve-{solve}")["status"], "converged")
+        self.wait_for(generate, ["COMPLETED"])
+        self.assertEqual(self.report(self.folder / f"runs/generate-{generate}")["status"], "converged")
         for task, steps in ((0, 64), (1, 256)):
             self.wait_for(f"{array}_{task}", ["COMPLETED"])
             report = self.report(self.folder / f"runs/depths-{array}/{steps}")
