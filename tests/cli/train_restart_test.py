@@ -34,8 +34,11 @@ def updates(path):
         return -1  # not there yet
 
 
-def kill_ranks(run, ranks):
+def kill_ranks(run, ranks, after):
+    """Kills all ranks so many seconds after they have come up."""
     try:
+        wait_for(lambda: ranks == 1 or len(run.rank_ids()) == ranks, "the ranks")
+        time.sleep(after)
         for process in [run.process.pid] if ranks == 1 else run.rank_ids():
             os.kill(process, signal.SIGKILL)
     except (FileNotFoundError, ProcessLookupError):
@@ -121,8 +124,7 @@ class Restart(ProgramTest):
                 instants = random.Random(ranks)
                 for _ in range(kills):
                     run = Started(*RUN, *words, ranks=ranks, cwd=self.folder)
-                    time.sleep(instants.uniform(0.05, 1) * length)
-                    kill_ranks(run, ranks)
+                    kill_ranks(run, ranks, instants.uniform(0.05, 1) * length)
                     run.end()
                 self.assertGreater(updates(self.folder / f"{ranks}.h5"), 0)
                 self.train(*words, ranks=ranks)
