@@ -157,6 +157,79 @@ def draw_trace(file):
     return figure
 
 
+# ---- traces of training ----------------------------------------------------------------------------------------------
+
+def smoothed(values, window):
+    """Mean of the last `window` values at each point."""
+    sums = np.cumsum(np.insert(np.asarray(values, dtype=float), 0, 0.0))
+    first = np.maximum(np.arange(1, len(sums)) - window, 0)
+    return (sums[1:] - sums[first]) / (np.arange(1, len(sums)) - first)
+
+
+def draw_curve(ax, file, name, factor, unit):
+    """A quantity of each batch, smoothed, and the same on the test set."""
+    values, at = factor * file[f"training/{name}"][()], file["training/update"][()] + 1
+    window = max(1, len(values) // 50)
+    ax.plot(at, values, color=COLOURS[5], linewidth=0.6, alpha=0.5)
+    ax.plot(at, smoothed(values, window), color=COLOURS[0], label=f"batches, mean of {window}")
+    if len(file["evaluation/update"]):
+        ax.plot(file["evaluation/update"][()], factor * file[f"evaluation/{name}"][()],
+                color=COLOURS[1], marker="o", label="test set")
+    ax.set(title=f"{name.capitalize()}{unit}", xlabel="update")
+    ax.legend()
+
+
+def draw_training_stages(ax, file):
+    """What an update spends its time on, as means over the run."""
+    seconds = file["training/seconds"]
+    values = 1e3 * seconds[()].mean(axis=0)
+    names = [text(name) for name in seconds.attrs["stages"]]
+    ax.barh(np.arange(len(names)), values, color=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
+    ax.set_yticks(np.arange(len(names)))
+    ax.set_yticklabels(names)
+    ax.invert_yaxis()
+    ax.set(title="Time by stage", xlabel="mean time of an update, slowest rank (ms)")
+
+
+def draw_confusion(ax, counts):
+    """Part of each class that was taken for each other one."""
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    classes = len(counts)
+    for i in range(classes):
+        for j in range(classes):
+            if counts[i, j]:
+                ax.text(j, i, counts[i, j], ha="center", va="center", fontsize=8,
+                        color="white" if parts[i, j] > 0.5 else "black")
+    ax.set(title="Confusion on the test set", xlabel="taken for", ylabel="class",
+           xticks=range(classes), yticks=range(classes))
+    ax.grid(False)
+
+
+def draw_learning_rate(ax, file):
+    ax.plot(file["training/update"][()] + 1, file["training/learning_rate"][()], color=COLOURS[2])
+    ax.set(title="Learning rate", xlabel="update")
+
+
+def draw_training(file):
+    """Four panels: loss, accuracy, time, and the confusion (or the learning rate while there is none)."""
+    if len(file["training/loss"]) == 0:
+        raise Refused("it is a trace without updates so far")
+    figure, axes = plt.subplots(2, 2, figsize=(12, 9), constrained_layout=True)
+    draw_curve(axes[0, 0], file, "loss", 1, "")
+    draw_curve(axes[0, 1], file, "accuracy", 100, " (%)")
+    draw_training_stages(axes[1, 0], file)
+    if "evaluation/confusion" in file:
+        draw_confusion(axes[1, 1], file["evaluation/confusion"][()])
+    else:
+        draw_learning_rate(axes[1, 1], file)
+    problem, outcome = file["problem"].attrs, file["outcome"].attrs
+    figure.suptitle(f"{text(problem['model'])}, steps {problem['L']}, width {problem['n']}, batch {problem['B']}, "
+                    f"{problem['depth_ranks']} depth x {problem['data_ranks']} data ranks, "
+                    f"{text(outcome['status']).replace('_', ' ')}", fontsize=13)
+    return figure
+
+
 # ---- bench files -----------------------------------------------------------------------------------------------------
 
 def bench_rows(columns):
@@ -305,7 +378,7 @@ def draw(path):
     with open_hdf5(path) as file:
         kind = text(file.attrs.get("format", ""))
         if kind == "deeppcr-trace":
-            return draw_trace(file)
+            return draw_training(file) if "training" in file else draw_trace(file)
         if kind == "deeppcr-bench":
             return draw_bench(read_bench(file))
         raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace or deeppcr-bench")

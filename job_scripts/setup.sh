@@ -53,6 +53,11 @@ python3-torch                | py-torch             | pytorch     | has_module t
 format_packages="
 clang-format                 | llvm                 | llvm        | has_program clang-format
 "
+# A real Slurm for the tests of the batch scripts; without it they are skipped.
+slurm_packages="
+slurm-wlm                    | slurm                | slurm       | has_program slurmctld
+munge                        | munge                | munge       | has_program munged
+"
 petsc64_packages="
 petsc64-dev                  | petsc+int64          | petsc       | has_package PETSc64
 "

@@ -5,6 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 packages=$program_packages$data_packages
 if [[ ${DEEPPCR_WITH_TORCH:-0} == 1 ]]; then packages+=$torch_packages; fi
+if [[ $(id -u) -eq 0 ]] && has_program apt-get; then packages+=$slurm_packages; fi
 need "$packages"
 preset=${DEEPPCR_PRESET:-release}
 build "$preset"

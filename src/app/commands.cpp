@@ -3,6 +3,7 @@
 #include "deeppcr/app/config.hpp"
 #include "deeppcr/app/generate.hpp"
 #include "deeppcr/app/run_commands.hpp"
+#include "deeppcr/app/train_config.hpp"
 
 namespace deeppcr::app {
 
@@ -12,6 +13,10 @@ const std::vector<Command>& commands() {
       {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve},
       {"gradient", "loss and gradients: forward and backward pass", "", add_run_options,
        run_gradient},
+      {"train", "training of a classifier of images, restartable", "", add_train_options,
+       run_train},
+      {"evaluate", "score of a checkpoint of train on test images", "", add_evaluate_options,
+       run_evaluate},
       {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
        run_generate},
       {"check", "self-check of a model's derivatives", "", add_check_options, run_check},

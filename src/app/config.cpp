@@ -228,6 +228,7 @@ void add_model_options(po::options_description& options, DefaultSizes sizes) {
   add("block-layers", whole_number("block-layers", 2, 1, 64), "resnet: layers in a block");
   add("residual-scale", one_of("residual-scale", "1/sqrt(L)", {"none", "1/sqrt(L)", "1/L"}),
       "resnet: factor on a block: none, 1/sqrt(L), 1/L");
+  add("layer-norm", flag(), "resnet: normalise the state that a block sees");
   add("contraction", real_number("contraction", "0.9", 0, 1e3),
       "affine: every singular value of a step");
   add("seed", whole_number("seed", 1, 0, kMostSeed), "of weights, noise and labels");
@@ -270,6 +271,7 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   model.bias = !options["no-bias"].as<bool>();
   model.block_layers = static_cast<int>(options["block-layers"].as<Index>());
   model.residual_scale = options["residual-scale"].as<std::string>();
+  model.layer_norm = options["layer-norm"].as<bool>();
   model.contraction = options["contraction"].as<double>();
   model.seed = static_cast<std::uint64_t>(options["seed"].as<Index>());
   config.batch = options["batch"].as<Index>();

@@ -1,4 +1,5 @@
 #include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 
 // Builds without HDF5: options that need a file are refused long before these are called.
@@ -36,6 +37,14 @@ std::unique_ptr<Recorder> record(const Context&, const RunConfig&, const std::op
                                  const sequence::Trajectory&, std::function<Wish()>) {
   return nullptr;
 }
+train::Images read_image_set(const parallel::Communicator&, const std::string&, bool, Index) {
+  refuse();
+}
+std::unique_ptr<TrainingFiles> training_files(const Context&, const parallel::ProcessGrid&,
+                                              const FilesConfig&, const TrainedModel&) {
+  return nullptr;
+}
+CheckpointOrigin checkpoint_origin(const parallel::Communicator&, const std::string&) { refuse(); }
 void inspect(const Context&, const std::string&) { refuse(); }
 
 }  // namespace deeppcr::app::storage

@@ -130,26 +130,44 @@ std::vector<Index> positions(const ImageSelection& selection, Index total,
   return wanted;
 }
 
-Batch read_selected(const std::string& name, const ImageSelection& selection) {
+/// The files of a set, which must agree on the number of samples.
+struct SetFiles {
+  std::string images;
+  std::string labels;
+  Index samples = 0;
+};
+
+SetFiles files_of(const std::string& name, bool training_set) {
   const fs::path folder = find_image_folder(name);
-  const std::string set = selection.training_set ? "train" : "t10k";
-  const std::string images = existing(folder, set + "-images-idx3-ubyte");
-  const std::string labels = existing(folder, set + "-labels-idx1-ubyte");
-  const Index total = read_idx_header(images, 3).sizes[0];
-  if (const Index labelled = read_idx_header(labels, 1).sizes[0]; labelled != total) {
-    throw local_input_error("'{}' has {} images, but '{}' has {} labels", images, total, labels,
-                            labelled);
-  }
-  const auto wanted = positions(selection, total, images);
+  const std::string set = training_set ? "train" : "t10k";
+  SetFiles files;
+  files.images = existing(folder, set + "-images-idx3-ubyte");
+  files.labels = existing(folder, set + "-labels-idx1-ubyte");
+  files.samples = read_idx_header(files.images, 3).sizes[0];
+  const Index labelled = read_idx_header(files.labels, 1).sizes[0];
+  if (labelled == files.samples) return files;
+  throw local_input_error("'{}' has {} images, but '{}' has {} labels", files.images, files.samples,
+                          files.labels, labelled);
+}
+
+ImageSet read_selected(const SetFiles& files, const ImageSelection& selection) {
+  const auto wanted = positions(selection, files.samples, files.images);
   IdxHeader header;
-  const auto pixels = read_idx(images, 3, wanted, header);
+  ImageSet set;
+  set.pixels = read_idx(files.images, 3, wanted, header);
+  set.height = header.sizes[1];
+  set.width = header.sizes[2];
+  set.labels = read_idx(files.labels, 1, wanted, header);
+  return set;
+}
+
+Batch to_batch(const ImageSet& set) {
   Batch batch;
-  batch.samples = selection.samples;
-  batch.features = header.sizes[1] * header.sizes[2];
-  batch.inputs.reserve(pixels.size());
-  for (const unsigned char pixel : pixels) batch.inputs.push_back(pixel / 255.0);
-  const auto classes = read_idx(labels, 1, wanted, header);
-  batch.labels.assign(classes.begin(), classes.end());
+  batch.samples = static_cast<Index>(set.labels.size());
+  batch.features = set.height * set.width;
+  batch.inputs.reserve(set.pixels.size());
+  for (const unsigned char pixel : set.pixels) batch.inputs.push_back(pixel / 255.0);
+  batch.labels.assign(set.labels.begin(), set.labels.end());
   return batch;
 }
 
@@ -217,10 +235,16 @@ Batch read_images(const parallel::Communicator& comm, const std::string& name,
                   const ImageSelection& selection) {
   Batch batch;
   parallel::agree(comm, [&] {
-    if (comm.is_root()) batch = read_selected(name, selection);
+    if (!comm.is_root()) return;
+    batch = to_batch(read_selected(files_of(name, selection.training_set), selection));
   });
   broadcast(comm, batch);
   return batch;
+}
+
+ImageSet read_image_set(const std::string& name, bool training_set, Index samples) {
+  const SetFiles files = files_of(name, training_set);
+  return read_selected(files, {training_set, samples > 0 ? samples : files.samples, 0});
 }
 
 }  // namespace deeppcr::io

@@ -9,6 +9,7 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "states_file.hpp"
+#include "trace_path.hpp"
 
 namespace deeppcr::io {
 
@@ -47,25 +48,6 @@ std::vector<double> stage_columns(const std::map<std::string, double>& seconds,
     columns[static_cast<std::size_t>(column)] += time;
   }
   return columns;
-}
-
-/// An existing file may be replaced only when it is a trace. A path under which nothing exists is
-/// fine.
-void check_replaceable(const std::string& path) {
-  if (!fs::exists(path) || fs::is_directory(path) || fs::file_size(path) == 0) return;
-  std::string found = "it is no HDF5 file";
-  try {
-    const auto old = hdf5::File::open(path, hdf5::File::Access::read);
-    const std::string format = format_of(old);
-    if (format == kTraceFormat.name) return;
-    found =
-        format.empty() ? "it has no 'format' attribute" : fmt::format("its format is '{}'", format);
-  } catch (const Error& error) {
-    found = error.what();
-  }
-  throw local_input_error(
-      "'{}' exists and is not a trace ({}); it is left as it is: choose another name or remove it",
-      path, found);
 }
 
 /// Gives the trace of the run that this one goes on from the next free number. That of another

@@ -3,6 +3,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/mlp.hpp"
+#include "deeppcr/models/normalised_resnet.hpp"
 #include "deeppcr/models/resnet.hpp"
 
 namespace deeppcr::models {
@@ -19,12 +20,17 @@ Made make_mlp(const ModelOptions& options, StepRange local) {
 }
 
 Made make_resnet(const ModelOptions& options, StepRange local) {
-  return std::make_unique<ResNet>(
-      ResNetOptions{options.steps, options.width, options.block_layers,
-                    activation_from(options.activation),
-                    residual_scale_from(options.residual_scale), initialisation_from(options.init),
-                    options.gain, options.bias, options.seed},
-      local);
+  const ResNetOptions resnet{options.steps,
+                             options.width,
+                             options.block_layers,
+                             activation_from(options.activation),
+                             residual_scale_from(options.residual_scale),
+                             initialisation_from(options.init),
+                             options.gain,
+                             options.bias,
+                             options.seed};
+  if (options.layer_norm) return std::make_unique<NormalisedResNet>(resnet, local);
+  return std::make_unique<ResNet>(resnet, local);
 }
 
 Made make_affine(const ModelOptions& options, StepRange local) {

@@ -8,8 +8,6 @@
 
 namespace deeppcr::models {
 
-namespace {
-
 Real factor(ResidualScale scale, Index num_steps) {
   const auto L = static_cast<Real>(std::max<Index>(num_steps, 1));
   switch (scale) {
@@ -22,6 +20,8 @@ Real factor(ResidualScale scale, Index num_steps) {
   }
   return 1;
 }
+
+namespace {
 
 StepShape step_shape(const ResNetOptions& options) {
   return {options.width,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "deeppcr/nonlinear/backpropagation.hpp"
 #include "deeppcr/nonlinear/collect.hpp"
 
 namespace deeppcr::nonlinear {
@@ -16,44 +17,6 @@ void input_gradient(const parallel::Communicator& comm, const blocks::Linearisat
   if (local.contains(0)) A.vjp(0, ConstPanel(g.data(), column), Panel(result.data(), column));
   comm.broadcast(result.data(), result.size(), 0);
 }
-
-/// A linearisation that computes the parameter gradients while a solver substitutes through it.
-class WithParameterGradients final : public blocks::Linearisation {
- public:
-  /// in [m, B, n], grads [m, parameters]: of the steps of `local`.
-  WithParameterGradients(const blocks::Linearisation& A,
-                         const sequence::ParametricSequence& sequence, StepRange local,
-                         ConstStates in, View<Real, 2> grads)
-      : A_(A), sequence_(sequence), local_(local), in_(in), grads_(grads) {}
-
-  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
-  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
-  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
-    A_.substitute(range, rhs, result, carry);
-  }
-  void substitute_transposed(StepRange range, ConstStates rhs, States result,
-                             State carry) const override {
-    const Index first = range.first - local_.first, last = range.last - local_.first;
-    sequence_.backpropagate(
-        A_, range, {in_.slice(first, last), rhs, result, carry, grads_.slice(first, last)});
-  }
-  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
-    A_.eliminate(range, rhs, map, scratch);
-  }
-  void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
-                            Panel scratch) const override {
-    A_.eliminate_transposed(range, rhs, map, scratch);
-  }
-  blocks::Structure structure() const override { return A_.structure(); }
-  void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
-
- private:
-  const blocks::Linearisation& A_;
-  const sequence::ParametricSequence& sequence_;
-  StepRange local_;
-  ConstStates in_;
-  View<Real, 2> grads_;
-};
 
 void solve(linear::LinearSolver& linear, blocks::BlockBidiagonal& J, const blocks::Linearisation& A,
            ConstStates loss_gradient, States state_gradient) {
@@ -91,7 +54,7 @@ AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajec
       // What the solver leaves out has no gradient.
       if (linear.skips_zeros() && loss_gradient.extent(0) == 0)
         std::fill(parameter_gradient.begin(), parameter_gradient.end(), 0.0);
-      solve(linear, J, WithParameterGradients(*A, *parametric, local, in, parameter_gradient),
+      solve(linear, J, Backpropagation(*A, *parametric, local, in, parameter_gradient),
             loss_gradient, state_gradient);
     } else {
       solve(linear, J, *A, loss_gradient, state_gradient);

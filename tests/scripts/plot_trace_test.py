@@ -31,6 +31,22 @@ def write_trace(path):
         file.create_group("outcome").attrs.update(status="converged", tolerance=1e-10)
 
 
+def write_training(path, updates):
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs.update(format="deeppcr-trace", ranks=2)
+        file.create_group("problem").attrs.update(model="resnet", L=64, B=2, n=3, depth_ranks=1, data_ranks=2)
+        training = file.create_group("training")
+        training["update"] = np.arange(updates)
+        training["loss"] = np.exp(-np.arange(updates) / 30)
+        training["accuracy"] = 1 - np.exp(-np.arange(updates) / 20)
+        training["learning_rate"] = np.full(updates, 1e-3)
+        training["seconds"] = np.full((updates, 3), 1e-3)
+        training["seconds"].attrs["stages"] = ["forward", "backward", "update"]
+        evaluation = file.create_group("evaluation")
+        evaluation["update"], evaluation["loss"], evaluation["accuracy"] = [updates], [0.3], [0.9]
+        file.create_group("outcome").attrs["status"] = "running"
+
+
 def bench_rows():
     rows = [("linear", "forward", method, ranks, steps, 16, 1, 1e-6 * steps / ranks, 0.9e-6 * steps / ranks,
              1.2e-6 * steps / ranks, "sequential", float(ranks), 1)
@@ -82,6 +98,20 @@ class PlotTrace(unittest.TestCase):
             assert_refused(self, process, "open for writing")
             file.swmr_mode = True
             self.assert_draws(self.path("run.h5"), self.path("run.png"))
+
+    def test_draws_training(self):
+        write_training(self.path("run.h5"), 60)
+        self.assert_draws(self.path("run.h5"), self.path("curves.png"))
+        with h5py.File(self.path("run.h5"), "r+") as file:
+            file["evaluation/confusion"] = np.diag([5, 7, 9]) + 1
+            file["outcome"].attrs["status"] = "converged"
+        self.assert_draws(self.path("run.h5"), self.path("run.svg.png"))
+        self.assertEqual(run("plot_trace.py", self.path("run.h5"), "-o", self.path("run.svg")).returncode, 0)
+        words = self.path("run.svg").read_text(encoding="utf-8")
+        for word in ("Loss", "Accuracy", "forward", "taken for", "1 depth x 2 data ranks"):
+            self.assertIn(word, words)
+        write_training(self.path("empty.h5"), 0)
+        assert_refused(self, run("plot_trace.py", self.path("empty.h5")), "without updates")
 
     def test_draws_bench_files(self):
         write_bench(self.path("bench.h5"))

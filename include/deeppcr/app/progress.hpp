@@ -1,30 +1,45 @@
 #pragma once
 
+#include <string>
+
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 
 namespace deeppcr::app {
 
-/// One line on stderr that follows the iterations: rewritten in place on a terminal, else a plain
-/// line now and then.
-class Progress {
+/// One line on stderr that follows the work: rewritten in place on a terminal, else a plain line
+/// now and then.
+class ProgressLine {
  public:
   /// speaks: on rank 0 of a run that is not quiet.
-  Progress(bool speaks, int max_iterations);
+  explicit ProgressLine(bool speaks);
   /// Ends the line on a terminal.
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void show(const nonlinear::IterationRecord& record);
+  /// Whether it is time for another show().
+  bool is_due() const;
+  void show(const std::string& line);
 
  private:
   bool speaks_;
   bool terminal_;
   bool line_open_ = false;
+  Stopwatch since_line_;
+};
+
+/// The line of a solve.
+class Progress {
+ public:
+  Progress(bool speaks, int max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
+
+  void show(const nonlinear::IterationRecord& record);
+
+ private:
+  ProgressLine line_;
   int max_iterations_;
   Stopwatch since_start_;
-  Stopwatch since_line_;
 };
 
 }  // namespace deeppcr::app

@@ -26,6 +26,17 @@ std::string find_image_folder(const std::string& name);
 Batch read_images(const parallel::Communicator& comm, const std::string& name,
                   const ImageSelection& selection);
 
+/// A set of labelled images as it lies in its files.
+struct ImageSet {
+  Index height = 0;
+  Index width = 0;
+  std::vector<unsigned char> pixels;  ///< [count, height, width]
+  std::vector<unsigned char> labels;  ///< [count]
+};
+/// The images of a set, those after the first `samples` left out unless that is 0; read by this
+/// rank alone. Both files are checked as a whole. @throws Error (this rank) as read_images() does
+ImageSet read_image_set(const std::string& name, bool training_set, Index samples);
+
 /// An IDX file's header: sizes of its axes. Elements are unsigned bytes.
 struct IdxHeader {
   std::vector<Index> sizes;

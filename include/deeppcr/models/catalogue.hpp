@@ -20,6 +20,7 @@ struct ModelOptions {
   bool bias = true;
   int block_layers = 2;                      ///< resnet
   std::string residual_scale = "1/sqrt(L)";  ///< resnet: none, 1/sqrt(L), 1/L
+  bool layer_norm = false;                   ///< resnet
   double contraction = 0.9;                  ///< affine
   std::uint64_t seed = 1;
 };

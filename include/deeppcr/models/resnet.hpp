@@ -15,6 +15,8 @@ enum class ResidualScale { none, inverse_sqrt, inverse };
 const char* name(ResidualScale scale);
 /// @throws Error that lists the known names
 ResidualScale residual_scale_from(const std::string& name);
+/// The number itself, for a chain of so many steps.
+Real factor(ResidualScale scale, Index num_steps);
 
 struct ResNetOptions {
   Index steps = 0;

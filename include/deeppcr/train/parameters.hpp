@@ -17,6 +17,8 @@ struct StoredArray {
   StepRange own;  ///< rows of this rank; empty where it holds none
   Real* values = nullptr;
   std::string long_name;
+  /// Every data rank has rows of its own; a run on another number of data ranks does without them.
+  bool per_data_rank = false;
 
   Index local_size() const { return own.size() * row_size; }
 };

@@ -20,11 +20,12 @@ struct Variant {
   const char* model;
   int block_layers;
   bool bias;
+  bool layer_norm = false;
 };
 
 constexpr Variant kVariants[] = {
     {"mlp", 1, true},     {"mlp", 1, false},   {"resnet", 1, true}, {"resnet", 2, true},
-    {"resnet", 2, false}, {"resnet", 3, true}, {"affine", 1, true},
+    {"resnet", 2, false}, {"resnet", 3, true}, {"affine", 1, true}, {"resnet", 2, true, true},
 };
 
 using Case = std::tuple<Variant, const char*, int, Index, Index>;
@@ -37,6 +38,7 @@ class SequenceContract : public testing::TestWithParam<Case> {
     options_.model = variant.model;
     options_.block_layers = variant.block_layers;
     options_.bias = variant.bias;
+    options_.layer_norm = variant.layer_norm;
     options_.activation = activation;
     options_.width = width;
     options_.steps = 9;
@@ -147,8 +149,9 @@ TEST_P(SequenceContract, EmptyRangeDoesNothing) {
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [variant, activation, width, batch, steps] = info.param;
   return std::string(variant.model) + std::to_string(variant.block_layers) +
-         (variant.bias ? "" : "_no_bias") + "_" + activation + "_n" + std::to_string(width) + "_B" +
-         std::to_string(batch) + "_m" + std::to_string(steps);
+         (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
+         activation + "_n" + std::to_string(width) + "_B" + std::to_string(batch) + "_m" +
+         std::to_string(steps);
 }
 
 INSTANTIATE_TEST_SUITE_P(

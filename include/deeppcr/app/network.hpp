@@ -1,0 +1,28 @@
+#pragma once
+
+#include "deeppcr/app/sharing.hpp"
+#include "deeppcr/parallel/process_grid.hpp"
+#include "deeppcr/train/chain_network.hpp"
+
+namespace deeppcr::app {
+
+/// Training or test images for the ranks of a grid: labels on all, pixels on the first rank in
+/// depth. Collective.
+train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& config,
+                          bool training_set);
+
+/// Refuses what PETSc cannot index and what would not fit into memory. Collective; allocates
+/// nothing.
+void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
+                        const train::Images& images);
+
+/// The steps of each depth rank.
+parallel::BlockLayout network_layout(const TrainConfig& config, const Sharing& sharing);
+
+/// The network of a configuration, with its first weights by the seed or from --weights.
+/// Collective. @throws Error for files that do not fit
+train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
+                                 const Sharing& sharing, const train::Normalisation& normalisation,
+                                 const train::Images& images);
+
+}  // namespace deeppcr::app

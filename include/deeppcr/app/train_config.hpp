@@ -1,0 +1,51 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/train/chain_solver.hpp"
+#include "deeppcr/train/images.hpp"
+#include "deeppcr/train/optimiser.hpp"
+#include "deeppcr/train/schedule.hpp"
+
+namespace deeppcr::app {
+
+/// How ranks share a training run; 0 depth and data ranks, and "auto", are left to the cost
+/// formulas.
+struct SharingConfig {
+  int depth_ranks = 0;
+  int data_ranks = 0;
+  train::ChainSolverOptions solver;  ///< forward and backward may be "auto"
+};
+
+/// All that `train` is told.
+struct TrainConfig {
+  ChainConfig chain;  ///< batch: of the whole grid
+  Index samples = 0;  ///< of the training set; 0: all
+  Index test_samples = 0;
+  Index epochs = 1;
+  Index max_updates = 0;  ///< 0: as the epochs say
+  Index epochs_per_evaluation = 1;
+  train::OptimiserOptions optimiser;
+  train::Schedule schedule;  ///< total is not set yet
+  train::Augmentation augmentation;
+  SharingConfig sharing;
+  Index trajectories_kept = 0;
+  FilesConfig files;
+  Index updates_to_save = 0;
+};
+
+void add_train_options(boost::program_options::options_description& options);
+/// The options that say how ranks share the work, which `evaluate` has too.
+void add_grid_options(boost::program_options::options_description& options);
+SharingConfig read_sharing(const boost::program_options::variables_map& options);
+
+/// @throws Error for options that contradict each other or need what this build has not
+TrainConfig read_train_config(const boost::program_options::variables_map& options);
+
+/// The configuration that a checkpoint of `train` was written with. @throws Error where it was
+/// written by another command
+TrainConfig train_config_from(const std::string& path, const std::string& configuration);
+
+}  // namespace deeppcr::app

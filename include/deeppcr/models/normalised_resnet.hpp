@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "deeppcr/models/resnet.hpp"
+
+namespace deeppcr::models {
+
+/// Residual network whose blocks see normalised states: step l is z + h g_l(N(z)), with
+/// N(z) = (z - mean(z)) / sqrt(variance(z) + 1e-5) over the n numbers of a sample.
+///
+/// N has no gain and shift of its own: the first layer's weights and bias would absorb them.
+/// Parameters lie as those of ResNet. Not for several threads at once.
+/// Source: Ba, Kiros and Hinton, arXiv 1607.06450; in front of the block as in arXiv 2002.04745
+class NormalisedResNet final : public sequence::ParametricSequence {
+ public:
+  /// Makes the weights of the `local` steps only; they are those of ResNet.
+  NormalisedResNet(const ResNetOptions& options, StepRange local);
+  ~NormalisedResNet() override;
+
+  Index num_steps() const override { return block_.num_steps(); }
+  int width() const override { return block_.width(); }
+  void value(StepRange range, ConstStates in, States out) const override;
+  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                   States out) const override;
+  Index parameters_per_step() const override { return block_.parameters_per_step(); }
+  View<Real, 2> parameters() override { return block_.parameters(); }
+  View<const Real, 2> parameters() const override { return block_.parameters(); }
+  StepRange local_range() const override { return block_.local_range(); }
+  void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                          View<Real, 2> grads) const override;
+
+ private:
+  LayeredChain block_;  ///< g_l
+  Real scale_;          ///< h
+  mutable Buffer<Real> normal_, gradient_;
+};
+
+}  // namespace deeppcr::models

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// A linearisation that computes the parameter gradients while a solver substitutes through it; see
+/// LinearSolver::substitutes_once().
+class Backpropagation final : public blocks::Linearisation {
+ public:
+  /// in [m, B, n], grads [m, parameters]: of the steps of `local`. `ready`, unless it is empty,
+  /// hears of each range of steps whose gradients are final; ranges come from the right, in pieces
+  /// of `piece` steps at most. All must outlive the object.
+  Backpropagation(const blocks::Linearisation& A, const sequence::ParametricSequence& sequence,
+                  StepRange local, ConstStates in, View<Real, 2> grads, Index piece = 0,
+                  std::function<void(StepRange)> ready = {});
+
+  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
+  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
+  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
+    A_.substitute(range, rhs, result, carry);
+  }
+  void substitute_transposed(StepRange range, ConstStates rhs, States result,
+                             State carry) const override;
+  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
+    A_.eliminate(range, rhs, map, scratch);
+  }
+  void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                            Panel scratch) const override {
+    A_.eliminate_transposed(range, rhs, map, scratch);
+  }
+  blocks::Structure structure() const override { return A_.structure(); }
+  void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
+
+ private:
+  const blocks::Linearisation& A_;
+  const sequence::ParametricSequence& sequence_;
+  StepRange local_;
+  ConstStates in_;
+  View<Real, 2> grads_;
+  Index piece_;
+  std::function<void(StepRange)> ready_;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "deeppcr/train/parameters.hpp"
+
+namespace deeppcr::train {
+
+/// One mini-batch, equal on all ranks.
+struct MiniBatch {
+  Index step = 0;   ///< updates before it, over all epochs
+  Index epoch = 0;  ///< counted from 0
+  const Index* samples = nullptr;
+  Index size = 0;
+};
+
+/// What one gradient cost and gave; equal on all ranks.
+struct StepOutcome {
+  double loss = 0;      ///< mean over the batch; NaN where a pass has failed
+  double accuracy = 0;  ///< of the batch, 0 to 1; 0 for models that classify nothing
+  Index newton_iterations = 0;
+  bool fell_back = false;
+  std::string failure;                    ///< why a pass has failed; empty where none has
+  std::map<std::string, double> seconds;  ///< by stage, slowest rank
+};
+
+/// A model that the training loop can train: it shows its parameters and differentiates its loss.
+/// All ranks of the grid call it together.
+class Trainable {
+ public:
+  virtual ~Trainable() = default;
+
+  /// This rank's rows of all parameters. The arrays stay where they are as long as the object does.
+  virtual std::vector<ParameterGroup> parameters() = 0;
+  /// Further arrays that the next step depends on, for checkpoints. Ranks along the data axis may
+  /// hold different rows of them.
+  virtual std::vector<StoredArray> state() { return {}; }
+  /// Names of the stages in StepOutcome::seconds.
+  virtual std::vector<std::string> stages() const = 0;
+
+  /// Fills the gradients of the parameters with that of the mean loss over the whole batch, summed
+  /// over the data axis already. Collective.
+  virtual StepOutcome differentiate(const MiniBatch& batch) = 0;
+};
+
+}  // namespace deeppcr::train

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "deeppcr/parallel/process_grid.hpp"
+#include "deeppcr/train/optimiser.hpp"
+#include "deeppcr/train/sample_order.hpp"
+#include "deeppcr/train/schedule.hpp"
+#include "deeppcr/train/trainable.hpp"
+
+namespace deeppcr::train {
+
+/// One update as the history of a run keeps it.
+struct StepRecord {
+  Index step = 0;  ///< counted from 0 over all epochs
+  Index epoch = 0;
+  double learning_rate = 0;
+  double gradient_norm = 0;
+  StepOutcome outcome;
+};
+
+/// The training of one model, update by update: order of samples, gradient, learning rate, update.
+/// Knows no files and no clock; who drives it looks at the records and saves arrays().
+class Trainer {
+ public:
+  struct Options {
+    OptimiserOptions optimiser;
+    Schedule schedule;
+    Index samples = 0;
+    Index batch = 0;
+    std::uint64_t seed = 1;
+  };
+
+  /// Grid and model must outlive the object. @throws Error for options without sense
+  Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Options& options);
+
+  /// The next update; nothing changes where loss or gradient are no numbers. Collective.
+  StepRecord step();
+  /// Whether the last step has changed the parameters.
+  bool healthy() const { return healthy_; }
+
+  Index steps_done() const { return steps_done_; }
+  Index steps_per_epoch() const { return order_.batches_per_epoch(); }
+  const Schedule& schedule() const { return options_.schedule; }
+
+  /// All that a run goes on from besides steps_done(): parameters ("parameters/.."), the
+  /// optimiser's memory ("optimiser/.."), further state of the model ("state/..").
+  std::vector<StoredArray> arrays();
+  /// Says that the arrays were filled as they stood after so many steps.
+  void resume(Index steps_done);
+
+  /// Goes back to the last state that was kept in memory: after the start, a resume(), or a number
+  /// of healthy steps.
+  void go_back();
+
+ private:
+  void keep();
+
+  Trainable& model_;
+  Options options_;
+  SampleOrder order_;
+  Optimiser optimiser_;
+  Index steps_done_ = 0;
+  bool healthy_ = true;
+  std::vector<Buffer<Real>> kept_;  ///< copies of arrays()
+  Index kept_at_ = 0;
+};
+
+}  // namespace deeppcr::train

@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include "deeppcr/app/chain.hpp"
+#include "deeppcr/app/network.hpp"
+#include "deeppcr/app/run_commands.hpp"
+#include "deeppcr/app/run_setup.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/train_report.hpp"
+#include "deeppcr/core/log.hpp"
+#include "deeppcr/core/profile.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+TrainConfig checked_config(const boost::program_options::variables_map& options,
+                           const Context& context) {
+  TrainConfig config = read_train_config(options);
+  take_sizes_from_files(context.comm, config.chain);
+  check_writable(context.comm, "trace", config.files.trace);
+  check_writable(context.comm, "checkpoint", config.files.checkpoint);
+  check_writable(context.comm, "save-weights", config.files.save_weights);
+  return config;
+}
+
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images) {
+  train::Trainer::Options options;
+  options.optimiser = config.optimiser;
+  options.schedule = config.schedule;
+  options.samples = images.count();
+  options.batch = config.chain.batch;
+  options.seed = config.chain.model.seed;
+  options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
+  return options;
+}
+
+TrainingPlan make_plan(const TrainConfig& config, const Sharing& sharing, Index per_epoch) {
+  TrainingPlan plan;
+  plan.files = config.files;
+  plan.updates_to_save = config.updates_to_save;
+  plan.last_update = config.epochs * per_epoch;
+  if (config.max_updates > 0) plan.last_update = std::min(plan.last_update, config.max_updates);
+  const models::ModelOptions& model = config.chain.model;
+  plan.model = {model.model, model.steps, model.width, config.chain.batch,
+                static_cast<Index>(model.seed)};
+  plan.first_steps = network_layout(config, sharing).first_steps();
+  plan.samples_per_update = config.chain.batch;
+  plan.updates_per_evaluation = config.epochs_per_evaluation * per_epoch;
+  return plan;
+}
+
+/// The head comes to the rank that writes; rows that several data ranks have are written once.
+void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
+                  const TrainConfig& config, const Sharing& sharing, const Context& context) {
+  train::ChainNetwork::Parts& parts = network.parts();
+  const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
+  const View<Real, 1> head = parts.head.parameters();
+  grid.depth().broadcast(head.data(), head.size(), owner);
+  StepRange range = parts.sequence->local_range();
+  View<const Real, 2> parameters = parts.sequence->parameters();
+  if (grid.data().rank() > 0) {
+    range.last = range.first;
+    parameters = {parameters.data(), {0, parameters.extent(1)}};
+  }
+  storage::save_weights(context, config.files.save_weights,
+                        {config.chain.model, range, parameters, &parts.embedding, &parts.head});
+}
+
+}  // namespace
+
+int run_train(const boost::program_options::variables_map& options, const Context& context) {
+  TrainReport report;
+  report.config = checked_config(options, context);
+  const TrainConfig& config = report.config;
+  report.ranks = context.comm.size();
+  report.sharing = choose_sharing(config, report.ranks);
+  const Sharing& sharing = report.sharing;
+  const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
+  const train::Images images = load_images(grid, config, true);
+  check_network_size(grid, config, images);
+  train::Normalisation normalisation = images.normalisation();
+  train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images);
+  train::Trainer trainer(grid, network, trainer_options(config, images));
+  TrainingPlan plan = make_plan(config, sharing, trainer.steps_per_epoch());
+  const train::Images test_images = load_images(grid, config, false);
+  plan.evaluate = [&] { return network.evaluate(test_images); };
+  log::info("{} on {} depth x {} data ranks", method_of(sharing.solver), sharing.depth_ranks,
+            sharing.data_ranks);
+  if (!sharing.advice.empty()) log::info("{}", sharing.advice);
+  report.result = run_training(context, grid, network, trainer, plan);
+  if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
+  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
+  return finish(report, context);
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,241 @@
+#include "deeppcr/app/train_config.hpp"
+
+#include <sstream>
+
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr Index kMany = 1'000'000'000'000;
+constexpr Index kMostRanks = 1'000'000;
+
+std::string text_of(const po::variables_map& options, const char* name) {
+  return options[name].as<std::string>();
+}
+double real_of(const po::variables_map& options, const char* name) {
+  return options[name].as<double>();
+}
+Index whole_of(const po::variables_map& options, const char* name) {
+  return options[name].as<Index>();
+}
+
+/// "auto" and the linear solvers; for one of the passes also "linear".
+std::vector<std::string> methods(bool one_pass) {
+  std::vector<std::string> names{"auto"};
+  for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
+  if (one_pass) names.emplace_back("linear");
+  return names;
+}
+
+void add_data_options(po::options_description& options) {
+  po::options_description group("Samples", kHelpColumns);
+  auto add = group.add_options();
+  add("data", text("NAME", "fashion-mnist"),
+      "fashion-mnist, a folder with IDX files of training and test images, or random: noise around "
+      "ten pictures");
+  add("samples", whole_number("samples", 0, 0, kMany),
+      "training samples, the first ones of the set; 0: all");
+  add("test-samples", whole_number("test-samples", 0, 0, kMany), "test samples; 0: all");
+  add("shift", whole_number("shift", 0, 0, 1000),
+      "move each image by up to so many pixels at random");
+  add("flip", flag(), "mirror each second image at random");
+  options.add(group);
+}
+
+void add_optimiser_options(po::options_description& options) {
+  po::options_description group("Optimiser", kHelpColumns);
+  auto add = group.add_options();
+  add("epochs", whole_number("epochs", 1, 1, 1'000'000), "passes through the training set");
+  add("max-steps", whole_number("max-steps", 0, 0, kMany),
+      "updates at most; the schedule stays that of the epochs; 0: no limit");
+  add("optimiser", one_of("optimiser", "adamw", {"sgd", "adam", "adamw"}), "sgd, adam, adamw");
+  add("learning-rate", real_number("learning-rate", "3e-3", 0, 1e6), "largest learning rate");
+  add("schedule", one_of("schedule", "cosine", {"constant", "cosine", "step"}),
+      "of the learning rate: constant, cosine (to 0 at the last epoch's end), step");
+  add("warm-up", whole_number("warm-up", 100, 0, kMany), "updates in which the rate rises");
+  add("decay", real_number("decay", "0.1", 0, 1), "schedule step: factor on the rate");
+  add("decay-every", whole_number("decay-every", 0, 0, kMany),
+      "schedule step: updates between two factors; 0: never");
+  add("momentum", real_number("momentum", "0.9", 0, 1), "sgd: from 0 to below 1");
+  add("nesterov", flag(), "sgd: Nesterov's form of momentum");
+  add("beta1", real_number("beta1", "0.9", 0, 1), "adam, adamw: memory of the gradient");
+  add("beta2", real_number("beta2", "0.999", 0, 1), "adam, adamw: memory of its square");
+  add("weight-decay", real_number("weight-decay", "0.01", 0, 1e6), "weight decay");
+  add("clip-norm", real_number("clip-norm", "1", 0, 1e300),
+      "shorten longer gradients to this norm; 0: never");
+  add("keep-trajectories", whole_number("keep-trajectories", 0, 0, kMany),
+      "Newton: start from the last trajectories of so many samples, which take steps x width "
+      "numbers each; 0: from copies of z_0");
+  add("evaluate-every", whole_number("evaluate-every", 1, 0, 1'000'000),
+      "epochs between scores on the test set; 0: at the end alone");
+  options.add(group);
+}
+
+void add_training_files(po::options_description& options) {
+  const std::string reason = storage::unavailable();
+  po::options_description group(reason.empty() ? "Files" : fmt::format("Files ({})", reason),
+                                kHelpColumns);
+  auto add = group.add_options();
+  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
+  add("checkpoint", text("FILE"),
+      "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
+      "or "
+      "in the current folder");
+  add("checkpoint-every", real_number("checkpoint-every", "10", 0, 1e6),
+      "minutes between checkpoints; 0: not by the clock");
+  add("checkpoint-steps", whole_number("checkpoint-steps", 0, 0, kMany),
+      "updates between checkpoints; 0: by the clock alone");
+  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
+  add("max-hours", real_number("max-hours", "0", 0, 1e6),
+      "stop with a checkpoint after so many hours; 0: no limit");
+  add("weights", text("FILE"), "start from these weights, HDF5");
+  add("save-weights", text("FILE"), "write the trained weights in PyTorch's layout, HDF5");
+  options.add(group);
+}
+
+void refuse_contradictions(const po::variables_map& options) {
+  if (whole_of(options, "steps") == 0) throw input_error("--steps 0: train needs 1 or more");
+  if (options["layer-norm"].as<bool>() && text_of(options, "model") != "resnet")
+    throw input_error("--layer-norm goes with --model resnet; leave it out");
+  if (real_of(options, "newton-rtol") == 0)
+    throw input_error("--newton-rtol 0 can never be reached; give a value above 0, such as 1e-8");
+  if (!text_of(options, "weights").empty() && !text_of(options, "restart").empty())
+    throw input_error("--weights and --restart exclude each other: both say where to start");
+  if (!text_of(options, "weights").empty() && text_of(options, "model") == "affine")
+    throw input_error("--weights {}: a weights file holds an mlp or resnet; give its --model",
+                      text_of(options, "weights"));
+  if (whole_of(options, "checkpoint-steps") > 0 && text_of(options, "checkpoint").empty())
+    throw input_error("--checkpoint-steps needs --checkpoint FILE");
+  const std::string reason = storage::unavailable();
+  if (reason.empty()) return;
+  for (const char* name : {"trace", "checkpoint", "restart", "weights", "save-weights"}) {
+    if (!text_of(options, name).empty())
+      throw input_error("--{} {}: {}", name, text_of(options, name), reason);
+  }
+  if (text_of(options, "data") != "random")
+    throw input_error("--data {}: {}; use --data random", text_of(options, "data"), reason);
+}
+
+train::OptimiserOptions read_optimiser(const po::variables_map& options) {
+  train::OptimiserOptions optimiser;
+  optimiser.rule = train::rule_from(text_of(options, "optimiser"));
+  optimiser.momentum = real_of(options, "momentum");
+  optimiser.nesterov = options["nesterov"].as<bool>();
+  optimiser.beta1 = real_of(options, "beta1");
+  optimiser.beta2 = real_of(options, "beta2");
+  optimiser.weight_decay = real_of(options, "weight-decay");
+  optimiser.clip_norm = real_of(options, "clip-norm");
+  return optimiser;
+}
+
+train::Schedule read_schedule(const po::variables_map& options) {
+  train::Schedule schedule;
+  schedule.kind = train::schedule_from(text_of(options, "schedule"));
+  schedule.peak = real_of(options, "learning-rate");
+  schedule.warm_up = whole_of(options, "warm-up");
+  schedule.decay = real_of(options, "decay");
+  schedule.decay_every = whole_of(options, "decay-every");
+  return schedule;
+}
+
+FilesConfig read_files(const po::variables_map& options) {
+  FilesConfig files;
+  files.trace = text_of(options, "trace");
+  files.checkpoint = text_of(options, "checkpoint");
+  files.minutes_to_save = real_of(options, "checkpoint-every");
+  files.restart = text_of(options, "restart");
+  files.max_hours = real_of(options, "max-hours");
+  files.save_weights = text_of(options, "save-weights");
+  return files;
+}
+
+}  // namespace
+
+void add_grid_options(po::options_description& options) {
+  po::options_description group("Ranks and solver", kHelpColumns);
+  auto add = group.add_options();
+  add("depth-ranks", whole_number("depth-ranks", 0, 0, kMostRanks),
+      "ranks that the steps are split over; 0: by the cost formulas");
+  add("data-ranks", whole_number("data-ranks", 0, 0, kMostRanks),
+      "ranks that the samples of a batch are split over; 0: the others");
+  add("linear", one_of("linear", "auto", methods(false)),
+      "both passes: auto (by the cost formulas), sequential (step after step), or Newton's method "
+      "with hybrid or pcr");
+  add("forward-linear", one_of("forward-linear", "linear", methods(true)),
+      "the forward pass; linear: as --linear says");
+  add("backward-linear", one_of("backward-linear", "linear", methods(true)),
+      "the backward pass; linear: as --linear says");
+  add("newton-rtol", real_number("newton-rtol", "1e-8", 0, 1),
+      "residual of the forward pass, relative to the largest state");
+  add("max-iterations", whole_number("max-iterations", 50, 1, 1'000'000),
+      "Newton iterations at most; then sequential substitution");
+  options.add(group);
+}
+
+void add_train_options(po::options_description& options) {
+  add_model_options(options, {1024, 16, 32});
+  add_data_options(options);
+  add_optimiser_options(options);
+  add_grid_options(options);
+  add_training_files(options);
+}
+
+SharingConfig read_sharing(const po::variables_map& options) {
+  SharingConfig sharing;
+  sharing.depth_ranks = static_cast<int>(whole_of(options, "depth-ranks"));
+  sharing.data_ranks = static_cast<int>(whole_of(options, "data-ranks"));
+  const auto direction = [&](const char* name) {
+    const std::string own = text_of(options, name);
+    return own == "linear" ? text_of(options, "linear") : own;
+  };
+  sharing.solver.forward = direction("forward-linear");
+  sharing.solver.backward = direction("backward-linear");
+  sharing.solver.newton_rtol = real_of(options, "newton-rtol");
+  sharing.solver.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  return sharing;
+}
+
+TrainConfig read_train_config(const po::variables_map& options) {
+  refuse_contradictions(options);
+  TrainConfig config;
+  config.chain = read_chain_config(options);
+  config.samples = whole_of(options, "samples");
+  config.test_samples = whole_of(options, "test-samples");
+  config.epochs = whole_of(options, "epochs");
+  config.max_updates = whole_of(options, "max-steps");
+  config.epochs_per_evaluation = whole_of(options, "evaluate-every");
+  config.optimiser = read_optimiser(options);
+  config.schedule = read_schedule(options);
+  config.augmentation = {whole_of(options, "shift"), options["flip"].as<bool>(),
+                         config.chain.model.seed};
+  config.sharing = read_sharing(options);
+  config.trajectories_kept = whole_of(options, "keep-trajectories");
+  config.files = read_files(options);
+  config.updates_to_save = whole_of(options, "checkpoint-steps");
+  return config;
+}
+
+TrainConfig train_config_from(const std::string& path, const std::string& configuration) {
+  const std::string title = "[train]\n";
+  if (configuration.rfind(title, 0) != 0)
+    throw input_error("--restart {}: it was not written by deeppcr train", path);
+  po::options_description options;
+  add_train_options(options);
+  po::variables_map values;
+  try {
+    std::istringstream text(configuration.substr(title.size()));
+    po::store(po::parse_config_file(text, options, true), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw input_error("--restart {}: its configuration cannot be read: {}", path, error.what());
+  }
+  return read_train_config(values);
+}
+
+}  // namespace deeppcr::app
