@@ -74,6 +74,10 @@ void add_solver_options(po::options_description& options) {
   add("linear", one_of("linear", "hybrid", linear_names()), explain(linear::catalogue()).c_str());
   add("nonlinear", one_of("nonlinear", "newton", {"newton", "sequential"}),
       "newton: all steps at once; sequential: one after another, the baseline");
+  add("jacobian", one_of("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part"}),
+      "newton: dense, or in its place its diagonal, the diagonal estimated from one random column, "
+      "or "
+      "what is linear in a step (resnet: the identity); the result is the same");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
       "stop at this residual, relative to the largest state");
   add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
@@ -115,6 +119,9 @@ void refuse_contradictions(const po::variables_map& options) {
           name);
     }
   }
+  if (text_of(options, "jacobian") != "dense" && text_of(options, "nonlinear") != "newton")
+    throw input_error("--jacobian {} goes with --nonlinear newton; leave it out",
+                      text_of(options, "jacobian"));
   if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
   if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
@@ -165,10 +172,13 @@ bool comes_from_file(const po::variables_map& options, const std::string& name) 
   return size && options[name].defaulted() && !text_of(options, file).empty();
 }
 
-void add_model_options(po::options_description& options, DefaultSizes sizes) {
+void add_model_options(po::options_description& options, DefaultSizes sizes,
+                       const std::vector<std::string>& more_models) {
+  std::vector<std::string> names = model_names();
+  names.insert(names.end(), more_models.begin(), more_models.end());
   po::options_description group("Model", kHelpColumns);
   auto add = group.add_options();
-  add("model", one_of("model", "resnet", model_names()), explain(models::catalogue()).c_str());
+  add("model", one_of("model", "resnet", names), explain(models::catalogue()).c_str());
   add("steps", whole_number("steps", sizes.steps, 0, kMostSteps), "length L of the chain");
   add("width", whole_number("width", sizes.width, 1, kMostWidth), "numbers n in a state");
   add("batch", whole_number("batch", sizes.batch, 1, kMostBatch), "samples B");
@@ -265,6 +275,7 @@ RunConfig read_run_config(const po::variables_map& options) {
   solver.method = text_of(options, "nonlinear") == "newton" ? SolverConfig::Method::newton
                                                             : SolverConfig::Method::sequential;
   solver.newton.linear = text_of(options, "linear");
+  solver.newton.jacobian = nonlinear::jacobian_from(text_of(options, "jacobian"));
   solver.newton.rtol = options["rtol"].as<double>();
   solver.newton.atol = options["atol"].as<double>();
   solver.newton.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
