@@ -16,6 +16,8 @@ say "Forward pass: all 1024 layers at once, compared with layer after layer"
 mpirun -n 2 "$deeppcr" solve "${problem[@]}" --verify --trace "$runs/run.h5"
 say "Backward pass: the gradient of the loss, the same way"
 mpirun -n 2 "$deeppcr" gradient "${problem[@]}" --verify --output "$runs/gradients.h5"
+say "Diffusion: 16 images, all 1000 denoising steps in parallel, compared with step after step"
+mpirun -n 2 "$deeppcr" generate --samples 16 --tolerance 1e-2 --network-precision float32 --verify --image "$runs/samples.png"
 "$python" "$root/apps/plot_trace.py" "$runs/run.h5" -o "$runs/run.png"
 
 cat <<TEXT
@@ -24,6 +26,7 @@ The tables above compare with sequential execution. On disk:
   trace      $runs/run.h5        ($deeppcr inspect $runs/run.h5)
   gradients  $runs/gradients.h5
   picture    $runs/run.png
+  samples    $runs/samples.png
 Next, try another method or a deeper network:
   mpirun -n 2 $deeppcr solve --model mlp --activation tanh --steps 8192 --width 16 --linear pcr --verify
 TEXT

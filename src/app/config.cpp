@@ -91,6 +91,10 @@ void add_solver_options(po::options_description& options) {
       "substitution (auto), or sequential; same: as --nonlinear");
   add("accelerate", one_of("accelerate", "none", nonlinear::acceleration_names()),
       "shooting: PETSc's solver on the chunk ends: none, anderson, ngmres");
+  add("jacobian", one_of("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part"}),
+      "newton: dense, or in its place its diagonal, the diagonal estimated from one random column, "
+      "or "
+      "what is linear in a step (resnet: the identity); the result is the same");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
       "stop at this residual, relative to the largest state");
   add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
@@ -154,6 +158,9 @@ void refuse_contradictions(const po::variables_map& options) {
           name, method);
     }
   }
+  if (text_of(options, "jacobian") != "dense" && method != "newton")
+    throw input_error("--jacobian {} goes with --nonlinear newton; leave it out",
+                      text_of(options, "jacobian"));
   refuse_shooting_contradictions(options, method);
   if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
@@ -212,10 +219,13 @@ bool comes_from_file(const po::variables_map& options, const std::string& name) 
   return size && options[name].defaulted() && !text_of(options, file).empty();
 }
 
-void add_model_options(po::options_description& options, DefaultSizes sizes) {
+void add_model_options(po::options_description& options, DefaultSizes sizes,
+                       const std::vector<std::string>& more_models) {
+  std::vector<std::string> names = model_names();
+  names.insert(names.end(), more_models.begin(), more_models.end());
   po::options_description group("Model", kHelpColumns);
   auto add = group.add_options();
-  add("model", one_of("model", "resnet", model_names()), explain(models::catalogue()).c_str());
+  add("model", one_of("model", "resnet", names), explain(models::catalogue()).c_str());
   add("steps", whole_number("steps", sizes.steps, 0, kMostSteps), "length L of the chain");
   add("width", whole_number("width", sizes.width, 1, kMostWidth), "numbers n in a state");
   add("batch", whole_number("batch", sizes.batch, 1, kMostBatch), "samples B");
@@ -338,6 +348,7 @@ RunConfig read_run_config(const po::variables_map& options) {
   config.chain = read_chain_config(options);
   SolverConfig& solver = config.solver;
   solver.newton.linear = text_of(options, "linear");
+  solver.newton.jacobian = nonlinear::jacobian_from(text_of(options, "jacobian"));
   solver.newton.rtol = options["rtol"].as<double>();
   solver.newton.atol = options["atol"].as<double>();
   solver.newton.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());

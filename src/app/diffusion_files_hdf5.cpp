@@ -26,19 +26,6 @@ void fill(const std::string& path, const char* what, const io::StoredNetwork& st
 
 }  // namespace
 
-std::vector<Real> denoiser_sizes(const models::Denoiser& denoiser) {
-  const models::DenoiserShape& shape = denoiser.shape();
-  const models::NoiseSchedule& schedule = denoiser.schedule();
-  const bool cosine = schedule.kind() == models::ScheduleKind::cosine;
-  return {Real(shape.latent),  Real(shape.hidden), Real(shape.blocks),    Real(shape.frequencies),
-          Real(shape.classes), cosine ? 1.0 : 0.0, Real(schedule.steps())};
-}
-
-std::vector<Real> autoencoder_sizes(const models::Autoencoder& autoencoder) {
-  const models::AutoencoderShape& shape = autoencoder.shape();
-  return {Real(shape.pixels), Real(shape.latent), Real(shape.hidden), Real(shape.hidden_layers)};
-}
-
 models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path) {
   const io::StoredNetwork stored = io::read_network(comm, path, "denoiser", 7);
   const auto size = [&](std::size_t i) { return static_cast<int>(stored.shape[i]); };
@@ -50,7 +37,11 @@ models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::st
 }
 
 models::Autoencoder read_autoencoder(const parallel::Communicator& comm, const std::string& path) {
-  const io::StoredNetwork stored = io::read_network(comm, path, "autoencoder", 4);
+  const io::StoredNetwork stored = io::read_network(comm, path, "autoencoder", 5);
+  if (stored.shape[4] != 1) {
+    throw input_error("'{}': the autoencoder's training has not ended; go on with --restart {}",
+                      path, path);
+  }
   const auto size = [&](std::size_t i) { return static_cast<int>(stored.shape[i]); };
   models::Autoencoder autoencoder({size(0), size(1), size(2), size(3)}, 0);
   fill(path, "autoencoder", stored, autoencoder);

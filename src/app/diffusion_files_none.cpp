@@ -10,8 +10,6 @@ namespace {
 
 }  // namespace
 
-std::vector<Real> denoiser_sizes(const models::Denoiser&) { refuse(); }
-std::vector<Real> autoencoder_sizes(const models::Autoencoder&) { refuse(); }
 models::Denoiser read_denoiser(const parallel::Communicator&, const std::string&) { refuse(); }
 models::Autoencoder read_autoencoder(const parallel::Communicator&, const std::string&) {
   refuse();

@@ -5,6 +5,7 @@
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/app/train_report.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
@@ -68,6 +69,8 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
 }  // namespace
 
 int run_train(const boost::program_options::variables_map& options, const Context& context) {
+  if (is_diffusion_model(options["model"].as<std::string>()))
+    return train_diffusion(options, context);
   TrainReport report;
   report.config = checked_config(options, context);
   const TrainConfig& config = report.config;

@@ -4,6 +4,7 @@
 
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 
@@ -179,7 +180,8 @@ void add_grid_options(po::options_description& options) {
 }
 
 void add_train_options(po::options_description& options) {
-  add_model_options(options, {1024, 16, 32});
+  add_model_options(options, {1024, 16, 32}, diffusion_models());
+  add_diffusion_options(options);
   add_data_options(options);
   add_optimiser_options(options);
   add_grid_options(options);

@@ -11,7 +11,8 @@ StoredNetwork read_network(const parallel::Communicator& comm, const std::string
   StoredNetwork network;
   parallel::agree(comm, [&] {
     const auto file = hdf5::File::open(path, hdf5::File::Access::read);
-    const std::string shape = "/" + name + "/shape", parameters = "/" + name + "/parameters";
+    const std::string shape = "/state/" + name + "/shape";
+    const std::string parameters = "/state/" + name + "/parameters";
     if (!file.is_dataset(shape) || !file.is_dataset(parameters))
       throw local_input_error("'{}' holds no {}: it has no datasets {} and {}", path, name, shape,
                               parameters);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deeppcr/nonlinear/windowed.hpp"
 #include "newton_snes.hpp"
 
 namespace deeppcr::nonlinear {
@@ -12,6 +13,16 @@ Index longest_range(const parallel::BlockLayout& layout) {
   Index longest = 0;
   for (int p = 0; p < layout.num_ranks(); ++p) longest = std::max(longest, layout.range(p).size());
   return longest;
+}
+
+WindowedOptions windowed_options(const NewtonOptions& newton) {
+  WindowedOptions options;
+  options.jacobian = newton.jacobian;
+  options.rtol = newton.rtol;
+  options.atol = newton.atol;
+  options.max_iterations = newton.max_iterations;
+  options.fallback = newton.fallback;
+  return options;
 }
 
 }  // namespace
@@ -31,13 +42,23 @@ CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout&
 }
 
 Newton::Newton(const parallel::Communicator& comm, const sequence::Sequence& sequence,
-               NewtonOptions options)
-    : snes_(std::make_unique<NewtonSnes>(comm, sequence, std::move(options))) {}
+               NewtonOptions options) {
+  if (options.jacobian == Jacobian::dense) {
+    snes_ = std::make_unique<NewtonSnes>(comm, sequence, std::move(options));
+  } else {
+    windowed_ = std::make_unique<Windowed>(comm, sequence, windowed_options(options));
+  }
+}
 
 Newton::~Newton() = default;
 
 SolveReport Newton::solve(sequence::Trajectory& trajectory, Monitor* monitor) {
-  return snes_->solve(trajectory, monitor);
+  if (snes_) return snes_->solve(trajectory, monitor);
+  SolveReport report = windowed_->solve(trajectory, monitor);
+  // The scans of diagonals cost n a step.
+  report.path.evaluations =
+      (report.iterations + 1) * static_cast<double>(longest_range(trajectory.layout()));
+  return report;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -293,6 +293,7 @@ void Windowed::Run::start_whole(double input_size) {
 SolveReport Windowed::Run::finish(const Stopwatch& watch) {
   report_.tolerance = limit(size_);
   report_.frozen_prefix = frozen_;
+  report_.method = "newton";
   report_.linear = name(options_.jacobian);
   report_.levels = total_traffic(comm_, levels_);
   report_.neighbours = total_traffic(comm_, traffic_);

@@ -27,10 +27,10 @@ def write_networks(path, classes=0):
     sizes = [PIXELS, HIDDEN, LATENT, HIDDEN, PIXELS]
     autoencoder = sum((layer(random, a, b) for a, b in zip(sizes, sizes[1:])), [])
     with h5py.File(path, "w") as file:
-        file["denoiser/parameters"] = np.concatenate(denoiser)
-        file["denoiser/shape"] = [LATENT, HIDDEN, BLOCKS, FREQUENCIES, classes, 0.0, TIMES]
-        file["autoencoder/parameters"] = np.concatenate(autoencoder)
-        file["autoencoder/shape"] = [PIXELS, LATENT, HIDDEN, 1.0]
+        file["state/denoiser/parameters"] = np.concatenate(denoiser)
+        file["state/denoiser/shape"] = [LATENT, HIDDEN, BLOCKS, FREQUENCIES, classes, 0.0, TIMES]
+        file["state/autoencoder/parameters"] = np.concatenate(autoencoder)
+        file["state/autoencoder/shape"] = [PIXELS, LATENT, HIDDEN, 1.0, 1.0]
 
 
 class Generate(ProgramTest):
@@ -87,7 +87,7 @@ class Generate(ProgramTest):
         self.assertGreater(mixed["same_noise_error"], 1e-3)
 
     def test_stops_and_goes_on(self):
-        slow = [*NETWORKS, "--steps", 200, "--samples", 2000, "--method", "quasi-newton", "--window", "all"]
+        slow = [*NETWORKS, "--steps", 200, "--samples", 800, "--method", "quasi-newton", "--window", "all"]
         run = Started("generate", *slow, "--checkpoint", "run.h5", "--trace", "t.h5", cwd=self.folder)
         wait_for(lambda: (self.folder / "t.h5").exists(), "the trace")
         if RANKS == 1:
@@ -117,9 +117,20 @@ class Generate(ProgramTest):
         self.assert_refused(self.run_here("generate", "--denoiser", "none.h5", "--autoencoder",
                                           "networks.h5"), "none.h5")
         with h5py.File(self.folder / "networks.h5", "a") as file:
-            del file["denoiser/parameters"]
-            file["denoiser/parameters"] = np.zeros(3)
+            del file["state/denoiser/parameters"]
+            file["state/denoiser/parameters"] = np.zeros(3)
         self.assert_refused(self.run_here("generate", *SMALL), "networks.h5", "3 parameters")
+
+    def test_solve_takes_approximate_jacobians(self):
+        chain = ["--model", "resnet", "--residual-scale", "1/L", "--steps", 30, "--width", 4]
+        for jacobian in ("diagonal", "probe", "linear-part"):
+            report = self.solved("solve", *chain, "--jacobian", jacobian, "--verify")
+            self.assertEqual(report["status"], "converged")
+            self.assertLess(report["max_error"], 1e-8)
+        self.assert_refused(self.run_here("solve", "--model", "mlp", "--jacobian", "linear-part"),
+                            "linear-part", "does not know it")
+        self.assert_refused(self.run_here("solve", "--nonlinear", "sequential", "--jacobian", "probe"),
+                            "--jacobian probe", "newton")
 
     def test_the_networks_that_come_with_the_program(self):
         report = self.solved("generate", "--steps", 20, "--samples", 2, "--verify")

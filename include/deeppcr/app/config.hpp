@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 #include <string>
+#include <vector>
 
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
@@ -75,7 +76,9 @@ struct DefaultSizes {
   Index width = 16;
   Index batch = 8;
 };
-void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes);
+/// more_models: names besides those of the catalogue.
+void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
+                       const std::vector<std::string>& more_models = {});
 /// Trace, checkpoints, restart and results: of every command that runs for long.
 void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);

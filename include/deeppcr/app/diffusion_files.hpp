@@ -14,10 +14,6 @@ namespace deeppcr::app::storage {
 
 models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path);
 models::Autoencoder read_autoencoder(const parallel::Communicator& comm, const std::string& path);
-/// The sizes as they stand in a file.
-std::vector<Real> denoiser_sizes(const models::Denoiser& denoiser);
-std::vector<Real> autoencoder_sizes(const models::Autoencoder& autoencoder);
-
 /// The pair that comes with the program. @throws Error that says where it was looked for
 std::string own_networks();
 

@@ -18,7 +18,7 @@ struct StoredNetwork {
   std::vector<Real> parameters;
 };
 
-/// Reads /name/shape and /name/parameters on every rank. Collective.
+/// Reads /state/name/shape and /state/name/parameters on every rank. Collective.
 /// @throws Error (on all ranks) when the file has no such network, or another number of sizes
 StoredNetwork read_network(const parallel::Communicator& comm, const std::string& path,
                            const std::string& name, std::size_t sizes);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/nonlinear/approximate_jacobian.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/residual.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -11,10 +12,13 @@
 namespace deeppcr::nonlinear {
 
 class NewtonSnes;
+class Windowed;
 
 struct NewtonOptions {
   std::string linear = "hybrid";  ///< a name from linear::catalogue()
-  double rtol = 1e-10;            ///< relative to the largest state
+  /// Others than dense leave PETSc aside: see Windowed.
+  Jacobian jacobian = Jacobian::dense;
+  double rtol = 1e-10;  ///< relative to the largest state
   double atol = 0;
   int max_iterations = 50;
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
@@ -46,7 +50,8 @@ class Newton {
   SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor = nullptr);
 
  private:
-  std::unique_ptr<NewtonSnes> snes_;
+  std::unique_ptr<NewtonSnes> snes_;    ///< for dense Jacobians
+  std::unique_ptr<Windowed> windowed_;  ///< for approximate ones
 };
 
 }  // namespace deeppcr::nonlinear

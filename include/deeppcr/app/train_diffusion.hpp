@@ -1,0 +1,20 @@
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+#include <vector>
+
+#include "deeppcr/app/command.hpp"
+
+namespace deeppcr::app {
+
+/// Models of `train` that are no chains: "autoencoder", "denoiser".
+const std::vector<std::string>& diffusion_models();
+bool is_diffusion_model(const std::string& model);
+
+/// The options that only they have.
+void add_diffusion_options(boost::program_options::options_description& options);
+/// `train` for one of them: every rank holds the whole network, samples are split over all ranks.
+int train_diffusion(const boost::program_options::variables_map& options, const Context& context);
+
+}  // namespace deeppcr::app
