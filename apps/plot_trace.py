@@ -23,7 +23,7 @@ STYLE = {
 }
 BENCH_TEXTS = ("suite", "case", "method", "baseline")
 BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_min",
-                 "seconds_max", "speedup", "iterations")
+                 "seconds_max", "speedup", "iterations", "peak_bytes")
 
 
 class Refused(Exception):
@@ -275,10 +275,13 @@ def number(value):
 
 
 def plain_log_axis(axis):
-    """A logarithmic axis labelled 0.5, 1, 2, 5 where it is short, else by powers of ten."""
+    """A logarithmic axis labelled 0.5, 1, 2, 5 where it is short, else by powers of ten; at most seven labels.
+
+    Called when all is drawn, since that decides how long the axis is.
+    """
     low, high = axis.get_view_interval()
     short = high < 100 * low
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if short else (1,), numticks=10))
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if short else (1,), numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -314,16 +317,21 @@ def draw_lines(axes, rows, x):
         ax.set_xticks(ticks)
         ax.set_xticklabels([number(tick) for tick in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
-        plain_log_axis(ax.yaxis)
     axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
-def draw_points(axes, rows):
-    """One line of text and one point a row, where no size varies."""
+def labels_of(rows):
+    """One label a row; rows that differ by their baseline alone name it."""
     names = varying(rows, ("case", "method", "ranks", "width", "batch")) or ["method"]
-    labels, at = [label_of(row, names) for row in rows], np.arange(len(rows))
-    for ax, values, colour in ((axes[0], [1e3 * row["seconds_median"] for row in rows], COLOURS[0]),
-                               (axes[1], [row["speedup"] for row in rows], COLOURS[2])):
+    labels = [label_of(row, names) for row in rows]
+    return [f"{label}, over {row['baseline']}" if labels.count(label) > 1 else label
+            for label, row in zip(labels, rows)]
+
+
+def draw_points(axes, rows, quantities):
+    """One line of text and one point a row, where no size varies; quantities: those of the two panels."""
+    labels, at = labels_of(rows), np.arange(len(rows))
+    for ax, values, colour in zip(axes, quantities, (COLOURS[0], COLOURS[2])):
         ax.plot(values, at, "o", color=colour, markersize=9)
         for y, value in zip(at, values):
             if np.isfinite(value):
@@ -334,15 +342,23 @@ def draw_points(axes, rows):
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.set_xscale("log")
         ax.margins(x=0.2)
+
+
+def draw_memory(axes, rows):
+    """Peak memory, and the time of the run that it was measured in."""
+    draw_points(axes, rows, ([row["peak_bytes"] / 2**20 for row in rows],
+                             [1e3 * row["seconds_median"] for row in rows]))
+    axes[0].set_xlabel("peak memory (MiB)")
+    axes[1].set_xlabel("time of the run (ms)")
+    for ax in axes:
         plain_log_axis(ax.xaxis)
 
 
-def draw_suite(axes, suite, rows):
-    x = next(iter(varying(rows, ("steps", "width", "batch", "ranks"))), None)
+def draw_speed(axes, rows, x):
     baselines = sorted({row["baseline"] for row in rows if row["baseline"]})
     over = "baseline" if len(baselines) != 1 else baselines[0]
     if x is None:
-        draw_points(axes, rows)
+        draw_points(axes, rows, ([1e3 * row["seconds_median"] for row in rows], [row["speedup"] for row in rows]))
         axes[0].set_xlabel("median time (ms)")
         axes[1].set_xlabel(f"speedup over {over}")
         axes[1].axvline(1, color=COLOURS[6], linewidth=1.2, linestyle=":")
@@ -351,9 +367,27 @@ def draw_suite(axes, suite, rows):
         axes[0].set_ylabel("median time (ms)")
         axes[1].set_ylabel(f"speedup over {over}", wrap=True)
         axes[1].axhline(1, color=COLOURS[6], linewidth=1.2, linestyle=":")
+    for ax in axes:
+        plain_log_axis(ax.xaxis if x is None else ax.yaxis)
+
+
+def draw_suite(axes, suite, rows):
+    if suite == "memory":
+        draw_memory(axes, rows)
+    else:
+        draw_speed(axes, rows, size_that_varies(rows))
     fixed = [f"{name} {number(rows[0][name])}" for name in ("steps", "width", "batch", "ranks")
              if name not in varying(rows, BENCH_NUMBERS) and np.isfinite(rows[0][name])]
     axes[0].set_title(": ".join(filter(None, (suite, ", ".join(fixed)))), loc="left")
+
+
+def size_that_varies(rows):
+    return next(iter(varying(rows, ("steps", "width", "batch", "ranks"))), None)
+
+
+def height_of(rows):
+    """Inches for a suite: a line of text needs room."""
+    return 3.8 if size_that_varies(rows) else max(2.2, 1.2 + 0.3 * len(rows))
 
 
 def draw_bench(rows):
@@ -361,8 +395,9 @@ def draw_bench(rows):
     suites = {}
     for row in rows:
         suites.setdefault(row["suite"], []).append(row)
-    figure, axes = plt.subplots(len(suites), 2, figsize=(13, 3.8 * len(suites)), squeeze=False,
-                                constrained_layout=True)
+    heights = [height_of(its_rows) for its_rows in suites.values()]
+    figure, axes = plt.subplots(len(suites), 2, figsize=(13, sum(heights)), squeeze=False,
+                                gridspec_kw={"height_ratios": heights}, constrained_layout=True)
     for pair, (suite, its_rows) in zip(axes, suites.items()):
         draw_suite(pair, suite, its_rows)
     return figure

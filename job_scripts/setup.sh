@@ -33,6 +33,7 @@ petsc-dev                    | petsc                | petsc       | has_package 
 libhdf5-openmpi-dev          | hdf5+mpi             | hdf5        | has_program h5pcc
 libopenblas-dev              | openblas             | openblas    | has_package openblas || has_package mkl-dynamic-lp64-seq || has_package blis
 libxsmm-dev                  | libxsmm              | libxsmm     | has_header libxsmm.h
+libeigen3-dev                | eigen                | eigen       | has_package eigen3
 libboost-program-options-dev | boost+program_options | boost      | has_header boost/program_options.hpp
 libspdlog-dev                | spdlog               | spdlog      | has_header spdlog/spdlog.h
 libfmt-dev                   | fmt                  | fmt         | has_header fmt/format.h

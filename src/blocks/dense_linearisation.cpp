@@ -15,6 +15,7 @@ DenseLinearisation::DenseLinearisation(StepRange range, Index batch, int width)
       transposed_(Index{width} * width),
       column_(width, 1, width, false),
       panel_(width, width + 1, width, false),
+      square_(width, width, width, false),
       multiply_add_(width),
       transposed_add_(width) {}
 
@@ -98,6 +99,60 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
     transposed_add_(A -= n * n, g + b * n, carry.data() + b * n, carry.data() + b * n);
 }
 
+namespace {
+
+/// step(walk) for two walks in turns, then for the rest of the longer one.
+template <typename Walk, typename Step>
+void alternate(Walk one, Walk other, Step&& step) {
+  while (one.left > 0 && other.left > 0) {
+    step(one);
+    step(other);
+  }
+  while (one.left > 0) step(one);
+  while (other.left > 0) step(other);
+}
+
+}  // namespace
+
+DenseLinearisation::Walk DenseLinearisation::walk(const Strand& s) const {
+  return {block(s.range.first, 0), s.carry.data(), s.rhs.data(), s.result.data(), s.range.size()};
+}
+
+void DenseLinearisation::substitute_both(const Strand& one, const Strand& other) const {
+  const Index n = width_;
+  alternate(walk(one), walk(other), [this, n](Walk& w) {
+    multiply_add_(w.A, w.before, w.rhs, w.result);
+    w = {w.A + n * n, w.result, w.rhs + n, w.result + n, w.left - 1};
+  });
+  for (const Strand* s : {&one, &other})
+    if (!s->range.empty()) std::copy_n(s->result.end() - n, n, s->carry.data());
+}
+
+/// Begins with the last result, g = c + carry.
+DenseLinearisation::Walk DenseLinearisation::walk_back(const Strand& s) const {
+  const Index n = width_, m = s.range.size();
+  if (m == 0) return {nullptr, nullptr, nullptr, nullptr, 0};
+  Real* g = s.result.data() + (m - 1) * n;
+  const Real* c = s.rhs.data() + (m - 1) * n;
+  for (Index j = 0; j < n; ++j) g[j] = c[j] + s.carry.data()[j];
+  return {block(s.range.last, 0), g, c - n, g - n, m - 1};
+}
+
+void DenseLinearisation::substitute_both_transposed(const Strand& one, const Strand& other) const {
+  const Index n = width_;
+  alternate(walk_back(one), walk_back(other), [this, n](Walk& w) {
+    w.A -= n * n;
+    transposed_add_(w.A, w.before, w.rhs, w.result);
+    w = {w.A, w.result, w.rhs - n, w.result - n, w.left - 1};
+  });
+  // carry = A^T g of the first step
+  for (const Strand* s : {&one, &other}) {
+    if (s->range.empty()) continue;
+    std::fill(s->carry.begin(), s->carry.end(), 0.0);
+    transposed_add_(block(s->range.first, 0), s->result.data(), s->carry.data(), s->carry.data());
+  }
+}
+
 void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,
                                    Panel scratch) const {
   const Index n = width_, panel = n * (n + 1);
@@ -113,6 +168,34 @@ void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,
     }
   }
   if (from != map.data()) std::copy_n(from, batch_ * panel, map.data());
+}
+
+// With U = V^T: U <- U A and v <- A^T (v + c), so that no block is transposed.
+void DenseLinearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                                              Panel scratch) const {
+  const Index n = width_, square = n * n, panel = square + n, m = range.size();
+  Real *from = scratch.data(), *to = map.data();
+  for (Index b = 0; b < batch_; ++b) {
+    transpose(width_, width_, to + b * panel, from + b * panel);
+    std::copy_n(to + b * panel + square, n, from + b * panel + square);
+  }
+  for (Index i = m - 1; i >= 0; --i, std::swap(from, to)) {
+    const Real* c = row_at(rhs, m, i);
+    for (Index b = batch_ - 1; b >= 0; --b) {
+      const Real* A = block(range.first + i, b);
+      Real *U = from + b * panel, *v = U + square, *image = to + b * panel + square;
+      if (c != nullptr)
+        for (Index j = 0; j < n; ++j) v[j] += c[b * n + j];
+      square_(U, A, to + b * panel);
+      std::fill_n(image, n, 0.0);
+      transposed_add_(A, v, image, image);
+    }
+  }
+  for (Index b = 0; b < batch_; ++b) {
+    transpose(width_, width_, from + b * panel, to + b * panel);
+    std::copy_n(from + b * panel + square, n, to + b * panel + square);
+  }
+  if (to != map.data()) std::copy_n(to, batch_ * panel, map.data());
 }
 
 void DenseLinearisation::blocks(StepRange range, Blocks A) const {

@@ -69,6 +69,15 @@ void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, Stat
   }
 }
 
+void Linearisation::substitute_both(const Strand& one, const Strand& other) const {
+  for (const Strand* s : {&one, &other}) substitute(s->range, s->rhs, s->result, s->carry);
+}
+
+void Linearisation::substitute_both_transposed(const Strand& one, const Strand& other) const {
+  for (const Strand* s : {&one, &other})
+    substitute_transposed(s->range, s->rhs, s->result, s->carry);
+}
+
 void Linearisation::eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const {
   Panel from = map, to = scratch;
   for (Index i = 0; i < range.size(); ++i, std::swap(from, to)) {

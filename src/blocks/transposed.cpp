@@ -184,15 +184,15 @@ void outer_one_piece(int n, const Operands& o) {
   for (int j = 0; j < kLanes; ++j) store(x * o.z[j], o.C + j * kLanes);
 }
 
-// The same for any n.
+// The same for any n: one block after the other, so that wide ones stream.
 void outer_column_by_column(int n, const Operands& o) {
-  for (int j = n - 1; j >= 0; --j) {
-    o.y[j] = dot(n, o.A + Index{j} * n, o.x, o.start[j]);
+  for (int j = 0; j < n; ++j) {
     Real* column = o.C + Index{j} * n;
     const Real z = o.z[j];
 #pragma GCC ivdep
     for (int i = 0; i < n; ++i) column[i] = o.x[i] * z;
   }
+  column_by_column(n, o.A, o.x, o.start, o.y);
 }
 
 /// A 4 x 4 piece: A with leading dimension lda to At with ldt.

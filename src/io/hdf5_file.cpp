@@ -277,6 +277,10 @@ std::vector<std::string> File::children(const std::string& group) const {
 void File::link_external(const std::string& name, const std::string& file,
                          const std::string& object) {
   together([&] {
+    if (!linked_file(name).empty()) {
+      check(H5Ldelete(id(), name.c_str(), H5P_DEFAULT),
+            fmt::format("remove link {} of '{}'", name, path_));
+    }
     check(H5Lcreate_external(file.c_str(), object.c_str(), id(), name.c_str(), H5P_DEFAULT,
                              H5P_DEFAULT),
           fmt::format("create link {} in '{}'", name, path_));

@@ -50,6 +50,15 @@ std::vector<double> stage_columns(const std::map<std::string, double>& seconds,
   return columns;
 }
 
+/// The states that a trace refers to follow it to its new name.
+void keep_states(const std::string& path, const std::string& kept) {
+  auto trace = hdf5::File::open(kept, hdf5::File::Access::modify);
+  if (trace.linked_file("/states").empty()) return;
+  const std::string states = Trace::states_path(path), kept_states = Trace::states_path(kept);
+  if (fs::exists(states)) fs::rename(states, kept_states);
+  trace.link_external("/states", fs::path(kept_states).filename().string(), "/");
+}
+
 /// Gives the trace of the run that this one goes on from the next free number. That of another
 /// problem is no part of this history.
 void keep_older(const std::string& path, const Problem& problem) {
@@ -64,6 +73,7 @@ void keep_older(const std::string& path, const Problem& problem) {
   while (fs::exists(fmt::format("{}.{}", path, number))) ++number;
   const std::string kept = fmt::format("{}.{}", path, number);
   fs::rename(path, kept);
+  keep_states(path, kept);
   log::info("the trace of the earlier run is now {}", kept);
 }
 

@@ -6,15 +6,24 @@
 
 namespace deeppcr::linear {
 
+namespace {
+/// Fewer steps are not worth a map of their first piece.
+constexpr Index kLeastInTwo = 8;
+/// Wider forward steps are too short against their elimination to gain by it (measured).
+constexpr int kWidestForward = 4;
+/// The first piece's share of a part: its elimination must end while the ranks before substitute.
+constexpr double kNearShare = 0.375;
+}  // namespace
+
 void Hybrid::setup(const blocks::BlockBidiagonal& J) {
   const bool same = J_ != nullptr && chain_ != nullptr && inclusive_.batch() == J.batch() &&
                     inclusive_.width() == J.width();
   J_ = &J;
   if (same) return;
   chain_ = std::make_unique<LocalChain>(J.batch(), J.width());
-  for (blocks::AffineMap* map : {&inclusive_, &exclusive_, &received_, &scratch_})
+  for (blocks::AffineMap* map : {&inclusive_, &exclusive_, &received_, &scratch_, &near_map_})
     *map = blocks::AffineMap(J.batch(), J.width());
-  for (Buffer<Real>* vector : {&carry_, &constant_in_, &constant_out_})
+  for (Buffer<Real>* vector : {&carry_, &constant_in_, &constant_out_, &after_near_})
     vector->reset(J.batch() * J.width());
 }
 
@@ -23,50 +32,88 @@ void Hybrid::solve(ConstStates r, States d) {
   const Index frozen = active.first - local.first;
   const States head = d.slice(0, frozen);
   std::fill(head.begin(), head.end(), 0.0);
-  run(Direction::forward, active, J_->frozen(), r.slice(frozen, local.size()),
-      d.slice(frozen, local.size()));
+  run({Direction::forward, active, r.slice(frozen, local.size()), d.slice(frozen, local.size())},
+      J_->frozen());
 }
 
 void Hybrid::solve_transpose(ConstStates c, States g) {
-  run(Direction::backward, J_->local_range(), 0, c, g);
+  run({Direction::backward, J_->local_range(), c, g}, 0);
 }
 
-void Hybrid::run(Direction direction, StepRange range, Index first_row, ConstStates rhs,
-                 States result) {
+void Hybrid::run(const Part& part, Index first_row) {
   neighbours_ = {};
   levels_.clear();
   const parallel::BlockLayout& layout = J_->layout();
   if (first_row >= layout.num_steps()) return;
   const int rank = J_->comm().rank();
   Place place;
-  place.direction = direction;
+  place.direction = part.direction;
   place.first_rank = layout.owner(first_row);
   place.last_rank = layout.num_active_ranks() - 1;
   place.count = place.last_rank - place.first_rank + 1;
   place.position =
-      direction == Direction::forward ? rank - place.first_rank : place.last_rank - rank;
+      part.direction == Direction::forward ? rank - place.first_rank : place.last_rank - rank;
   levels_.resize(static_cast<std::size_t>(parallel::ceil_log2(place.count)));
-  if (range.empty()) return;
+  if (part.range.empty()) return;
 
-  const blocks::Linearisation& A = J_->linearisation();
-  const State carry(carry_.data(), {J_->batch(), J_->width()});
   const bool first = place.position == 0, last = place.position == place.count - 1;
+  const bool in_two = !first && part.range.size() >= kLeastInTwo &&
+                      part.rhs.extent(0) == part.range.size() && J_->linearisation().overlaps() &&
+                      (part.direction == Direction::backward || J_->width() <= kWidestForward);
   if (first) {
-    const StageTimer timer(stages_, "substitute");
-    std::fill(carry.begin(), carry.end(), 0.0);
-    chain_->substitute(A, direction, range, rhs, result, carry);
-  } else if (!last) {
-    const StageTimer timer(stages_, "eliminate");
-    chain_->eliminate(A, direction, range, rhs, inclusive_);
+    std::fill(carry_.begin(), carry_.end(), 0.0);
+    substitute(part, false);
+  } else {
+    eliminate(part, in_two, last);
   }
   {
     const StageTimer timer(stages_, "reduce");
     reduce(place);
   }
-  if (!first) {
-    const StageTimer timer(stages_, "substitute");
-    chain_->substitute(A, direction, range, rhs, result, carry);
+  if (!first) substitute(part, in_two);
+}
+
+std::pair<Hybrid::Part, Hybrid::Part> Hybrid::cut(const Part& part) {
+  const Index m = part.range.size(), first = part.range.first;
+  const auto piece = [&](Index from, Index to) -> Part {
+    return {part.direction,
+            {first + from, first + to},
+            part.rhs.slice(from, to),
+            part.result.slice(from, to)};
+  };
+  const auto near = static_cast<Index>(kNearShare * static_cast<double>(m));
+  if (part.direction == Direction::forward) return {piece(0, near), piece(near, m)};
+  return {piece(m - near, m), piece(0, m - near)};
+}
+
+void Hybrid::eliminate(const Part& part, bool in_two, bool last) {
+  if (last && !in_two) return;
+  const StageTimer timer(stages_, "eliminate");
+  const blocks::Linearisation& A = J_->linearisation();
+  if (!in_two) {
+    chain_->eliminate(A, part.direction, part.range, part.rhs, inclusive_);
+    return;
   }
+  const auto [near, far] = cut(part);
+  chain_->eliminate(A, part.direction, near.range, near.rhs, near_map_);
+  if (last) return;
+  std::copy_n(near_map_.panel().data(), near_map_.panel().size(), inclusive_.panel().data());
+  chain_->extend(A, part.direction, far.range, far.rhs, inclusive_);
+}
+
+void Hybrid::substitute(const Part& part, bool in_two) {
+  const StageTimer timer(stages_, "substitute");
+  const blocks::Linearisation& A = J_->linearisation();
+  const std::array<Index, 2> shape{J_->batch(), J_->width()};
+  const State carry(carry_.data(), shape), after_near(after_near_.data(), shape);
+  if (!in_two) {
+    chain_->substitute(A, part.direction, part.range, part.rhs, part.result, carry);
+    return;
+  }
+  near_map_.apply(carry, after_near);
+  const auto [near, far] = cut(part);
+  LocalChain::substitute_both(A, part.direction, {near.range, near.rhs, near.result, carry},
+                              {far.range, far.rhs, far.result, after_near});
 }
 
 void Hybrid::reduce(const Place& place) {

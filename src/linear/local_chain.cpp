@@ -14,10 +14,23 @@ void LocalChain::substitute(const blocks::Linearisation& A, Direction direction,
   }
 }
 
+void LocalChain::substitute_both(const blocks::Linearisation& A, Direction direction,
+                                 const blocks::Strand& one, const blocks::Strand& other) {
+  if (direction == Direction::forward) {
+    A.substitute_both(one, other);
+  } else {
+    A.substitute_both_transposed(one, other);
+  }
+}
+
 void LocalChain::eliminate(const blocks::Linearisation& A, Direction direction, StepRange range,
                            ConstStates rhs, blocks::AffineMap& map) {
-  // from [I | 0]
   map.set_identity();
+  extend(A, direction, range, rhs, map);
+}
+
+void LocalChain::extend(const blocks::Linearisation& A, Direction direction, StepRange range,
+                        ConstStates rhs, blocks::AffineMap& map) {
   if (direction == Direction::forward) {
     A.eliminate(range, rhs, map.panel(), scratch_.panel());
   } else {

@@ -63,6 +63,7 @@ LayerKernels::LayerKernels(const StepShape& shape)
       multiply_add_(n_),
       transposed_add_(n_),
       transposed_add_outer_(n_),
+      zeros_(n_),
       most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
       kernels_(choose_kernels(n_)) {}
 
@@ -218,8 +219,7 @@ void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c,
 
 void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X, Real* Y) {
   if (columns < kTransposeFrom) {
-    std::fill_n(Y, columns * n_, Real{0});
-    for (Index c = 0; c < columns; ++c) transposed_add_(W, X + c * n_, Y + c * n_, Y + c * n_);
+    for (Index c = 0; c < columns; ++c) transposed_add_(W, X + c * n_, zeros_.data(), Y + c * n_);
     return;
   }
   Real* Wt = transposed_.get(Index{n_} * n_);
@@ -240,33 +240,29 @@ void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index
 }
 
 /// g = c + carry
-void LayerKernels::receive(const BackwardStep& step, Index batch, const Real* carry) const {
+void LayerKernels::receive(const BackwardStep& step, Index batch) const {
   const Index size = batch * n_;
-  if (step.c == nullptr) {
-    std::copy_n(carry, size, step.g);
+  const Real *c = step.c, *carry = step.carry;
+  Real* g = step.g;
+  if (c == nullptr) {
+    if (g != carry) std::copy_n(carry, size, g);
     return;
   }
-  const Real* c = step.c;
-  Real* g = step.g;
 #pragma GCC ivdep
   for (Index i = 0; i < size; ++i) g[i] = c[i] + carry[i];
 }
 
-/// For steps of one layer: g = c + carry, and delta = sigma' .* g while g is in a register; returns
+/// For steps of one layer: receive(), and delta = sigma' .* g while g is in a register; returns
 /// delta.
-const Real* LayerKernels::receive_scaled(const BackwardStep& step, Index batch, const Real* carry) {
-  if (!has_slopes()) {
-    receive(step, batch, carry);
-    return step.g;
-  }
+const Real* LayerKernels::receive_scaled(const BackwardStep& step, Index batch) {
+  const bool complete = step.c == nullptr;
+  if (complete || !has_slopes()) receive(step, batch);
+  if (!has_slopes()) return step.g;
   const Index size = batch * n_;
-  const Real *c = step.c, *slopes = step.slopes;
+  const Real *c = step.c, *carry = step.carry, *slopes = step.slopes;
   Real *g = step.g, *delta = gradient_.get(size);
-  if (c == nullptr) {
-    from_the_end(size, [=](Index i) {
-      g[i] = carry[i];
-      delta[i] = slopes[i] * carry[i];
-    });
+  if (complete) {
+    from_the_end(size, [=](Index i) { delta[i] = slopes[i] * g[i]; });
   } else {
     from_the_end(size, [=](Index i) {
       g[i] = c[i] + carry[i];
@@ -276,37 +272,31 @@ const Real* LayerKernels::receive_scaled(const BackwardStep& step, Index batch, 
   return delta;
 }
 
-void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch, Real* carry) {
+void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch, Real* out) {
   if (shape_.layers > 1) {
-    receive(step, batch, carry);
-    vjp(step.theta, step.slopes, batch, 1, step.g, carry);
+    receive(step, batch);
+    vjp(step.theta, step.slopes, batch, 1, step.g, out);
     return;
   }
-  const Real* delta = receive_scaled(step, batch, carry);
-  transposed_product(step.theta, batch, delta, carry);
-  if (shape_.skip) add(batch * n_, step.g, carry);
+  transposed_product(step.theta, batch, receive_scaled(step, batch), out);
+  if (shape_.skip) add(batch * n_, step.g, out);
 }
 
-void LayerKernels::backpropagate(const BackwardStep& step, Index batch, Real* carry) {
+void LayerKernels::backpropagate(const BackwardStep& step, Index batch, Real* out) {
   if (shape_.layers > 1) {
-    substitute_transposed(step, batch, carry);
+    substitute_transposed(step, batch, out);
     parameter_gradient(step.theta, batch, step.z, step.g, step.grad);
     return;
   }
-  const Real* delta = receive_scaled(step, batch, carry);
+  const Real* delta = receive_scaled(step, batch);
   if (batch == 1) {
-    if (shape_.skip) {
-      std::copy_n(step.g, n_, carry);
-    } else {
-      std::fill_n(carry, n_, Real{0});
-    }
-    transposed_add_outer_({step.theta, delta, step.z, carry, carry, step.grad});
+    transposed_add_outer_({step.theta, delta, step.z, zeros_.data(), out, step.grad});
     if (shape_.bias) std::copy_n(delta, n_, step.grad + shape_.bias_offset(0));
-    return;
+  } else {
+    layer_gradient(0, batch, step.z, delta, step.grad);
+    transposed_product(step.theta, batch, delta, out);
   }
-  layer_gradient(0, batch, step.z, delta, step.grad);
-  transposed_product(step.theta, batch, delta, carry);
-  if (shape_.skip) add(batch * n_, step.g, carry);
+  if (shape_.skip) add(batch * n_, step.g, out);
 }
 
 void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {

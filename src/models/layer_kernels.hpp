@@ -61,8 +61,9 @@ struct BackwardStep {
   const Real* slopes;
   const Real* z;  ///< the state that the step starts from
   const Real* c;  ///< explicit gradient of the loss by the state after it; null where it is zero
-  Real* g;        ///< the whole gradient by that state; may be c
-  Real* grad;     ///< the parameters' gradient
+  const Real* carry;  ///< A^T g of the step behind
+  Real* g;     ///< the whole gradient by the state after it; may be c, or carry where c is null
+  Real* grad;  ///< the parameters' gradient
 };
 
 /// The arithmetic of one step of a LayeredChain, on plain arrays. theta: the parameters of the
@@ -84,11 +85,11 @@ class LayerKernels {
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
-  /// One step of substitution from the right: g = c + carry, then carry = A^T g. carry [B, n];
-  /// z and grad are not touched.
-  void substitute_transposed(const BackwardStep& step, Index batch, Real* carry);
+  /// One step of substitution from the right: g = c + carry, out = A^T g. out [B, n] may be
+  /// step.carry, unless that is g; z and grad are not touched.
+  void substitute_transposed(const BackwardStep& step, Index batch, Real* out);
   /// The same, and the gradient of the step's parameters.
-  void backpropagate(const BackwardStep& step, Index batch, Real* carry);
+  void backpropagate(const BackwardStep& step, Index batch, Real* out);
   /// The Jacobians themselves, A [B, n, n]; layer 0 costs no product.
   void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
   /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
@@ -114,8 +115,8 @@ class LayerKernels {
   void push(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
   void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
   void transposed_product(const Real* W, Index columns, const Real* X, Real* Y);
-  void receive(const BackwardStep& step, Index batch, const Real* carry) const;
-  const Real* receive_scaled(const BackwardStep& step, Index batch, const Real* carry);
+  void receive(const BackwardStep& step, Index batch) const;
+  const Real* receive_scaled(const BackwardStep& step, Index batch);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
   bool has_slopes() const;
 
@@ -126,6 +127,7 @@ class LayerKernels {
   blocks::Gemv multiply_add_;
   blocks::GemvTransposed transposed_add_;
   blocks::GemvTransposedOuter transposed_add_outer_;
+  Buffer<Real> zeros_;  ///< what single products are added to
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
   Scratch hidden_, panels_, transposed_, gradient_, input_transposed_, tangent_;

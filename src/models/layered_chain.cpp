@@ -55,25 +55,18 @@ class LayeredLinearisation : public blocks::Linearisation {
   }
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override {
-    const Index size = carry.size();
-    for (Index i = range.size() - 1; i >= 0; --i) {
-      const Index l = range.first + i;
-      kernels_.substitute_transposed(
-          {theta(l), slopes(l), nullptr, blocks::row_at(rhs, range.size(), i),
-           result.data() + i * size, nullptr},
-          batch_, carry.data());
-    }
+    walk_back(range, rhs, result, carry, [this](Index, const BackwardStep& step, Real* out) {
+      kernels_.substitute_transposed(step, batch_, out);
+    });
   }
   /// substitute_transposed() with the parameter gradients of each step.
   void backpropagate(StepRange range, const sequence::BackwardPass& pass) const {
-    const Index size = pass.carry.size();
-    for (Index i = range.size() - 1; i >= 0; --i) {
-      const Index l = range.first + i, at = i * size;
-      kernels_.backpropagate(
-          {theta(l), slopes(l), pass.in.data() + at, blocks::row_at(pass.loss, range.size(), i),
-           pass.gradient.data() + at, pass.by_step.data() + i * num_parameters_},
-          batch_, pass.carry.data());
-    }
+    walk_back(range, pass.loss, pass.gradient, pass.carry,
+              [&](Index i, BackwardStep& step, Real* out) {
+                step.z = pass.in.data() + i * pass.carry.size();
+                step.grad = pass.by_step.data() + i * num_parameters_;
+                kernels_.backpropagate(step, batch_, out);
+              });
   }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)
@@ -87,6 +80,24 @@ class LayeredLinearisation : public blocks::Linearisation {
 
  private:
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
+
+  /// visit(i, step, out) from the last step to the first; out: where A^T g belongs. Where the state
+  /// before has no loss of its own that is its gradient already, and nothing is copied.
+  template <typename Visit>
+  void walk_back(StepRange range, ConstStates loss, States result, State carry,
+                 Visit&& visit) const {
+    const Index size = carry.size(), m = range.size(), zeros = m - loss.extent(0);
+    const Real* in = carry.data();
+    for (Index i = m - 1; i >= 0; --i) {
+      const Index l = range.first + i;
+      Real* g = result.data() + i * size;
+      Real* out = 0 < i && i <= zeros ? g - size : carry.data();
+      const Real* c = i < zeros ? nullptr : loss.data() + (i - zeros) * size;
+      BackwardStep step{theta(l), slopes(l), nullptr, c, in, g, nullptr};
+      visit(i, step, out);
+      in = out;
+    }
+  }
 
   const Real* parameters_;
   Index num_parameters_;

@@ -80,8 +80,6 @@ void NewtonSnes::create_for(sequence::Trajectory& trajectory) {
   DEEPPCR_PETSC(VecDuplicate(trajectory.vec(), residual_.put()));
   DEEPPCR_PETSC(SNESCreate(comm_.get(), snes_.put()));
   SNES snes = snes_.get();
-  KSP ksp = nullptr;
-  PC pc = nullptr;
   SNESLineSearch search = nullptr;
   DEEPPCR_PETSC(SNESSetFunction(snes, residual_.get(), function_callback, this));
   DEEPPCR_PETSC(SNESSetJacobian(snes, J_->mat(), J_->mat(), jacobian_callback, this));
@@ -89,24 +87,26 @@ void NewtonSnes::create_for(sequence::Trajectory& trajectory) {
   DEEPPCR_PETSC(SNESSetType(snes, SNESNEWTONLS));
   DEEPPCR_PETSC(SNESGetLineSearch(snes, &search));
   DEEPPCR_PETSC(SNESLineSearchSetType(search, SNESLINESEARCHBASIC));
-  DEEPPCR_PETSC(SNESGetKSP(snes, &ksp));
-  DEEPPCR_PETSC(KSPSetType(ksp, KSPPREONLY));
-  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
-  DEEPPCR_PETSC(PCSetType(pc, "deeppcr"));
-  linear::set_method(pc, options_.linear);
+  const Inner inner = inner_solver();
+  DEEPPCR_PETSC(KSPSetType(inner.ksp, KSPPREONLY));
+  DEEPPCR_PETSC(PCSetType(inner.pc, "deeppcr"));
+  linear::set_method(inner.pc, options_.linear);
   DEEPPCR_PETSC(SNESSetFromOptions(snes));
   DEEPPCR_PETSC(SNESSetConvergenceTest(snes, convergence_callback, this, nullptr));
   assemble_if_asked();
 }
 
+NewtonSnes::Inner NewtonSnes::inner_solver() const {
+  Inner inner;
+  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &inner.ksp));
+  DEEPPCR_PETSC(KSPGetPC(inner.ksp, &inner.pc));
+  return inner;
+}
+
 /// PETSc's own preconditioners (LU, GMRES with block Jacobi, ...) need the entries.
 void NewtonSnes::assemble_if_asked() {
-  KSP ksp = nullptr;
-  PC pc = nullptr;
   PCType type = nullptr;
-  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
-  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
-  DEEPPCR_PETSC(PCGetType(pc, &type));
+  DEEPPCR_PETSC(PCGetType(inner_solver().pc, &type));
   const std::string name = type == nullptr ? "" : type;
   if (name == "deeppcr" || name == PCNONE) return;
   linearise_at(trajectory_->states());
@@ -216,12 +216,8 @@ bool NewtonSnes::hopeless() {
 
 /// Own stages and those of the linear solver, since both were made.
 StageTimes NewtonSnes::current_stages() const {
-  KSP ksp = nullptr;
-  PC pc = nullptr;
-  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
-  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
   StageTimes now = stages_;
-  const linear::LinearSolver* solver = linear::solver_of(pc);
+  const linear::LinearSolver* solver = linear::solver_of(inner_solver().pc);
   if (solver == nullptr) return now;
   for (const auto& [stage, seconds] : solver->stages().all()) {
     now.add(stage, seconds);
@@ -231,19 +227,16 @@ StageTimes NewtonSnes::current_stages() const {
 }
 
 void NewtonSnes::record(int iteration, double step_norm) {
-  KSP ksp = nullptr;
-  PC pc = nullptr;
+  const Inner inner = inner_solver();
   PetscInt ksp_iterations = 0;
-  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
-  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
-  if (iteration > 0) DEEPPCR_PETSC(KSPGetIterationNumber(ksp, &ksp_iterations));
+  if (iteration > 0) DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
   IterationRecord entry;
   entry.iteration = iteration;
   entry.residual = last_.residual;
   entry.step_norm = step_norm;
   entry.frozen_prefix = last_.frozen;
   entry.ksp_iterations = static_cast<int>(ksp_iterations);
-  const linear::LinearSolver* solver = linear::solver_of(pc);
+  const linear::LinearSolver* solver = linear::solver_of(inner.pc);
   if (solver != nullptr && iteration > 0) add_traffic(*solver, entry);
   const StageTimes now = current_stages();
   StageTimes since;
@@ -315,18 +308,15 @@ void NewtonSnes::finish(SNESConvergedReason reason) {
 }
 
 std::string NewtonSnes::linear_name() const {
-  KSP ksp = nullptr;
-  PC pc = nullptr;
-  KSPType outer = nullptr;
-  PCType inner = nullptr;
-  DEEPPCR_PETSC(SNESGetKSP(snes_.get(), &ksp));
-  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
-  const linear::LinearSolver* ours = linear::solver_of(pc);
+  const Inner inner = inner_solver();
+  KSPType krylov = nullptr;
+  PCType preconditioner = nullptr;
+  const linear::LinearSolver* ours = linear::solver_of(inner.pc);
   if (ours != nullptr) return ours->name();
-  DEEPPCR_PETSC(KSPGetType(ksp, &outer));
-  DEEPPCR_PETSC(PCGetType(pc, &inner));
-  const std::string type = inner == nullptr ? "none" : inner;
-  return type == "deeppcr" ? options_.linear : fmt::format("{}+{}", outer, type);
+  DEEPPCR_PETSC(KSPGetType(inner.ksp, &krylov));
+  DEEPPCR_PETSC(PCGetType(inner.pc, &preconditioner));
+  const std::string type = preconditioner == nullptr ? "none" : preconditioner;
+  return type == "deeppcr" ? options_.linear : fmt::format("{}+{}", krylov, type);
 }
 
 double NewtonSnes::lyapunov() const {

@@ -38,6 +38,13 @@ class NewtonSnes {
     Index identical = 0;   ///< leading steps whose residual is exactly zero
   };
 
+  /// The linear solver within the SNES, and what it is preconditioned by.
+  struct Inner {
+    KSP ksp = nullptr;
+    PC pc = nullptr;
+  };
+
+  Inner inner_solver() const;
   void create_for(sequence::Trajectory& trajectory);
   void assemble_if_asked();
   Norms norms(ConstStates F, ConstStates z) const;

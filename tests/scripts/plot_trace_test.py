@@ -13,7 +13,7 @@ from run_script import assert_refused, run
 
 ITERATIONS, LEVELS = 4, 2
 BENCH_COLUMNS = ("suite", "case", "method", "ranks", "steps", "width", "batch", "seconds_median", "seconds_min",
-                 "seconds_max", "baseline", "speedup", "iterations")
+                 "seconds_max", "baseline", "speedup", "iterations", "peak_bytes")
 
 
 def write_trace(path):
@@ -49,9 +49,12 @@ def write_training(path, updates):
 
 def bench_rows():
     rows = [("linear", "forward", method, ranks, steps, 16, 1, 1e-6 * steps / ranks, 0.9e-6 * steps / ranks,
-             1.2e-6 * steps / ranks, "sequential", float(ranks), 1)
+             1.2e-6 * steps / ranks, "sequential", float(ranks), 1, np.nan)
             for method, ranks, steps in itertools.product(("pcr", "hybrid"), (1, 2), (64, 256))]
-    return rows + [("petsc", "n=16", "MUMPS", 2, 64, 16, 1, 1.0, 1.0, 1.0, "GMRES", 0.01, 1)]
+    return rows + [("petsc", "n=16", "MUMPS", 2, 64, 16, 1, 1.0, 1.0, 1.0, "GMRES", 0.01, 1, np.nan),
+                   ("petsc", "n=16", "hybrid", 2, 64, 16, 1, 0.1, 0.1, 0.1, "GMRES", 0.1, 0, np.nan),
+                   ("petsc", "n=16", "hybrid", 2, 64, 16, 1, 0.1, 0.1, 0.1, "MUMPS", 10.0, 0, np.nan),
+                   ("memory", "buffers", "hybrid", 2, 64, 16, 1, 1.0, 1.0, 1.0, "", np.nan, 4, 2.0**21)]
 
 
 def write_bench(path):
@@ -126,6 +129,13 @@ class PlotTrace(unittest.TestCase):
         self.assertEqual(run("plot_trace.py", self.path("run.h5"), "-o", self.path("run.svg")).returncode, 0)
         words = self.path("run.svg").read_text(encoding="utf-8")
         for word in ("resnet", "linearise", "tolerance", "all 64 steps", "converged"):
+            self.assertIn(word, words)
+
+    def test_labels_memory_as_memory_and_rows_by_their_baseline(self):
+        write_bench(self.path("bench.h5"))
+        self.assertEqual(run("plot_trace.py", self.path("bench.h5"), "-o", self.path("bench.svg")).returncode, 0)
+        words = self.path("bench.svg").read_text(encoding="utf-8")
+        for word in ("peak memory (MiB)", "hybrid, over GMRES", "hybrid, over MUMPS"):
             self.assertIn(word, words)
 
     def test_refuses_what_it_cannot_draw(self):

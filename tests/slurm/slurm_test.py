@@ -15,6 +15,7 @@ import h5py
 from cluster import Cluster, Unavailable
 
 PROGRAM, REPOSITORY = sys.argv[1], Path(sys.argv[2])
+NETWORKS = Path(PROGRAM).parent.parent / "share/deeppcr/fashion_mnist.h5"  # of deeppcr generate
 SKIPPED = 77
 SIZE = ["--nodes=2", "--ntasks-per-node=1", "--time=10"]
 NETWORK = ["--data", "random", "--samples", 640, "--test-samples", 64, "--batch", 16, "--width", 8,
@@ -86,15 +87,19 @@ class Jobs(unittest.TestCase):
         solve = self.submit("solve.sbatch", "--steps", 64, "--width", 4)
         array = self.submit("train_depths.sbatch", *NETWORK[:-2], "--max-steps", 5,
                             options=["--array=0-1", "--ntasks-per-node=1"])
-        generate = self.submit("generate.sbatch", "--steps", 50, "--samples", 4)
         self.wait_for(solve, ["COMPLETED"])
         self.assertEqual(self.report(self.folder / f"runs/solve-{solve}")["status"], "converged")
-        self.wait_for(generate, ["COMPLETED"])
-        self.assertEqual(self.report(self.folder / f"runs/generate-{generate}")["status"], "converged")
         for task, steps in ((0, 64), (1, 256)):
             self.wait_for(f"{array}_{task}", ["COMPLETED"])
             report = self.report(self.folder / f"runs/depths-{array}/{steps}")
             self.assertEqual((report["steps"], report["updates"]), (steps, 5))
+
+    def test_generate_completes(self):
+        if not NETWORKS.exists():
+            self.skipTest(f"{NETWORKS} is not built")
+        job = self.submit("generate.sbatch", "--steps", 50, "--samples", 4)
+        self.wait_for(job, ["COMPLETED"])
+        self.assertEqual(self.report(self.folder / f"runs/generate-{job}")["status"], "converged")
 
     def test_signalled_and_requeued_to_the_end(self):
         """As at a time limit: the batch shell gets USR1, the run saves and ends with 85, the job comes again."""
@@ -137,7 +142,7 @@ class Jobs(unittest.TestCase):
         self.cluster.wait(lambda: self.cluster.idle() == 2, "the node's return", 60)
 
     def wait_until_over(self, job):
-        limit = time.monotonic() + 90
+        limit = time.monotonic() + 180  # Slurm looks after its nodes at intervals
         while self.cluster.state(job)[0] not in ("FAILED", "NODE_FAIL", "CANCELLED"):
             self.assertLess(time.monotonic(), limit, f"still {self.cluster.state(job)}")
             time.sleep(0.3)

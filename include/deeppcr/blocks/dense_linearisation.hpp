@@ -21,11 +21,28 @@ class DenseLinearisation : public Linearisation {
   void substitute(StepRange range, ConstStates rhs, States result, State carry) const override;
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override;
+  void substitute_both(const Strand& one, const Strand& other) const override;
+  void substitute_both_transposed(const Strand& one, const Strand& other) const override;
+  /// Several samples overlap by themselves; wider blocks come at the speed of memory.
+  bool overlaps() const override { return batch_ == 1 && width_ <= 8; }
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override;
+  void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
+                            Panel scratch) const override;
   void blocks(StepRange range, Blocks A) const override;
 
  private:
+  /// Where the substitution through a strand of one sample stands.
+  struct Walk {
+    const Real* A;       ///< the block to come, or the end of it when walked backward
+    const Real* before;  ///< the last result
+    const Real* rhs;     ///< that of the result to come
+    Real* result;
+    Index left;  ///< steps to come
+  };
+
   const Real* block(Index l, Index b) const;
+  Walk walk(const Strand& strand) const;
+  Walk walk_back(const Strand& strand) const;
 
   StepRange range_;
   Index batch_;
@@ -34,6 +51,7 @@ class DenseLinearisation : public Linearisation {
   mutable Buffer<Real> transposed_;
   Gemm<Real> column_;
   Gemm<Real> panel_;
+  Gemm<Real> square_;
   Gemv multiply_add_;
   GemvTransposed transposed_add_;
 };

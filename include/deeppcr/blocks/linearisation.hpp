@@ -7,6 +7,14 @@ namespace deeppcr::blocks {
 /// What is known of a Jacobian's zeros.
 enum class Structure { dense, diagonal, scaled_identity };
 
+/// A range of steps to substitute through: what substitute() takes.
+struct Strand {
+  StepRange range;
+  ConstStates rhs;
+  States result;
+  State carry;
+};
+
 /// The derivative of a range of steps at given states: the Jacobians A_l, [n x n] for each step and
 /// sample, never stored unless blocks() asks for them.
 ///
@@ -37,6 +45,14 @@ class Linearisation {
   /// than m rows: those of the last steps, zero before (see row_at()). Default: vjp() step by step.
   virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
                                      State carry) const;
+
+  /// substitute() through two ranges of which neither needs the other's result, all rows of rhs
+  /// given. Default: one after the other; a short step is mostly waiting for the one before, and
+  /// both ranges in turns take hardly longer than one.
+  virtual void substitute_both(const Strand& one, const Strand& other) const;
+  virtual void substitute_both_transposed(const Strand& one, const Strand& other) const;
+  /// Whether these two take clearly less time than one range after the other.
+  virtual bool overlaps() const { return false; }
 
   /// Pushes affine maps through the steps of a range, in order: [V | v] <- [A_l V | A_l v + r_l].
   /// Shapes: map and scratch [B, n + 1, n], map is replaced; rhs [m, B, n]. Default: jvp() step by

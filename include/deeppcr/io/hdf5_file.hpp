@@ -50,7 +50,8 @@ class File {
   bool has(const std::string& name) const;
   bool is_dataset(const std::string& name) const;
   std::vector<std::string> children(const std::string& group) const;
-  /// `name` shows what `file` (relative to this file's folder) has at `object`.
+  /// `name` shows what `file` (relative to this file's folder) has at `object`; an external link of
+  /// that name is replaced.
   void link_external(const std::string& name, const std::string& file, const std::string& object);
   /// The file that an external link names; empty for anything else.
   std::string linked_file(const std::string& name) const;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "deeppcr/blocks/affine_map.hpp"
 #include "deeppcr/core/buffer.hpp"
@@ -15,6 +16,10 @@ namespace deeppcr::linear {
 /// ceil(log2 P) levels, so that each rank gets the composition of all maps before its own; (3)
 /// substitution from there. The first rank needs no matrix and does (3) at once; the last rank's
 /// map is read by nobody and is not made.
+///
+/// Where a step's time is mostly waiting for the step before (Linearisation::overlaps()), (3) goes
+/// through two pieces of a rank's part in turns: (1) also keeps the map of the piece that is
+/// entered first, and the last rank makes that one alone while it would be idle.
 ///
 /// Cost:   2 B n^2 (n + 2) L/P + 4 B n^3 log2 P flops on the longest path; ceil(log2 P) messages of
 /// at most
@@ -39,7 +44,18 @@ class Hybrid : public LinearSolver {
     int count = 0;
     Direction direction = Direction::forward;
   };
-  void run(Direction direction, StepRange range, Index first_row, ConstStates rhs, States result);
+  /// A part of the chain on this rank, by its right-hand side and its result.
+  struct Part {
+    Direction direction;
+    StepRange range;
+    ConstStates rhs;
+    States result;
+  };
+  /// The piece of a part that is entered first, and the rest.
+  static std::pair<Part, Part> cut(const Part& part);
+  void run(const Part& part, Index first_row);
+  void eliminate(const Part& part, bool in_two, bool last);
+  void substitute(const Part& part, bool in_two);
   void reduce(const Place& place);
   void reduce_level(const Place& place, int stride, parallel::Traffic& traffic);
   /// later <- later o received_
@@ -50,9 +66,11 @@ class Hybrid : public LinearSolver {
   blocks::AffineMap inclusive_;  ///< own map; after k levels that of the 2^k ranks up to this one
   blocks::AffineMap exclusive_;  ///< the same without this rank's own
   blocks::AffineMap received_, scratch_;
-  Buffer<Real> carry_;         ///< what enters this rank's part, [B, n]
-  Buffer<Real> constant_out_;  ///< what leaves it
+  blocks::AffineMap near_map_;  ///< of the piece that is entered first
+  Buffer<Real> carry_;          ///< what enters this rank's part, [B, n]
+  Buffer<Real> constant_out_;   ///< what leaves it
   Buffer<Real> constant_in_;
+  Buffer<Real> after_near_;  ///< what leaves that piece
 };
 
 }  // namespace deeppcr::linear

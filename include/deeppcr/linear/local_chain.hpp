@@ -22,10 +22,17 @@ class LocalChain {
   void substitute(const blocks::Linearisation& A, Direction direction, StepRange range,
                   ConstStates rhs, States result, State carry);
 
+  /// substitute() through two ranges in turns.
+  static void substitute_both(const blocks::Linearisation& A, Direction direction,
+                              const blocks::Strand& one, const blocks::Strand& other);
+
   /// The map from the carry that enters `range` to the one that leaves. Stores no block.
   /// Cost: 2 B n^2 (n + 1) m flops. Memory: B n (n + 1).
   void eliminate(const blocks::Linearisation& A, Direction direction, StepRange range,
                  ConstStates rhs, blocks::AffineMap& map);
+  /// map <- that of `range` o map
+  void extend(const blocks::Linearisation& A, Direction direction, StepRange range, ConstStates rhs,
+              blocks::AffineMap& map);
 
  private:
   Index batch_;

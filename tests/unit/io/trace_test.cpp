@@ -168,14 +168,19 @@ TEST(Trace, GoingOnKeepsTheOlderOnes) {
   for (int part = 0; part < 3; ++part, header.iterations_before = 4 * part) {
     Trace trace(world(), path, header);
     for (int k = 0; k <= part; ++k) trace.append(record_of(k));
+    if (part > 0) trace.states(marked(world()));  // the first part ended before it had any
     trace.close();
   }
+  world().barrier();
   // parts 0, 1, 2 are run.h5.1, run.h5.2, run.h5
   for (Index part = 0; part < 3; ++part) {
     const std::string name = part == 2 ? path : fmt::format("{}.{}", path, part + 1);
     const File file = File::open(name, File::Access::read);
     EXPECT_EQ(file.shape("/iterations/residual"), Shape{part + 1});
     EXPECT_EQ(file.integer("/outcome", "iterations_before"), 4 * part);
+    const std::string states = Trace::states_path(name);
+    EXPECT_EQ(folder / file.linked_file("/states"), states);
+    EXPECT_EQ(std::filesystem::exists(states), part > 0);
   }
   world().barrier();
   header.problem.seed += 1;
