@@ -23,7 +23,9 @@ STYLE = {
 }
 BENCH_TEXTS = ("suite", "case", "method", "baseline")
 BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_min",
-                 "seconds_max", "speedup", "iterations", "peak_bytes")
+                 "seconds_max", "speedup", "iterations", "peak_bytes", "chunks", "predicted")
+# Of the networks in a bench of steps in a row, those that are drawn: one forgets its start, one does not.
+PATH_CASES = ("mlp tanh", "resnet 1/L, tanh")
 
 
 class Refused(Exception):
@@ -371,7 +373,26 @@ def draw_speed(axes, rows, x):
         plain_log_axis(ax.xaxis if x is None else ax.yaxis)
 
 
+def draw_path(axes, rows):
+    """How many times fewer steps are done in a row, against the chunks that are worked on at once."""
+    for ax, case in zip(axes, PATH_CASES):
+        its_rows = [row for row in rows if row["case"] == case and row["chunks"] > 1]
+        for i, method in enumerate(dict.fromkeys(row["method"] for row in its_rows)):
+            line = [row for row in its_rows if row["method"] == method]
+            ax.plot([row["chunks"] for row in line], [row["predicted"] for row in line],
+                    color=COLOURS[i % len(COLOURS)], marker="o", label=method)
+        ax.axhline(1, color=COLOURS[6], linewidth=1.2, linestyle=":", label="sequential")
+        ax.set(xscale="log", yscale="log", xlabel="chunks, or ranks", title=case,
+               ylabel="speedup by steps in a row")
+        plain_log_axis(ax.xaxis)
+        plain_log_axis(ax.yaxis)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+
 def draw_suite(axes, suite, rows):
+    if suite == "path":
+        draw_path(axes, rows)
+        return
     if suite == "memory":
         draw_memory(axes, rows)
     else:
@@ -387,7 +408,9 @@ def size_that_varies(rows):
 
 def height_of(rows):
     """Inches for a suite: a line of text needs room."""
-    return 3.8 if size_that_varies(rows) else max(2.2, 1.2 + 0.3 * len(rows))
+    if rows[0]["suite"] == "path" or size_that_varies(rows):
+        return 3.8
+    return max(2.2, 1.2 + 0.3 * len(rows))
 
 
 def draw_bench(rows):
