@@ -138,7 +138,6 @@ TEST_P(AdjointTest, TakesALossOfTheLastStateAlone) {
   expect_same(found, expected);
 }
 
-
 /// Shooting backward, with the loss on all states and on the last one only.
 class ShootingAdjoint
     : public ::testing::TestWithParam<std::tuple<models::ModelOptions, Index, bool>> {};
