@@ -219,7 +219,8 @@ double sequential_estimate(const RunReport& report) {
 std::string advice(const RunReport& report) {
   const nonlinear::SolveReport& solve = report.forward.report;
   const bool solved = solve.status == Status::converged || solve.status == Status::fell_back;
-  if (solve.method == "sequential" || !solved) return "";
+  const bool backward_too = !report.gradient || report.gradient->method == "sequential";
+  if ((solve.method == "sequential" && backward_too) || !solved) return "";
   const double estimate = sequential_estimate(report);
   const double sequential =
       report.verification ? report.verification->sequential_seconds : estimate;

@@ -115,6 +115,7 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
     // What the first chunk has been swept through is right already.
     const bool first = !own_.empty() && is_first_of_chain(0);
     substitute(comm_.max(first ? sweep_[0].done : Index{0}));
+    report_.path.evaluations = static_cast<double>(trajectory_.layout().num_steps());
     report_.method = "sequential";
     report_.chunks = 0;
     const bool finite = std::isfinite(report_.tolerance);
