@@ -19,6 +19,7 @@ constexpr Index kMostBatch = 1'000'000'000;
 /// A block [n x n] is counted with the 32-bit integers of BLAS.
 constexpr Index kMostWidth = 32768;
 constexpr Index kMostSeed = 1'000'000'000'000'000;
+constexpr Index kMostIterations = 50;
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
 std::vector<std::string> model_names() {
@@ -98,9 +99,9 @@ void add_solver_options(po::options_description& options) {
   add("rtol", real_number("rtol", "1e-10", 0, 1),
       "stop at this residual, relative to the largest state");
   add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
-  add("max-iterations", whole_number("max-iterations", 50, 0, 1'000'000),
-      "Newton iterations or corrections of shooting at most; without it shooting takes as many as "
-      "there are chunks, if need be");
+  add("max-iterations", whole_number("max-iterations", kMostIterations, 0, 1'000'000),
+      "Newton iterations or corrections of shooting at most; at the default shooting takes as many "
+      "as there are chunks, if need be");
   add("no-fallback", flag(),
       "do not end by sequential substitution where the iterations do not converge");
   add("guess", text("WHAT", "copy"),
@@ -113,10 +114,13 @@ void add_solver_options(po::options_description& options) {
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
   if (name == "checkpoint-every" || name == "max-hours") return options[name].as<double>() > 0;
+  if (name == "chunks") return options[name].as<Index>() > 0;
   const std::string value = text_of(options, name.c_str());
   const char* idle = name == "guess"          ? "copy"
                      : name == "data"         ? "random"
                      : name == "trace-states" ? "none"
+                     : name == "coupling"     ? "auto"
+                     : name == "accelerate"   ? "none"
                                               : "";
   return value != idle;
 }
@@ -125,7 +129,7 @@ bool asked_for(const po::variables_map& options, const std::string& name) {
 void refuse_shooting_contradictions(const po::variables_map& options, const std::string& method) {
   const bool chunked = method == "shooting" || method == "auto";
   const auto only = [&](const char* name, bool allowed, const char* methods) {
-    if (allowed || !given(options, name)) return;
+    if (allowed || !asked_for(options, name)) return;
     throw input_error("--{} goes with --nonlinear {}, not with {}; leave it out", name, methods,
                       method);
   };
@@ -333,7 +337,8 @@ void read_shooting(const po::variables_map& options, SolverConfig& solver) {
     shooting.coupling = nonlinear::Coupling::zero;
   shooting.rtol = solver.newton.rtol;
   shooting.atol = solver.newton.atol;
-  shooting.max_sweeps = given(options, "max-iterations") ? solver.newton.max_iterations : 0;
+  const bool limited = options["max-iterations"].as<Index>() != kMostIterations;
+  shooting.max_sweeps = limited ? solver.newton.max_iterations : 0;
   shooting.fallback = solver.newton.fallback;
   shooting.newton = solver.name == "auto";
   shooting.newton_options = solver.newton;
