@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "deeppcr/app/generate.hpp"
+#include "deeppcr/app/report_table.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -85,20 +86,6 @@ Json to_json(const GenerateReport& report) {
   }
   return json;
 }
-
-class Table {
- public:
-  template <typename... Args>
-  void line(const char* label, fmt::format_string<Args...> text, Args&&... args) {
-    text_ +=
-        fmt::format("  {:<28} ", label) + fmt::format(text, std::forward<Args>(args)...) + "\n";
-  }
-  void title(const std::string& text) { text_ += text + "\n"; }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 void add_comparisons(const GenerateReport& report, Table& table) {
   if (report.sequential_seconds) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/app/report_table.hpp"
+
 namespace deeppcr::app {
 namespace {
 
@@ -59,20 +61,6 @@ void add_gradient(const GradientSummary& gradient, Json& json) {
   json["gradient_path_products"] = gradient.path.products;
   if (!gradient.reason.empty()) json["gradient_reason"] = gradient.reason;
 }
-
-class Table {
- public:
-  template <typename... Args>
-  void line(const char* label, fmt::format_string<Args...> text, Args&&... args) {
-    text_ +=
-        fmt::format("  {:<28} ", label) + fmt::format(text, std::forward<Args>(args)...) + "\n";
-  }
-  void title(const std::string& text) { text_ += text + "\n"; }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 /// "total 0.51 s: residual 0.1, reduce 0.2"; stages that took no time are left out.
 std::string seconds_text(const std::map<std::string, double>& seconds) {

@@ -23,13 +23,13 @@ double largest(Index count, const Real* x) {
   return nan_probe == 0.0 ? most : kInfinity;
 }
 
+}  // namespace
+
 double length(Index count, const Real* x) {
   double sum = 0;
   for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
   return std::sqrt(sum);
 }
-
-}  // namespace
 
 double largest_difference(Index count, const Real* a, const Real* b) {
   double most = 0, nan_probe = 0;

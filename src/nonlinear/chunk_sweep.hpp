@@ -89,5 +89,7 @@ class ChunkSweep {
 
 /// max |a - b|; NaN gives infinity.
 double largest_difference(Index count, const Real* a, const Real* b);
+/// |x|_2.
+double length(Index count, const Real* x);
 
 }  // namespace deeppcr::nonlinear

@@ -12,12 +12,6 @@ namespace {
 
 constexpr Index kBlock = ChunkSweep::kBlock;
 
-double length(Index count, const Real* x) {
-  double sum = 0;
-  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
-  return std::sqrt(sum);
-}
-
 /// Scales each sample to length one; the log of the longest of them before. A sample that has died
 /// starts anew from `fresh`, as grown by the smallest normal number.
 double normalise(Index batch, Index n, const Real* fresh, Real* x) {

@@ -11,11 +11,13 @@
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
+#include "support/stopping_monitor.hpp"
 
 namespace deeppcr::nonlinear {
 namespace {
 
 using test::ModelProblem;
+using test::StoppingMonitor;
 using test::world;
 
 constexpr Index kBatch = 2;
@@ -230,20 +232,6 @@ TEST_P(NewtonTest, NaNWeightsAreAStatedFailure) {
   EXPECT_EQ(report.status, Status::failed);
   EXPECT_NE(report.reason.find("NaN"), std::string::npos);
 }
-
-/// Remembers the records and asks to stop at one iteration.
-class StoppingMonitor : public Monitor {
- public:
-  explicit StoppingMonitor(int stop_at) : stop_at_(stop_at) {}
-  Action iteration(const IterationRecord& record, const Real*) override {
-    records.push_back(record);
-    return record.iteration == stop_at_ ? Action::stop : Action::go_on;
-  }
-  std::vector<IterationRecord> records;
-
- private:
-  int stop_at_;
-};
 
 TEST_P(NewtonTest, MonitorHearsOfEachIterationAndCanStop) {
   const models::ModelOptions options = options_for("mlp", 200, 8);

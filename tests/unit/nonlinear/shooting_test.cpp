@@ -11,11 +11,13 @@
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
+#include "support/stopping_monitor.hpp"
 
 namespace deeppcr::nonlinear {
 namespace {
 
 using test::ModelProblem;
+using test::StoppingMonitor;
 using test::world;
 
 struct Outcome {
@@ -258,20 +260,6 @@ TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
     EXPECT_FALSE(report.reason.empty());
   }
 }
-
-/// Remembers the records and asks to stop at one correction.
-class StoppingMonitor : public Monitor {
- public:
-  explicit StoppingMonitor(int stop_at) : stop_at_(stop_at) {}
-  Action iteration(const IterationRecord& record, const Real*) override {
-    records.push_back(record);
-    return record.iteration == stop_at_ ? Action::stop : Action::go_on;
-  }
-  std::vector<IterationRecord> records;
-
- private:
-  int stop_at_;
-};
 
 TEST_F(ShootingSpecial, MonitorHearsOfEachCorrectionAndCanStop) {
   models::ModelOptions resnet;
