@@ -42,7 +42,7 @@ class Jobs(unittest.TestCase):
 
     def wait_for(self, job, states, seconds=120):
         """Waits for one of the states; what the job has said is part of the failure."""
-        limit = time.monotonic() + seconds
+        limit, advanced = time.monotonic() + seconds, 0
         while True:
             state, restarts = self.cluster.state(job)
             if state in states:
@@ -51,8 +51,10 @@ class Jobs(unittest.TestCase):
                 said = "".join(path.read_text() for path in [*self.folder.glob("*.out"),
                                                              *self.folder.glob("runs/*/report.json")])
                 self.fail(f"job {job} is {state} after {restarts} restarts, not in {states}: {said}")
-            if state == "PENDING" and restarts > 0:  # a requeued job waits for two minutes
-                self.cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+            if state == "PENDING" and restarts > advanced:
+                # A requeued job waits for two minutes. Within the second of the requeue its credential is refused as revoked.
+                advanced = restarts
+                self.cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now+3", check=False)
             time.sleep(0.3)
 
     def updates(self, results):
