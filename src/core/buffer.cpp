@@ -22,15 +22,13 @@ void reset_buffer_peak() { counted.peak = counted.current; }
 namespace detail {
 
 void* allocate_aligned(std::size_t bytes) {
-  const bool large = bytes >= 2 * kHugePage;
-  const std::size_t alignment = large ? kHugePage : kVectorAlignment;
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded);
-  if (memory == nullptr && bytes > 0) {
+  const bool large = bytes >= kHugePage;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, large ? kHugePage : kVectorAlignment, bytes) != 0) {
     throw internal_error("no memory for {:.1f} MiB on this rank; use more ranks or a smaller batch",
                          static_cast<double>(bytes) / (1 << 20));
   }
-  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
+  if (large) madvise(memory, bytes, MADV_HUGEPAGE);
   counted.current += static_cast<Index>(bytes);
   counted.peak = std::max(counted.peak, counted.current);
   return memory;
