@@ -47,10 +47,6 @@ std::string explain(const Catalogue& catalogue) {
   return lines;
 }
 
-std::string text_of(const po::variables_map& options, const char* name) {
-  return options.count(name) > 0 ? options[name].as<std::string>() : std::string();
-}
-
 bool given(const po::variables_map& options, const char* name) {
   return options.count(name) > 0 && !options[name].defaulted();
 }
@@ -113,9 +109,9 @@ void add_solver_options(po::options_description& options) {
 
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
-  if (name == "checkpoint-every" || name == "max-hours") return options[name].as<double>() > 0;
-  if (name == "chunks") return options[name].as<Index>() > 0;
-  const std::string value = text_of(options, name.c_str());
+  if (name == "checkpoint-every" || name == "max-hours") return real_of(options, name) > 0;
+  if (name == "chunks") return whole_of(options, name) > 0;
+  const std::string value = text_of(options, name);
   const char* idle = name == "guess"          ? "copy"
                      : name == "data"         ? "random"
                      : name == "trace-states" ? "none"
@@ -166,7 +162,7 @@ void refuse_contradictions(const po::variables_map& options) {
     throw input_error("--jacobian {} goes with --nonlinear newton; leave it out",
                       text_of(options, "jacobian"));
   refuse_shooting_contradictions(options, method);
-  if (options["rtol"].as<double>() == 0 && options["atol"].as<double>() == 0)
+  if (real_of(options, "rtol") == 0 && real_of(options, "atol") == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
   if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
     throw input_error("--weights {}: a weights file holds an mlp or resnet; give its --model",
@@ -249,19 +245,25 @@ void add_model_options(po::options_description& options, DefaultSizes sizes,
   options.add(group);
 }
 
-void add_file_options(po::options_description& options) {
+po::options_description run_file_options(const std::string& minutes) {
   po::options_description group(title("Files"), kHelpColumns);
   auto add = group.add_options();
   add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
-  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
   add("checkpoint", text("FILE"),
-      "where checkpoints go; without it a stop writes deeppcr.ckpt.h5 beside the trace or in the "
-      "current folder");
-  add("checkpoint-every", real_number("checkpoint-every", "0", 0, 1e6),
-      "minutes between checkpoints; 0: only on a signal or a stop");
+      "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
+      "or in the current folder");
+  add("checkpoint-every", real_number("checkpoint-every", minutes, 0, 1e6),
+      "minutes between checkpoints; 0: not by the clock");
   add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
   add("max-hours", real_number("max-hours", "0", 0, 1e6),
       "stop with a checkpoint after so many hours; 0: no limit");
+  return group;
+}
+
+void add_file_options(po::options_description& options) {
+  po::options_description group = run_file_options("0");
+  auto add = group.add_options();
+  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
   add("output", text("FILE"), "write the results, HDF5");
   options.add(group);
 }
@@ -276,19 +278,19 @@ void add_run_options(po::options_description& options) {
 ChainConfig read_chain_config(const po::variables_map& options) {
   ChainConfig config;
   models::ModelOptions& model = config.model;
-  model.model = options["model"].as<std::string>();
-  model.steps = options["steps"].as<Index>();
-  model.width = static_cast<int>(options["width"].as<Index>());
-  model.activation = options["activation"].as<std::string>();
-  model.init = options["init"].as<std::string>();
-  model.gain = options["gain"].as<double>();
-  model.bias = !options["no-bias"].as<bool>();
-  model.block_layers = static_cast<int>(options["block-layers"].as<Index>());
-  model.residual_scale = options["residual-scale"].as<std::string>();
-  model.layer_norm = options["layer-norm"].as<bool>();
-  model.contraction = options["contraction"].as<double>();
-  model.seed = static_cast<std::uint64_t>(options["seed"].as<Index>());
-  config.batch = options["batch"].as<Index>();
+  model.model = text_of(options, "model");
+  model.steps = whole_of(options, "steps");
+  model.width = static_cast<int>(whole_of(options, "width"));
+  model.activation = text_of(options, "activation");
+  model.init = text_of(options, "init");
+  model.gain = real_of(options, "gain");
+  model.bias = !is_set(options, "no-bias");
+  model.block_layers = static_cast<int>(whole_of(options, "block-layers"));
+  model.residual_scale = text_of(options, "residual-scale");
+  model.layer_norm = is_set(options, "layer-norm");
+  model.contraction = real_of(options, "contraction");
+  model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
+  config.batch = whole_of(options, "batch");
   config.data = text_of(options, "data");
   config.weights = text_of(options, "weights");
   config.input = text_of(options, "input");
@@ -299,20 +301,23 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   return config;
 }
 
-FilesConfig read_files_config(const po::variables_map& options) {
+void check_file_options(const po::variables_map& options) {
   check_trace_states(text_of(options, "trace-states"));
   if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
     throw input_error("--trace-states needs --trace FILE, where the states go");
   if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
     throw input_error("--checkpoint-every needs --checkpoint FILE");
+}
+
+FilesConfig read_files_config(const po::variables_map& options) {
   FilesConfig files;
   files.trace = text_of(options, "trace");
   files.trace_states = text_of(options, "trace-states");
   files.checkpoint = text_of(options, "checkpoint");
-  files.minutes_to_save = options["checkpoint-every"].as<double>();
+  files.minutes_to_save = real_of(options, "checkpoint-every");
   files.restart = text_of(options, "restart");
-  files.max_hours = options["max-hours"].as<double>();
-  if (options.count("save-weights") > 0) files.save_weights = text_of(options, "save-weights");
+  files.max_hours = real_of(options, "max-hours");
+  files.save_weights = text_of(options, "save-weights");
   files.output = text_of(options, "output");
   return files;
 }
@@ -331,13 +336,13 @@ void read_shooting(const po::variables_map& options, SolverConfig& solver) {
   solver.backward = text_of(options, "backward");
   shooting.coupling = nonlinear::coupling_from(text_of(options, "coupling"));
   shooting.acceleration = nonlinear::acceleration_from(text_of(options, "accelerate"));
-  shooting.chunks = options["chunks"].as<Index>();
+  shooting.chunks = whole_of(options, "chunks");
   if (solver.name == "jacobi") shooting.chunks = kMostSteps;  // cut to a step each
   if (solver.name == "jacobi" || solver.name == "jacobi-gauss-seidel")
     shooting.coupling = nonlinear::Coupling::zero;
   shooting.rtol = solver.newton.rtol;
   shooting.atol = solver.newton.atol;
-  const bool limited = options["max-iterations"].as<Index>() != kMostIterations;
+  const bool limited = whole_of(options, "max-iterations") != kMostIterations;
   shooting.max_sweeps = limited ? solver.newton.max_iterations : 0;
   shooting.fallback = solver.newton.fallback;
   shooting.newton = solver.name == "auto";
@@ -354,13 +359,14 @@ RunConfig read_run_config(const po::variables_map& options) {
   SolverConfig& solver = config.solver;
   solver.newton.linear = text_of(options, "linear");
   solver.newton.jacobian = nonlinear::jacobian_from(text_of(options, "jacobian"));
-  solver.newton.rtol = options["rtol"].as<double>();
-  solver.newton.atol = options["atol"].as<double>();
-  solver.newton.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
-  solver.newton.fallback = !options["no-fallback"].as<bool>();
+  solver.newton.rtol = real_of(options, "rtol");
+  solver.newton.atol = real_of(options, "atol");
+  solver.newton.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  solver.newton.fallback = !is_set(options, "no-fallback");
   read_shooting(options, solver);
+  check_file_options(options);
   solver.guess = text_of(options, "guess");
-  solver.verify = options["verify"].as<bool>();
+  solver.verify = is_set(options, "verify");
   config.files = read_files_config(options);
   return config;
 }

@@ -1,7 +1,9 @@
+#include "deeppcr/app/diffusion_files.hpp"
 #include "deeppcr/app/network.hpp"
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/app/storage.hpp"
+#include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/app/train_report.hpp"
 #include "deeppcr/app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
@@ -11,10 +13,10 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// Fills parameters and normalisation; returns the updates that the checkpoint has behind it.
-Index read_network(const Context& context, const parallel::ProcessGrid& grid,
-                   const TrainConfig& config, const std::string& path,
-                   train::ChainNetwork& network) {
+/// Fills parameters and normalisation.
+void read_network(const Context& context, const parallel::ProcessGrid& grid,
+                  const TrainConfig& config, const std::string& path,
+                  train::ChainNetwork& network) {
   const models::ModelOptions& model = config.chain.model;
   const auto files = storage::training_files(
       context, grid, {},
@@ -31,7 +33,40 @@ Index read_network(const Context& context, const parallel::ProcessGrid& grid,
     state.arrays.push_back(array);
   }
   files->resume(path, state);
-  return state.updates;
+}
+
+void score_chain(const Context& context, EvaluationReport& report) {
+  const TrainConfig& config = report.config;
+  const Sharing sharing = choose_sharing(config, report.ranks);
+  const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
+  const train::Images images = load_images(grid, config, false);
+  check_network_size(grid, config, images);
+  train::ChainNetwork network = make_network(grid, config, sharing, {}, images);
+  read_network(context, grid, config, report.checkpoint, network);
+  report.evaluation = network.evaluate(images);
+}
+
+/// Bands of noise levels that a denoiser is scored in.
+constexpr int kBands = 5;
+
+void score_diffusion(const Context& context, EvaluationReport& report) {
+  const TrainConfig& config = report.config;
+  const bool denoises = config.chain.model.model == "denoiser";
+  const std::string path = denoises ? config.autoencoder : report.checkpoint;
+  const models::Autoencoder autoencoder = storage::read_autoencoder(context.comm, path);
+  const parallel::ProcessGrid grid(context.comm, 1, report.ranks);
+  const train::Images images = load_images(grid, config, false);
+  require_pixels(autoencoder, path, images, config.chain.data);
+  train::Evaluation& evaluation = report.evaluation;
+  evaluation.samples = images.count();
+  if (!denoises) {
+    evaluation.loss = train::reconstruction_error(context.comm, autoencoder, images);
+    return;
+  }
+  const models::Denoiser denoiser = storage::read_denoiser(context.comm, report.checkpoint);
+  const train::LabelledLatents latents = train::encode_all(autoencoder, images);
+  evaluation.loss = train::denoising_errors(context.comm, denoiser, latents, 1).front().loss;
+  report.bands = train::denoising_errors(context.comm, denoiser, latents, kBands);
 }
 
 }  // namespace
@@ -41,6 +76,8 @@ void add_evaluate_options(po::options_description& options) {
   auto add = group.add_options();
   add("restart", text("FILE"), "checkpoint of deeppcr train, or the folder of its newest one");
   add("data", text("NAME"), "images, by default those of the checkpoint's run");
+  add("autoencoder", text("FILE"),
+      "of a denoiser, where it is not the file that it was trained with");
   add("test-samples", whole_number("test-samples", 0, 0, 1'000'000'000'000),
       "test samples; 0: as many as in the checkpoint's run");
   options.add(group);
@@ -48,29 +85,29 @@ void add_evaluate_options(po::options_description& options) {
 }
 
 int run_evaluate(const po::variables_map& options, const Context& context) {
-  const std::string path = options["restart"].as<std::string>();
+  const std::string path = text_of(options, "restart");
   if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
   const Stopwatch watch;
   EvaluationReport report;
   const storage::CheckpointOrigin origin = storage::checkpoint_origin(context.comm, path);
   report.checkpoint = origin.path;
+  report.updates = origin.updates;
+  report.ranks = context.comm.size();
   report.config = train_config_from(origin.path, origin.configuration);
   TrainConfig& config = report.config;
   config.sharing = read_sharing(options);
   config.chain.weights.clear();
   config.trajectories_kept = 0;
-  const Index samples = options["test-samples"].as<Index>();
-  if (samples > 0) config.test_samples = samples;
-  const std::string data = options["data"].as<std::string>();
-  if (!data.empty()) config.chain.data = data;
-  report.ranks = context.comm.size();
-  const Sharing sharing = choose_sharing(config, report.ranks);
-  const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
-  const train::Images images = load_images(grid, config, false);
-  check_network_size(grid, config, images);
-  train::ChainNetwork network = make_network(grid, config, sharing, {}, images);
-  report.updates = read_network(context, grid, config, origin.path, network);
-  report.evaluation = network.evaluate(images);
+  if (const Index samples = whole_of(options, "test-samples"); samples > 0)
+    config.test_samples = samples;
+  if (const std::string data = text_of(options, "data"); !data.empty()) config.chain.data = data;
+  const std::string& model = config.chain.model.model;
+  if (const std::string file = text_of(options, "autoencoder"); !file.empty()) {
+    if (model != "denoiser")
+      throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
+    config.autoencoder = file;
+  }
+  is_diffusion_model(model) ? score_diffusion(context, report) : score_chain(context, report);
   report.seconds = context.comm.max(watch.seconds());
   return finish(report, context);
 }

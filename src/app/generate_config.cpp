@@ -25,10 +25,6 @@ constexpr Method kMethods[] = {
     {"newton", "the Jacobians themselves, reduced by --linear"},
     {"sequential", "one step after another, samples split over ranks: the baseline"}};
 
-std::string text_of(const po::variables_map& options, const char* name) {
-  return options.count(name) > 0 ? options[name].as<std::string>() : std::string();
-}
-
 void add_sampler_options(po::options_description& options) {
   po::options_description group("Sampling", kHelpColumns);
   auto add = group.add_options();
@@ -154,25 +150,26 @@ Index default_window(int ranks, Index samples) {
 
 GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {
   if (!storage::unavailable().empty()) throw input_error("generate: {}", storage::unavailable());
+  check_file_options(options);
   GenerateConfig config;
   config.run.files = read_files_config(options);
-  config.run.chain.batch = options["samples"].as<Index>();
+  config.run.chain.batch = whole_of(options, "samples");
   config.run.chain.model.model = "denoiser";
-  config.run.chain.model.steps = options["steps"].as<Index>();
-  config.run.chain.model.seed = static_cast<std::uint64_t>(options["seed"].as<Index>());
+  config.run.chain.model.steps = whole_of(options, "steps");
+  config.run.chain.model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
   config.denoiser = text_of(options, "denoiser");
   config.autoencoder = text_of(options, "autoencoder");
   config.method = text_of(options, "method");
-  config.label = static_cast<int>(options["class"].as<Index>());
-  config.verify = options["verify"].as<bool>();
-  config.keep_trajectory = options["keep-trajectory"].as<bool>();
+  config.label = static_cast<int>(whole_of(options, "class"));
+  config.verify = is_set(options, "verify");
+  config.keep_trajectory = is_set(options, "keep-trajectory");
   config.image = text_of(options, "image");
   config.against = text_of(options, "against");
   config.held_out = text_of(options, "held-out");
   const bool single = text_of(options, "network-precision") == "float32";
   models::SamplerOptions& sampler = config.sampler;
-  sampler.steps = static_cast<int>(options["steps"].as<Index>());
-  const double eta = options["eta"].as<double>();
+  sampler.steps = static_cast<int>(whole_of(options, "steps"));
+  const double eta = real_of(options, "eta");
   sampler.eta = eta >= 0 ? eta : text_of(options, "sampler") == "ddim" ? 0 : 1;
   sampler.precision =
       single ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
@@ -184,10 +181,10 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   solver.window = read_window(text_of(options, "window"), config, ranks);
   solver.extrapolate = config.guess.kind == Guess::Kind::extrapolate;
   solver.rtol = 0;
-  const double tolerance = options["tolerance"].as<double>();
+  const double tolerance = real_of(options, "tolerance");
   solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
-  solver.max_iterations = static_cast<int>(options["max-iterations"].as<Index>());
-  solver.fallback = !options["no-fallback"].as<bool>();
+  solver.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  solver.fallback = !is_set(options, "no-fallback");
   solver.seed = sampler.seed;
   refuse_contradictions(options, config);
   if (config.denoiser.empty()) config.denoiser = config.autoencoder = storage::own_networks();

@@ -101,4 +101,20 @@ po::value_semantic* text(const std::string& placeholder, const std::string& othe
 
 po::value_semantic* flag() { return po::bool_switch(); }
 
+std::string text_of(const po::variables_map& options, const std::string& name) {
+  return options.count(name) > 0 ? options[name].as<std::string>() : std::string();
+}
+
+Index whole_of(const po::variables_map& options, const std::string& name) {
+  return options[name].as<Index>();
+}
+
+double real_of(const po::variables_map& options, const std::string& name) {
+  return options[name].as<double>();
+}
+
+bool is_set(const po::variables_map& options, const std::string& name) {
+  return options[name].as<bool>();
+}
+
 }  // namespace deeppcr::app

@@ -1,12 +1,12 @@
-#include <algorithm>
-
 #include "deeppcr/app/chain.hpp"
 #include "deeppcr/app/network.hpp"
+#include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/app/train_report.hpp"
+#include "deeppcr/app/training_plan.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
 
@@ -21,32 +21,6 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
   check_writable(context.comm, "checkpoint", config.files.checkpoint);
   check_writable(context.comm, "save-weights", config.files.save_weights);
   return config;
-}
-
-train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images) {
-  train::Trainer::Options options;
-  options.optimiser = config.optimiser;
-  options.schedule = config.schedule;
-  options.samples = images.count();
-  options.batch = config.chain.batch;
-  options.seed = config.chain.model.seed;
-  options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
-  return options;
-}
-
-TrainingPlan make_plan(const TrainConfig& config, const Sharing& sharing, Index per_epoch) {
-  TrainingPlan plan;
-  plan.files = config.files;
-  plan.updates_to_save = config.updates_to_save;
-  plan.last_update = config.epochs * per_epoch;
-  if (config.max_updates > 0) plan.last_update = std::min(plan.last_update, config.max_updates);
-  const models::ModelOptions& model = config.chain.model;
-  plan.model = {model.model, model.steps, model.width, config.chain.batch,
-                static_cast<Index>(model.seed)};
-  plan.first_steps = network_layout(config, sharing).first_steps();
-  plan.samples_per_update = config.chain.batch;
-  plan.updates_per_evaluation = config.epochs_per_evaluation * per_epoch;
-  return plan;
 }
 
 /// The head comes to the rank that writes; rows that several data ranks have are written once.
@@ -69,8 +43,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
 }  // namespace
 
 int run_train(const boost::program_options::variables_map& options, const Context& context) {
-  if (is_diffusion_model(options["model"].as<std::string>()))
-    return train_diffusion(options, context);
+  if (is_diffusion_model(text_of(options, "model"))) return train_diffusion(options, context);
   TrainReport report;
   report.config = checked_config(options, context);
   const TrainConfig& config = report.config;
@@ -83,7 +56,8 @@ int run_train(const boost::program_options::variables_map& options, const Contex
   train::Normalisation normalisation = images.normalisation();
   train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images);
   train::Trainer trainer(grid, network, trainer_options(config, images));
-  TrainingPlan plan = make_plan(config, sharing, trainer.steps_per_epoch());
+  TrainingPlan plan =
+      make_plan(config, trainer.steps_per_epoch(), network_layout(config, sharing).first_steps());
   const train::Images test_images = load_images(grid, config, false);
   plan.evaluate = [&] { return network.evaluate(test_images); };
   log::info("{} on {} depth x {} data ranks", method_of(sharing.solver), sharing.depth_ranks,

@@ -16,16 +16,6 @@ namespace po = boost::program_options;
 constexpr Index kMany = 1'000'000'000'000;
 constexpr Index kMostRanks = 1'000'000;
 
-std::string text_of(const po::variables_map& options, const char* name) {
-  return options[name].as<std::string>();
-}
-double real_of(const po::variables_map& options, const char* name) {
-  return options[name].as<double>();
-}
-Index whole_of(const po::variables_map& options, const char* name) {
-  return options[name].as<Index>();
-}
-
 /// "auto" and the linear solvers; for one of the passes also "linear".
 std::vector<std::string> methods(bool one_pass) {
   std::vector<std::string> names{"auto"};
@@ -79,22 +69,10 @@ void add_optimiser_options(po::options_description& options) {
 }
 
 void add_training_files(po::options_description& options) {
-  const std::string reason = storage::unavailable();
-  po::options_description group(reason.empty() ? "Files" : fmt::format("Files ({})", reason),
-                                kHelpColumns);
+  po::options_description group = run_file_options("10");
   auto add = group.add_options();
-  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
-  add("checkpoint", text("FILE"),
-      "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
-      "or "
-      "in the current folder");
-  add("checkpoint-every", real_number("checkpoint-every", "10", 0, 1e6),
-      "minutes between checkpoints; 0: not by the clock");
   add("checkpoint-steps", whole_number("checkpoint-steps", 0, 0, kMany),
       "updates between checkpoints; 0: by the clock alone");
-  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
-  add("max-hours", real_number("max-hours", "0", 0, 1e6),
-      "stop with a checkpoint after so many hours; 0: no limit");
   add("weights", text("FILE"), "start from these weights, HDF5");
   add("save-weights", text("FILE"), "write the trained weights in PyTorch's layout, HDF5");
   options.add(group);
@@ -102,7 +80,7 @@ void add_training_files(po::options_description& options) {
 
 void refuse_contradictions(const po::variables_map& options) {
   if (whole_of(options, "steps") == 0) throw input_error("--steps 0: train needs 1 or more");
-  if (options["layer-norm"].as<bool>() && text_of(options, "model") != "resnet")
+  if (is_set(options, "layer-norm") && text_of(options, "model") != "resnet")
     throw input_error("--layer-norm goes with --model resnet; leave it out");
   if (real_of(options, "newton-rtol") == 0)
     throw input_error("--newton-rtol 0 can never be reached; give a value above 0, such as 1e-8");
@@ -127,7 +105,7 @@ train::OptimiserOptions read_optimiser(const po::variables_map& options) {
   train::OptimiserOptions optimiser;
   optimiser.rule = train::rule_from(text_of(options, "optimiser"));
   optimiser.momentum = real_of(options, "momentum");
-  optimiser.nesterov = options["nesterov"].as<bool>();
+  optimiser.nesterov = is_set(options, "nesterov");
   optimiser.beta1 = real_of(options, "beta1");
   optimiser.beta2 = real_of(options, "beta2");
   optimiser.weight_decay = real_of(options, "weight-decay");
@@ -143,17 +121,6 @@ train::Schedule read_schedule(const po::variables_map& options) {
   schedule.decay = real_of(options, "decay");
   schedule.decay_every = whole_of(options, "decay-every");
   return schedule;
-}
-
-FilesConfig read_files(const po::variables_map& options) {
-  FilesConfig files;
-  files.trace = text_of(options, "trace");
-  files.checkpoint = text_of(options, "checkpoint");
-  files.minutes_to_save = real_of(options, "checkpoint-every");
-  files.restart = text_of(options, "restart");
-  files.max_hours = real_of(options, "max-hours");
-  files.save_weights = text_of(options, "save-weights");
-  return files;
 }
 
 }  // namespace
@@ -214,11 +181,12 @@ TrainConfig read_train_config(const po::variables_map& options) {
   config.epochs_per_evaluation = whole_of(options, "evaluate-every");
   config.optimiser = read_optimiser(options);
   config.schedule = read_schedule(options);
-  config.augmentation = {whole_of(options, "shift"), options["flip"].as<bool>(),
+  config.augmentation = {whole_of(options, "shift"), is_set(options, "flip"),
                          config.chain.model.seed};
   config.sharing = read_sharing(options);
   config.trajectories_kept = whole_of(options, "keep-trajectories");
-  config.files = read_files(options);
+  config.autoencoder = text_of(options, "autoencoder");
+  config.files = read_files_config(options);
   config.updates_to_save = whole_of(options, "checkpoint-steps");
   return config;
 }

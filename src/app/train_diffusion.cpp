@@ -8,6 +8,7 @@
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/train_report.hpp"
+#include "deeppcr/app/training_plan.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
@@ -20,7 +21,7 @@ namespace po = boost::program_options;
 constexpr int kMostHidden = 32768;
 
 int whole(const po::variables_map& options, const char* name) {
-  return static_cast<int>(options[name].as<Index>());
+  return static_cast<int>(whole_of(options, name));
 }
 
 /// Batch, epochs and rate that suit these models, where the user has not said.
@@ -36,13 +37,13 @@ TrainConfig read_config(const po::variables_map& options) {
   if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
   config.chain.model.steps = 1;
   config.sharing.solver.forward = config.sharing.solver.backward = "sequential";
-  const std::string autoencoder = options["autoencoder"].as<std::string>();
+  const std::string autoencoder = text_of(options, "autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
   if (!denoiser && !autoencoder.empty())
     throw input_error("--autoencoder {} goes with --model denoiser; leave it out", autoencoder);
   for (const char* name : {"weights", "save-weights"}) {
-    if (!options[name].as<std::string>().empty())
+    if (!text_of(options, name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",
                         name, config.chain.model.model);
   }
@@ -69,25 +70,8 @@ struct Job {
 };
 
 int Job::run(train::Trainable& model, const std::function<double()>& score) {
-  train::Trainer::Options options;
-  options.optimiser = config.optimiser;
-  options.schedule = config.schedule;
-  options.samples = images.count();
-  options.batch = config.chain.batch;
-  options.seed = config.chain.model.seed;
-  options.schedule.total = config.epochs * (images.count() / std::max<Index>(1, options.batch));
-  train::Trainer trainer(grid, model, options);
-  const models::ModelOptions& named = config.chain.model;
-  TrainingPlan plan;
-  plan.files = config.files;
-  plan.updates_to_save = config.updates_to_save;
-  plan.last_update = config.epochs * trainer.steps_per_epoch();
-  if (config.max_updates > 0) plan.last_update = std::min(plan.last_update, config.max_updates);
-  plan.model = {named.model, named.steps, named.width, config.chain.batch,
-                static_cast<Index>(named.seed)};
-  plan.first_steps = {0, 1};
-  plan.samples_per_update = config.chain.batch;
-  plan.updates_per_evaluation = config.epochs_per_evaluation * trainer.steps_per_epoch();
+  train::Trainer trainer(grid, model, trainer_options(config, images));
+  TrainingPlan plan = make_plan(config, trainer.steps_per_epoch(), {0, 1});
   plan.evaluate = [&] {
     train::Evaluation evaluation;
     evaluation.loss = score();
@@ -111,28 +95,17 @@ int train_autoencoder(Job& job, const po::variables_map& options) {
                              whole(options, "hidden"), whole(options, "hidden-layers")},
                             named.seed);
   train::AutoencoderTraining::Options wanted;
-  wanted.jitter = options["jitter"].as<double>();
-  wanted.memory = options["average"].as<double>();
+  wanted.jitter = real_of(options, "jitter");
+  wanted.memory = real_of(options, "average");
   wanted.seed = named.seed;
   train::AutoencoderTraining training(job.grid, model, job.images, wanted);
   return job.run(training, [&] { return training.finish(job.test_images); });
 }
 
-train::DenoiserTraining::Data encoded(const models::Autoencoder& autoencoder,
-                                      const train::Images& images) {
-  train::DenoiserTraining::Data data;
-  data.latents = train::encode_all(autoencoder, images);
-  for (Index s = 0; s < images.count(); ++s) data.labels.push_back(images.label(s));
-  return data;
-}
-
 int train_denoiser(Job& job, const po::variables_map& options) {
-  const std::string path = options["autoencoder"].as<std::string>();
+  const std::string path = text_of(options, "autoencoder");
   const models::Autoencoder autoencoder = storage::read_autoencoder(job.context.comm, path);
-  if (autoencoder.shape().pixels != job.images.features()) {
-    throw input_error("--autoencoder {}: it takes {} pixels, but the images of {} have {}", path,
-                      autoencoder.shape().pixels, job.config.chain.data, job.images.features());
-  }
+  require_pixels(autoencoder, path, job.images, job.config.chain.data);
   const bool given = !options["width"].defaulted();
   models::ModelOptions& named = job.config.chain.model;
   if (given && named.width != autoencoder.shape().latent) {
@@ -145,14 +118,13 @@ int train_denoiser(Job& job, const po::variables_map& options) {
   shape.hidden = whole(options, "hidden");
   shape.blocks = whole(options, "blocks");
   shape.frequencies = whole(options, "frequencies");
-  shape.classes = options["conditional"].as<bool>() ? job.images.classes() : 0;
-  const models::NoiseSchedule schedule(
-      models::schedule_from(options["noise-schedule"].as<std::string>()),
-      whole(options, "noise-steps"));
+  shape.classes = is_set(options, "conditional") ? job.images.classes() : 0;
+  const models::NoiseSchedule schedule(models::schedule_from(text_of(options, "noise-schedule")),
+                                       whole(options, "noise-steps"));
   models::Denoiser model(shape, schedule, named.seed);
-  const train::DenoiserTraining::Data data = encoded(autoencoder, job.images);
-  const train::DenoiserTraining::Data others = encoded(autoencoder, job.test_images);
-  train::DenoiserTraining training(job.grid, model, data, options["average"].as<double>(),
+  const train::LabelledLatents latents = train::encode_all(autoencoder, job.images);
+  const train::LabelledLatents others = train::encode_all(autoencoder, job.test_images);
+  train::DenoiserTraining training(job.grid, model, latents, real_of(options, "average"),
                                    named.seed);
   return job.run(training, [&] { return training.score(others); });
 }
@@ -167,6 +139,13 @@ const std::vector<std::string>& diffusion_models() {
 bool is_diffusion_model(const std::string& model) {
   const auto& names = diffusion_models();
   return std::find(names.begin(), names.end(), model) != names.end();
+}
+
+void require_pixels(const models::Autoencoder& autoencoder, const std::string& path,
+                    const train::Images& images, const std::string& data) {
+  if (autoencoder.shape().pixels == images.features()) return;
+  throw input_error("{}: the autoencoder takes {} pixels, but the images of {} have {}", path,
+                    autoencoder.shape().pixels, data, images.features());
 }
 
 void add_diffusion_options(po::options_description& options) {
@@ -190,7 +169,7 @@ void add_diffusion_options(po::options_description& options) {
 
 int train_diffusion(const po::variables_map& options, const Context& context) {
   if (!storage::unavailable().empty()) {
-    throw input_error("--model {}: {}", options["model"].as<std::string>(), storage::unavailable());
+    throw input_error("--model {}: {}", text_of(options, "model"), storage::unavailable());
   }
   const TrainConfig config = read_config(options);
   check_writable(context.comm, "trace", config.files.trace);

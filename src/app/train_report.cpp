@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace deeppcr::app {
@@ -45,6 +46,7 @@ std::map<std::string, double> stage_seconds(const TrainReport& report) {
 void add_evaluation(const train::Evaluation& evaluation, Json& json) {
   json["test_samples"] = evaluation.samples;
   json["test_loss"] = evaluation.loss;
+  if (evaluation.classes == 0) return;
   json["test_accuracy"] = evaluation.accuracy();
   Json rows = Json::array();
   for (int c = 0; c < evaluation.classes; ++c) {
@@ -71,7 +73,6 @@ Json to_json(const TrainReport& report) {
             {"updates", result.updates},
             {"updates_before", result.updates_before},
             {"loss", result.history.mean(History::loss, kRecent)},
-            {"accuracy", result.history.mean(History::accuracy, kRecent)},
             {"iterations", result.history.sum(History::newton_iterations, here)},
             {"fallbacks", result.history.sum(History::fell_back, here)},
             {"samples_per_second", samples_per_second(report)},
@@ -80,6 +81,8 @@ Json to_json(const TrainReport& report) {
             {"checkpoint", result.checkpoint},
             {"reason", result.reason},
             {"advice", report.sharing.advice}};
+  const double accuracy = result.history.mean(History::accuracy, kRecent);
+  if (!std::isnan(accuracy)) json["accuracy"] = accuracy;
   if (result.evaluation) add_evaluation(*result.evaluation, json);
   return json;
 }
@@ -93,9 +96,8 @@ void print_outcome(const TrainReport& report) {
        result.updates_before > 0
            ? fmt::format(", {} of them in earlier runs", result.updates_before)
            : "");
-  line("loss", "{:.4f}, accuracy {:.2f} %, mean of the last {} batches",
-       result.history.mean(History::loss, kRecent),
-       100 * result.history.mean(History::accuracy, kRecent),
+  line("loss", "{:.4f}{}, mean of the last {} batches", result.history.mean(History::loss, kRecent),
+       accuracy_text(result.history.mean(History::accuracy, kRecent)),
        std::min(kRecent, result.history.rows()));
   if (report.sharing.solver.forward == "sequential") return;
   line("Newton iterations", "{:.2f} an update, {:.0f} fallbacks",
@@ -113,8 +115,8 @@ void print_table(const TrainReport& report) {
        report.sharing.depth_ranks, report.sharing.data_ranks);
   print_outcome(report);
   if (result.evaluation) {
-    line("test set", "loss {:.4f}, accuracy {:.2f} % of {} samples", result.evaluation->loss,
-         100 * result.evaluation->accuracy(), result.evaluation->samples);
+    line("test set", "loss {:.4f}{} of {} samples", result.evaluation->loss,
+         accuracy_text(result.evaluation->accuracy()), result.evaluation->samples);
   }
   std::string stages;
   for (const auto& [stage, seconds] : stage_seconds(report)) {
@@ -141,8 +143,23 @@ Json to_json(const EvaluationReport& report) {
             {"seconds", {{"total", report.seconds}}}};
   add_evaluation(report.evaluation, json);
   json["loss"] = report.evaluation.loss;
-  json["accuracy"] = report.evaluation.accuracy();
+  if (report.evaluation.classes > 0) json["accuracy"] = report.evaluation.accuracy();
+  for (const train::NoiseBand& band : report.bands) {
+    json["noise_bands"].push_back({{"first_time", band.first},
+                                   {"last_time", band.last},
+                                   {"loss", band.loss},
+                                   {"linear_loss", band.linear_loss}});
+  }
   return json;
+}
+
+/// What the network adds to the best linear guess, from little noise to much.
+void print_bands(const std::vector<train::NoiseBand>& bands) {
+  fmt::print("\n  times          loss  of the best linear denoiser\n");
+  for (const train::NoiseBand& band : bands) {
+    fmt::print("  {:<11}  {:.4f}  {:.4f}\n", fmt::format("{} .. {}", band.first, band.last),
+               band.loss, band.linear_loss);
+  }
 }
 
 /// One row a class: how many there are, how many were found, and what they were taken for.
@@ -204,11 +221,11 @@ int finish(const EvaluationReport& report, const Context& context) {
     const train::Evaluation& evaluation = report.evaluation;
     fmt::print("evaluate: {} after {} updates\n", report.checkpoint, report.updates);
     line("samples", "{} of {}", evaluation.samples, report.config.chain.data);
-    line("loss", "{:.4f}", evaluation.loss);
-    line("accuracy", "{:.2f} %", 100 * evaluation.accuracy());
+    line("loss", "{:.4f}{}", evaluation.loss, accuracy_text(evaluation.accuracy()));
     line("time", "{:.3g} s on {} rank{}", report.seconds, report.ranks,
          report.ranks == 1 ? "" : "s");
-    print_classes(evaluation);
+    if (evaluation.classes > 0) print_classes(evaluation);
+    if (!report.bands.empty()) print_bands(report.bands);
   }
   return static_cast<int>(ExitCode::success);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "deeppcr/app/interrupts.hpp"
 #include "deeppcr/app/progress.hpp"
@@ -141,8 +142,8 @@ void Run::evaluate() {
     evaluations_.push_back(row);
     if (files_) files_->evaluated(row);
   }
-  log::info("after {} updates: loss {:.4g}, accuracy {:.2f} % on {} other samples",
-            trainer_.steps_done(), result_.evaluation->loss, 100 * result_.evaluation->accuracy(),
+  log::info("after {} updates: loss {:.4g}{} on {} other samples", trainer_.steps_done(),
+            result_.evaluation->loss, accuracy_text(result_.evaluation->accuracy()),
             result_.evaluation->samples);
 }
 
@@ -151,13 +152,13 @@ void Run::show_progress() {
   const Index done = trainer_.steps_done(), here = done - result_.updates_before;
   const double each = watch_.seconds() / static_cast<double>(std::max<Index>(here, 1));
   constexpr Index kRecent = 100;
-  progress_.show(fmt::format(
-      "update {} of {}  epoch {}  loss {:.4f}  accuracy {:.1f} %  {:.0f} samples/s  {:.0f} s left",
-      done, plan_.last_update, done / trainer_.steps_per_epoch() + 1,
-      history_.mean(train::History::loss, kRecent),
-      100 * history_.mean(train::History::accuracy, kRecent),
-      static_cast<double>(plan_.samples_per_update) / each,
-      each * static_cast<double>(plan_.last_update - done)));
+  progress_.show(
+      fmt::format("update {} of {}, epoch {}: loss {:.4f}{}, {:.0f} samples/s, {:.0f} s left", done,
+                  plan_.last_update, done / trainer_.steps_per_epoch() + 1,
+                  history_.mean(train::History::loss, kRecent),
+                  accuracy_text(history_.mean(train::History::accuracy, kRecent)),
+                  static_cast<double>(plan_.samples_per_update) / each,
+                  each * static_cast<double>(plan_.last_update - done)));
 }
 
 void Run::end() {
@@ -179,6 +180,10 @@ void Run::end() {
 }
 
 }  // namespace
+
+std::string accuracy_text(double accuracy) {
+  return std::isnan(accuracy) ? "" : fmt::format(", accuracy {:.2f} %", 100 * accuracy);
+}
 
 TrainingResult run_training(const Context& context, const parallel::ProcessGrid& grid,
                             train::Trainable& model, train::Trainer& trainer,

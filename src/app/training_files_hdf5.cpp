@@ -206,7 +206,7 @@ CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std
   if (std::filesystem::is_directory(path)) found = io::find_newest_intact(comm, path);
   if (!found) throw input_error("--restart {}: there is no intact checkpoint", path);
   const io::Checkpoint checkpoint(comm, *found);
-  return {*found, checkpoint.provenance().configuration};
+  return {*found, checkpoint.provenance().configuration, checkpoint.progress().iteration};
 }
 
 }  // namespace deeppcr::app::storage

@@ -1,6 +1,7 @@
 #include "deeppcr/train/chain_network.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -38,6 +39,7 @@ ParameterGroup group_of(const char* name, models::DenseLayer& layer, bool owned,
 }  // namespace
 
 double Evaluation::accuracy() const {
+  if (classes == 0) return std::nan("");
   Index correct = 0;
   for (int c = 0; c < classes; ++c) correct += confusion[static_cast<std::size_t>(c * classes + c)];
   return samples > 0 ? static_cast<double>(correct) / static_cast<double>(samples) : 0;

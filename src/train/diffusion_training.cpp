@@ -1,36 +1,18 @@
 #include "deeppcr/train/diffusion_training.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <limits>
 
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/train/diffusion_scores.hpp"
 
 namespace deeppcr::train {
 
 namespace {
 
 constexpr std::uint64_t kJitterStream = 0x4a4954544552;
-constexpr std::uint64_t kTimeStream = 0x54494d45, kNoiseStream = 0x4e4f495345;
-constexpr std::uint64_t kScoreSeed = 0x53434f5245;
-constexpr Index kPiece = 1000;  ///< images at a time
-
-/// Calls body(first, count, pixels [count, features]) for all images.
-template <typename Body>
-void in_pieces(const Images& images, Body&& body) {
-  Buffer<Real> pixels(std::min(kPiece, images.count()) * images.features());
-  std::vector<Index> samples(static_cast<std::size_t>(kPiece));
-  for (Index first = 0; first < images.count(); first += kPiece) {
-    const Index count = std::min(kPiece, images.count() - first);
-    std::iota(samples.begin(), samples.end(), first);
-    const State view(pixels.data(), {count, images.features()});
-    images.fill(samples.data(), 0, {}, {}, view);
-    body(first, count, ConstState(view));
-  }
-}
-
 }  // namespace
 
 WholeNetwork::WholeNetwork(const parallel::ProcessGrid& grid, const char* name,
@@ -82,6 +64,7 @@ StepOutcome WholeNetwork::differentiate(const MiniBatch& batch) {
       parallel::BlockLayout::balanced(batch.size, comm.size()).range(comm.rank());
   const double share = static_cast<double>(part.size()) / static_cast<double>(batch.size);
   StepOutcome outcome;
+  outcome.accuracy = std::numeric_limits<double>::quiet_NaN();
   std::fill(gradient_.begin(), gradient_.end(), Real{0});
   if (!part.empty())
     outcome.loss = share * loss(batch, part, {gradient_.data(), {gradient_.size()}});
@@ -130,22 +113,18 @@ double AutoencoderTraining::loss(const MiniBatch& batch, StepRange part, View<Re
 
 double AutoencoderTraining::finish(const Images& others) {
   std::copy(average_.begin(), average_.end(), finished_.parameters().begin());
-  const Buffer<Real> latents = encode_all(finished_, images_);
-  finished_.whiten({latents.data(), {images_.count(), model_.shape().latent}});
+  const LabelledLatents latents = encode_all(finished_, images_);
+  finished_.whiten({latents.values.data(), {images_.count(), model_.shape().latent}});
   sizes_.back() = 1;
-  double error = 0;
-  in_pieces(others, [&](Index, Index count, ConstState x) {
-    error += finished_.loss(x, {}, 0, {}) * static_cast<double>(count);
-  });
-  return error / static_cast<double>(std::max<Index>(1, others.count()));
+  return reconstruction_error(grid_.data(), finished_, others);
 }
 
 DenoiserTraining::DenoiserTraining(const parallel::ProcessGrid& grid, models::Denoiser& model,
-                                   const Data& data, double memory, std::uint64_t seed)
+                                   const LabelledLatents& latents, double memory,
+                                   std::uint64_t seed)
     : WholeNetwork(grid, "denoiser", model.parameters(), memory),
       model_(model),
-      data_(data),
-      seed_(seed) {
+      noisy_(model, latents, seed) {
   const models::DenoiserShape& shape = model.shape();
   const bool cosine = model.schedule().kind() == models::ScheduleKind::cosine;
   sizes_ = {Real(shape.latent),
@@ -165,58 +144,17 @@ std::vector<StoredArray> DenoiserTraining::state() {
               "latent, hidden, blocks, frequencies, classes, 1 for the cosine schedule, times")};
 }
 
-models::Denoiser::Samples DenoiserTraining::noisy(const Data& data, const Index* samples,
-                                                  Index count, Index first) {
-  const Index n = model_.shape().latent;
-  const models::NoiseSchedule& schedule = model_.schedule();
-  x_.reserve(count * n);
-  noise_.reserve(count * n);
-  models::Denoiser::Samples made;
-  made.x = {x_.data(), {count, n}};
-  made.noise = {noise_.data(), {count, n}};
-  const std::uint64_t seed = &data == &data_ ? seed_ : kScoreSeed;
-  const RandomStream times(seed, kTimeStream);
-  RandomStream(seed, kNoiseStream).normal(first * n, count * n, noise_.data());
-  for (Index s = 0; s < count; ++s) {
-    const int t = 1 + static_cast<int>(times.integer(first + s, schedule.steps()));
-    const Real signal = std::sqrt(schedule.signal(t)), noise = std::sqrt(schedule.noise(t));
-    const Real* latent = data.latents.data() + samples[s] * n;
-    for (Index i = 0; i < n; ++i) x_[s * n + i] = signal * latent[i] + noise * noise_[s * n + i];
-    made.times.push_back(t);
-    if (model_.shape().classes > 0)
-      made.labels.push_back(data.labels[static_cast<std::size_t>(samples[s])]);
-  }
-  return made;
-}
-
 double DenoiserTraining::loss(const MiniBatch& batch, StepRange part, View<Real, 1> gradient) {
+  const Index first = batch.step * batch.size + part.first;
   return model_.loss(
-      noisy(data_, batch.samples + part.first, part.size(), batch.step * batch.size + part.first),
+      noisy_.make(batch.samples + part.first, part.size(), first, 1, model_.schedule().steps()),
       gradient);
 }
 
-double DenoiserTraining::score(const Data& others) {
+double DenoiserTraining::score(const LabelledLatents& others) {
   models::Denoiser averaged(model_.shape(), model_.schedule(), 0);
   std::copy(average_.begin(), average_.end(), averaged.parameters().begin());
-  const Index count = others.latents.size() / model_.shape().latent;
-  std::vector<Index> samples(static_cast<std::size_t>(kPiece));
-  double sum = 0;
-  for (Index first = 0; first < count; first += kPiece) {
-    const Index some = std::min(kPiece, count - first);
-    std::iota(samples.begin(), samples.end(), first);
-    sum +=
-        averaged.loss(noisy(others, samples.data(), some, first), {}) * static_cast<double>(some);
-  }
-  return sum / static_cast<double>(std::max<Index>(1, count));
-}
-
-Buffer<Real> encode_all(const models::Autoencoder& autoencoder, const Images& images) {
-  const Index n = autoencoder.shape().latent;
-  Buffer<Real> latents(images.count() * n);
-  in_pieces(images, [&](Index first, Index count, ConstState x) {
-    autoencoder.encode(x, {latents.data() + first * n, {count, n}});
-  });
-  return latents;
+  return denoising_errors(grid_.data(), averaged, others, 1).front().loss;
 }
 
 }  // namespace deeppcr::train

@@ -21,7 +21,20 @@ class TrainDiffusion(ProgramTest):
         report = self.autoencoder("ae.h5")
         self.assertEqual(report["updates"], 40)
         self.assertGreater(report["test_loss"], 0)
-        self.denoiser("dn.h5", "--conditional")
+        self.assertNotIn("accuracy", report)
+        scored = self.solved("evaluate", "--restart", "ae.h5")
+        self.assertEqual((scored["updates"], scored["test_samples"]), (40, 60))
+        self.assertAlmostEqual(scored["loss"], report["test_loss"], delta=1e-12)
+        report = self.denoiser("dn.h5", "--conditional")
+        scored = self.solved("evaluate", "--restart", "dn.h5", "--autoencoder", "ae.h5")
+        self.assertAlmostEqual(scored["loss"], report["test_loss"], delta=1e-12)
+        bands = scored["noise_bands"]
+        self.assertEqual([band["first_time"] for band in bands], [1, 201, 401, 601, 801])
+        # of whitened latents the best linear guess leaves the share of the signal
+        schedule = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+        for band in bands:
+            share = schedule[band["first_time"] - 1:band["last_time"]].mean()
+            self.assertAlmostEqual(band["linear_loss"], share, delta=0.4 * share + 0.02)
         samples = self.solved("generate", "--denoiser", "dn.h5", "--autoencoder", "ae.h5", "--steps",
                               30, "--samples", 4, "--class", 3, "--verify", "--output", "s.h5")
         self.assertLess(samples["sample_error"], 1e-6)
@@ -47,6 +60,8 @@ class TrainDiffusion(ProgramTest):
                 (["--model", "autoencoder", "--autoencoder", "ae.h5"], ["--autoencoder ae.h5"]),
                 (["--model", "autoencoder", "--save-weights", "w.h5"], ["--save-weights"])]:
             self.assert_refused(self.run_here(*train, *words), *phrases)
+        self.assert_refused(self.run_here("evaluate", "--restart", "ae.h5", "--autoencoder", "ae.h5"),
+                            "--autoencoder ae.h5", "no denoiser")
 
 
 if __name__ == "__main__":

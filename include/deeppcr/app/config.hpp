@@ -79,7 +79,10 @@ struct DefaultSizes {
 /// more_models: names besides those of the catalogue.
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
                        const std::vector<std::string>& more_models = {});
-/// Trace, checkpoints, restart and results: of every command that runs for long.
+/// Trace, checkpoints, restart: of every command that runs for long. minutes: between checkpoints,
+/// where the user has not said.
+boost::program_options::options_description run_file_options(const std::string& minutes);
+/// The same with states and results.
 void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);
 
@@ -87,7 +90,8 @@ void add_run_options(boost::program_options::options_description& options);
 /// user did not.
 bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
 
-/// @throws Error for names or combinations without sense
+/// @throws Error for combinations of the options of add_file_options() without sense
+void check_file_options(const boost::program_options::variables_map& options);
 FilesConfig read_files_config(const boost::program_options::variables_map& options);
 /// From parsed options. `options` of `check` has no data, weights and input.
 ChainConfig read_chain_config(const boost::program_options::variables_map& options);

@@ -32,4 +32,10 @@ boost::program_options::value_semantic* text(const std::string& placeholder,
 /// A switch, held as bool; false unless given.
 boost::program_options::value_semantic* flag();
 
+/// What these hold in the end. Text is empty where a command has no such option.
+std::string text_of(const boost::program_options::variables_map& options, const std::string& name);
+Index whole_of(const boost::program_options::variables_map& options, const std::string& name);
+double real_of(const boost::program_options::variables_map& options, const std::string& name);
+bool is_set(const boost::program_options::variables_map& options, const std::string& name);
+
 }  // namespace deeppcr::app

@@ -32,6 +32,7 @@ struct TrainConfig {
   train::Augmentation augmentation;
   SharingConfig sharing;
   Index trajectories_kept = 0;
+  std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
   FilesConfig files;
   Index updates_to_save = 0;
 };

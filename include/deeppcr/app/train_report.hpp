@@ -4,6 +4,7 @@
 
 #include "deeppcr/app/sharing.hpp"
 #include "deeppcr/app/training.hpp"
+#include "deeppcr/train/diffusion_scores.hpp"
 
 namespace deeppcr::app {
 
@@ -29,6 +30,7 @@ struct EvaluationReport {
   int ranks = 1;
   Index updates = 0;  ///< that the checkpoint has behind it
   train::Evaluation evaluation;
+  std::vector<train::NoiseBand> bands;  ///< of a denoiser, by level of noise
   double seconds = 0;
 };
 int finish(const EvaluationReport& report, const Context& context);

@@ -40,6 +40,9 @@ struct TrainingResult {
   std::optional<train::Evaluation> evaluation;  ///< the last one
 };
 
+/// ", accuracy 87.90 %"; nothing for models that classify nothing (NaN).
+std::string accuracy_text(double accuracy);
+
 /// Trains until the last update, a stop (signal, STOP file, --max-hours) or a loss that is no
 /// number, with trace, checkpoints and progress. Goes on from a checkpoint where the files say so.
 /// Collective.

@@ -73,10 +73,11 @@ std::unique_ptr<TrainingFiles> training_files(const Context& context,
                                               const parallel::ProcessGrid& grid,
                                               const FilesConfig& files, const TrainedModel& model);
 
-/// The configuration text of the run that wrote a checkpoint. Collective.
+/// The run that wrote a checkpoint. `path` may be the folder of the newest one. Collective.
 struct CheckpointOrigin {
   std::string path;
-  std::string configuration;
+  std::string configuration;  ///< as text
+  Index updates = 0;          ///< that it has behind it
 };
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path);
 

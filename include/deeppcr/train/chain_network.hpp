@@ -14,11 +14,11 @@
 
 namespace deeppcr::train {
 
-/// How a classifier did on a set; equal on all ranks.
+/// How a network did on a set; equal on all ranks.
 struct Evaluation {
   double loss = 0;  ///< mean over the samples
   Index samples = 0;
-  int classes = 0;
+  int classes = 0;               ///< 0: it classifies nothing, and has no accuracy
   std::vector<Index> confusion;  ///< [classes, classes]: samples of class i taken for class j
   double accuracy() const;
 };

@@ -3,10 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "deeppcr/models/autoencoder.hpp"
-#include "deeppcr/models/denoiser.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/train/images.hpp"
+#include "deeppcr/train/noisy_latents.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
@@ -73,34 +71,22 @@ class AutoencoderTraining final : public WholeNetwork {
 /// Denoiser on given latents.
 class DenoiserTraining final : public WholeNetwork {
  public:
-  /// Latents [N, n] with their labels, equal on all ranks.
-  struct Data {
-    Buffer<Real> latents;
-    std::vector<int> labels;
-  };
-  /// Model and data must outlive the object. @pre labels are below the model's classes, where it
-  /// has any
-  DenoiserTraining(const parallel::ProcessGrid& grid, models::Denoiser& model, const Data& data,
-                   double memory, std::uint64_t seed);
+  /// Model and latents must outlive the object. @pre labels are below the model's classes, where
+  /// it has any
+  DenoiserTraining(const parallel::ProcessGrid& grid, models::Denoiser& model,
+                   const LabelledLatents& latents, double memory, std::uint64_t seed);
 
   /// NAME/parameters (the average) and NAME/shape.
   std::vector<StoredArray> state() override;
   /// Mean loss of the averaged network on other latents, each at one random time.
-  double score(const Data& others);
+  double score(const LabelledLatents& others);
 
  private:
   double loss(const MiniBatch& batch, StepRange part, View<Real, 1> gradient) override;
-  /// Noisy versions of latents; numbers `first`.. of the random streams.
-  models::Denoiser::Samples noisy(const Data& data, const Index* samples, Index count, Index first);
 
   models::Denoiser& model_;
-  const Data& data_;
-  std::uint64_t seed_;
-  Buffer<Real> x_, noise_;
+  NoisyLatents noisy_;
   std::vector<Real> sizes_;  ///< latent, hidden, blocks, frequencies, classes, cosine, times
 };
-
-/// Latents of all images of a set, in pieces. Every rank does all.
-Buffer<Real> encode_all(const models::Autoencoder& autoencoder, const Images& images);
 
 }  // namespace deeppcr::train

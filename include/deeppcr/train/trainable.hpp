@@ -19,7 +19,7 @@ struct MiniBatch {
 /// What one gradient cost and gave; equal on all ranks.
 struct StepOutcome {
   double loss = 0;      ///< mean over the batch; NaN where a pass has failed
-  double accuracy = 0;  ///< of the batch, 0 to 1; 0 for models that classify nothing
+  double accuracy = 0;  ///< of the batch, 0 to 1; NaN for models that classify nothing
   Index newton_iterations = 0;
   bool fell_back = false;
   std::string failure;                    ///< why a pass has failed; empty where none has
