@@ -292,6 +292,10 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   const OtherLatents others = read_others(context, config, networks);
   report.ranks = context.comm.size();
   Sampling sampling(context.comm, networks.denoiser, config);
+  if (config.method == "auto") {
+    report.choice =
+        choose_method(context.comm, networks.denoiser, sampling.chain, sampling.states(), config);
+  }
   if (config.method == "sequential") {
     report.solve = sample_one_by_one(config, networks, sampling);
   } else {

@@ -19,6 +19,9 @@ struct Method {
   const char* help;
 };
 constexpr Method kMethods[] = {
+    {"auto",
+     "gaussian or sequential, by the time of a few sweeps and steps; with a trace or a "
+     "checkpoint gaussian"},
     {"gaussian", "the Jacobians of a denoiser of Gaussian latents: no evaluation, few sweeps"},
     {"picard", "the part of a step that is linear in the state (ParaDiGMS)"},
     {"quasi-newton", "the diagonals of the Jacobians, --diagonal"},
@@ -53,7 +56,7 @@ void add_method_options(po::options_description& options) {
   }
   for (const auto& entry : linear::catalogue()) linear.emplace_back(entry.name);
   auto add = group.add_options();
-  add("method", one_of("method", "gaussian", names), help.c_str());
+  add("method", one_of("method", "auto", names), help.c_str());
   add("linear", one_of("linear", "hybrid", linear), "newton: solver of the linear chains");
   add("diagonal", one_of("diagonal", "exact", {"exact", "probe"}),
       "quasi-newton: from n columns of jvp, or estimated from one random column");
@@ -187,6 +190,11 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   solver.fallback = !is_set(options, "no-fallback");
   solver.seed = sampler.seed;
   refuse_contradictions(options, config);
+  // One step after another has no sweeps to trace, nor a safe point to stop at.
+  const FilesConfig& files = config.run.files;
+  const bool sweeps = !files.trace.empty() || !files.checkpoint.empty() || !files.restart.empty() ||
+                      files.max_hours > 0;
+  if (config.method == "auto" && sweeps) config.method = "gaussian";
   if (config.denoiser.empty()) config.denoiser = config.autoencoder = storage::own_networks();
   return config;
 }

@@ -72,7 +72,8 @@ Json to_json(const GenerateReport& report) {
             {"messages", traffic.messages},
             {"bytes", traffic.bytes},
             {"peak_bytes_per_rank", report.peak_bytes_per_rank},
-            {"reason", solve.reason}};
+            {"reason", solve.reason},
+            {"choice", report.choice}};
   if (report.sequential_seconds) {
     json["sequential_seconds"] = *report.sequential_seconds;
     json["speedup"] = *report.sequential_seconds / total_seconds(report);
@@ -119,6 +120,7 @@ std::string to_table(const GenerateReport& report) {
              precision_of(report));
   table.line("method", "{} on {} rank{}", method_of(report), report.ranks,
              report.ranks == 1 ? "" : "s");
+  if (!report.choice.empty()) table.line("choice", "{}", report.choice);
   if (!solve.reason.empty()) table.line("reason", "{}", solve.reason);
   if (!report.stopped_by.empty()) table.line("stopped by", "{}", report.stopped_by);
   if (!report.checkpoint.empty()) table.line("go on with", "--restart {}", report.checkpoint);

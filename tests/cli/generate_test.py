@@ -73,15 +73,16 @@ class Generate(ProgramTest):
 
     def test_float32_network_changes_the_samples_a_little(self):
         self.solved("generate", *SMALL, "--method", "sequential", "--output", "double.h5")
-        report = self.solved("generate", *SMALL, "--network-precision", "float32", "--verify",
-                             "--against", "double.h5")
+        report = self.solved("generate", *SMALL, "--method", "gaussian", "--network-precision",
+                             "float32", "--verify", "--against", "double.h5")
         self.assertLess(report["sample_error"], 1e-3)
         self.assertLess(report["same_noise_error"], 1e-3)
         self.assertGreater(report["same_noise_error"], 0)
 
     def test_classes(self):
         write_networks(self.folder / "networks.h5", classes=3)
-        ones = self.solved("generate", *SMALL, "--class", 1, "--output", "ones.h5", "--verify")
+        ones = self.solved("generate", *SMALL, "--method", "gaussian", "--class", 1, "--output",
+                           "ones.h5", "--verify")
         self.assertLess(ones["sample_error"], 1e-6)
         mixed = self.solved("generate", *SMALL, "--against", "ones.h5")
         self.assertGreater(mixed["same_noise_error"], 1e-3)
@@ -131,6 +132,14 @@ class Generate(ProgramTest):
                             "linear-part", "does not know it")
         self.assert_refused(self.run_here("solve", "--nonlinear", "sequential", "--jacobian", "probe"),
                             "--jacobian probe", "newton")
+
+    def test_left_open_the_method_is_the_faster_one(self):
+        report = self.solved("generate", *SMALL, "--verify")
+        self.assertIn(report["method"], ("gaussian", "sequential"))
+        self.assertIn("one step after another", report["choice"])
+        self.assertLess(report["sample_error"], 1e-6)
+        traced = self.solved("generate", *SMALL, "--trace", "run.h5")
+        self.assertEqual((traced["method"], traced["choice"]), ("gaussian", ""))
 
     def test_the_networks_that_come_with_the_program(self):
         report = self.solved("generate", "--steps", 20, "--samples", 2, "--verify")

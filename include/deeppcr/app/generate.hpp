@@ -65,6 +65,7 @@ struct GenerateReport {
   int ranks = 1;
   nonlinear::SolveReport solve;
   std::string stopped_by, checkpoint;
+  std::string choice;  ///< why this method, where the user left it open
   Index iterations_before = 0;
   std::optional<double> sequential_seconds;  ///< with --verify, on the same ranks
   double last_error = 0;                     ///< with --verify: largest difference of the latents
@@ -74,6 +75,13 @@ struct GenerateReport {
 };
 /// Prints the report on rank 0 as the options ask; the exit code that goes with the status.
 int finish(const GenerateReport& report, const Context& context);
+
+/// Sets the method where it is left to the program: "gaussian" or "sequential", whichever promises
+/// to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L; returns a
+/// sentence with what was measured. Collective.
+std::string choose_method(const parallel::Communicator& comm, const models::Denoiser& denoiser,
+                          const models::DenoisingChain& chain, States states,
+                          GenerateConfig& config);
 
 /// The states [L + 1, S, n] one step after another, samples split over the ranks: the baseline.
 /// Equal on all ranks afterwards; returns the seconds of the slowest rank. Collective.
