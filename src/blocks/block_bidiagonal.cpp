@@ -1,7 +1,6 @@
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
@@ -85,8 +84,7 @@ void BlockBidiagonal::multiply(ConstStates x, States y) const {
   const int last = layout_.num_active_ranks() - 1;
   Buffer<Real> left(state), product(state);
   parallel::Traffic traffic;
-  parallel::halo(comm_, 0, last, Direction::forward, x.data() + (m - 1) * state, left.data(), state,
-                 traffic);
+  parallel::halo(comm_, 0, last, Direction::forward, last_state(x), left.data(), state, traffic);
   for (Index i = 0; i < m; ++i) {
     std::copy_n(x.data() + i * state, state, y.data() + i * state);
     if (local.first + i == 0) continue;
