@@ -60,7 +60,75 @@ void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y)
   }
 }
 
+// y = start + A x and w = A v; sums as in_registers() has them, so that the bits are the same.
+template <typename Vector, int kVectors, int kSets>
+void pair_in_registers(int, const GemvPair::Operands& o) {
+  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
+  Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
+  for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
+  const Real* A = o.A;
+  for (int j = 0; j < n; j += kSets) {
+    for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+      for (int v = 0; v < kVectors; ++v) {
+        const auto a = load<Vector>(A + v * kLanes);
+        sum[s][v] += a * o.x[j + s];
+        image[s][v] += a * o.v[j + s];
+      }
+    }
+  }
+  for (int half = kSets / 2; half > 0; half /= 2) {
+    for (int s = 0; s < half; ++s) {
+      for (int v = 0; v < kVectors; ++v) {
+        sum[s][v] += sum[s + half][v];
+        image[s][v] += image[s + half][v];
+      }
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    store(sum[0][v], o.y + v * kLanes);
+    store(image[0][v], o.w + v * kLanes);
+  }
+}
+
+void pair_by_columns(int n, const GemvPair::Operands& o) {
+  if (o.y != o.start) std::memcpy(o.y, o.start, static_cast<std::size_t>(n) * sizeof(Real));
+  std::memset(o.w, 0, static_cast<std::size_t>(n) * sizeof(Real));
+  for (int j = 0; j < n; ++j) {
+    const Real* a = o.A + Index{j} * n;
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i) {
+      o.y[i] += a[i] * o.x[j];
+      o.w[i] += a[i] * o.v[j];
+    }
+  }
+}
+
 }  // namespace
+
+GemvPair::GemvPair(int n) : kernel_(pair_by_columns), n_(n) {
+  switch (n) {
+    case 2:
+      kernel_ = pair_in_registers<Two, 1, 2>;
+      break;
+    case 4:
+      kernel_ = pair_in_registers<Four, 1, 4>;
+      break;
+    case 8:
+      kernel_ = pair_in_registers<Eight, 1, 4>;
+      break;
+    case 16:
+      kernel_ = pair_in_registers<Eight, 2, 4>;
+      break;
+    case 32:
+      kernel_ = pair_in_registers<Eight, 4, 2>;
+      break;
+    case 64:
+      kernel_ = pair_in_registers<Eight, 8, 1>;
+      break;
+    default:
+      break;
+  }
+}
 
 Gemv::Gemv(int n) : kernel_(by_columns), n_(n) {
   switch (n) {

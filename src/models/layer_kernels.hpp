@@ -108,6 +108,7 @@ class LayerKernels {
     Index batch;
   };
 
+  void layer_with_tangent(const Real* theta, const Real* z, Real* y, Real* tangent);
   template <typename Body>
   void for_tiles(Index batch, Index per_sample, Body&& body);
   const Real* hidden_forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
@@ -125,6 +126,7 @@ class LayerKernels {
   ColumnProducts product_;
   ColumnProducts accumulated_product_;
   blocks::Gemv multiply_add_;
+  blocks::GemvPair multiply_pair_;
   blocks::GemvTransposed transposed_add_;
   blocks::GemvTransposedOuter transposed_add_outer_;
   Buffer<Real> zeros_;  ///< what single products are added to

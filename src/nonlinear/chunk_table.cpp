@@ -49,13 +49,16 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   return facts;
 }
 
-ChunkTable ChunkTable::gather(const parallel::Communicator& comm,
+ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& chunks,
                               const std::vector<ChunkFacts>& mine) {
   static_assert(std::is_trivially_copyable_v<ChunkFacts>);
   constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
   std::vector<double> values(mine.size() * kReals);
   std::memcpy(values.data(), mine.data(), mine.size() * sizeof(ChunkFacts));
-  const std::vector<double> all = comm.gather_all(values);
+  std::vector<Index> counts;
+  for (int p = 0; p < comm.size(); ++p)
+    counts.push_back(chunks.of_rank(p).size() * static_cast<Index>(kReals));
+  const std::vector<double> all = comm.gather_all(values, counts);
   std::vector<ChunkFacts> facts(all.size() / kReals);
   std::memcpy(static_cast<void*>(facts.data()), all.data(), all.size() * sizeof(double));
   return ChunkTable(std::move(facts));

@@ -48,7 +48,8 @@ struct Judgement {
 class ChunkTable {
  public:
   /// Collective: each rank gives the facts of its chunks, in order.
-  static ChunkTable gather(const parallel::Communicator& comm, const std::vector<ChunkFacts>& mine);
+  static ChunkTable gather(const parallel::Communicator& comm, const Chunks& chunks,
+                           const std::vector<ChunkFacts>& mine);
   explicit ChunkTable(std::vector<ChunkFacts> facts) : facts_(std::move(facts)) {}
 
   const std::vector<ChunkFacts>& facts() const { return facts_; }

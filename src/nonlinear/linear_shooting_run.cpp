@@ -217,7 +217,7 @@ void LinearShootingRun::gather() {
     mine.back().scale = scale_;
   }
   if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
-  facts_ = ChunkTable::gather(comm(), mine).facts();
+  facts_ = ChunkTable::gather(comm(), chunks_, mine).facts();
   if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
   judgement_ = ChunkTable(facts_).judge(options_.rtol, 0);
 }

@@ -210,7 +210,7 @@ void ShootingRun::gather() {
     mine.push_back(facts_of(
         sweep_[i], largest_difference(state, mismatch_.values.data() + i * state, zero.data())));
   }
-  table_ = ChunkTable::gather(comm_, mine);
+  table_ = ChunkTable::gather(comm_, chunks_, mine);
   judgement_ = table_.judge(options_.rtol, options_.atol);
 }
 

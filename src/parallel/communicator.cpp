@@ -154,17 +154,21 @@ std::vector<Index> Communicator::gather_all(Index value) const {
 }
 
 std::vector<double> Communicator::gather_all(const std::vector<double>& values) const {
-  std::vector<int> counts(static_cast<std::size_t>(size_)), offsets(counts.size());
-  const int mine = to_count(static_cast<Index>(values.size()));
-  check_mpi(MPI_Allgather(&mine, 1, MPI_INT, counts.data(), 1, MPI_INT, comm_), "MPI_Allgather");
+  return gather_all(values, gather_all(static_cast<Index>(values.size())));
+}
+
+std::vector<double> Communicator::gather_all(const std::vector<double>& values,
+                                             const std::vector<Index>& counts) const {
+  std::vector<int> sizes(counts.size()), offsets(counts.size());
   Index total = 0;
   for (std::size_t p = 0; p < counts.size(); ++p) {
+    sizes[p] = to_count(counts[p]);
     offsets[p] = to_count(total);
     total += counts[p];
   }
   std::vector<double> all(static_cast<std::size_t>(total));
-  check_mpi(MPI_Allgatherv(values.data(), mine, MPI_DOUBLE, all.data(), counts.data(),
-                           offsets.data(), MPI_DOUBLE, comm_),
+  check_mpi(MPI_Allgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
+                           all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_),
             "MPI_Allgatherv");
   return all;
 }

@@ -16,6 +16,7 @@ struct Settings {
   int repeats = 5;
   bool quick = false;                      ///< a smoke test: one short run of the smallest size
   std::vector<Index> steps, width, batch;  ///< empty: each suite's own
+  std::vector<std::string> chains;         ///< of the zoo; empty: all
 };
 
 /// Who runs a suite: rank 0, while the others sleep, or all ranks.

@@ -21,6 +21,24 @@ class Gemv {
   int n_ = 0;
 };
 
+/// y = start + A x and w = A v, each entry with the bits that Gemv gives it: the block is read once
+/// for both. No output may be an input, but y may be start. Cost: 4 n^2 flops.
+class GemvPair {
+ public:
+  GemvPair() = default;
+  explicit GemvPair(int n);
+
+  struct Operands {
+    const Real *A, *x, *start, *v;
+    Real *y, *w;
+  };
+  void operator()(const Operands& operands) const { kernel_(n_, operands); }
+
+ private:
+  void (*kernel_)(int, const Operands&) = nullptr;
+  int n_ = 0;
+};
+
 /// y = start + A^T x for a column-major n x n block. Columns are read from the last to the first:
 /// loops that walk blocks backward then read memory in one direction, which brings several times as
 /// much a second. `start` may be y; x may not. Cost: 2 n^2 flops.

@@ -60,6 +60,9 @@ class Communicator {
   std::vector<Index> gather_all(Index value) const;
   /// Collective: any number of values from each rank, in rank order, on every rank.
   std::vector<double> gather_all(const std::vector<double>& values) const;
+  /// The same where every rank knows how many there are of each.
+  std::vector<double> gather_all(const std::vector<double>& values,
+                                 const std::vector<Index>& counts) const;
   /// Sends `count` reals from `root` to all.
   void broadcast(Real* data, Index count, int root) const;
   void broadcast(Index& value, int root) const;

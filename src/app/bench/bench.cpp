@@ -18,6 +18,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "output.hpp"
+#include "zoo.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -62,6 +63,8 @@ Settings read_settings(const Options& options) {
   settings.steps = numbers(options, "steps", kMostSteps);
   settings.width = numbers(options, "width", kMostWidth);
   settings.batch = numbers(options, "batch", kMostBatch);
+  settings.chains = split(options["chains"].as<std::string>());
+  chosen_animals(settings.chains);
   const auto largest = [](const std::vector<Index>& of) {
     return of.empty() ? Index{1} : *std::max_element(of.begin(), of.end());
   };
@@ -160,6 +163,7 @@ void add_bench_options(boost::program_options::options_description& options) {
   add("steps", text("LIST"), "steps, comma-separated, in place of each suite's own");
   add("width", text("LIST"), "widths, the same way");
   add("batch", text("LIST"), "samples, the same way");
+  add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
   add("csv", text("FILE"), "write the rows as comma-separated values");
   add("output", text("FILE"), "write the rows as HDF5, for deeppcr-plot");

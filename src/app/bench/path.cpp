@@ -93,7 +93,8 @@ void run_path(Harness& harness) {
   for (const int n : harness.widths_or({16}))
     for (const Index B : harness.batches_or({1}))
       for (const Index L : harness.steps_or({4096}))
-        for (const Animal& animal : zoo()) run_animal(harness, animal, {L, B, n});
+        for (const Animal& animal : chosen_animals(harness.settings().chains))
+          run_animal(harness, animal, {L, B, n});
 }
 
 }  // namespace deeppcr::app::bench

@@ -1,7 +1,13 @@
 // The everyday table: shooting, as `auto` chooses, against one step after another.
+//
+// What the machine has to give is measured first: every rank runs the whole chain by itself, at the
+// same time, with weights and states of its own. P such runs in the time t_together, one of them
+// alone in t_alone, are a gain of P t_alone / t_together. Pieces of the chain would not do: half of
+// the weights may stay in a core's caches from run to run where all of them do not.
 #include "deeppcr/nonlinear/shooting.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "deeppcr/linear/sequential.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
@@ -53,13 +59,6 @@ class Passes {
                        {parameters_.data(), network_.model->parameters().shape()});
   }
 
-  /// This rank's steps for themselves, as if they were a chain of their own.
-  void own_steps() {
-    const sequence::Trajectory& trajectory = network_.trajectory;
-    network_.model->propagate(trajectory.local_range(), trajectory.input(),
-                              network_.trajectory.states());
-  }
-
  private:
   NetworkCase network_;
   Buffer<Real> loss_;  ///< of the last state, [B, n]
@@ -75,46 +74,82 @@ Row row_of(const char* method, const std::string& name, int ranks, const LinearS
   return row;
 }
 
-void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, bool backward) {
+/// One chain, its sizes and what of it is timed.
+struct Case {
+  models::ModelOptions options;
+  std::string name;
+  LinearSizes sizes;
+  bool backward;
+};
+
+std::unique_ptr<Passes> whole_chain(const parallel::Communicator& comm, const Case& what) {
+  return std::make_unique<Passes>(comm, parallel::BlockLayout::balanced(what.sizes.steps, 1),
+                                  what.options, what.sizes.batch, what.backward);
+}
+
+/// One step after another on one rank.
+Contender sequential(const char* name, int ranks, Passes* chain, bool backward) {
+  return {name, ranks, [chain, backward] {
+            linear::Sequential substitution;
+            chain->forward();
+            if (backward) chain->backward(substitution);
+          }};
+}
+
+/// Whole sequential runs on all ranks at once, against one alone.
+Row side_by_side(Harness& harness, const Case& what, Passes* alone) {
   const int P = harness.team().size();
-  models::ModelOptions options = animal.options;
-  options.steps = sizes.steps;
-  options.width = sizes.width;
-  const auto alone = harness.takes_part(1)
-                         ? std::make_unique<Passes>(harness.solo(),
-                                                    parallel::BlockLayout::balanced(sizes.steps, 1),
-                                                    options, sizes.batch, backward)
-                         : nullptr;
-  const auto layout =
-      backward ? parallel::BlockLayout::balanced(sizes.steps, P)
-               : nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width});
-  Passes together(harness.team(), layout, options, sizes.batch, backward);
+  const parallel::Communicator self = parallel::Communicator::self();
+  const auto other = harness.team().is_root() ? nullptr : whole_chain(self, what);
+  Passes* mine = other ? other.get() : alone;
+  const std::vector<Seconds> seconds =
+      harness.race({sequential("alone", 1, alone, what.backward),
+                    sequential("side by side", P, mine, what.backward)});
+  // As much work one after the other.
+  Row row{"shooting",       what.name,       "independent runs side by side", P, what.sizes.steps,
+          what.sizes.width, what.sizes.batch};
+  row.seconds = seconds[1];
+  const double runs = P;
+  row.compare("as many runs after each other on 1 rank",
+              {runs * seconds[0].median, runs * seconds[0].min, runs * seconds[0].max});
+  return row;
+}
+
+Row automatic(Harness& harness, const Case& what, Passes* alone) {
+  const int P = harness.team().size();
+  const LinearSizes& sizes = what.sizes;
+  Passes together(harness.team(),
+                  nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width}),
+                  what.options, sizes.batch, what.backward);
   nonlinear::SolveReport report;
   nonlinear::LinearShooting back({0, 1e-10, true});
-  linear::Sequential back_alone;
   const std::vector<Seconds> seconds =
-      harness.race({{"sequential", 1,
-                     [&] {
-                       alone->forward();
-                       if (backward) alone->backward(back_alone);
-                     }},
-                    {"auto", P,
-                     [&] {
-                       report = together.shoot();
-                       if (backward) together.backward(back);
-                     }},
-                    {"side by side", P, [&] { together.own_steps(); }},
-                    {"sequential forward", 1, [&] { alone->forward(); }}});
-  const std::string name = animal.name + (backward ? ", forward and backward" : ", forward");
-  Row side = row_of("independent runs side by side", name, P, sizes, seconds[2], seconds[3]);
-  Row row = row_of("auto", name, P, sizes, seconds[1], seconds[0]);
+      harness.race({sequential("sequential", 1, alone, what.backward), {"auto", P, [&] {
+                                                                          report = together.shoot();
+                                                                          if (what.backward)
+                                                                            together.backward(back);
+                                                                        }}});
+  Row row = row_of("auto", what.name, P, sizes, seconds[1], seconds[0]);
   row.method = "auto: " + report.method + (report.linear.empty() ? "" : "+" + report.linear);
-  if (backward) row.method += ", back: " + back.report().method;
+  if (what.backward) row.method += ", back: " + back.report().method;
   row.iterations = report.iterations;
   row.chunks = report.chunks;
   const auto L = static_cast<double>(sizes.steps);
   row.path_evaluations = report.path.evaluations / L;
   row.path_products = report.path.products / L;
+  return row;
+}
+
+void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, bool backward) {
+  Case what{animal.options, animal.name + (backward ? ", forward and backward" : ", forward"),
+            sizes, backward};
+  what.options.steps = sizes.steps;
+  what.options.width = sizes.width;
+  // Other ranks have no whole chain but side by side: memory for two is enough.
+  const parallel::Communicator self = parallel::Communicator::self();
+  const auto alone = harness.takes_part(1) ? whole_chain(self, what) : nullptr;
+  const Row side = side_by_side(harness, what, alone.get());
+  Row row = automatic(harness, what, alone.get());
   row.demand(animal.forgets ? kShareOfGain * side.speedup : kNeverSlower);
   harness.add(side);
   harness.add(row);
@@ -131,7 +166,7 @@ void run_shooting(Harness& harness) {
   for (const int n : harness.widths_or({16, 64, 256}))
     for (const Index B : harness.batches_or({1, 32}))
       for (const Index L : harness.steps_or({8192}))
-        for (const Animal& animal : zoo())
+        for (const Animal& animal : chosen_animals(harness.settings().chains))
           for (const bool backward : {false, true}) run_case(harness, animal, {L, B, n}, backward);
 }
 

@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "deeppcr/app/suggest.hpp"
+#include "deeppcr/core/error.hpp"
+
 namespace deeppcr::app::bench {
 namespace {
 
@@ -16,7 +21,7 @@ Animal mlp(const char* activation) {
 
 Animal xavier(double gain) {
   Animal animal = mlp("tanh");
-  animal.name = fmt::format("mlp tanh, xavier, gain {}", gain);
+  animal.name = fmt::format("mlp tanh xavier {}", gain);
   animal.options.init = "xavier";
   animal.options.gain = gain;
   animal.forgets = false;
@@ -25,7 +30,7 @@ Animal xavier(double gain) {
 
 Animal resnet(const char* scale, const char* activation) {
   Animal animal;
-  animal.name = fmt::format("resnet {}, {}", scale, activation);
+  animal.name = fmt::format("resnet {} {}", scale, activation);
   animal.options.model = "resnet";
   animal.options.residual_scale = scale;
   animal.options.activation = activation;
@@ -57,6 +62,23 @@ const std::vector<Animal>& zoo() {
                                            affine(1),
                                            affine(1.01)};
   return animals;
+}
+
+std::vector<Animal> chosen_animals(const std::vector<std::string>& names) {
+  if (names.empty()) return zoo();
+  std::vector<Animal> chosen;
+  for (const std::string& name : names) {
+    const auto found = std::find_if(zoo().begin(), zoo().end(),
+                                    [&](const Animal& animal) { return animal.name == name; });
+    if (found == zoo().end()) {
+      std::vector<std::string> known;
+      for (const Animal& animal : zoo()) known.push_back(animal.name);
+      throw input_error("--chains {}: unknown; allowed: {}; {}", name, fmt::join(known, ", "),
+                        did_you_mean(name, known));
+    }
+    chosen.push_back(*found);
+  }
+  return chosen;
 }
 
 }  // namespace deeppcr::app::bench

@@ -45,6 +45,22 @@ TEST(Gemv, AgreesWithSumsOfProducts) {
   }
 }
 
+TEST(GemvPair, HasTheBitsOfTwoProducts) {
+  for (const int n : {1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 96, 130}) {
+    Buffer<Real> A(n * n), x(n), v(n), start(n), none(n), y(n), w(n), y_alone(n), w_alone(n);
+    std::uint64_t stream = 0;
+    for (Buffer<Real>* operand : {&A, &x, &v, &start})
+      RandomStream(4, ++stream).uniform(0, operand->size(), operand->data());
+    GemvPair{n}({A.data(), x.data(), start.data(), v.data(), y.data(), w.data()});
+    Gemv{n}(A.data(), x.data(), start.data(), y_alone.data());
+    Gemv{n}(A.data(), v.data(), none.data(), w_alone.data());
+    for (int i = 0; i < n; ++i) {
+      ASSERT_EQ(y[i], y_alone[i]) << n;
+      ASSERT_EQ(w[i], w_alone[i]) << n;
+    }
+  }
+}
+
 TEST(GemvTransposedOuter, IsTheProductAndTheOuterProduct) {
   for (const int n : {1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 96, 130}) {
     Buffer<Real> A(n * n), x(n), z(n), start(n), y(n), C(n * n);
