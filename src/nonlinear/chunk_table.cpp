@@ -54,13 +54,14 @@ ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& 
   static_assert(std::is_trivially_copyable_v<ChunkFacts>);
   constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
   std::vector<double> values(mine.size() * kReals);
-  std::memcpy(values.data(), mine.data(), mine.size() * sizeof(ChunkFacts));
+  if (!mine.empty()) std::memcpy(values.data(), mine.data(), mine.size() * sizeof(ChunkFacts));
   std::vector<Index> counts;
   for (int p = 0; p < comm.size(); ++p)
     counts.push_back(chunks.of_rank(p).size() * static_cast<Index>(kReals));
   const std::vector<double> all = comm.gather_all(values, counts);
   std::vector<ChunkFacts> facts(all.size() / kReals);
-  std::memcpy(static_cast<void*>(facts.data()), all.data(), all.size() * sizeof(double));
+  if (!all.empty())
+    std::memcpy(static_cast<void*>(facts.data()), all.data(), all.size() * sizeof(double));
   return ChunkTable(std::move(facts));
 }
 
