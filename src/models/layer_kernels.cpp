@@ -82,7 +82,7 @@ void LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* 
 
 void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y,
                                         Index sample, Real* tangent) {
-  if (shape_.layers == 1 && batch == 1) {
+  if (shape_.layers == 1 && shape_.bias && batch == 1) {
     layer_with_tangent(theta, z, y, tangent);
     return;
   }
@@ -101,11 +101,11 @@ void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Re
   std::copy_n(image, n_, tangent);
 }
 
-/// One layer and one sample: the weights are read once, for the state and the tangent.
+/// One layer with a bias and one sample: the weights are read once, for the state and the tangent.
 void LayerKernels::layer_with_tangent(const Real* theta, const Real* z, Real* y, Real* tangent) {
   Real* slopes = tangent_.get(2 * n_);
   Real* image = slopes + n_;
-  const Real* b = shape_.bias ? theta + shape_.bias_offset(0) : zeros_.data();
+  const Real* b = theta + shape_.bias_offset(0);
   multiply_pair_({theta + shape_.weight_offset(0), z, b, tangent, y, image});
   if (shape_.activation != Activation::identity) {
     // The value's bits are those of forward(), which needs no slopes.
