@@ -31,24 +31,32 @@ inline const Real* next(const Real* column) {
   return column;
 }
 
-// y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
-// turn: one alone would wait for each multiply-add.
+/// sum[0] += all others.
 template <typename Vector, int kVectors, int kSets>
-void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-  Vector sum[kSets][kVectors] = {};
-  for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
-  for (int j = 0; j < n; j += kSets) {
-    for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-      for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
-    }
-  }
+inline void add_up(Vector (&sum)[kSets][kVectors]) {
   for (int half = kSets / 2; half > 0; half /= 2) {
     for (int s = 0; s < half; ++s)
       for (int v = 0; v < kVectors; ++v) sum[s][v] += sum[s + half][v];
   }
-  for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
 }
+
+// y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
+// turn: one alone would wait for each multiply-add.
+template <typename Vector, int kVectors, int kSets>
+struct InRegisters {
+  static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
+    constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
+    Vector sum[kSets][kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
+    for (int j = 0; j < n; j += kSets) {
+      for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+        for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
+      }
+    }
+    add_up(sum);
+    for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
+  }
+};
 
 // y = start + A x for any n, column by column
 void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y) {
@@ -60,35 +68,31 @@ void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y)
   }
 }
 
-// y = start + A x and w = A v; sums as in_registers() has them, so that the bits are the same.
+// y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
 template <typename Vector, int kVectors, int kSets>
-void pair_in_registers(int, const GemvPair::Operands& o) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-  Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
-  for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
-  const Real* A = o.A;
-  for (int j = 0; j < n; j += kSets) {
-    for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-      for (int v = 0; v < kVectors; ++v) {
-        const auto a = load<Vector>(A + v * kLanes);
-        sum[s][v] += a * o.x[j + s];
-        image[s][v] += a * o.v[j + s];
+struct PairInRegisters {
+  static void run(int, const GemvPair::Operands& o) {
+    constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
+    Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
+    const Real* A = o.A;
+    for (int j = 0; j < n; j += kSets) {
+      for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+        for (int v = 0; v < kVectors; ++v) {
+          const auto a = load<Vector>(A + v * kLanes);
+          sum[s][v] += a * o.x[j + s];
+          image[s][v] += a * o.v[j + s];
+        }
       }
     }
-  }
-  for (int half = kSets / 2; half > 0; half /= 2) {
-    for (int s = 0; s < half; ++s) {
-      for (int v = 0; v < kVectors; ++v) {
-        sum[s][v] += sum[s + half][v];
-        image[s][v] += image[s + half][v];
-      }
+    add_up(sum);
+    add_up(image);
+    for (int v = 0; v < kVectors; ++v) {
+      store(sum[0][v], o.y + v * kLanes);
+      store(image[0][v], o.w + v * kLanes);
     }
   }
-  for (int v = 0; v < kVectors; ++v) {
-    store(sum[0][v], o.y + v * kLanes);
-    store(image[0][v], o.w + v * kLanes);
-  }
-}
+};
 
 void pair_by_columns(int n, const GemvPair::Operands& o) {
   if (o.y != o.start) std::memcpy(o.y, o.start, static_cast<std::size_t>(n) * sizeof(Real));
@@ -103,56 +107,30 @@ void pair_by_columns(int n, const GemvPair::Operands& o) {
   }
 }
 
+/// The kernel for a width: one table, since Gemv and GemvPair must sum in the same order.
+template <template <typename, int, int> class Kernel, typename Function>
+Function kernel_for(int n, Function any_width) {
+  switch (n) {
+    case 2:
+      return Kernel<Two, 1, 2>::run;
+    case 4:
+      return Kernel<Four, 1, 4>::run;
+    case 8:
+      return Kernel<Eight, 1, 4>::run;
+    case 16:
+      return Kernel<Eight, 2, 4>::run;
+    case 32:
+      return Kernel<Eight, 4, 2>::run;
+    case 64:
+      return Kernel<Eight, 8, 1>::run;
+    default:
+      return any_width;
+  }
+}
+
 }  // namespace
 
-GemvPair::GemvPair(int n) : kernel_(pair_by_columns), n_(n) {
-  switch (n) {
-    case 2:
-      kernel_ = pair_in_registers<Two, 1, 2>;
-      break;
-    case 4:
-      kernel_ = pair_in_registers<Four, 1, 4>;
-      break;
-    case 8:
-      kernel_ = pair_in_registers<Eight, 1, 4>;
-      break;
-    case 16:
-      kernel_ = pair_in_registers<Eight, 2, 4>;
-      break;
-    case 32:
-      kernel_ = pair_in_registers<Eight, 4, 2>;
-      break;
-    case 64:
-      kernel_ = pair_in_registers<Eight, 8, 1>;
-      break;
-    default:
-      break;
-  }
-}
-
-Gemv::Gemv(int n) : kernel_(by_columns), n_(n) {
-  switch (n) {
-    case 2:
-      kernel_ = in_registers<Two, 1, 2>;
-      break;
-    case 4:
-      kernel_ = in_registers<Four, 1, 4>;
-      break;
-    case 8:
-      kernel_ = in_registers<Eight, 1, 4>;
-      break;
-    case 16:
-      kernel_ = in_registers<Eight, 2, 4>;
-      break;
-    case 32:
-      kernel_ = in_registers<Eight, 4, 2>;
-      break;
-    case 64:
-      kernel_ = in_registers<Eight, 8, 1>;
-      break;
-    default:
-      break;
-  }
-}
+Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_columns)), n_(n) {}
+GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_columns)), n_(n) {}
 
 }  // namespace deeppcr::blocks

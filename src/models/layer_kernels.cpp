@@ -26,6 +26,12 @@ void add(Index count, const Real* x, Real* y) {
   for (Index i = 0; i < count; ++i) y[i] += x[i];
 }
 
+// y = z + h y
+void scale_and_add(Index count, Real h, const Real* z, Real* y) {
+#pragma GCC ivdep
+  for (Index i = 0; i < count; ++i) y[i] = z[i] + h * y[i];
+}
+
 /// body(i) for all i in runs from the last to the first, like the steps of a backward pass: memory
 /// is then read in one direction.
 template <typename Body>
@@ -102,6 +108,7 @@ void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Re
 }
 
 /// One layer with a bias and one sample: the weights are read once, for the state and the tangent.
+/// Without a bias forward() multiplies by product_, whose sums have other bits.
 void LayerKernels::layer_with_tangent(const Real* theta, const Real* z, Real* y, Real* tangent) {
   Real* slopes = tangent_.get(2 * n_);
   Real* image = slopes + n_;
@@ -113,10 +120,7 @@ void LayerKernels::layer_with_tangent(const Real* theta, const Real* z, Real* y,
     multiply(n_, slopes, image, image);
   }
   const Real h = shape_.scale, kept = shape_.skip ? 1 : 0;
-  if (shape_.skip) {
-#pragma GCC ivdep
-    for (Index i = 0; i < n_; ++i) y[i] = z[i] + h * y[i];
-  }
+  if (shape_.skip) scale_and_add(n_, h, z, y);
 #pragma GCC ivdep
   for (Index i = 0; i < n_; ++i) tangent[i] = kept * tangent[i] + h * image[i];
 }
@@ -151,10 +155,7 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
     x = a;
   }
   const Real h = shape_.scale;
-  if (shape_.skip) {
-#pragma GCC ivdep
-    for (Index i = 0; i < size; ++i) y[i] = z[i] + h * y[i];
-  }
+  if (shape_.skip) scale_and_add(size, h, z, y);
   if (slopes != nullptr && h != 1) {
     Real* s = slopes + last * size;
     for (Index i = 0; i < size; ++i) s[i] *= h;
