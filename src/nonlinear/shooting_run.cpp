@@ -62,7 +62,7 @@ SolveReport ShootingRun::solve() {
   // The first chunk of each rank starts from the left neighbour's guess.
   const Index state = incoming_.size();
   parallel::halo(comm_, 0, chunks_.owners().num_active_ranks() - 1, Direction::forward,
-                 blocks::last_state(used_.view()), incoming_.data(), state, report_.neighbours);
+                 last_state(used_.view()), incoming_.data(), state, report_.neighbours);
   if (own_.first > 0 && !own_.empty())
     std::copy(incoming_.begin(), incoming_.end(), sweep_.start(0).begin());
 
@@ -171,7 +171,7 @@ void ShootingRun::next_starts() {
 void ShootingRun::send_starts() {
   const Index state = incoming_.size();
   const int active = chunks_.owners().num_active_ranks();
-  parallel::halo(comm_, 0, active - 1, Direction::forward, blocks::last_state(next_.view()),
+  parallel::halo(comm_, 0, active - 1, Direction::forward, last_state(next_.view()),
                  incoming_.data(), own_.empty() ? 0 : state, report_.neighbours);
   step_norm_ = 0;
   std::fill(changed_.begin(), changed_.end(), false);

@@ -23,8 +23,8 @@ ConstStates ResidualEvaluator::starts() const {
 void ResidualEvaluator::gather_starts(ConstState z0, ConstStates z) {
   const StepRange local = layout_.range(comm_.rank());
   const Index m = local.size(), state = batch_ * sequence_.width();
-  parallel::halo(comm_, 0, layout_.num_active_ranks() - 1, Direction::forward,
-                 blocks::last_state(z), starts_.data(), m > 0 ? state : 0, traffic_);
+  parallel::halo(comm_, 0, layout_.num_active_ranks() - 1, Direction::forward, last_state(z),
+                 starts_.data(), m > 0 ? state : 0, traffic_);
   if (m == 0) return;
   if (local.first == 0) std::copy_n(z0.data(), state, starts_.data());
   std::copy_n(z.data(), m * state, starts_.data() + state);
@@ -60,7 +60,7 @@ double largest_residual(const Sequence& sequence, const Trajectory& trajectory) 
   std::copy_n(trajectory.input().data(), state, left.data());
   parallel::Traffic traffic;
   parallel::halo(comm, 0, trajectory.layout().num_active_ranks() - 1, Direction::forward,
-                 blocks::last_state(z), left.data(), state, traffic);
+                 last_state(z), left.data(), state, traffic);
   const Index piece = std::max<Index>(1, kPiece / std::max<Index>(1, state));
   Buffer<Real> r(std::min(m, piece) * state);
   double largest = 0;

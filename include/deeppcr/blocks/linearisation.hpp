@@ -69,11 +69,6 @@ class Linearisation {
   virtual void blocks(StepRange range, Blocks A) const;
 };
 
-/// The last state of a range of steps; null where the range is empty.
-inline const Real* last_state(ConstStates z) {
-  return z.extent(0) == 0 ? nullptr : z[z.extent(0) - 1].data();
-}
-
 /// Row i of m when rhs [k, B, n] holds the last k of them; null for the rows before, which are
 /// zero. A loss of a chain's last state alone is one row: no pass over an array of zeros.
 inline const Real* row_at(ConstStates rhs, Index m, Index i) {

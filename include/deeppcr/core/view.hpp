@@ -86,4 +86,9 @@ using ConstPanel = View<const Real, 3>;
 using Blocks = View<Real, 4>;
 using ConstBlocks = View<const Real, 4>;
 
+/// The last state of a range of steps; null where the range is empty.
+inline const Real* last_state(ConstStates z) {
+  return z.extent(0) == 0 ? nullptr : z[z.extent(0) - 1].data();
+}
+
 }  // namespace deeppcr
