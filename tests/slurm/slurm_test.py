@@ -52,7 +52,8 @@ class Jobs(unittest.TestCase):
                                                              *self.folder.glob("runs/*/report.json")])
                 self.fail(f"job {job} is {state} after {restarts} restarts, not in {states}: {said}")
             if state == "PENDING" and restarts > advanced:
-                # A requeued job waits for two minutes. Within the second of the requeue its credential is refused as revoked.
+                # A requeued job waits for two minutes. Within the second of the requeue its
+                # credential is refused as revoked.
                 advanced = restarts
                 self.cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now+3", check=False)
             time.sleep(0.3)

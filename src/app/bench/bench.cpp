@@ -64,7 +64,7 @@ Settings read_settings(const Options& options) {
   settings.width = numbers(options, "width", kMostWidth);
   settings.batch = numbers(options, "batch", kMostBatch);
   settings.chains = split(options["chains"].as<std::string>());
-  chosen_animals(settings.chains);
+  chosen_animals(settings.chains);  // refuses unknown names before anything runs
   const auto largest = [](const std::vector<Index>& of) {
     return of.empty() ? Index{1} : *std::max_element(of.begin(), of.end());
   };

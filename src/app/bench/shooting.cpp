@@ -97,9 +97,9 @@ Contender sequential(const char* name, int ranks, Passes* chain, bool backward) 
 }
 
 /// Whole sequential runs on all ranks at once, against one alone.
-Row side_by_side(Harness& harness, const Case& what, Passes* alone) {
+Row side_by_side(Harness& harness, const Case& what, const parallel::Communicator& self,
+                 Passes* alone) {
   const int P = harness.team().size();
-  const parallel::Communicator self = parallel::Communicator::self();
   const auto other = harness.team().is_root() ? nullptr : whole_chain(self, what);
   Passes* mine = other ? other.get() : alone;
   const std::vector<Seconds> seconds =
@@ -123,12 +123,12 @@ Row automatic(Harness& harness, const Case& what, Passes* alone) {
                   what.options, sizes.batch, what.backward);
   nonlinear::SolveReport report;
   nonlinear::LinearShooting back({0, 1e-10, true});
+  const auto run = [&] {
+    report = together.shoot();
+    if (what.backward) together.backward(back);
+  };
   const std::vector<Seconds> seconds =
-      harness.race({sequential("sequential", 1, alone, what.backward), {"auto", P, [&] {
-                                                                          report = together.shoot();
-                                                                          if (what.backward)
-                                                                            together.backward(back);
-                                                                        }}});
+      harness.race({sequential("sequential", 1, alone, what.backward), {"auto", P, run}});
   Row row = row_of("auto", what.name, P, sizes, seconds[1], seconds[0]);
   row.method = "auto: " + report.method + (report.linear.empty() ? "" : "+" + report.linear);
   if (what.backward) row.method += ", back: " + back.report().method;
@@ -148,7 +148,7 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
   // Other ranks have no whole chain but side by side: memory for two is enough.
   const parallel::Communicator self = parallel::Communicator::self();
   const auto alone = harness.takes_part(1) ? whole_chain(self, what) : nullptr;
-  const Row side = side_by_side(harness, what, alone.get());
+  const Row side = side_by_side(harness, what, self, alone.get());
   Row row = automatic(harness, what, alone.get());
   row.demand(animal.forgets ? kShareOfGain * side.speedup : kNeverSlower);
   harness.add(side);
