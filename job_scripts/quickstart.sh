@@ -16,7 +16,7 @@ say "Forward pass: all 1024 layers at once, compared with layer after layer"
 mpirun -n 2 "$deeppcr" solve "${problem[@]}" --verify --trace "$runs/run.h5"
 say "Backward pass: the gradient of the loss, the same way"
 mpirun -n 2 "$deeppcr" gradient "${problem[@]}" --verify --output "$runs/gradients.h5"
-say "Diffusion: 16 images, all 1000 denoising steps in parallel, compared with step after step"
+say "Diffusion: 16 images in 1000 denoising steps, by sweeps over many steps or one after another, whichever is faster"
 mpirun -n 2 "$deeppcr" generate --samples 16 --tolerance 1e-2 --network-precision float32 --verify --image "$runs/samples.png"
 "$python" "$root/apps/plot_trace.py" "$runs/run.h5" -o "$runs/run.png"
 
