@@ -13,6 +13,9 @@ constexpr Index kLeastInTwo = 8;
 constexpr int kWidestForward = 8;
 /// The first piece's share of a part: its elimination must end while the ranks before substitute.
 constexpr double kNearShare = 0.375;
+/// Its blocks at most: half of a core's own cache, so that they are still there for the
+/// substitution.
+constexpr Index kNearBytes = 512 * 1024;
 }  // namespace
 
 void Hybrid::setup(const blocks::BlockBidiagonal& J) {
@@ -81,7 +84,9 @@ std::pair<Hybrid::Part, Hybrid::Part> Hybrid::cut(const Part& part) {
             part.rhs.slice(from, to),
             part.result.slice(from, to)};
   };
-  const auto near = static_cast<Index>(kNearShare * static_cast<double>(m));
+  const Index batch = part.rhs.extent(1), n = part.rhs.extent(2);
+  const Index kept = kNearBytes / (batch * n * n * static_cast<Index>(sizeof(Real)));
+  const Index near = std::min(static_cast<Index>(kNearShare * static_cast<double>(m)), kept);
   if (part.direction == Direction::forward) return {piece(0, near), piece(near, m)};
   return {piece(m - near, m), piece(0, m - near)};
 }

@@ -15,47 +15,52 @@ namespace {
 /// At most 5 % more time.
 constexpr double kLeastSpeedup = 0.95;
 
-/// A file of this run's own in the folder for temporary files; gone at the end.
-class TemporaryFile {
+/// A folder of this run's own among the temporary files; gone at the end. Each trace gets a new
+/// name, as a user's would: replacing an older one means reading that one first.
+class TemporaryFolder {
  public:
-  explicit TemporaryFile(const parallel::Communicator& comm) : comm_(comm) {
+  explicit TemporaryFolder(const parallel::Communicator& comm) : comm_(comm) {
     path_ = std::filesystem::temp_directory_path() /
-            fmt::format("deeppcr-bench-{}.h5", static_cast<long>(getpid()));
+            fmt::format("deeppcr-bench-{}", static_cast<long>(getpid()));
     std::string text = path_.string();
     comm.broadcast(text, 0);
     path_ = text;
+    parallel::agree(comm, [&] {
+      if (comm_.is_root()) std::filesystem::create_directory(path_);
+    });
   }
-  ~TemporaryFile() {
+  ~TemporaryFolder() {
     std::error_code ignored;
-    if (comm_.is_root()) std::filesystem::remove(path_, ignored);
+    if (comm_.is_root()) std::filesystem::remove_all(path_, ignored);
   }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  std::string path() const { return path_.string(); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string new_file() { return (path_ / fmt::format("{}.h5", ++files_)).string(); }
 
  private:
   const parallel::Communicator& comm_;
   std::filesystem::path path_;
+  int files_ = 0;
 };
 
-RunConfig config_of(const LinearSizes& sizes, const std::string& trace) {
+RunConfig config_of(const LinearSizes& sizes) {
   RunConfig config;
   config.chain.model.steps = sizes.steps;
   config.chain.model.width = sizes.width;
   config.chain.batch = sizes.batch;
-  config.files.trace = trace;
   config.files.trace_states = "none";
   return config;
 }
 
 void run_case(Harness& harness, const LinearSizes& sizes) {
-  const TemporaryFile file(harness.team());
-  const RunConfig config = config_of(sizes, file.path());
+  TemporaryFolder folder(harness.team());
+  RunConfig config = config_of(sizes);
   NetworkCase network(harness.team(), "hybrid", config.chain.model, sizes.batch);
   nonlinear::Newton newton(harness.team(), *network.model, config.solver.newton);
   nonlinear::SolveReport report;
   const auto solve = [&](bool with_trace) {
     network.trajectory.fill_with_input();
+    if (with_trace) config.files.trace = folder.new_file();
     const auto recorder =
         with_trace ? storage::record(harness.context(), config, std::nullopt, network.trajectory,
                                      [] { return storage::Wish::nothing; })
