@@ -15,6 +15,10 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectors = 2;
 #endif
 constexpr int kColumns = 6;
+constexpr int kLineBytes = 64;
+// The second tile of a panel and those behind it each fetch a part of the next panel, a line for
+// each column: else the first tile there waits for memory.
+constexpr int kFetchingTiles = kVectors * kVectorBytes / kLineBytes;
 
 template <typename T>
 struct Vector {
@@ -33,6 +37,7 @@ struct Operands {
   Index stride;
   T* Y;
   Index y_stride;
+  const T* ahead;  ///< a line for each column, wanted soon; may be null
 };
 
 // Y[j, i] = bias[i] + sum_k W[i, k] X[j, k], for N vectors and P panels at once.
@@ -45,6 +50,8 @@ void tile(const Operands<T>& o) {
   for (int v = 0; v < kAll; ++v)
     for (int j = 0; j < N; ++j) sum[j][v] = reinterpret_cast<const V*>(o.bias)[v];
   for (int k = 0; k < o.cols; ++k) {
+    if (N == kColumns && o.ahead != nullptr)
+      __builtin_prefetch(o.ahead + k * (kLineBytes / static_cast<int>(sizeof(T))), 0, 2);
     V w[kAll];
     for (int p = 0; p < P; ++p)
       for (int v = 0; v < kVectors; ++v)
@@ -125,6 +132,11 @@ void PackedMatrix<T>::multiply_panels(const T* bias, int first, int last, Index 
                                       Index stride, T* Y) const {
   const Index panel = Index{cols_} * kPanel<T>;
   int p = first;
+  const auto ahead = [&](Index j) -> const T* {
+    const Index tiles = j / kColumns;
+    if (tiles < 1 || tiles > kFetchingTiles || p + 1 == last) return nullptr;
+    return packed_.data() + (p + 1) * panel + (tiles - 1) * panel / kFetchingTiles;
+  };
   const auto operands = [&](Index j) {
     return Operands<T>{cols_,
                        packed_.data() + p * panel,
@@ -132,7 +144,8 @@ void PackedMatrix<T>::multiply_panels(const T* bias, int first, int last, Index 
                        X + j * stride,
                        stride,
                        Y + j * padded_rows() + p * kPanel<T>,
-                       padded_rows()};
+                       padded_rows(),
+                       ahead(j)};
   };
   // One vector: two panels at once, so that the sums do not wait for each other.
   for (; count == 1 && p + 2 <= last; p += 2) tile<T, 1, 2>(operands(0));
