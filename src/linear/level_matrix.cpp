@@ -47,9 +47,10 @@ Index LevelMatrix::partner(Index row) const {
   return shape_.direction == Direction::forward ? row - shape_.stride : row + shape_.stride;
 }
 
-// A row is overwritten once no row is left that reads it: forward from the last row down (row l
-// reads l - s), backward from the first up. In place the blocks are read twice and written once,
-// and only one array of them has to fit a cache.
+// A row is overwritten once no row is left that reads it: backward from the first row up (row l
+// reads l + s), forward from the last run of s rows down (row l reads l - s, of the run before),
+// each run in the order of the memory, which brings blocks much faster than the other one. In place
+// the blocks are read twice and written once, and only one array of them has to fit a cache.
 void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic) {
   work.columns.reserve(column_rows_.size() * column_type_.length());
   work.blocks.reserve(block_rows_.size() * block_type_.length());
@@ -58,11 +59,14 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
   block_exchange_.begin(blocks.data(), work.blocks.data(), block_type_, traffic);
   // Rows whose partner is here are done while the others travel.
   const bool forward = shape_.direction == Direction::forward;
-  for (Index k = 0; k < local_.size(); ++k) {
-    const Index row = forward ? local_.last - 1 - k : local_.first + k;
-    if (!has_partner(row) || !local_.contains(partner(row))) continue;
-    const Index p = partner(row) - local_.first;
-    advance_row(row - local_.first, blocks[p].data(), r[p].data(), blocks, r, work.product.data());
+  const Index run = forward ? shape_.stride : local_.size();
+  for (Index last = local_.last; last > local_.first; last -= run) {
+    for (Index row = std::max(local_.first, last - run); row < last; ++row) {
+      if (!has_partner(row) || !local_.contains(partner(row))) continue;
+      const Index p = partner(row) - local_.first;
+      advance_row(row - local_.first, blocks[p].data(), r[p].data(), blocks, r,
+                  work.product.data());
+    }
   }
   block_exchange_.end();
   column_exchange_.end();
