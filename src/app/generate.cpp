@@ -82,11 +82,10 @@ struct Sampling {
   sequence::Trajectory trajectory;
 };
 
-nonlinear::SolveReport sample_one_by_one(const GenerateConfig& config, const Networks& networks,
-                                         Sampling& sampling) {
+nonlinear::SolveReport sample_one_by_one(Sampling& sampling) {
   nonlinear::SolveReport solve;
-  const double seconds = sample_sequentially(sampling.trajectory.comm(), networks.denoiser,
-                                             config.sampler, sampling.states());
+  const double seconds =
+      sample_sequentially(sampling.trajectory.comm(), sampling.chain, sampling.states());
   solve.seconds["total"] = solve.seconds["propagate"] = seconds;
   solve.evaluations = solve.sequential_evaluations = sampling.chain.num_steps();
   double size = 0;
@@ -140,15 +139,13 @@ double largest_difference(ConstStates a, ConstStates b) {
   return largest;
 }
 
-void verify(const Context& context, const Networks& networks, Sampling& sampling,
-            GenerateReport& report) {
+void verify(const Context& context, Sampling& sampling, GenerateReport& report) {
   const Index L = sampling.chain.num_steps();
   const States ours = sampling.states();
   Buffer<Real> values(sampling.values.size());
   const States expected(values.data(), ours.shape());
   std::copy_n(ours.data(), ours[0].size(), expected.data());
-  report.sequential_seconds =
-      sample_sequentially(context.comm, networks.denoiser, report.config.sampler, expected);
+  report.sequential_seconds = sample_sequentially(context.comm, sampling.chain, expected);
   report.states_error = largest_difference(ours, expected);
   report.last_error = largest_difference(ours.slice(L, L + 1), expected.slice(L, L + 1));
 }
@@ -228,22 +225,18 @@ void write_results(const Context& context, const GenerateConfig& config, const N
 
 }  // namespace
 
-double sample_sequentially(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-                           const models::SamplerOptions& options, States states) {
+double sample_sequentially(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                           States states) {
   const Index L = states.extent(0) - 1, S = states.extent(1), n = states.extent(2);
   const auto parts = parallel::BlockLayout::balanced(S, comm.size());
   const StepRange mine = parts.range(comm.rank());
-  models::SamplerOptions own = options;
-  own.first_sample = mine.first;
-  if (!own.labels.empty())
-    own.labels = {options.labels.begin() + mine.first, options.labels.begin() + mine.last};
-  const models::DenoisingChain chain(denoiser, own, mine.size());
   Buffer<Real> values((L + 1) * mine.size() * n);
   const States z(values.data(), {L + 1, mine.size(), n});
   std::copy_n(states.data() + mine.first * n, z[0].size(), z.data());
   comm.barrier();
   const Stopwatch watch;
-  if (!mine.empty()) chain.propagate({0, L}, z[0], z.slice(1, L + 1));
+  for (Index l = 0; l < L && !mine.empty(); ++l)
+    chain.value_of_samples(mine.first, {l, l + 1}, z.slice(l, l + 1), z.slice(l + 1, l + 2));
   const double seconds = comm.max(watch.seconds());
   parallel::Traffic ignored;
   for (Index l = 1; l <= L; ++l) {
@@ -293,17 +286,16 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   report.ranks = context.comm.size();
   Sampling sampling(context.comm, networks.denoiser, config);
   if (config.method == "auto") {
-    report.choice =
-        choose_method(context.comm, networks.denoiser, sampling.chain, sampling.states(), config);
+    report.choice = choose_method(context.comm, sampling.chain, sampling.states(), config);
   }
   if (config.method == "sequential") {
-    report.solve = sample_one_by_one(config, networks, sampling);
+    report.solve = sample_one_by_one(sampling);
   } else {
     sample_by_sweeps(context, sampling, report);
   }
   const nonlinear::Status status = report.solve.status;
   if (status == nonlinear::Status::converged || status == nonlinear::Status::fell_back) {
-    if (config.verify) verify(context, networks, sampling, report);
+    if (config.verify) verify(context, sampling, report);
     report.quality = compare(others, sampling.latents());
     write_results(context, config, networks, sampling);
   }

@@ -8,15 +8,12 @@ namespace deeppcr::app {
 namespace {
 
 /// Seconds of a few steps one after another, samples split over the ranks, for each step.
-double seconds_of_step(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-                       const GenerateConfig& config, const models::DenoisingChain& chain) {
-  constexpr Index kSteps = 16;
+double seconds_of_step(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                       States states) {
+  constexpr Index kFirst = 2, kSteps = 8;
   const Index steps = std::min(kSteps, chain.num_steps());
-  Buffer<Real> values((steps + 1) * chain.batch() * chain.width());
-  const States states(values.data(), {steps + 1, chain.batch(), chain.width()});
-  chain.start(states[0]);
-  sample_sequentially(comm, denoiser, config.sampler, states);  // touches memory
-  return sample_sequentially(comm, denoiser, config.sampler, states) / static_cast<double>(steps);
+  sample_sequentially(comm, chain, states.slice(0, std::min(kFirst, steps) + 1));  // fills caches
+  return sample_sequentially(comm, chain, states.slice(0, steps + 1)) / static_cast<double>(steps);
 }
 
 /// Seconds of a sweep over a full window.
@@ -26,8 +23,8 @@ double seconds_of_sweep(const parallel::Communicator& comm, const models::Denois
   options.fallback = false;
   options.max_iterations = 1;
   fill_guess(chain, config.guess, states);
-  nonlinear::Windowed(comm, chain, options).solve_shared(states);  // touches memory
-  options.max_iterations = 4;
+  nonlinear::Windowed(comm, chain, options).solve_shared(states);  // fills caches
+  options.max_iterations = 2;
   const auto report = nonlinear::Windowed(comm, chain, options).solve_shared(states);
   return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
 }
@@ -40,15 +37,14 @@ double evaluations_of_step(double tolerance, int ranks) {
 
 }  // namespace
 
-std::string choose_method(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-                          const models::DenoisingChain& chain, States states,
-                          GenerateConfig& config) {
+std::string choose_method(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                          States states, GenerateConfig& config) {
   config.method = "gaussian";
   const auto L = static_cast<double>(chain.num_steps());
   const Index window = config.solver.window == 0 ? chain.num_steps() : config.solver.window;
   const double sweeps = evaluations_of_step(config.solver.atol, comm.size()) * L /
                         static_cast<double>(std::min(window, chain.num_steps()));
-  const double one_by_one = L * seconds_of_step(comm, denoiser, config, chain);
+  const double one_by_one = L * seconds_of_step(comm, chain, states);
   const double by_sweeps = sweeps * seconds_of_sweep(comm, chain, config, states);
   if (one_by_one < by_sweeps) config.method = "sequential";
   return fmt::format("measured: about {:.2g} s by sweeps, {:.2g} s one step after another",

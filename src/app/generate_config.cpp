@@ -104,9 +104,7 @@ Guess read_guess(const std::string& word, int steps) {
 Index read_window(const std::string& word, const GenerateConfig& config, int ranks) {
   const Index samples = config.run.chain.batch, steps = config.sampler.steps;
   if (word == "all") return 0;
-  // Newton's linear solve has to be worth its setting up.
-  if (word == "auto" && config.method == "newton") return 0;
-  if (word == "auto") return default_window(ranks, samples);
+  if (word == "auto") return default_window(config.solver.jacobian, ranks, samples);
   const bool number = !word.empty() && word.size() < 12 &&
                       word.find_first_not_of("0123456789") == std::string::npos;
   const Index window = number ? std::stoll(word) : 0;
@@ -146,8 +144,9 @@ void add_generate_options(po::options_description& options) {
   add_file_options(options);
 }
 
-Index default_window(int ranks, Index samples) {
+Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples) {
   constexpr Index kRows = 24, kLeast = 4;
+  if (jacobian == nonlinear::Jacobian::dense) return 0;
   return std::max(kLeast * ranks, kRows * ranks / samples);
 }
 

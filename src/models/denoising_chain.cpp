@@ -109,7 +109,6 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
     : denoiser_(denoiser),
       batch_(batch),
       seed_(options.seed),
-      first_sample_(options.first_sample),
       steps_(sampler_steps(denoiser.schedule(), options.steps, options.eta)) {
   const int classes = denoiser.shape().classes;
   if (classes > 0 && static_cast<Index>(options.labels.size()) != batch)
@@ -131,36 +130,43 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
   for (Index l = 0; l < L; ++l) {
     for (Index b = 0; b < batch; ++b) {
       Real* xi = fresh_noise_.data() + (l * batch + b) * n;
-      random.normal(((first_sample_ + b) * L + l) * n, n, xi);
+      random.normal((b * L + l) * n, n, xi);
       for (Index i = 0; i < n; ++i) xi[i] *= steps_[static_cast<std::size_t>(l)].fresh;
     }
   }
 }
 
-void DenoisingChain::finish(StepRange range, ConstStates z, States eps) const {
-  const Index state = batch_ * width();
+void DenoisingChain::finish(Index first_sample, StepRange range, ConstStates z, States eps) const {
+  const Index state = z.extent(1) * width();
   for (Index l = range.first; l < range.last; ++l) {
     const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
     const Real* from = z.data() + (l - range.first) * state;
     Real* to = eps.data() + (l - range.first) * state;
     for (Index i = 0; i < state; ++i) to[i] = step.state * from[i] + step.noise_estimate * to[i];
     if (fresh_noise_.empty()) continue;
-    const Real* xi = fresh_noise_.data() + l * state;
+    const Real* xi = fresh_noise_.data() + (l * batch_ + first_sample) * width();
     for (Index i = 0; i < state; ++i) to[i] += xi[i];
   }
 }
 
 void DenoisingChain::value(StepRange range, ConstStates in, States out) const {
-  if (single_) single_->evaluate(range, in, out);
-  if (double_) double_->evaluate(range, in, out);
-  finish(range, in, out);
+  value_of_samples(0, range, in, out);
+}
+
+void DenoisingChain::value_of_samples(Index first, StepRange range, ConstStates in,
+                                      States out) const {
+  DEEPPCR_ASSERT(first + in.extent(1) <= batch_, "samples {} to {} of {}", first,
+                 first + in.extent(1), batch_);
+  if (single_) single_->evaluate(range, in, out, first);
+  if (double_) double_->evaluate(range, in, out, first);
+  finish(first, range, in, out);
 }
 
 std::unique_ptr<blocks::Linearisation> DenoisingChain::linearise(StepRange range, ConstStates in,
                                                                  States out) const {
   auto made = single_ ? linearised(*single_, steps_, range, in, out)
                       : linearised(*double_, steps_, range, in, out);
-  finish(range, in, out);
+  finish(0, range, in, out);
   return made;
 }
 
@@ -177,7 +183,7 @@ bool DenoisingChain::known_diagonals(sequence::KnownDiagonal which, StepRange ra
 }
 
 void DenoisingChain::start(State z) const {
-  RandomStream(seed_, kStartStream).normal(first_sample_ * width(), z.size(), z.data());
+  RandomStream(seed_, kStartStream).normal(0, z.size(), z.data());
 }
 
 void DenoisingChain::gaussian_step(Index l, const Real* z, Real* out) const {

@@ -1,18 +1,10 @@
 #include "deeppcr/models/packed_denoiser.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
-
-#ifdef DEEPPCR_HAVE_LIBMVEC
-// The vector forms of glibc's libmvec (at most 4 ulp); see activation.cpp.
-extern "C" {
-__attribute__((simd("notinbranch"))) double exp(double) noexcept;
-__attribute__((simd("notinbranch"))) float expf(float) noexcept;
-}
-#endif
+#include "deeppcr/models/silu.hpp"
 
 namespace deeppcr::models {
 
@@ -20,34 +12,6 @@ namespace {
 
 /// Rows that go through all layers together: their activations stay in the second-level cache.
 constexpr Index kTile = 96;
-
-inline float exponential(float a) { return expf(a); }
-inline double exponential(double a) { return exp(a); }
-/// Beyond it exp(-a) overflows; silu is zero there to the last bit of what it is added to.
-template <typename T>
-constexpr T kBound = sizeof(T) == 4 ? T(80) : T(700);
-
-// The loops run over whole panels, so every number goes through the same vector instructions.
-// h += silu(a)
-template <typename T>
-__attribute__((noinline)) void add_silu(Index count, const T* __restrict a, T* __restrict h) {
-  for (Index i = 0; i < count; ++i) {
-    const T t = a[i] < -kBound<T> ? -kBound<T> : a[i];
-    h[i] += t / (1 + exponential(-t));
-  }
-}
-
-// h += silu(a), slope = silu'(a)
-template <typename T>
-__attribute__((noinline)) void add_silu_with_slope(Index count, const T* __restrict a,
-                                                   T* __restrict h, T* __restrict slope) {
-  for (Index i = 0; i < count; ++i) {
-    const T t = a[i] < -kBound<T> ? -kBound<T> : a[i];
-    const T p = 1 / (1 + exponential(-t));
-    h[i] += t * p;
-    slope[i] = p + t * p * (1 - p);
-  }
-}
 
 template <typename T>
 void add(Index count, const T* x, T* y) {
@@ -119,23 +83,25 @@ void PackedDenoiser<T>::enter(const blocks::PackedMatrix<T>& input, Index rows,
 }
 
 template <typename T>
-void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps) const {
-  run(range, x, eps, nullptr);
+void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps,
+                                 Index first_sample) const {
+  run(range, first_sample, x, eps, nullptr);
 }
 
 template <typename T>
 void PackedDenoiser<T>::linearise(StepRange range, ConstStates x, States eps, T* slopes) const {
-  run(range, x, eps, slopes);
+  run(range, 0, x, eps, slopes);
 }
 
 template <typename T>
-void PackedDenoiser<T>::run(StepRange range, ConstStates x, States eps, T* slopes) const {
+void PackedDenoiser<T>::run(StepRange range, Index first_sample, ConstStates x, States eps,
+                            T* slopes) const {
   const Index B = x.extent(1), all = range.size() * B;
   for (Index first = 0; first < all; first += kTile) {
     const Index rows = std::min(kTile, all - first);
     enter(input_, rows, x.data() + first * latent_);
     for (Index r = 0; r < rows; ++r) {
-      const Index step = range.first + (first + r) / B, sample = (first + r) % B;
+      const Index step = range.first + (first + r) / B, sample = first_sample + (first + r) % B;
       T* h = hidden_.data() + r * padded_;
       add(padded_, time_offset_.data() + step * padded_, h);
       if (!label_offset_.empty()) add(padded_, label_offset_.data() + sample * padded_, h);

@@ -17,6 +17,8 @@ struct Settings {
   bool quick = false;                      ///< a smoke test: one short run of the smallest size
   std::vector<Index> steps, width, batch;  ///< empty: each suite's own
   std::vector<std::string> chains;         ///< of the zoo; empty: all
+  std::vector<std::string> precisions;     ///< single, double; empty: each suite's own
+  double most_seconds = 60;                ///< of all runs of one case, where it can be predicted
 };
 
 /// Who runs a suite: rank 0, while the others sleep, or all ranks.
@@ -47,7 +49,8 @@ class Harness {
   const Context& context() const { return context_; }
   const Settings& settings() const { return settings_; }
 
-  /// Runs a suite and waits, asleep, for its end. Collective on all ranks of the run.
+  /// Runs a suite and waits, asleep, for its end; shows its rows. Collective on all ranks of the
+  /// run.
   void run(const Suite& suite);
 
   /// The ranks of the suite, or rank 0 alone (other ranks get themselves alone).
@@ -68,6 +71,8 @@ class Harness {
   }
 
   void add(Row row);
+  /// Prints the rows that were added since the last time.
+  void show();
   /// A sentence for the end of the report.
   void note(const std::string& sentence);
   const std::vector<Row>& rows() const { return rows_; }
@@ -80,6 +85,8 @@ class Harness {
 
  private:
   double sample(const Contender& contender, Index runs) const;
+  /// Runs once, or twice where that is short: which is cold, and tells little.
+  double warm_up(const Contender& contender) const;
   Index runs_in_sample(double seconds) const;
 
   const Context& context_;
@@ -88,6 +95,7 @@ class Harness {
   const parallel::Communicator* team_;
   std::vector<Row> rows_;
   std::vector<std::string> notes_;
+  std::size_t shown_ = 0;
 };
 
 /// The only table that names the suites.

@@ -42,8 +42,9 @@ GenerateConfig read_generate_config(const boost::program_options::variables_map&
                                     int ranks);
 
 /// The window that fills the cores of so many ranks: 24 rows of a batch each, at which the network
-/// runs near its best, and 4 steps at least.
-Index default_window(int ranks, Index samples);
+/// runs near its best, and 4 steps at least. 0, all steps, for Newton, whose linear solve has to be
+/// worth its setting up.
+Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 
 /// The trained networks, equal on all ranks.
 struct Networks {
@@ -79,14 +80,14 @@ int finish(const GenerateReport& report, const Context& context);
 /// Sets the method where it is left to the program: "gaussian" or "sequential", whichever promises
 /// to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L; returns a
 /// sentence with what was measured. Collective.
-std::string choose_method(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-                          const models::DenoisingChain& chain, States states,
-                          GenerateConfig& config);
+std::string choose_method(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                          States states, GenerateConfig& config);
 
-/// The states [L + 1, S, n] one step after another, samples split over the ranks: the baseline.
-/// Equal on all ranks afterwards; returns the seconds of the slowest rank. Collective.
-double sample_sequentially(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-                           const models::SamplerOptions& options, States states);
+/// States 1..L of [L + 1, S, n] from states[0], one step after another, samples split over the
+/// ranks: the baseline. L may be less than the chain's. Equal on all ranks afterwards; returns the
+/// seconds of the slowest rank. Collective.
+double sample_sequentially(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                           States states);
 
 /// Fills states 1..L from z_0 = states[0]. Collective only in so far as all ranks do the same;
 /// returns the sequential evaluations that it took.

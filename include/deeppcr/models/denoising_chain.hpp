@@ -20,7 +20,6 @@ struct SamplerOptions {
   NetworkPrecision precision = NetworkPrecision::float64;
   std::vector<int> labels = {};  ///< [B] for a class-conditional denoiser
   std::uint64_t seed = 1;
-  Index first_sample = 0;  ///< position of this chain's first sample among all, for its noise
 };
 
 /// The steps of a diffusion sampler as a chain, from noise to latents: step l is
@@ -40,6 +39,8 @@ class DenoisingChain : public sequence::Sequence {
   Index batch() const { return batch_; }
 
   void value(StepRange range, ConstStates in, States out) const override;
+  /// value() for the samples from `first` on, as many as `in` has.
+  void value_of_samples(Index first, StepRange range, ConstStates in, States out) const;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
   /// linear_part: a_l. gaussian: a_l + b_l sqrt(1 - abar), exact for whitened Gaussian latents.
@@ -57,13 +58,12 @@ class DenoisingChain : public sequence::Sequence {
  private:
   /// The state after step l if the latents were Gaussian: no evaluation.
   void gaussian_step(Index l, const Real* z, Real* out) const;
-  /// eps -> a z + b eps + c xi, in place.
-  void finish(StepRange range, ConstStates z, States eps) const;
+  /// eps -> a z + b eps + c xi, in place; samples from first_sample on.
+  void finish(Index first_sample, StepRange range, ConstStates z, States eps) const;
 
   const Denoiser& denoiser_;
   Index batch_;
   std::uint64_t seed_;
-  Index first_sample_;
   std::vector<SamplerStep> steps_;
   Buffer<Real> fresh_noise_;                       ///< c_l xi_l, [L, B, n]; empty for eta = 0
   std::unique_ptr<PackedDenoiser<float>> single_;  ///< one of the two

@@ -25,8 +25,9 @@ class PackedDenoiser {
   /// Numbers of type T that linearise() keeps for one row.
   Index slopes_per_row() const { return Index{blocks()} * padded_; }
 
-  /// eps = denoiser(x, time of the step). Shapes: x, eps [m, B, n]. Cost: 2 m B K H^2 flops.
-  void evaluate(StepRange range, ConstStates x, States eps) const;
+  /// eps = denoiser(x, time of the step) for the samples from `first_sample` on, as many as x has.
+  /// Shapes: x, eps [m, B, n]. Cost: 2 m B K H^2 flops.
+  void evaluate(StepRange range, ConstStates x, States eps, Index first_sample = 0) const;
   /// The same, with silu' of each block kept in slopes [m B, slopes_per_row()].
   void linearise(StepRange range, ConstStates x, States eps, T* slopes) const;
 
@@ -38,7 +39,7 @@ class PackedDenoiser {
 
  private:
   int blocks() const { return static_cast<int>(layers_.size()); }
-  void run(StepRange range, ConstStates x, States eps, T* slopes) const;
+  void run(StepRange range, Index first_sample, ConstStates x, States eps, T* slopes) const;
   /// h_0 of a tile of rows, from x in double.
   void enter(const blocks::PackedMatrix<T>& input, Index rows, const Real* x) const;
   void push_tile(Direction direction, const T* slopes, Index first, Index rows,

@@ -56,6 +56,15 @@ std::vector<Index> numbers(const Options& options, const std::string& name, Inde
   return values;
 }
 
+std::vector<std::string> precisions(const Options& options) {
+  const std::vector<std::string> words = split(text_of(options, "precision"));
+  for (const std::string& word : words) {
+    if (word != "single" && word != "double")
+      throw input_error("--precision {}: allowed: single, double, or both with a comma", word);
+  }
+  return words;
+}
+
 Settings read_settings(const Options& options) {
   Settings settings;
   settings.quick = options["quick"].as<bool>();
@@ -63,6 +72,8 @@ Settings read_settings(const Options& options) {
   settings.steps = numbers(options, "steps", kMostSteps);
   settings.width = numbers(options, "width", kMostWidth);
   settings.batch = numbers(options, "batch", kMostBatch);
+  settings.precisions = precisions(options);
+  settings.most_seconds = real_of(options, "most-seconds");
   settings.chains = split(options["chains"].as<std::string>());
   chosen_animals(settings.chains);  // refuses unknown names before anything runs
   const auto largest = [](const std::vector<Index>& of) {
@@ -136,17 +147,11 @@ void write_csv(const Context& context, const std::string& path, const Harness& h
   });
 }
 
-/// Runs the suites; each table is shown as soon as it is there.
 void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks) {
   for (const Suite& suite : chosen) {
     if (speaks) fmt::print("\n{}: {}\n", suite.name, suite.help);
     std::fflush(stdout);
-    const std::size_t before = harness.rows().size();
     harness.run(suite);
-    const std::vector<Row> rows(harness.rows().begin() + static_cast<std::ptrdiff_t>(before),
-                                harness.rows().end());
-    if (speaks && !rows.empty()) fmt::print("{}", to_table(rows));
-    std::fflush(stdout);
   }
 }
 
@@ -163,6 +168,9 @@ void add_bench_options(boost::program_options::options_description& options) {
   add("steps", text("LIST"), "steps, comma-separated, in place of each suite's own");
   add("width", text("LIST"), "widths, the same way");
   add("batch", text("LIST"), "samples, the same way");
+  add("precision", text("LIST"), "of the network in generate: single, double; both by default");
+  add("most-seconds", real_number("most-seconds", "60", 0, 1e9),
+      "generate: a case that is expected to take longer in all its runs is left out, and listed");
   add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
   add("csv", text("FILE"), "write the rows as comma-separated values");

@@ -13,25 +13,35 @@
 namespace deeppcr::app::bench {
 namespace {
 
-models::SamplerOptions sampler(Index steps, double eta) {
-  models::SamplerOptions options;
-  options.steps = static_cast<int>(steps);
-  options.eta = eta;
-  options.precision = models::NetworkPrecision::float32;
-  return options;
-}
+using nonlinear::Jacobian;
 
 struct Case {
   Index steps;
   int hidden;
   Index samples;
   double eta;
+  std::string precision;
   const models::Denoiser& denoiser;
+  double batch_seconds = 0;  ///< of a batch of all steps
+
+  bool single() const { return precision == "single"; }
+  models::SamplerOptions sampler() const {
+    models::SamplerOptions options;
+    options.steps = static_cast<int>(steps);
+    options.eta = eta;
+    options.precision =
+        single() ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
+    return options;
+  }
+  std::string name() const { return eta == 0 ? "ddim" : "ddpm"; }
+  Row row(const std::string& what, const std::string& method, int ranks) const {
+    return {"generate", what, method, ranks, steps, hidden, samples, precision};
+  }
 };
 
-/// A batch of all steps against the same evaluations one by one.
-void add_batch_row(Harness& harness, const Case& c) {
-  const models::DenoisingChain chain(c.denoiser, sampler(c.steps, c.eta), 1);
+/// A batch of all steps against the same evaluations one by one; seconds of the batch.
+double add_batch_row(Harness& harness, const Case& c) {
+  const models::DenoisingChain chain(c.denoiser, c.sampler(), 1);
   const Index n = chain.width();
   Buffer<Real> z((c.steps + 1) * n), out(c.steps * n);
   const States states(z.data(), {c.steps + 1, 1, n}), values(out.data(), {c.steps, 1, n});
@@ -47,43 +57,57 @@ void add_batch_row(Harness& harness, const Case& c) {
                     {"one batch", 1, [&] {
                        chain.value({0, c.steps}, in, values);
                      }}});
-  Row row{"generate", "all evaluations", "one batch", 1, c.steps, c.hidden, 1, "single"};
+  Row row = c.row("all evaluations", "one batch", 1);
   row.seconds = seconds[1];
   row.compare("one by one", seconds[0]);
   row.gflops = 2e-9 * static_cast<double>(c.steps) * c.denoiser.shape().blocks * c.hidden *
                c.hidden / row.seconds.median;
-  if (c.hidden == 1024) row.demand(5.5);
-  if (c.hidden == 2048) row.demand(9);
+  if (c.hidden == 1024 && c.single()) row.demand(5.5);
+  if (c.hidden == 2048 && c.single()) row.demand(9);
   harness.add(row);
+  return seconds[1].median;
 }
 
+/// What a sampler does, with what it is expected to cost.
 struct Method {
   const char* name;
-  nonlinear::Jacobian jacobian;
+  Jacobian jacobian;
+  double evaluations;                             ///< of a step, about, at tolerance 1e-2 to 1e-3
+  enum class Columns { none, one, all } columns;  ///< of jvp that go with each evaluation
 };
-constexpr Method kMethods[] = {{"gaussian", nonlinear::Jacobian::gaussian},
-                               {"picard", nonlinear::Jacobian::linear_part},
-                               {"quasi-newton, probe", nonlinear::Jacobian::probe},
-                               {"quasi-newton, exact", nonlinear::Jacobian::diagonal},
-                               {"newton", nonlinear::Jacobian::dense}};
-/// Wider ones take n columns of jvp a step, minutes for what the others do in a second.
-constexpr int kWidestForColumns = 256;
+constexpr Method kSequential{"sequential", Jacobian::gaussian, 1, Method::Columns::none};
+constexpr Method kMethods[] = {{"auto", Jacobian::gaussian, 2, Method::Columns::none},
+                               {"gaussian", Jacobian::gaussian, 2, Method::Columns::none},
+                               {"picard", Jacobian::linear_part, 3, Method::Columns::none},
+                               {"quasi-newton, probe", Jacobian::probe, 3, Method::Columns::one},
+                               {"quasi-newton, exact", Jacobian::diagonal, 2, Method::Columns::all},
+                               {"newton", Jacobian::dense, 4, Method::Columns::all}};
 
 /// One method at one tolerance on so many ranks, with room for its states.
 class Run {
  public:
   Run(Harness& harness, const Case& c, const Method& method, double tolerance, int ranks)
-      : name_(method.name),
+      : method_(method),
         tolerance_(tolerance),
         ranks_(ranks),
-        chain_(c.denoiser, sampler(c.steps, c.eta), c.samples),
+        comm_(harness.first(ranks)),
+        chain_(c.denoiser, c.sampler(), c.samples),
         z_((c.steps + 1) * c.samples * chain_.width()),
-        solver_(harness.first(ranks), chain_, options(method, tolerance, ranks, c.samples)) {
+        config_(config(c, method, tolerance, ranks)),
+        solver_(comm_, chain_, config_.solver) {
     chain_.start(states()[0]);
   }
   States states() { return {z_.data(), {chain_.num_steps() + 1, chain_.batch(), chain_.width()}}; }
   Contender contender() {
-    return {name_, ranks_, [this] {
+    return {method_.name, ranks_, [this] {
+              GenerateConfig chosen = config_;
+              if (chosen.method == "auto") choose_method(comm_, chain_, states(), chosen);
+              if (chosen.method == "sequential") {
+                report_ = {};
+                report_.evaluations = chain_.num_steps();
+                sample_sequentially(comm_, chain_, states());
+                return;
+              }
               fill_guess(chain_, {}, states());
               report_ = solver_.solve_shared(states());
             }};
@@ -101,61 +125,100 @@ class Run {
   }
   double tolerance() const { return tolerance_; }
   int ranks() const { return ranks_; }
-  const char* name() const { return name_; }
+  const char* name() const { return method_.name; }
 
  private:
-  static nonlinear::WindowedOptions options(const Method& method, double tolerance, int ranks,
-                                            Index samples) {
-    nonlinear::WindowedOptions made;
-    made.jacobian = method.jacobian;
-    made.window = default_window(ranks, samples);
-    made.extrapolate = true;
-    made.rtol = 0;
-    made.atol = tolerance;
+  static GenerateConfig config(const Case& c, const Method& method, double tolerance, int ranks) {
+    GenerateConfig made;
+    made.method = method.name;
+    made.solver.jacobian = method.jacobian;
+    made.solver.window = default_window(method.jacobian, ranks, c.samples);
+    made.solver.extrapolate = true;
+    made.solver.rtol = 0;
+    made.solver.atol = tolerance;
     return made;
   }
 
-  const char* name_;
+  const Method& method_;
   double tolerance_;
   int ranks_;
+  const parallel::Communicator& comm_;
   models::DenoisingChain chain_;
   Buffer<Real> z_;
+  GenerateConfig config_;
   nonlinear::Windowed solver_;
   nonlinear::SolveReport report_;
 };
 
-/// What is asked for: one sample, tolerance 1e-2, the best method.
+/// What is asked for: float32, one sample, tolerance 1e-2, the best method.
 void demand(Row& row, const Case& c, const Run& run) {
-  if (c.samples != 1 || run.tolerance() != 1e-2 || std::string(run.name()) != "gaussian") return;
+  if (c.samples != 1 || !c.single() || run.tolerance() != 1e-2) return;
+  if (std::string(run.name()) != "gaussian") return;
   if (c.hidden == 1024) row.demand(run.ranks() == 1 ? 1.4 : 2.5);
   if (c.hidden == 2048) row.demand(run.ranks() == 1 ? 2.4 : 4.5);
 }
 
+/// Seconds of all runs of a case, about.
+double expected_seconds(const Harness& harness, const Case& c, const Method& method, int ranks) {
+  const int n = c.denoiser.shape().latent;
+  const int columns = method.columns == Method::Columns::none  ? 0
+                      : method.columns == Method::Columns::one ? 1
+                                                               : n;
+  const double evaluations = method.evaluations * (1 + columns) * static_cast<double>(c.samples);
+  return c.batch_seconds * evaluations * (harness.settings().repeats + 1) / ranks;
+}
+
+/// All methods that fit in the time; a row without times for each that does not.
 std::vector<std::unique_ptr<Run>> make_runs(Harness& harness, const Case& c) {
   const int P = harness.team().size();
   std::vector<std::unique_ptr<Run>> runs;
+  if (P > 1 && c.samples > 1) runs.push_back(std::make_unique<Run>(harness, c, kSequential, 0, P));
   for (const double tolerance : {1e-2, 1e-3}) {
     for (const Method& method : kMethods) {
-      const bool columns = method.jacobian == nonlinear::Jacobian::dense ||
-                           method.jacobian == nonlinear::Jacobian::diagonal;
-      if (columns && (c.hidden > kWidestForColumns || c.samples > 1)) continue;
-      for (int ranks = 1; ranks <= P; ranks = ranks < P ? P : P + 1)
-        runs.push_back(std::make_unique<Run>(harness, c, method, tolerance, ranks));
+      for (int ranks = 1; ranks <= P; ranks = ranks < P ? P : P + 1) {
+        const double expected = expected_seconds(harness, c, method, ranks);
+        if (expected <= harness.settings().most_seconds) {
+          runs.push_back(std::make_unique<Run>(harness, c, method, tolerance, ranks));
+          continue;
+        }
+        Row row = c.row(fmt::format("{}, tolerance {:g}", c.name(), tolerance), method.name, ranks);
+        row.met = fmt::format("left out: about {:.0f} s", expected);
+        harness.add(row);
+      }
     }
   }
   return runs;
 }
 
+/// One row against one core, one against all cores.
+void add_run_rows(Harness& harness, const Case& c, Run& run, double error, const Seconds& seconds,
+                  const std::vector<std::pair<std::string, Seconds>>& baselines) {
+  std::string what = c.name();
+  if (run.tolerance() > 0) {
+    what += fmt::format(", tolerance {:g}: {:.2f} evaluations a step, error {:.1e}",
+                        run.tolerance(), run.evaluations_per_step(), error);
+  }
+  for (std::size_t b = 0; b < baselines.size(); ++b) {
+    Row row = c.row(what, run.name(), run.ranks());
+    row.seconds = seconds;
+    row.iterations = run.report().iterations;
+    row.compare(baselines[b].first, baselines[b].second);
+    if (b == 0) demand(row, c, run);
+    harness.add(row);
+  }
+}
+
+template <typename T>
 void add_sampling_rows(Harness& harness, const Case& c) {
-  const models::DenoisingChain chain(c.denoiser, sampler(c.steps, c.eta), c.samples);
+  const models::DenoisingChain chain(c.denoiser, c.sampler(), c.samples);
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   Buffer<Real> z((c.steps + 1) * c.samples * chain.width()), threaded(z.size());
   const std::array<Index, 3> shape{c.steps + 1, c.samples, chain.width()};
   const States states(z.data(), shape);
   chain.start(states[0]);
   std::copy(states[0].begin(), states[0].end(), threaded.begin());
-  ThreadedSampler threads(c.denoiser, chain, cores);
-  auto runs = make_runs(harness, c);
+  ThreadedSampler<T> threads(c.denoiser, chain, cores);
+  const auto runs = make_runs(harness, c);
   const std::string on_all = fmt::format("sequential, {} threads", cores);
   std::vector<Contender> contenders{
       {"sequential", 1,
@@ -165,35 +228,30 @@ void add_sampling_rows(Harness& harness, const Case& c) {
       {on_all, 1, [&] {
          threads.run({threaded.data(), shape});
        }}};
-  for (auto& run : runs) contenders.push_back(run->contender());
+  for (const auto& run : runs) contenders.push_back(run->contender());
   const std::vector<Seconds> seconds = harness.race(contenders);
-  const std::string what = c.eta == 0 ? "ddim" : "ddpm";
-  Row row{"generate", what, on_all, 1, c.steps, c.hidden, c.samples, "single"};
+  Row row = c.row(c.name(), on_all, 1);
   row.seconds = seconds[1];
   row.compare("sequential, 1 core", seconds[0]);
   harness.add(row);
   for (std::size_t r = 0; r < runs.size(); ++r) {
     Run& run = *runs[r];
     const double error = harness.team().max(harness.takes_part(1) ? run.error(states[c.steps]) : 0);
-    Row found{"generate",
-              fmt::format("{}, tolerance {:g}: {:.2f} evaluations a step, error {:.0e}", what,
-                          run.tolerance(), run.evaluations_per_step(), error),
-              run.name(),
-              run.ranks(),
-              c.steps,
-              c.hidden,
-              c.samples,
-              "single"};
-    found.seconds = seconds[r + 2];
-    found.iterations = run.report().iterations;
-    found.compare("sequential, 1 core", seconds[0]);
-    demand(found, c, run);
-    harness.add(found);
-    Row against = found;
-    against.target.clear();
-    against.met.clear();
-    against.compare(on_all, seconds[1]);
-    harness.add(against);
+    add_run_rows(harness, c, run, error, seconds[r + 2],
+                 {{"sequential, 1 core", seconds[0]}, {on_all, seconds[1]}});
+  }
+  harness.show();
+}
+
+void add_network_rows(Harness& harness, Case c) {
+  const bool quick = harness.settings().quick;
+  c.batch_seconds = add_batch_row(harness, c);
+  for (const Index samples : harness.batches_or({1, 4, 16})) {
+    for (const double eta : quick ? std::vector<double>{1} : std::vector<double>{1, 0}) {
+      c.samples = samples;
+      c.eta = eta;
+      c.single() ? add_sampling_rows<float>(harness, c) : add_sampling_rows<double>(harness, c);
+    }
   }
 }
 
@@ -203,7 +261,8 @@ void run_generate(Harness& harness) {
   if (!storage::unavailable().empty())
     return harness.note("generate: left out, " + storage::unavailable());
   const auto trained = storage::read_denoiser(harness.team(), storage::own_networks());
-  const bool quick = harness.settings().quick;
+  std::vector<std::string> precisions = harness.settings().precisions;
+  if (precisions.empty()) precisions = {"single", "double"};
   for (const int hidden : harness.widths_or({256, 512, 1024, 2048})) {
     const int least = trained.shape().hidden;
     if (hidden < least) {
@@ -212,12 +271,9 @@ void run_generate(Harness& harness) {
       continue;
     }
     const models::Denoiser denoiser = widened(trained, hidden);
-    for (const Index steps : harness.steps_or({1000})) {
-      add_batch_row(harness, {steps, hidden, 1, 1, denoiser});
-      for (const Index samples : harness.batches_or({1, 4, 16}))
-        for (const double eta : quick ? std::vector<double>{1} : std::vector<double>{1, 0})
-          add_sampling_rows(harness, {steps, hidden, samples, eta, denoiser});
-    }
+    for (const std::string& precision : precisions)
+      for (const Index steps : harness.steps_or({1000}))
+        add_network_rows(harness, {steps, hidden, 1, 1, precision, denoiser});
   }
 }
 

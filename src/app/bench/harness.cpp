@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "deeppcr/app/bench_harness.hpp"
 #include "deeppcr/core/profile.hpp"
@@ -10,6 +13,8 @@ namespace {
 /// A sample lasts at least this long, so that the clock and the load of the moment matter little.
 constexpr double kSampleSeconds = 0.02;
 constexpr double kMostRuns = 10000;
+/// So long a run needs no second one to be warm.
+constexpr double kLongRun = 1;
 /// Slower contenders get no second run.
 constexpr double kPatience = 60;
 
@@ -32,6 +37,7 @@ void Harness::run(const Suite& suite) {
   team_ = suite.ranks == Ranks::one ? &solo_ : &context_.comm;
   if (suite.ranks == Ranks::all || context_.comm.is_root()) suite.run(*this);
   context_.comm.quiet_barrier();
+  show();
 }
 
 /// Seconds of one run, the slowest rank's: the median of the sample's runs, since a single one that
@@ -55,6 +61,11 @@ double Harness::sample(const Contender& contender, Index runs) const {
   return team_->max(*middle);
 }
 
+double Harness::warm_up(const Contender& contender) const {
+  const double cold = sample(contender, 1);
+  return cold > kLongRun ? cold : sample(contender, 1);
+}
+
 Index Harness::runs_in_sample(double seconds) const {
   if (settings_.quick) return 1;
   return static_cast<Index>(std::clamp(std::ceil(kSampleSeconds / seconds), 1.0, kMostRuns));
@@ -65,10 +76,10 @@ std::vector<Seconds> Harness::race(const std::vector<Contender>& contenders) con
   std::vector<Index> runs;
   std::vector<bool> slow;
   for (std::size_t c = 0; c < contenders.size(); ++c) {
-    const double cold = sample(contenders[c], 1);
-    slow.push_back(cold > kPatience);
-    if (slow.back()) samples[c].push_back(cold);
-    runs.push_back(slow.back() ? 1 : runs_in_sample(sample(contenders[c], 1)));
+    const double seconds = warm_up(contenders[c]);
+    slow.push_back(seconds > kPatience);
+    if (slow.back()) samples[c].push_back(seconds);
+    runs.push_back(runs_in_sample(seconds));
   }
   for (int repeat = 0; repeat < settings_.repeats; ++repeat) {
     for (std::size_t c = 0; c < contenders.size(); ++c)
@@ -83,6 +94,14 @@ void Harness::add(Row row) {
   if (settings_.quick) row.target.clear();  // nothing was measured that could meet it
   if (row.target.empty() && (row.met == "yes" || row.met == "no")) row.met.clear();
   rows_.push_back(std::move(row));
+}
+
+void Harness::show() {
+  const std::vector<Row> rows(rows_.begin() + static_cast<std::ptrdiff_t>(shown_), rows_.end());
+  shown_ = rows_.size();
+  if (!rows.empty() && context_.comm.is_root() && !context_.quiet && !context_.json)
+    fmt::print("{}", to_table(rows));
+  std::fflush(stdout);
 }
 
 void Harness::note(const std::string& sentence) { notes_.push_back(sentence); }

@@ -4,7 +4,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
+
+#include "deeppcr/models/silu.hpp"
 
 namespace deeppcr::app::bench {
 namespace {
@@ -19,7 +20,8 @@ void embed(const DenseShape& from, const Real* source, const DenseShape& to, Rea
   std::copy_n(source + from.bias_offset(), from.outputs, target + to.bias_offset());
 }
 
-blocks::PackedMatrix<float> pack(const DenseShape& layer, const Real* theta, bool with_bias) {
+template <typename T>
+blocks::PackedMatrix<T> pack(const DenseShape& layer, const Real* theta, bool with_bias) {
   return {layer.outputs, layer.inputs, theta + layer.offset,
           with_bias ? theta + layer.bias_offset() : nullptr};
 }
@@ -48,18 +50,19 @@ models::Denoiser widened(const models::Denoiser& denoiser, int hidden) {
   return wide;
 }
 
-ThreadedSampler::ThreadedSampler(const models::Denoiser& denoiser,
-                                 const models::DenoisingChain& chain, int threads)
+template <typename T>
+ThreadedSampler<T>::ThreadedSampler(const models::Denoiser& denoiser,
+                                    const models::DenoisingChain& chain, int threads)
     : denoiser_(denoiser),
       chain_(chain),
       threads_(threads),
       batch_(chain.batch()),
       latent_(chain.width()) {
   const Real* theta = denoiser.parameters().data();
-  input_ = pack(denoiser.input_layer(), theta, false);
-  output_ = pack(denoiser.output_layer(), theta, true);
+  input_ = pack<T>(denoiser.input_layer(), theta, false);
+  output_ = pack<T>(denoiser.output_layer(), theta, true);
   for (int k = 0; k < denoiser.shape().blocks; ++k)
-    layers_.push_back(pack(denoiser.block_layer(k), theta, true));
+    layers_.push_back(pack<T>(denoiser.block_layer(k), theta, true));
   padded_ = input_.padded_rows();
   Buffer<Real> offset(denoiser.shape().hidden);
   time_offset_.reset(chain.num_steps() * padded_);
@@ -68,18 +71,20 @@ ThreadedSampler::ThreadedSampler(const models::Denoiser& denoiser,
     std::copy(offset.begin(), offset.end(), time_offset_.data() + l * padded_);
   }
   x_.reset(batch_ * latent_);
-  for (Buffer<float>* buffer : {&hidden_, &product_}) buffer->reset(batch_ * padded_);
+  for (Buffer<T>* buffer : {&hidden_, &product_}) buffer->reset(batch_ * padded_);
   correction_.reset(batch_ * output_.padded_rows());
 }
 
-void ThreadedSampler::run(States states) {
+template <typename T>
+void ThreadedSampler<T>::run(States states) {
   std::vector<std::thread> others;
   for (int t = 1; t < threads_; ++t) others.emplace_back([this, t, states] { work(t, states); });
   work(0, states);
   for (std::thread& other : others) other.join();
 }
 
-void ThreadedSampler::meet() {
+template <typename T>
+void ThreadedSampler<T>::meet() {
   const int phase = phase_.load(std::memory_order_acquire);
   if (waiting_.fetch_add(1) + 1 == threads_) {
     waiting_ = 0;
@@ -90,14 +95,16 @@ void ThreadedSampler::meet() {
   }
 }
 
-void ThreadedSampler::share(int thread, const blocks::PackedMatrix<float>& layer, const float* X,
-                            Index stride, float* Y) const {
+template <typename T>
+void ThreadedSampler<T>::share(int thread, const blocks::PackedMatrix<T>& layer, const T* X,
+                               Index stride, T* Y) const {
   const int panels = layer.panels();
   layer.multiply_panels(thread * panels / threads_, (thread + 1) * panels / threads_, batch_, X,
                         stride, Y);
 }
 
-void ThreadedSampler::work(int thread, States states) {
+template <typename T>
+void ThreadedSampler<T>::work(int thread, States states) {
   cpu_set_t before;
   pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
   if (threads_ > 1) pin_to_core(thread);
@@ -107,7 +114,7 @@ void ThreadedSampler::work(int thread, States states) {
   for (Index l = 0; l < chain_.num_steps(); ++l) {
     const ConstState z = states[l];
     if (thread == 0)
-      for (Index i = 0; i < z.size(); ++i) x_[i] = static_cast<float>(z.data()[i]);
+      for (Index i = 0; i < z.size(); ++i) x_[i] = static_cast<T>(z.data()[i]);
     meet();
     share(thread, input_, x_.data(), latent_, hidden_.data());
     meet();
@@ -118,12 +125,9 @@ void ThreadedSampler::work(int thread, States states) {
       meet();
       share(thread, layer, hidden_.data(), padded_, product_.data());
       meet();
-      for (Index b = 0; b < batch_; ++b) {
-        for (Index i = first; i < last; ++i) {
-          const float a = product_[b * padded_ + i];
-          hidden_[b * padded_ + i] += a / (1 + std::exp(-a));
-        }
-      }
+      for (Index b = 0; b < batch_; ++b)
+        models::add_silu(last - first, product_.data() + b * padded_ + first,
+                         hidden_.data() + b * padded_ + first);
     }
     meet();
     share(thread, output_, hidden_.data(), padded_, correction_.data());
@@ -138,5 +142,8 @@ void ThreadedSampler::work(int thread, States states) {
   }
   pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 }
+
+template class ThreadedSampler<float>;
+template class ThreadedSampler<double>;
 
 }  // namespace deeppcr::app::bench

@@ -14,7 +14,8 @@ namespace deeppcr::app::bench {
 models::Denoiser widened(const models::Denoiser& denoiser, int hidden);
 
 /// The sequential sampler on all cores: the rows of each layer are shared by threads, which wait
-/// for each other spinning after each layer. One network for all time steps, float32, no dispatch.
+/// for each other spinning after each layer. One network of type T for all time steps, no dispatch.
+template <typename T>
 class ThreadedSampler {
  public:
   ThreadedSampler(const models::Denoiser& denoiser, const models::DenoisingChain& chain,
@@ -27,18 +28,21 @@ class ThreadedSampler {
   void work(int thread, States states);
   void meet();
   /// Y = product of a layer, this thread's panels.
-  void share(int thread, const blocks::PackedMatrix<float>& layer, const float* X, Index stride,
-             float* Y) const;
+  void share(int thread, const blocks::PackedMatrix<T>& layer, const T* X, Index stride,
+             T* Y) const;
 
   const models::Denoiser& denoiser_;
   const models::DenoisingChain& chain_;
   int threads_;
   Index batch_, latent_, padded_;
-  blocks::PackedMatrix<float> input_, output_;
-  std::vector<blocks::PackedMatrix<float>> layers_;
-  Buffer<float> time_offset_;  ///< [L, padded]
-  Buffer<float> x_, hidden_, product_, correction_;
+  blocks::PackedMatrix<T> input_, output_;
+  std::vector<blocks::PackedMatrix<T>> layers_;
+  Buffer<T> time_offset_;  ///< [L, padded]
+  Buffer<T> x_, hidden_, product_, correction_;
   std::atomic<int> waiting_{0}, phase_{0};
 };
+
+extern template class ThreadedSampler<float>;
+extern template class ThreadedSampler<double>;
 
 }  // namespace deeppcr::app::bench

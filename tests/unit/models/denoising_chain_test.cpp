@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
@@ -60,6 +61,23 @@ TEST(DenoisingChain, ASamplesNoiseDoesNotDependOnTheOthers) {
     return std::vector<Real>(z.end() - batch * 5, z.end() - (batch - 1) * 5);
   };
   EXPECT_EQ(last(1), last(4));
+}
+
+TEST(DenoisingChain, SomeSamplesAloneTakeTheSameSteps) {
+  const Denoiser denoiser = test::tiny_denoiser(3);
+  constexpr Index kSteps = 4, kBatch = 5, kFirst = 1, kSome = 3;
+  const DenoisingChain chain(denoiser, sampler(kSteps, 1, NetworkPrecision::float64, 3, kBatch),
+                             kBatch);
+  Buffer<Real> z((kSteps + 1) * kBatch * 5), some((kSteps + 1) * kSome * 5);
+  const States all(z.data(), {kSteps + 1, kBatch, 5}), part(some.data(), {kSteps + 1, kSome, 5});
+  chain.start(all[0]);
+  chain.propagate({0, kSteps}, all[0], all.slice(1, kSteps + 1));
+  std::copy_n(z.data() + kFirst * 5, kSome * 5, some.data());
+  for (Index l = 0; l < kSteps; ++l) {
+    chain.value_of_samples(kFirst, {l, l + 1}, part.slice(l, l + 1), part.slice(l + 1, l + 2));
+    for (Index i = 0; i < kSome * 5; ++i)
+      ASSERT_EQ(part[l + 1].data()[i], all[l + 1].data()[kFirst * 5 + i]);
+  }
 }
 
 TEST(DenoisingChain, KnowsItsJacobiansForGaussianLatents) {
