@@ -131,6 +131,7 @@ class Run {
   static GenerateConfig config(const Case& c, const Method& method, double tolerance, int ranks) {
     GenerateConfig made;
     made.method = method.name;
+    made.sampler = c.sampler();
     made.solver.jacobian = method.jacobian;
     made.solver.window = default_window(method.jacobian, ranks, c.samples);
     made.solver.extrapolate = true;
