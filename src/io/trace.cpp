@@ -214,6 +214,11 @@ void Trace::outcome(const nonlinear::SolveReport& report,
     hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::modify);
     file.set("/outcome", "status", std::string(to_string(report.status)));
     file.set("/outcome", "fallback", report.reason);
+    file.set("/outcome", "method", report.method);
+    file.set("/outcome", "linear", report.linear);
+    file.set("/outcome", "chunks", report.chunks);
+    file.set("/outcome", "path_evaluations", report.path.evaluations);
+    file.set("/outcome", "path_products", report.path.products);
     file.set("/outcome", "iterations", Index{report.iterations});
     file.set("/outcome", "lyapunov", report.lyapunov);
     file.set("/outcome", "residual", report.residual);
