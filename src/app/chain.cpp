@@ -138,12 +138,9 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
   if (config.solver.method == SolverConfig::Method::shooting) {
-    // Backward it is the last rank that has nothing to correct: equal parts then.
-    if (config.solver.passes == linear::Passes::forward_and_backward)
-      return parallel::BlockLayout::balanced(config.chain.model.steps, comm.size());
-    return nonlinear::Shooting::layout(config.chain.model.steps, comm.size(),
-                                       config.solver.shooting.chunks,
-                                       {config.chain.batch, config.chain.model.width});
+    return nonlinear::Shooting::layout(
+        config.chain.model.steps, comm.size(), config.solver.shooting.chunks,
+        {config.chain.batch, config.chain.model.width}, config.solver.passes);
   }
   const std::string& name = config.solver.method == SolverConfig::Method::newton
                                 ? config.solver.newton.linear

@@ -95,10 +95,14 @@ void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Re
   Real* slopes = tangent_.get((shape_.layers + 1) * n_ + num_slopes(batch));
   Real* image = slopes + num_slopes(batch);
   Real* own = image + n_;
-  hidden_forward(theta, batch, z, y, slopes);
-  // The slopes of the one sample, [layers, n].
-  const Real* of_sample = slopes;
-  if (batch > 1 && has_slopes()) {
+  // The slopes of the one sample, [layers, n]; they may follow from its values.
+  const bool told = shape_.layers == 1 && !shape_.skip && shape_.scale == 1 &&
+                    slope_from_value(shape_.activation, 0, nullptr, nullptr);
+  const Real* of_sample = told ? own : slopes;
+  hidden_forward(theta, batch, z, y, told ? nullptr : slopes);
+  if (told) {
+    slope_from_value(shape_.activation, n_, y + sample * n_, own);
+  } else if (batch > 1 && has_slopes()) {
     for (int j = 0; j < shape_.layers; ++j)
       std::copy_n(slopes + (j * batch + sample) * n_, n_, own + j * n_);
     of_sample = own;

@@ -51,9 +51,6 @@ AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajec
   {
     const StageTimer timer(stages, "linear");
     if (together) {
-      // What the solver leaves out has no gradient.
-      if (linear.skips_zeros() && loss_gradient.extent(0) == 0)
-        std::fill(parameter_gradient.begin(), parameter_gradient.end(), 0.0);
       solve(linear, J, Backpropagation(*A, *parametric, local, in, parameter_gradient),
             loss_gradient, state_gradient);
     } else {

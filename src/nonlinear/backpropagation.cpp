@@ -34,4 +34,9 @@ void Backpropagation::substitute_transposed(StepRange range, ConstStates rhs, St
   }
 }
 
+void Backpropagation::skip(StepRange range) const {
+  const auto grads = grads_.slice(range.first - local_.first, range.last - local_.first);
+  std::fill(grads.begin(), grads.end(), 0.0);
+}
+
 }  // namespace deeppcr::nonlinear

@@ -25,7 +25,7 @@ class IdentityCoupling final : public ChunkCoupling {
         state_(trajectory.batch() * trajectory.width()),
         before_(state_) {}
 
-  void solve(ConstStates r, States v) override {
+  void solve(ConstStates r, States v, Index) override {
     traffic_.clear();
     if (comm_.rank() >= active_) return;
     // The sum of this rank's mismatches, then that of all ranks before.
@@ -64,9 +64,18 @@ class MatrixCoupling final : public ChunkCoupling {
         chain_(trajectory.comm(), chunks.owners(), trajectory.batch(), trajectory.width()),
         solver_(linear::find("hybrid").make()) {}
 
-  void solve(ConstStates r, States v) override {
+  void solve(ConstStates r, States v, Index exact) override {
     const Index B = trajectory_.batch(), n = trajectory_.width();
-    for (Index i = 0; i < own_.size(); ++i) form(i);
+    // Nothing enters the exact chunks, nor the first.
+    const Index unchanged = std::max<Index>(exact, 1);
+    for (Index i = 0; i < own_.size(); ++i) {
+      if (own_.first + i < unchanged) {
+        const auto map = maps_.storage()[i];
+        std::fill(map.begin(), map.end(), 0.0);
+      } else {
+        form(i);
+      }
+    }
     chain_.set_linearisation(&maps_);
     solver_->setup(chain_);
     Buffer<Real> changes(r.size()), left(B * n);

@@ -15,8 +15,9 @@ namespace deeppcr::nonlinear {
 class ChunkCoupling {
  public:
   virtual ~ChunkCoupling() = default;
-  /// Shapes: r, v [C_local, B, n]. v is exactly zero behind mismatches that are. Collective.
-  virtual void solve(ConstStates r, States v) = 0;
+  /// Shapes: r, v [C_local, B, n]. v is exactly zero behind mismatches that are. exact: leading
+  /// chunks of the chain that nothing enters. Collective.
+  virtual void solve(ConstStates r, States v, Index exact) = 0;
   /// What this rank has sent in the last solve.
   virtual parallel::TrafficByLevel traffic() const = 0;
   /// Work on the longest path of one solve, that of forming the M_c included.

@@ -26,6 +26,9 @@ struct Chunk {
   std::vector<Seam> seams;
   double drift = 0;  ///< |M t - t| / |t| of the tangent t over what has been swept
 
+  /// The newest sweep has run into older states at the end of `block`, `size` away from them.
+  void merged(Index block, double size);
+
   bool complete() const { return done == steps.size(); }
   /// log of the most that a change at the end of `block` becomes within the chunk, and at its end;
   /// block -1 is the chunk's start. -infinity where no tangent went: the states are exact there.
@@ -87,7 +90,8 @@ class ChunkSweep {
   Buffer<Real> old_;  ///< [B, n]
 };
 
-/// max |a - b|; NaN gives infinity.
+/// max |x|, max |a - b|; NaN gives infinity.
+double largest(Index count, const Real* x);
 double largest_difference(Index count, const Real* a, const Real* b);
 /// |x|_2.
 double length(Index count, const Real* x);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "deeppcr/core/random.hpp"
+#include "deeppcr/nonlinear/backpropagation.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -89,10 +90,16 @@ void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
   if (rhs.extent(0) == 0) {
     const States x = result.slice(c.steps.first - local_.first, c.steps.last - local_.first);
     std::fill(x.begin(), x.end(), 0.0);
+    if (const auto* with_parameters = dynamic_cast<const Backpropagation*>(&A_))
+      with_parameters->skip(c.steps);
     return;
   }
   substitute(c.steps, rhs, result, leaves.data());
   c.swept = c.steps.size();
+  for (Index at = 0; at < c.steps.size(); at += kBlock) {
+    const StepRange step = part(c, at, at + 1);
+    c.scale = std::max(c.scale, largest(state_, result[step.first - local_.first].data()));
+  }
 }
 
 // old values  |--------------------------------------|
@@ -112,11 +119,7 @@ void LinearChunkSweep::again(Index k, ConstStates rhs, States result, double mer
     const double size = largest_difference(state_, end, old_.data());
     if (!(size <= merge)) continue;
     std::copy_n(old_.data(), state_, end);
-    const Index block = from / kBlock;
-    c.seams.erase(std::remove_if(c.seams.begin(), c.seams.end(),
-                                 [&](const Seam& seam) { return seam.block <= block; }),
-                  c.seams.end());
-    if (size > 0) c.seams.push_back({block, size});
+    c.merged(from / kBlock, size);
     return;
   }
   c.seams.clear();

@@ -22,7 +22,8 @@ class LinearChunkSweep {
   State entering(Index k) { return {in_.data() + k * state_, {batch_, width_}}; }
   State leaving(Index k) { return {out_.data() + k * state_, {batch_, width_}}; }
 
-  /// The whole chunk from a carry of zero; not walked where this rank's rhs has no rows.
+  /// The whole chunk from a carry of zero; not walked where this rank's rhs has no rows. Notes the
+  /// largest entry at the first step of the walk and at the ends of blocks.
   void first(Index k, ConstStates rhs, States result);
   /// The whole chunk from entering(k) until a state is within `merge` of the old one.
   void again(Index k, ConstStates rhs, States result, double merge);

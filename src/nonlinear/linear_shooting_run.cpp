@@ -16,6 +16,9 @@ namespace {
 constexpr double kMergeBelow = 1e-3;
 /// Steps that show whether carries are forgotten.
 constexpr Index kProbe = 128;
+/// Steps in which a carry is forgotten so many times leave nothing of it: it is below the smallest
+/// number, with a margin.
+constexpr double kUntilZero = 30;
 
 }  // namespace
 
@@ -53,9 +56,16 @@ bool LinearShootingRun::solve() {
   // Nothing is walked before it is known that substitution will not be preferred.
   push_tangents(kProbe);
   gather();
-  const Method method = plan().method;
+  const ShootingPlan planned = plan();
+  const Method method = planned.method;
   if (method == Method::sequential && options_.may_substitute) return false;
-  if (!first_walk()) return true;
+  const bool die = carries_die(planned);
+  if (!first_walk(!die)) return true;
+  // What is exactly zero needs no tangent to tell what becomes of it.
+  if (die && judgement_.residual > 0) {
+    push_tangents(J_.layout().num_steps());
+    gather();
+  }
   if (judgement_.error > kRightBelow && method == Method::zero) iterate();
   if (judgement_.error > kRightBelow && method != Method::zero) solve_for_carries();
   report_.method = method == Method::zero ? "shooting+zero" : "shooting+gmres";
@@ -73,16 +83,24 @@ void LinearShootingRun::push_tangents(Index steps) {
     if (!is_first_of_chain(k)) sweep_.push_tangents(k, steps);
 }
 
-/// All chunks from a carry of zero, and random vectors to their ends. False when the solution is
-/// zero.
-bool LinearShootingRun::first_walk() {
-  double largest = 0;
-  for (Index k = 0; k < sweep_.size(); ++k) sweep_.first(k, rhs_, result_);
-  push_tangents(J_.layout().num_steps());
-  for (const Real value : result_) largest = std::max(largest, std::abs(value));
-  std::vector<double> most{largest};
-  comm().max(most);
-  scale_ = most[0];
+/// Whether carries are expected to have underflowed to zero at the end of each chunk.
+bool LinearShootingRun::carries_die(const ShootingPlan& plan) const {
+  return std::all_of(facts_.begin(), facts_.end(), [&](const ChunkFacts& chunk) {
+    return chunk.steps > kUntilZero * plan.forgetting_steps;
+  });
+}
+
+/// All chunks from a carry of zero, and random vectors to their ends where asked for. False when
+/// the solution is zero.
+bool LinearShootingRun::first_walk(bool with_tangents) {
+  double most = 0;
+  for (Index k = 0; k < sweep_.size(); ++k) {
+    sweep_.first(k, rhs_, result_);
+    most = std::max(most, sweep_[k].scale);
+  }
+  if (with_tangents) push_tangents(J_.layout().num_steps());
+  scale_ = comm().max(most);
+  if (scale_ == 0) scale_ = comm().max(largest(result_.size(), result_.data()));
   report_.sweeps = 1;
   report_.method = "shooting+zero";
   if (scale_ == 0) return false;
@@ -94,13 +112,7 @@ bool LinearShootingRun::first_walk() {
 }
 
 ShootingPlan LinearShootingRun::plan() const {
-  PlanProblem problem;
-  problem.steps = J_.layout().num_steps();
-  problem.chunks = chunks_.size();
-  for (int p = 0; p < comm().size(); ++p) {
-    problem.longest_rank = std::max(problem.longest_rank, J_.layout().range(p).size());
-    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks_.of_rank(p).size());
-  }
+  PlanProblem problem = plan_problem(J_.layout(), chunks_);
   problem.rtol = options_.rtol;
   problem.linear = true;
   problem.may_substitute = options_.may_substitute;

@@ -32,7 +32,8 @@ class LinearShootingRun {
 
  private:
   void push_tangents(Index steps);
-  bool first_walk();
+  bool first_walk(bool with_tangents);
+  bool carries_die(const ShootingPlan& plan) const;
   ShootingPlan plan() const;
   bool correct();
   void iterate();

@@ -40,15 +40,17 @@ Shooting::Shooting(const parallel::Communicator& comm, const sequence::Sequence&
     : comm_(comm), sequence_(sequence), options_(std::move(options)) {}
 
 parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chunks,
-                                       StateSize state) {
+                                       StateSize state, linear::Passes passes) {
   if (chunks > num_ranks) return parallel::BlockLayout::balanced(num_steps, num_ranks);
   // A tangent is one column more; where weights come from memory it hides behind their way.
-  // Measured.
+  // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
   constexpr int kFromMemory = 48;
-  const double tangent =
-      (state.width < kFromMemory ? 0.45 : 0.15) / static_cast<double>(state.batch);
+  constexpr double kBothPasses = 0.25;
+  const bool near = state.width < kFromMemory;
+  const double column = near ? 0.25 : 0.1, calls = near ? 0.05 : 0.02;
+  const double tangent = column / static_cast<double>(state.batch) + calls;
   std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);
-  share.front() = 1 + tangent;
+  share.front() = 1 + (passes == linear::Passes::forward ? tangent : kBothPasses);
   return parallel::BlockLayout::by_share(num_steps, share);
 }
 

@@ -89,6 +89,17 @@ std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
 
 }  // namespace
 
+PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
+  PlanProblem problem;
+  problem.steps = layout.num_steps();
+  problem.chunks = chunks.size();
+  for (int p = 0; p < layout.num_ranks(); ++p) {
+    problem.longest_rank = std::max(problem.longest_rank, layout.range(p).size());
+    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks.of_rank(p).size());
+  }
+  return problem;
+}
+
 ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem) {
   ShootingPlan plan;
   plan.forgetting_steps = forgetting_steps(probed);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "chunk_table.hpp"
+#include "chunks.hpp"
 #include "deeppcr/core/types.hpp"
 
 namespace deeppcr::nonlinear {
@@ -21,6 +22,9 @@ struct PlanProblem {
   bool linear = false;         ///< only carries: identity stands for GMRES, dense is not there
   bool may_substitute = true;  ///< whether sequential execution may be chosen
 };
+
+/// Steps, chunks and the share of the rank that has most; the rest is left as it is above.
+PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks);
 
 /// What the first steps of the chunks have shown, and the method that follows from it.
 struct ShootingPlan {

@@ -90,13 +90,7 @@ bool ShootingRun::choose() {
   const Index probe = std::min(kProbe, chunks_.longest());
   sweep_to(probe);
   gather();
-  PlanProblem problem;
-  problem.steps = trajectory_.layout().num_steps();
-  problem.chunks = chunks_.size();
-  for (int p = 0; p < comm_.size(); ++p) {
-    problem.longest_rank = std::max(problem.longest_rank, trajectory_.layout().range(p).size());
-    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks_.of_rank(p).size());
-  }
+  PlanProblem problem = plan_problem(trajectory_.layout(), chunks_);
   problem.batch = trajectory_.batch();
   problem.width = trajectory_.width();
   problem.rtol = options_.rtol;
@@ -152,7 +146,7 @@ void ShootingRun::next_starts() {
   const StageTimer timer(stages_, "couple");
   const Index state = incoming_.size();
   if (coupler_) {
-    coupler_->solve(mismatch_.view(), next_.view());
+    coupler_->solve(mismatch_.view(), next_.view(), judgement_.exact_chunks);
     const CriticalPath path = coupler_->path();
     report_.path.evaluations += path.evaluations;
     report_.path.products += path.products;

@@ -59,10 +59,6 @@ class LinearSolver {
   /// then be computed there.
   virtual bool substitutes_once() const { return false; }
 
-  /// Whether solve_transpose() may leave out steps of a rank for which c has no rows: they then
-  /// have no gradient.
-  virtual bool skips_zeros() const { return false; }
-
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;

@@ -24,6 +24,8 @@ class Backpropagation final : public blocks::Linearisation {
   }
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override;
+  /// For solvers that do not walk where the gradient is zero: sets the parameters' to zero there.
+  void skip(StepRange range) const;
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
     A_.eliminate(range, rhs, map, scratch);
   }

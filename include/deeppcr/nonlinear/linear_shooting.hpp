@@ -46,7 +46,6 @@ class LinearShooting final : public linear::LinearSolver {
   void solve_transpose(ConstStates c, States g) override;
   /// A step that is walked more than once is walked from the right carry last.
   bool substitutes_once() const override { return true; }
-  bool skips_zeros() const override { return true; }
   /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
   linear::Cost cost(const linear::Problem& problem) const override;
 

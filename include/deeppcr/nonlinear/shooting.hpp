@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -62,9 +63,9 @@ class Shooting {
     int width = 1;
   };
   /// The steps of each rank that suit sweeps: rank 0 has nothing to correct and pushes no tangent,
-  /// so it gets more.
-  static parallel::BlockLayout layout(Index num_steps, int num_ranks, Index chunks,
-                                      StateSize state);
+  /// and nothing to walk backward where the gradient dies out, so it gets more.
+  static parallel::BlockLayout layout(Index num_steps, int num_ranks, Index chunks, StateSize state,
+                                      linear::Passes passes = linear::Passes::forward);
 
   /// Starts from the states between the chunks in trajectory, leaves the solution there. Numerical
   /// failure is a status, not an exception. Works with any layout. Collective.

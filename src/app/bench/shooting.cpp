@@ -118,9 +118,12 @@ Row side_by_side(Harness& harness, const Case& what, const parallel::Communicato
 Row automatic(Harness& harness, const Case& what, Passes* alone) {
   const int P = harness.team().size();
   const LinearSizes& sizes = what.sizes;
-  Passes together(harness.team(),
-                  nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width}),
-                  what.options, sizes.batch, what.backward);
+  const auto passes =
+      what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward;
+  Passes together(
+      harness.team(),
+      nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width}, passes),
+      what.options, sizes.batch, what.backward);
   nonlinear::SolveReport report;
   nonlinear::LinearShooting back({0, 1e-10, true});
   const auto run = [&] {

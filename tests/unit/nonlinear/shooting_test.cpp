@@ -200,6 +200,22 @@ TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
   }
 }
 
+// Without a bias the steps take other products, and the states of a contracting chain die out: each
+// is held against its own size.
+TEST_F(ShootingSpecial, ChainsWithoutABias) {
+  for (const double gain : {0.9, 1.0, 1.5})
+    for (const Index batch : {1, 3})
+      for (const Coupling coupling : {Coupling::zero, Coupling::dense, Coupling::automatic}) {
+        models::ModelOptions chain = layers(600, gain);
+        chain.bias = false;
+        const Outcome outcome = solve(chain, with(coupling, 8), batch);
+        const std::string what =
+            fmt::format("gain {}, B = {}, {}", gain, batch, to_string(coupling));
+        EXPECT_NE(outcome.report.status, Status::failed) << what << " " << outcome.report.reason;
+        EXPECT_LE(outcome.error, 1e-10) << what << " " << outcome.report.reason;
+      }
+}
+
 TEST_F(ShootingSpecial, AcceleratorsEndRight) {
   models::ModelOptions resnet;
   resnet.model = "resnet";
