@@ -34,10 +34,11 @@ def updates(path):
         return -1  # not there yet
 
 
-def kill_ranks(run, ranks, after):
-    """Kills all ranks so many seconds after they have come up."""
+def kill_ranks(run, ranks, after, ready=lambda: True):
+    """Kills all ranks so many seconds after they have come up and ready() has held."""
     try:
         wait_for(lambda: ranks == 1 or len(run.rank_ids()) == ranks, "the ranks")
+        wait_for(ready, "a checkpoint")
         time.sleep(after)
         for process in [run.process.pid] if ranks == 1 else run.rank_ids():
             os.kill(process, signal.SIGKILL)
@@ -123,11 +124,18 @@ class Restart(ProgramTest):
                 length = time.monotonic() - start
                 words += ["--checkpoint", f"{ranks}.h5", "--checkpoint-steps", 10, "--restart", "auto"]
                 instants = random.Random(ranks)
-                for _ in range(kills):
+                path = self.folder / f"{ranks}.h5"
+                reached = 0
+                for kill in range(kills):
                     run = Started(*RUN, *words, ranks=ranks, cwd=self.folder)
-                    kill_ranks(run, ranks, instants.uniform(0.05, 1) * length)
-                    run.end()
-                self.assertGreater(updates(self.folder / f"{ranks}.h5"), 0)
+                    # However slow this machine is, the last kill comes after a checkpoint.
+                    kill_ranks(run, ranks, instants.uniform(0.05, 1) * length,
+                               lambda: kill < kills - 1 or updates(path) > 0)
+                    done = run.end()
+                    found = max(updates(path), updates(path.with_name(path.name + ".1")))
+                    self.assertGreaterEqual(found, reached, f"went back at kill {kill}: {done.err}")
+                    reached = max(reached, found)
+                self.assertGreater(reached, 0)
                 self.train(*words, ranks=ranks)
                 self.assert_equal(f"{ranks}.h5", contents(self.folder / "whole.h5"))
 
