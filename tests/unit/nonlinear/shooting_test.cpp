@@ -7,41 +7,20 @@
 #include "deeppcr/models/mlp.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "deeppcr/sequence/residual.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
+#include "support/shooting_outcome.hpp"
 #include "support/stopping_monitor.hpp"
 
 namespace deeppcr::nonlinear {
 namespace {
 
 using test::ModelProblem;
+using test::shoot;
+using test::ShootingOutcome;
 using test::StoppingMonitor;
 using test::world;
-
-struct Outcome {
-  SolveReport report;
-  double error = 0;     ///< against sequential execution, relative to the largest state
-  double residual = 0;  ///< measured step by step
-};
-
-Outcome solve(const models::ModelOptions& model, const ShootingOptions& options, Index batch = 2,
-              Monitor* monitor = nullptr) {
-  const auto layout =
-      Shooting::layout(model.steps, world().size(), options.chunks, {batch, model.width});
-  ModelProblem problem(world(), model, layout, batch);
-  problem.trajectory.fill_with_input();
-  Shooting solver(world(), *problem.sequence, options);
-  Outcome outcome{solver.solve(problem.trajectory, monitor)};
-  outcome.residual = sequence::largest_residual(*problem.sequence, problem.trajectory);
-  Buffer<Real> found(problem.trajectory.states().size());
-  std::copy_n(problem.trajectory.states().data(), found.size(), found.data());
-  sequence::propagate(*problem.sequence, problem.trajectory);
-  outcome.error = test::relative_difference(world(), found.data(),
-                                            problem.trajectory.states().data(), found.size());
-  return outcome;
-}
 
 /// A member of the zoo of models that the solver is made for.
 struct Animal {
@@ -93,7 +72,7 @@ TEST_P(ShootingZoo, AgreesWithSequential) {
         ShootingOptions options;
         options.coupling = coupling;
         options.chunks = chunks;
-        const Outcome outcome = solve(options_of(GetParam(), kSteps, 6), options, batch);
+        const ShootingOutcome outcome = shoot(options_of(GetParam(), kSteps, 6), options, batch);
         const std::string what =
             fmt::format("{}, {} chunks, B = {}", to_string(coupling), chunks, batch);
         EXPECT_TRUE(outcome.report.status == Status::converged ||
@@ -134,7 +113,7 @@ class ShootingSpecial : public ::testing::Test {
 TEST_F(ShootingSpecial, AgreesForAllLengths) {
   for (const Index steps : {0, 1, 2, 3, world().size(), 33})
     for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
-      const Outcome outcome = solve(layers(steps, 0.9), with(coupling, 0));
+      const ShootingOutcome outcome = shoot(layers(steps, 0.9), with(coupling, 0));
       EXPECT_EQ(outcome.report.status, Status::converged) << to_string(coupling) << " L " << steps;
       EXPECT_LE(outcome.error, 1e-10) << to_string(coupling) << " L = " << steps;
     }
@@ -144,7 +123,7 @@ TEST_F(ShootingSpecial, AgreesForAllLengths) {
 TEST_F(ShootingSpecial, ChaoticChainsEndRight) {
   for (const Coupling coupling :
        {Coupling::zero, Coupling::identity, Coupling::dense, Coupling::automatic}) {
-    const Outcome outcome = solve(layers(512, 2, 32), with(coupling, 8));
+    const ShootingOutcome outcome = shoot(layers(512, 2, 32), with(coupling, 8));
     EXPECT_TRUE(outcome.report.status == Status::converged ||
                 outcome.report.status == Status::fell_back)
         << to_string(coupling);
@@ -208,7 +187,7 @@ TEST_F(ShootingSpecial, ChainsWithoutABias) {
       for (const Coupling coupling : {Coupling::zero, Coupling::dense, Coupling::automatic}) {
         models::ModelOptions chain = layers(600, gain);
         chain.bias = false;
-        const Outcome outcome = solve(chain, with(coupling, 8), batch);
+        const ShootingOutcome outcome = shoot(chain, with(coupling, 8), batch);
         const std::string what =
             fmt::format("gain {}, B = {}, {}", gain, batch, to_string(coupling));
         EXPECT_NE(outcome.report.status, Status::failed) << what << " " << outcome.report.reason;
@@ -225,7 +204,7 @@ TEST_F(ShootingSpecial, AcceleratorsEndRight) {
     for (const Coupling coupling : {Coupling::zero, Coupling::identity}) {
       ShootingOptions options = with(coupling, 16);
       options.acceleration = acceleration;
-      const Outcome outcome = solve(resnet, options);
+      const ShootingOutcome outcome = shoot(resnet, options);
       EXPECT_TRUE(outcome.report.status == Status::converged ||
                   outcome.report.status == Status::fell_back)
           << outcome.report.reason;
@@ -283,51 +262,24 @@ TEST_F(ShootingSpecial, MonitorHearsOfEachCorrectionAndCanStop) {
   resnet.steps = 256;
   resnet.width = 8;
   StoppingMonitor all(-1), first(1);
-  const Outcome whole = solve(resnet, with(Coupling::identity, 16), 2, &all);
+  const ShootingOutcome whole = shoot(resnet, with(Coupling::identity, 16), 2, &all);
   ASSERT_EQ(static_cast<int>(all.records.size()), whole.report.iterations);
   EXPECT_GT(all.records.size(), 1U);
   for (std::size_t k = 0; k < all.records.size(); ++k)
     EXPECT_GE(all.records[k].frozen_prefix, static_cast<Index>(k + 1));
-  const Outcome stopped = solve(resnet, with(Coupling::identity, 16), 2, &first);
+  const ShootingOutcome stopped = shoot(resnet, with(Coupling::identity, 16), 2, &first);
   EXPECT_EQ(stopped.report.status, Status::interrupted);
   EXPECT_EQ(stopped.report.iterations, 1);
 }
 
 TEST_F(ShootingSpecial, SendsOneStateARankAndSweep) {
   if (world().size() == 1) GTEST_SKIP() << "nothing is sent on one rank";
-  const Outcome outcome = solve(layers(512, 0.8), with(Coupling::zero, 0));
+  const ShootingOutcome outcome = shoot(layers(512, 0.8), with(Coupling::zero, 0));
   ASSERT_EQ(outcome.report.status, Status::converged);
   // The guess and each correction; nothing is left to check where all ends were swept from.
   const Index hops = (world().size() - 1) * (outcome.report.iterations + 1);
   EXPECT_EQ(outcome.report.neighbours.messages, hops);
   EXPECT_EQ(outcome.report.neighbours.bytes, hops * 2 * 16 * Index{sizeof(Real)});
-}
-
-TEST_F(ShootingSpecial, CriticalPathOfAForgettingChain) {
-  models::ModelOptions tanh;
-  tanh.model = "mlp";
-  tanh.steps = 4096;
-  tanh.width = 16;
-  const Outcome outcome = solve(tanh, with(Coupling::zero, 64), 1);
-  EXPECT_LE(outcome.report.path.evaluations, 1.8 * 4096 / 64 + 100);
-  EXPECT_EQ(outcome.report.path.products, 0);
-  models::ModelOptions resnet = tanh;
-  resnet.model = "resnet";
-  resnet.residual_scale = "1/L";
-  const Outcome residual = solve(resnet, with(Coupling::identity, 64), 1);
-  EXPECT_EQ(residual.report.status, Status::converged);
-  EXPECT_LE(residual.report.path.evaluations, 6.0 * 4096 / 64);
-}
-
-// resnet 1/sqrt(L), 64 chunks: as few sweeps as with whole Jacobians.
-TEST_F(ShootingSpecial, SweepsOfAResnetByRootOfItsDepth) {
-  models::ModelOptions resnet;
-  resnet.model = "resnet";
-  resnet.steps = 4096;
-  resnet.width = 16;
-  const Outcome outcome = solve(resnet, with(Coupling::dense, 64), 1);
-  EXPECT_EQ(outcome.report.status, Status::converged);
-  EXPECT_LE(outcome.report.iterations, 5);
 }
 
 }  // namespace

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <algorithm>
+
+#include "deeppcr/nonlinear/shooting.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+#include "deeppcr/sequence/residual.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+
+namespace deeppcr::test {
+
+/// How a solve by shooting ended, and how far from the truth.
+struct ShootingOutcome {
+  nonlinear::SolveReport report;
+  double error = 0;     ///< against sequential execution, relative to the largest state
+  double residual = 0;  ///< measured step by step
+};
+
+inline ShootingOutcome shoot(const models::ModelOptions& model,
+                             const nonlinear::ShootingOptions& options, Index batch = 2,
+                             nonlinear::Monitor* monitor = nullptr) {
+  using nonlinear::Shooting;
+  const auto layout =
+      Shooting::layout(model.steps, world().size(), options.chunks, {batch, model.width});
+  ModelProblem problem(world(), model, layout, batch);
+  problem.trajectory.fill_with_input();
+  Shooting solver(world(), *problem.sequence, options);
+  ShootingOutcome outcome{solver.solve(problem.trajectory, monitor)};
+  outcome.residual = sequence::largest_residual(*problem.sequence, problem.trajectory);
+  Buffer<Real> found(problem.trajectory.states().size());
+  std::copy_n(problem.trajectory.states().data(), found.size(), found.data());
+  sequence::propagate(*problem.sequence, problem.trajectory);
+  outcome.error =
+      relative_difference(world(), found.data(), problem.trajectory.states().data(), found.size());
+  return outcome;
+}
+
+}  // namespace deeppcr::test

@@ -1,0 +1,100 @@
+// How often shooting sweeps its chunks: what the critical path of a large run is made of.
+#include <gtest/gtest.h>
+
+#include "deeppcr/nonlinear/shooting.hpp"
+#include "support/shooting_outcome.hpp"
+
+namespace deeppcr::nonlinear {
+namespace {
+
+using test::shoot;
+using test::ShootingOutcome;
+
+struct Sweeps {
+  const char* name;
+  const char* model;
+  const char* activation;
+  const char* init;
+  double gain;
+  const char* scale;
+  Coupling coupling;
+  int most_of_8, most_of_64;  ///< corrections allowed with 8 and 64 chunks
+};
+
+// The plan's table plus one. Identity loses more on relu than on tanh, whose blocks have a mean:
+// 24 corrections there, where whole Jacobians and first order need 5 and 10.
+constexpr Sweeps kSweeps[] = {
+    {"tanh_gain_07", "mlp", "tanh", "xavier", 0.7, "none", Coupling::zero, 2, 3},
+    {"tanh_gain_07_dense", "mlp", "tanh", "xavier", 0.7, "none", Coupling::dense, 2, 2},
+    {"tanh_gain_1", "mlp", "tanh", "xavier", 1.0, "none", Coupling::zero, 2, 6},
+    {"tanh_gain_1_dense", "mlp", "tanh", "xavier", 1.0, "none", Coupling::dense, 2, 4},
+    {"relu_xavier", "mlp", "relu", "xavier", 1.0, "none", Coupling::zero, 2, 3},
+    {"relu_xavier_dense", "mlp", "relu", "xavier", 1.0, "none", Coupling::dense, 2, 3},
+    {"resnet_L_tanh", "resnet", "tanh", "default", 1.0, "1/L", Coupling::identity, 5, 5},
+    {"resnet_L_relu", "resnet", "relu", "default", 1.0, "1/L", Coupling::identity, 5, 5},
+    {"resnet_L_tanh_dense", "resnet", "tanh", "default", 1.0, "1/L", Coupling::dense, 3, 3},
+    {"resnet_L_relu_dense", "resnet", "relu", "default", 1.0, "1/L", Coupling::dense, 3, 3},
+    {"resnet_rootL_tanh", "resnet", "tanh", "default", 1.0, "1/sqrt(L)", Coupling::identity, 9, 16},
+    {"resnet_rootL_relu", "resnet", "relu", "default", 1.0, "1/sqrt(L)", Coupling::identity, 9, 24},
+    {"resnet_rootL_relu_first_order", "resnet", "relu", "default", 1.0, "1/sqrt(L)",
+     Coupling::first_order, 9, 16},
+    {"resnet_rootL_tanh_dense", "resnet", "tanh", "default", 1.0, "1/sqrt(L)", Coupling::dense, 5,
+     5},
+    {"resnet_rootL_relu_dense", "resnet", "relu", "default", 1.0, "1/sqrt(L)", Coupling::dense, 5,
+     5},
+};
+
+constexpr Index kSteps = 4096;
+
+models::ModelOptions options_of(const Sweeps& row, int width) {
+  models::ModelOptions options;
+  options.model = row.model;
+  options.activation = row.activation;
+  options.init = row.init;
+  options.gain = row.gain;
+  options.residual_scale = row.scale;
+  options.steps = kSteps;
+  options.width = width;
+  return options;
+}
+
+class ShootingSweeps : public ::testing::TestWithParam<Sweeps> {};
+
+TEST_P(ShootingSweeps, NoMoreThanInTheTable) {
+  for (const Index chunks : {Index{8}, Index{64}}) {
+    ShootingOptions options;
+    options.coupling = GetParam().coupling;
+    options.chunks = chunks;
+    const ShootingOutcome outcome = shoot(options_of(GetParam(), 32), options);
+    EXPECT_EQ(outcome.report.status, Status::converged) << outcome.report.reason;
+    EXPECT_LE(outcome.error, 1e-10);
+    EXPECT_LE(outcome.report.iterations, chunks == 8 ? GetParam().most_of_8 : GetParam().most_of_64)
+        << chunks << " chunks";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, ShootingSweeps, ::testing::ValuesIn(kSweeps),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(ShootingPath, IsShortWhereStartsAreForgotten) {
+  ShootingOptions options;
+  options.coupling = Coupling::zero;
+  options.chunks = 64;
+  const Sweeps tanh{"", "mlp", "tanh", "default", 1.0, "none", Coupling::zero, 0, 0};
+  const ShootingOutcome outcome = shoot(options_of(tanh, 16), options, 1);
+  EXPECT_LE(outcome.report.path.evaluations, 1.8 * kSteps / 64 + 100);
+  EXPECT_EQ(outcome.report.path.products, 0);
+}
+
+TEST(ShootingPath, IsAFewSweepsOfAResnet) {
+  ShootingOptions options;
+  options.coupling = Coupling::identity;
+  options.chunks = 64;
+  const Sweeps resnet{"", "resnet", "tanh", "default", 1.0, "1/L", Coupling::identity, 0, 0};
+  const ShootingOutcome outcome = shoot(options_of(resnet, 16), options, 1);
+  EXPECT_EQ(outcome.report.status, Status::converged);
+  EXPECT_LE(outcome.report.path.evaluations, 6.0 * kSteps / 64);
+}
+
+}  // namespace
+}  // namespace deeppcr::nonlinear
