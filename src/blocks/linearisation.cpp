@@ -69,6 +69,10 @@ void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, Stat
   }
 }
 
+void Linearisation::skip_transposed(StepRange, States result) const {
+  std::fill(result.begin(), result.end(), 0.0);
+}
+
 void Linearisation::substitute_both(const Strand& one, const Strand& other) const {
   for (const Strand* s : {&one, &other}) substitute(s->range, s->rhs, s->result, s->carry);
 }

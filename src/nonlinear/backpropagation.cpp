@@ -34,7 +34,8 @@ void Backpropagation::substitute_transposed(StepRange range, ConstStates rhs, St
   }
 }
 
-void Backpropagation::skip(StepRange range) const {
+void Backpropagation::skip_transposed(StepRange range, States result) const {
+  A_.skip_transposed(range, result);
   const auto grads = grads_.slice(range.first - local_.first, range.last - local_.first);
   std::fill(grads.begin(), grads.end(), 0.0);
 }

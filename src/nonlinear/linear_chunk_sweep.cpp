@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/nonlinear/backpropagation.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -88,10 +87,8 @@ void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
   std::fill(leaves.begin(), leaves.end(), 0.0);
   c.done = c.steps.size();
   if (rhs.extent(0) == 0) {
-    const States x = result.slice(c.steps.first - local_.first, c.steps.last - local_.first);
-    std::fill(x.begin(), x.end(), 0.0);
-    if (const auto* with_parameters = dynamic_cast<const Backpropagation*>(&A_))
-      with_parameters->skip(c.steps);
+    A_.skip_transposed(c.steps,
+                       result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
     return;
   }
   substitute(c.steps, rhs, result, leaves.data());

@@ -46,6 +46,10 @@ class Linearisation {
   virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
                                      State carry) const;
 
+  /// substitute_transposed() where right-hand side and carry are zero: result [m, B, n] is zero,
+  /// and no step is walked.
+  virtual void skip_transposed(StepRange range, States result) const;
+
   /// substitute() through two ranges of which neither needs the other's result, all rows of rhs
   /// given. Default: one after the other; a short step is mostly waiting for the one before, and
   /// both ranges in turns take hardly longer than one.

@@ -24,8 +24,7 @@ class Backpropagation final : public blocks::Linearisation {
   }
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override;
-  /// For solvers that do not walk where the gradient is zero: sets the parameters' to zero there.
-  void skip(StepRange range) const;
+  void skip_transposed(StepRange range, States result) const override;
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
     A_.eliminate(range, rhs, map, scratch);
   }
