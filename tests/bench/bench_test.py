@@ -86,6 +86,7 @@ class Bench(unittest.TestCase):
         for words, phrase in ((("--suite", "compos"), "did you mean compose"),
                               (("--repeats", "4"), "from 5 to"), (("--width", "8,x"), "--width x"),
                               (("--steps", "0"), "--steps 0"),
+                              (("--chains", "mlp tanj"), "--chains mlp tanj"),
                               (("--csv", "/no/such/folder/x.csv"), "--csv /no/such/folder")):
             process = bench("--quick", *words)
             self.assertEqual(process.returncode, 1, process.stderr)

@@ -71,8 +71,11 @@ class Harness {
   }
 
   void add(Row row);
-  /// Prints the rows that were added since the last time.
+  /// Prints the rows that were added since the last time, and calls what on_show() was given.
   void show();
+  /// Called on rank 0 whenever rows were shown: what is measured so far can be kept, for a bench
+  /// may be ended from outside.
+  void on_show(std::function<void()> call) { on_show_ = std::move(call); }
   /// A sentence for the end of the report.
   void note(const std::string& sentence);
   const std::vector<Row>& rows() const { return rows_; }
@@ -96,6 +99,7 @@ class Harness {
   std::vector<Row> rows_;
   std::vector<std::string> notes_;
   std::size_t shown_ = 0;
+  std::function<void()> on_show_;
 };
 
 /// The only table that names the suites.

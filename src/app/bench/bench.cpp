@@ -136,15 +136,12 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
   fmt::print("{}\n", json.dump());
 }
 
-void write_csv(const Context& context, const std::string& path, const Harness& harness,
+void write_csv(const std::string& path, const Harness& harness,
                const std::vector<std::string>& about) {
-  parallel::agree(context.comm, [&] {
-    if (!context.comm.is_root()) return;
-    std::ofstream file(path);
-    file << to_csv(harness.rows(), about);
-    file.close();
-    if (!file) throw local_input_error("--csv {}: it cannot be written", path);
-  });
+  std::ofstream file(path);
+  file << to_csv(harness.rows(), about);
+  file.close();
+  if (!file) throw local_input_error("--csv {}: it cannot be written", path);
 }
 
 void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks) {
@@ -173,7 +170,7 @@ void add_bench_options(boost::program_options::options_description& options) {
       "generate: a case that is expected to take longer in all its runs is left out, and listed");
   add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
-  add("csv", text("FILE"), "write the rows as comma-separated values");
+  add("csv", text("FILE"), "write the rows as comma-separated values, as they come");
   add("output", text("FILE"), "write the rows as HDF5, for deeppcr-plot");
   options.add(group);
 }
@@ -190,10 +187,15 @@ int run_bench(const Options& options, const Context& context) {
   const std::vector<std::string> about = circumstances(context);
   const bool speaks = context.comm.is_root() && !context.quiet && !context.json;
   if (speaks) fmt::print("{}\n", fmt::join(about, "\n"));
+  if (!csv.empty()) harness.on_show([&] { write_csv(csv, harness, about); });
   run_suites(chosen, harness, speaks);
   if (speaks) print_summary(harness);
   if (context.comm.is_root() && context.json) print_json(harness, about);
-  if (!csv.empty()) write_csv(context, csv, harness, about);
+  if (!csv.empty()) {
+    parallel::agree(context.comm, [&] {
+      if (context.comm.is_root()) write_csv(csv, harness, about);
+    });
+  }
   if (!output.empty()) write_hdf5(context, output, harness.rows());
   return 0;
 }

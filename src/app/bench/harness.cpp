@@ -99,9 +99,10 @@ void Harness::add(Row row) {
 void Harness::show() {
   const std::vector<Row> rows(rows_.begin() + static_cast<std::ptrdiff_t>(shown_), rows_.end());
   shown_ = rows_.size();
-  if (!rows.empty() && context_.comm.is_root() && !context_.quiet && !context_.json)
-    fmt::print("{}", to_table(rows));
+  if (rows.empty() || !context_.comm.is_root()) return;
+  if (!context_.quiet && !context_.json) fmt::print("{}", to_table(rows));
   std::fflush(stdout);
+  if (on_show_) on_show_();
 }
 
 void Harness::note(const std::string& sentence) { notes_.push_back(sentence); }

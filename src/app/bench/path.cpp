@@ -85,6 +85,7 @@ void run_animal(Harness& harness, const Animal& animal, const LinearSizes& sizes
       add_newton(harness, animal, sizes, chunks, newton.iterations);
     if (harness.settings().quick) break;
   }
+  harness.show();
 }
 
 }  // namespace

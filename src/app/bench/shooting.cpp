@@ -156,6 +156,7 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
   row.demand(animal.forgets ? kShareOfGain * side.speedup : kNeverSlower);
   harness.add(side);
   harness.add(row);
+  harness.show();
 }
 
 }  // namespace
