@@ -29,6 +29,20 @@ TEST(Communicator, MaximumKeepsNaN) {
   EXPECT_FALSE(std::isfinite(values[1]));
 }
 
+// Rank r brings r values; the counts known to all save a message.
+TEST(Communicator, GathersAnyNumberOfValues) {
+  const int P = world().size();
+  const std::vector<double> mine(static_cast<std::size_t>(world().rank()), world().rank() + 0.5);
+  std::vector<Index> counts;
+  std::vector<double> expected;
+  for (int r = 0; r < P; ++r) {
+    counts.push_back(r);
+    expected.insert(expected.end(), static_cast<std::size_t>(r), r + 0.5);
+  }
+  EXPECT_EQ(world().gather_all(mine), expected);
+  EXPECT_EQ(world().gather_all(mine, counts), expected);
+}
+
 TEST(Communicator, Broadcasts) {
   std::string text = world().is_root() ? "from the root" : "";
   world().broadcast(text, 0);
