@@ -55,15 +55,12 @@ struct Relu {
 
 struct Silu {
   static constexpr bool kExact = false;
+  static Real bounded(Real a) { return at_most(at_least(a, -kSiluBound), kSiluBound); }
   // a / (1 + exp(-a))
-  static Real value(Real a) {
-    const Real t = at_least(a, -kSiluBound);
-    return t / (1 + exp(-t));
-  }
+  static Real value(Real a) { return at_least(a, -kSiluBound) / (1 + exp(-bounded(a))); }
   // p + a p (1 - p), p = 1 / (1 + exp(-a))
   static Real slope(Real a, Real) {
-    const Real t = at_most(at_least(a, -kSiluBound), kSiluBound);
-    const Real p = 1 / (1 + exp(-t));
+    const Real t = bounded(a), p = 1 / (1 + exp(-t));
     return p + t * p * (1 - p);
   }
 };

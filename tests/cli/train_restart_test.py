@@ -125,7 +125,7 @@ class Restart(ProgramTest):
                 words += ["--checkpoint", f"{ranks}.h5", "--checkpoint-steps", 10, "--restart", "auto"]
                 instants = random.Random(ranks)
                 path = self.folder / f"{ranks}.h5"
-                reached = 0
+                reached = -1  # no checkpoint yet
                 for kill in range(kills):
                     run = Started(*RUN, *words, ranks=ranks, cwd=self.folder)
                     # However slow this machine is, the last kill comes after a checkpoint.
