@@ -24,13 +24,6 @@ int to_count(Index count) {
   return static_cast<int>(count);
 }
 
-template <typename T>
-T reduce(MPI_Comm comm, T value, MPI_Datatype type, MPI_Op op) {
-  T result{};
-  check_mpi(MPI_Allreduce(&value, &result, 1, type, op, comm), "MPI_Allreduce");
-  return result;
-}
-
 /// Tells the processor that this is a loop that waits.
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -57,6 +50,22 @@ void wait_aside(MPI_Request& request) {
       for (int i = 0; i < kPauses; ++i) relax();
     }
   }
+}
+
+/// A few numbers of all ranks, in place. Some ranks may come much later than others.
+void reduce(MPI_Comm comm, void* values, Index count, MPI_Datatype type, MPI_Op op) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, values, to_count(count), type, op, comm, &request),
+            "MPI_Iallreduce");
+  wait_aside(request);
+}
+double reduce(MPI_Comm comm, double value, MPI_Op op) {
+  reduce(comm, &value, 1, MPI_DOUBLE, op);
+  return value;
+}
+Index reduce(MPI_Comm comm, Index value, MPI_Op op) {
+  reduce(comm, &value, 1, MPI_INT64_T, op);
+  return value;
 }
 
 MPI_Comm duplicate(MPI_Comm comm) {
@@ -107,12 +116,12 @@ void Communicator::quiet_barrier() const {
   }
 }
 
-double Communicator::max(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MAX); }
-double Communicator::min(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_MIN); }
-double Communicator::sum(double v) const { return reduce(comm_, v, MPI_DOUBLE, MPI_SUM); }
-Index Communicator::max(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MAX); }
-Index Communicator::min(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_MIN); }
-Index Communicator::sum(Index v) const { return reduce(comm_, v, MPI_INT64_T, MPI_SUM); }
+double Communicator::max(double v) const { return reduce(comm_, v, MPI_MAX); }
+double Communicator::min(double v) const { return reduce(comm_, v, MPI_MIN); }
+double Communicator::sum(double v) const { return reduce(comm_, v, MPI_SUM); }
+Index Communicator::max(Index v) const { return reduce(comm_, v, MPI_MAX); }
+Index Communicator::min(Index v) const { return reduce(comm_, v, MPI_MIN); }
+Index Communicator::sum(Index v) const { return reduce(comm_, v, MPI_SUM); }
 
 double Communicator::max_before(double value, double first) const {
   if (value != value) value = std::numeric_limits<double>::infinity();
@@ -124,21 +133,15 @@ double Communicator::max_before(double value, double first) const {
 void Communicator::max(std::vector<double>& values) const {
   // MPI_MAX may drop a NaN, so NaNs travel as infinity.
   for (double& v : values) v = v != v ? std::numeric_limits<double>::infinity() : v;
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
-                          MPI_DOUBLE, MPI_MAX, comm_),
-            "MPI_Allreduce");
+  reduce(comm_, values.data(), static_cast<Index>(values.size()), MPI_DOUBLE, MPI_MAX);
 }
 
 void Communicator::min(std::vector<double>& values) const {
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
-                          MPI_DOUBLE, MPI_MIN, comm_),
-            "MPI_Allreduce");
+  reduce(comm_, values.data(), static_cast<Index>(values.size()), MPI_DOUBLE, MPI_MIN);
 }
 
 void Communicator::sum(std::vector<Index>& values) const {
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), to_count(static_cast<Index>(values.size())),
-                          MPI_INT64_T, MPI_SUM, comm_),
-            "MPI_Allreduce");
+  reduce(comm_, values.data(), static_cast<Index>(values.size()), MPI_INT64_T, MPI_SUM);
 }
 
 void Communicator::sum(double* values, Index count) const {
@@ -167,9 +170,11 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values,
     total += counts[p];
   }
   std::vector<double> all(static_cast<std::size_t>(total));
-  check_mpi(MPI_Allgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
-                           all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_),
-            "MPI_Allgatherv");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
+                            all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_, &request),
+            "MPI_Iallgatherv");
+  wait_aside(request);
   return all;
 }
 
