@@ -3,12 +3,15 @@
 // What the machine has to give is measured first: every rank runs the whole chain by itself, at the
 // same time, with weights and states of its own. P such runs in the time t_together, one of them
 // alone in t_alone, are a gain of P t_alone / t_together. Pieces of the chain would not do: half of
-// the weights may stay in a core's caches from run to run where all of them do not.
+// the weights may stay in a core's caches from run to run where all of them do not. Where memory
+// allows it all is timed in turns, so that what is compared had the same machine.
 #include "deeppcr/nonlinear/shooting.hpp"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
+#include "deeppcr/app/memory.hpp"
 #include "deeppcr/linear/sequential.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/linear_shooting.hpp"
@@ -66,14 +69,6 @@ class Passes {
   Buffer<Real> states_, input_, parameters_;
 };
 
-Row row_of(const char* method, const std::string& name, int ranks, const LinearSizes& sizes,
-           const Seconds& seconds, const Seconds& baseline) {
-  Row row{"shooting", name, method, ranks, sizes.steps, sizes.width, sizes.batch};
-  row.seconds = seconds;
-  row.compare("sequential execution on 1 rank", baseline);
-  return row;
-}
-
 /// One chain, its sizes and what of it is timed.
 struct Case {
   models::ModelOptions options;
@@ -96,51 +91,69 @@ Contender sequential(const char* name, int ranks, Passes* chain, bool backward) 
           }};
 }
 
-/// Whole sequential runs on all ranks at once, against one alone.
-Row side_by_side(Harness& harness, const Case& what, const parallel::Communicator& self,
-                 Passes* alone) {
-  const int P = harness.team().size();
-  const auto other = harness.team().is_root() ? nullptr : whole_chain(self, what);
-  Passes* mine = other ? other.get() : alone;
-  const std::vector<Seconds> seconds =
-      harness.race({sequential("alone", 1, alone, what.backward),
-                    sequential("side by side", P, mine, what.backward)});
-  // As much work one after the other.
-  Row row{"shooting",       what.name,       "independent runs side by side", P, what.sizes.steps,
-          what.sizes.width, what.sizes.batch};
-  row.seconds = seconds[1];
-  const double runs = P;
+/// As `auto` chooses, on all ranks together.
+class Together {
+ public:
+  Together(const parallel::Communicator& comm, const Case& what)
+      : what_(what),
+        ranks_(comm.size()),
+        passes_(comm,
+                nonlinear::Shooting::layout(
+                    what.sizes.steps, ranks_, 0, {what.sizes.batch, what.sizes.width},
+                    what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward),
+                what.options, what.sizes.batch, what.backward) {}
+
+  Contender contender() {
+    return {"auto", ranks_, [this] {
+              report_ = passes_.shoot();
+              if (what_.backward) passes_.backward(back_);
+            }};
+  }
+
+  Row row(const Seconds& seconds, const Seconds& baseline) const {
+    const LinearSizes& sizes = what_.sizes;
+    Row row{"shooting",  what_.name, "auto: " + report_.method, ranks_, sizes.steps,
+            sizes.width, sizes.batch};
+    row.seconds = seconds;
+    row.compare("sequential execution on 1 rank", baseline);
+    if (!report_.linear.empty()) row.method += "+" + report_.linear;
+    if (what_.backward) row.method += ", back: " + back_.report().method;
+    row.iterations = report_.iterations;
+    row.chunks = report_.chunks;
+    const auto L = static_cast<double>(sizes.steps);
+    row.path_evaluations = report_.path.evaluations / L;
+    row.path_products = report_.path.products / L;
+    return row;
+  }
+
+ private:
+  const Case& what_;
+  int ranks_;
+  Passes passes_;
+  nonlinear::SolveReport report_;
+  nonlinear::LinearShooting back_{{0, 1e-10, true}};
+};
+
+/// Whole sequential runs on all ranks at once, against as many one after the other.
+Row side_by_side(const Case& what, int ranks, const Seconds& seconds, const Seconds& alone) {
+  Row row{"shooting",      what.name,        "independent runs side by side",
+          ranks,           what.sizes.steps, what.sizes.width,
+          what.sizes.batch};
+  row.seconds = seconds;
+  const double runs = ranks;
   row.compare("as many runs after each other on 1 rank",
-              {runs * seconds[0].median, runs * seconds[0].min, runs * seconds[0].max});
+              {runs * alone.median, runs * alone.min, runs * alone.max});
   return row;
 }
 
-Row automatic(Harness& harness, const Case& what, Passes* alone) {
-  const int P = harness.team().size();
-  const LinearSizes& sizes = what.sizes;
-  const auto passes =
-      what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward;
-  Passes together(
-      harness.team(),
-      nonlinear::Shooting::layout(sizes.steps, P, 0, {sizes.batch, sizes.width}, passes),
-      what.options, sizes.batch, what.backward);
-  nonlinear::SolveReport report;
-  nonlinear::LinearShooting back({0, 1e-10, true});
-  const auto run = [&] {
-    report = together.shoot();
-    if (what.backward) together.backward(back);
-  };
-  const std::vector<Seconds> seconds =
-      harness.race({sequential("sequential", 1, alone, what.backward), {"auto", P, run}});
-  Row row = row_of("auto", what.name, P, sizes, seconds[1], seconds[0]);
-  row.method = "auto: " + report.method + (report.linear.empty() ? "" : "+" + report.linear);
-  if (what.backward) row.method += ", back: " + back.report().method;
-  row.iterations = report.iterations;
-  row.chunks = report.chunks;
-  const auto L = static_cast<double>(sizes.steps);
-  row.path_evaluations = report.path.evaluations / L;
-  row.path_products = report.path.products / L;
-  return row;
+/// Whether a chain on each rank and one more on all together fit into memory.
+bool all_fit(const parallel::Communicator& comm, const Case& what) {
+  const auto L = static_cast<double>(what.sizes.steps), n = static_cast<double>(what.sizes.width);
+  const auto B = static_cast<double>(what.sizes.batch);
+  const double layers = what.options.model == "resnet" ? what.options.block_layers : 1;
+  const double arrays = what.backward ? 2 : 1;  // gradients are as large as what they are of
+  const double chain = sizeof(Real) * arrays * L * (layers * n * (n + 1) + B * n);
+  return comm.min(available_bytes()) > 1.1 * chain * (comm.size() + 1);
 }
 
 void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, bool backward) {
@@ -148,13 +161,28 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
             sizes, backward};
   what.options.steps = sizes.steps;
   what.options.width = sizes.width;
-  // Other ranks have no whole chain but side by side: memory for two is enough.
   const parallel::Communicator self = parallel::Communicator::self();
-  const auto alone = harness.takes_part(1) ? whole_chain(self, what) : nullptr;
-  const Row side = side_by_side(harness, what, self, alone.get());
-  Row row = automatic(harness, what, alone.get());
-  row.demand(animal.forgets ? kShareOfGain * side.speedup : kNeverSlower);
-  harness.add(side);
+  const int P = harness.team().size();
+  const bool fit = all_fit(harness.team(), what);
+  auto mine = whole_chain(self, what);
+  const Contender alone = sequential("sequential", 1, mine.get(), backward);
+  const Contender side = sequential("side by side", P, mine.get(), backward);
+  std::optional<Together> together;
+  std::vector<Seconds> seconds;
+  if (fit) {
+    together.emplace(harness.team(), what);
+    seconds = harness.race({alone, side, together->contender()});
+    harness.add(side_by_side(what, P, seconds[1], seconds[0]));
+  } else {
+    seconds = harness.race({alone, side});
+    harness.add(side_by_side(what, P, seconds[1], seconds[0]));
+    if (!harness.takes_part(1)) mine.reset();
+    together.emplace(harness.team(), what);
+    const std::vector<Seconds> again = harness.race({alone, together->contender()});
+    seconds = {again[0], seconds[1], again[1]};
+  }
+  Row row = together->row(seconds[2], seconds[0]);
+  row.demand(animal.forgets ? kShareOfGain * harness.rows().back().speedup : kNeverSlower);
   harness.add(row);
   harness.show();
 }
