@@ -1,4 +1,6 @@
-// Kernels in vectors of plain compiler extensions: no instruction set is assumed.
+// Kernels in vectors of plain compiler extensions: any instruction set will do. How wide they are
+// and how many sums stay in registers follows what the build has: a vector wider than the registers
+// lives in memory, and is many times slower.
 #include "deeppcr/blocks/gemv.hpp"
 
 #include <cstring>
@@ -11,6 +13,20 @@ namespace {
 using Two = Real __attribute__((vector_size(2 * sizeof(Real))));
 using Four = Real __attribute__((vector_size(4 * sizeof(Real))));
 using Eight = Real __attribute__((vector_size(8 * sizeof(Real))));
+
+#if defined(__AVX512F__)
+using Widest = Eight;
+constexpr int kMostSums = 16;
+#elif defined(__AVX__)
+using Widest = Four;
+constexpr int kMostSums = 12;
+#elif defined(__aarch64__)
+using Widest = Two;
+constexpr int kMostSums = 24;
+#else
+using Widest = Two;
+constexpr int kMostSums = 12;
+#endif
 
 template <typename Vector>
 Vector load(const Real* x) {
@@ -68,28 +84,37 @@ void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y)
   }
 }
 
+/// Start of sums from nothing.
+alignas(64) constexpr Real kZeros[64] = {};
+
 // y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
 template <typename Vector, int kVectors, int kSets>
 struct PairInRegisters {
   static void run(int, const GemvPair::Operands& o) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-    Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
-    for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
-    const Real* A = o.A;
-    for (int j = 0; j < n; j += kSets) {
-      for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-        for (int v = 0; v < kVectors; ++v) {
-          const auto a = load<Vector>(A + v * kLanes);
-          sum[s][v] += a * o.x[j + s];
-          image[s][v] += a * o.v[j + s];
+    if constexpr (2 * kSets * kVectors > kMostSums) {
+      // The second time the block comes from the caches.
+      InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.x, o.start, o.y);
+      InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.v, kZeros, o.w);
+    } else {
+      Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
+      for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
+      const Real* A = o.A;
+      for (int j = 0; j < n; j += kSets) {
+        for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+          for (int v = 0; v < kVectors; ++v) {
+            const auto a = load<Vector>(A + v * kLanes);
+            sum[s][v] += a * o.x[j + s];
+            image[s][v] += a * o.v[j + s];
+          }
         }
       }
-    }
-    add_up(sum);
-    add_up(image);
-    for (int v = 0; v < kVectors; ++v) {
-      store(sum[0][v], o.y + v * kLanes);
-      store(image[0][v], o.w + v * kLanes);
+      add_up(sum);
+      add_up(image);
+      for (int v = 0; v < kVectors; ++v) {
+        store(sum[0][v], o.y + v * kLanes);
+        store(image[0][v], o.w + v * kLanes);
+      }
     }
   }
 };
@@ -107,22 +132,39 @@ void pair_by_columns(int n, const GemvPair::Operands& o) {
   }
 }
 
+/// The kernel for n numbers in registers, with as many sums of each as there is room for, four at
+/// most; any_width where there is none.
+template <template <typename, int, int> class Kernel, int n, typename Function>
+Function in_registers(Function any_width) {
+  constexpr int kWidest = sizeof(Widest) / sizeof(Real);
+  if constexpr (n == 2) {
+    return Kernel<Two, 1, 2>::run;
+  } else if constexpr (n == 4 && kWidest > 4) {
+    return Kernel<Four, 1, 4>::run;
+  } else {
+    constexpr int kVectors = n / kWidest, kRoom = kMostSums / kVectors;
+    constexpr int kSets = kRoom >= 4 ? 4 : kRoom >= 2 ? 2 : 1;
+    if constexpr (kRoom > 0) return Kernel<Widest, kVectors, kSets>::run;
+    return any_width;
+  }
+}
+
 /// The kernel for a width: one table, since Gemv and GemvPair must sum in the same order.
 template <template <typename, int, int> class Kernel, typename Function>
 Function kernel_for(int n, Function any_width) {
   switch (n) {
     case 2:
-      return Kernel<Two, 1, 2>::run;
+      return in_registers<Kernel, 2>(any_width);
     case 4:
-      return Kernel<Four, 1, 4>::run;
+      return in_registers<Kernel, 4>(any_width);
     case 8:
-      return Kernel<Eight, 1, 4>::run;
+      return in_registers<Kernel, 8>(any_width);
     case 16:
-      return Kernel<Eight, 2, 4>::run;
+      return in_registers<Kernel, 16>(any_width);
     case 32:
-      return Kernel<Eight, 4, 2>::run;
+      return in_registers<Kernel, 32>(any_width);
     case 64:
-      return Kernel<Eight, 8, 1>::run;
+      return in_registers<Kernel, 64>(any_width);
     default:
       return any_width;
   }
