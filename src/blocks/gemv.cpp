@@ -56,21 +56,45 @@ inline void add_up(Vector (&sum)[kSets][kVectors]) {
   }
 }
 
+// y = start + sum_j A_j x_j for columns that do not fit into the registers: four columns at a time,
+// and of these as many rows as there is room for; y is in the first-level cache.
+template <typename Vector, int kVectors>
+void in_tiles(const Real* A, const Real* x, const Real* start, Real* y) {
+  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
+  constexpr int kColumns = 4, kTile = 8;
+  static_assert(n % kColumns == 0 && kVectors % kTile == 0);
+  for (int j = 0; j < n; j += kColumns, start = y) {
+    for (int tile = 0; tile < kVectors; tile += kTile) {
+      Vector sum[kTile];
+      for (int v = 0; v < kTile; ++v) sum[v] = load<Vector>(start + (tile + v) * kLanes);
+      for (int c = 0; c < kColumns; ++c) {
+        const Real* column = A + (j + c) * n + tile * kLanes;
+        for (int v = 0; v < kTile; ++v) sum[v] += load<Vector>(column + v * kLanes) * x[j + c];
+      }
+      for (int v = 0; v < kTile; ++v) store(sum[v], y + (tile + v) * kLanes);
+    }
+  }
+}
+
 // y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
 // turn: one alone would wait for each multiply-add.
 template <typename Vector, int kVectors, int kSets>
 struct InRegisters {
   static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-    Vector sum[kSets][kVectors] = {};
-    for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
-    for (int j = 0; j < n; j += kSets) {
-      for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-        for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
+    if constexpr (kVectors > kMostSums) {
+      in_tiles<Vector, kVectors>(A, x, start, y);
+    } else {
+      Vector sum[kSets][kVectors] = {};
+      for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
+      for (int j = 0; j < n; j += kSets) {
+        for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+          for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
+        }
       }
+      add_up(sum);
+      for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
     }
-    add_up(sum);
-    for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
   }
 };
 
@@ -132,10 +156,9 @@ void pair_by_columns(int n, const GemvPair::Operands& o) {
   }
 }
 
-/// The kernel for n numbers in registers, with as many sums of each as there is room for, four at
-/// most; any_width where there is none.
-template <template <typename, int, int> class Kernel, int n, typename Function>
-Function in_registers(Function any_width) {
+/// The kernel for n numbers, with as many sums of each as there are registers for, four at most.
+template <template <typename, int, int> class Kernel, int n>
+constexpr auto in_registers() {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);
   if constexpr (n == 2) {
     return Kernel<Two, 1, 2>::run;
@@ -144,8 +167,7 @@ Function in_registers(Function any_width) {
   } else {
     constexpr int kVectors = n / kWidest, kRoom = kMostSums / kVectors;
     constexpr int kSets = kRoom >= 4 ? 4 : kRoom >= 2 ? 2 : 1;
-    if constexpr (kRoom > 0) return Kernel<Widest, kVectors, kSets>::run;
-    return any_width;
+    return Kernel<Widest, kVectors, kSets>::run;
   }
 }
 
@@ -154,17 +176,17 @@ template <template <typename, int, int> class Kernel, typename Function>
 Function kernel_for(int n, Function any_width) {
   switch (n) {
     case 2:
-      return in_registers<Kernel, 2>(any_width);
+      return in_registers<Kernel, 2>();
     case 4:
-      return in_registers<Kernel, 4>(any_width);
+      return in_registers<Kernel, 4>();
     case 8:
-      return in_registers<Kernel, 8>(any_width);
+      return in_registers<Kernel, 8>();
     case 16:
-      return in_registers<Kernel, 16>(any_width);
+      return in_registers<Kernel, 16>();
     case 32:
-      return in_registers<Kernel, 32>(any_width);
+      return in_registers<Kernel, 32>();
     case 64:
-      return in_registers<Kernel, 64>(any_width);
+      return in_registers<Kernel, 64>();
     default:
       return any_width;
   }

@@ -58,6 +58,9 @@ void dot_columns(int n, const Real* A, const Real* x, Real* y) {
   }
 }
 
+/// Eight lanes: a vector where the build has registers of that length, else two. A vector longer
+/// than the registers lives in memory.
+#if defined(__AVX512F__)
 using Wide = Real __attribute__((vector_size(2 * kLanes * sizeof(Real))));
 
 Wide load_wide(const Real* x) {
@@ -74,6 +77,21 @@ Vector fold(const Wide& v) {
   std::memcpy(halves, &v, sizeof v);
   return halves[0] + halves[1];
 }
+#else
+struct Wide {
+  Vector low, high;
+};
+inline Wide operator+(Wide a, Wide b) { return {a.low + b.low, a.high + b.high}; }
+inline Wide operator*(Wide a, Wide b) { return {a.low * b.low, a.high * b.high}; }
+inline Wide operator*(Wide a, Real b) { return {a.low * b, a.high * b}; }
+inline void operator+=(Wide& a, Wide b) { a = a + b; }
+inline Wide load_wide(const Real* x) { return {load(x), load(x + kLanes)}; }
+inline void store_wide(Wide v, Real* x) {
+  store(v.low, x);
+  store(v.high, x + kLanes);
+}
+inline Vector fold(Wide v) { return v.low + v.high; }
+#endif
 
 /// The same address, unknown to the compiler: it cannot read the column there before the ones
 /// already used.
