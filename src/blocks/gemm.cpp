@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+
+#include "deeppcr/core/error.hpp"
 
 #ifdef DEEPPCR_HAVE_LIBXSMM
 #include <libxsmm.h>
@@ -24,7 +27,7 @@ namespace deeppcr::blocks {
 namespace {
 
 /// Above this size of m n k BLAS blocks for the caches and is faster than one unrolled kernel.
-constexpr double kLargestKernel = 128.0 * 128.0 * 128.0;
+constexpr double kLargestKernel = 112.0 * 112.0 * 112.0;
 
 void blas_gemm(int m, int n, int k, bool accumulate, const double* A, const double* B, double* C) {
   const double alpha = 1, beta = accumulate ? 1 : 0;
@@ -89,6 +92,13 @@ void Gemm<T>::general(const T* A, const T* B, T* C) const {
   } else {
     blas_gemm(m_, n_, k_, accumulate_, A, B, C);
   }
+}
+
+void gemm_transposed(int n, Index columns, const Real* A, const Real* X, Real* Y) {
+  DEEPPCR_ASSERT(columns <= std::numeric_limits<int>::max(), "{} columns", columns);
+  const double alpha = 1, beta = 0;
+  const int m = static_cast<int>(columns);
+  dgemm_("T", "N", &n, &m, &n, &alpha, A, &n, X, &n, &beta, Y, &n);
 }
 
 template class Gemm<float>;

@@ -13,6 +13,8 @@ constexpr Index kTileReals = 1536;
 constexpr int kWidestTiled = 64;
 /// From this number of columns on, transposing W once is cheaper than dot products for each.
 constexpr Index kTransposeFrom = 8;
+/// Up to this width; BLAS transposes larger ones while it packs them.
+constexpr int kWidestTransposed = 128;
 
 // y = s .* x
 void multiply(Index count, const Real* s, const Real* x, Real* y) {
@@ -250,6 +252,10 @@ void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c,
 void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X, Real* Y) {
   if (columns < kTransposeFrom) {
     for (Index c = 0; c < columns; ++c) transposed_add_(W, X + c * n_, zeros_.data(), Y + c * n_);
+    return;
+  }
+  if (n_ > kWidestTransposed) {
+    blocks::gemm_transposed(n_, columns, W, X, Y);
     return;
   }
   Real* Wt = transposed_.get(Index{n_} * n_);
