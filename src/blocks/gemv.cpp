@@ -56,24 +56,29 @@ inline void add_up(Vector (&sum)[kSets][kVectors]) {
   }
 }
 
-// y = start + sum_j A_j x_j for columns that do not fit into the registers: four columns at a time,
-// and of these as many rows as there is room for; y is in the first-level cache.
-template <typename Vector, int kVectors>
-void in_tiles(const Real* A, const Real* x, const Real* start, Real* y) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-  constexpr int kColumns = 4, kTile = 8;
-  static_assert(n % kColumns == 0 && kVectors % kTile == 0);
-  for (int j = 0; j < n; j += kColumns, start = y) {
-    for (int tile = 0; tile < kVectors; tile += kTile) {
-      Vector sum[kTile];
-      for (int v = 0; v < kTile; ++v) sum[v] = load<Vector>(start + (tile + v) * kLanes);
-      for (int c = 0; c < kColumns; ++c) {
-        const Real* column = A + (j + c) * n + tile * kLanes;
-        for (int v = 0; v < kTile; ++v) sum[v] += load<Vector>(column + v * kLanes) * x[j + c];
-      }
-      for (int v = 0; v < kTile; ++v) store(sum[v], y + (tile + v) * kLanes);
-    }
+/// A panel of rows of four columns, and what it is added to: sums that fit into the registers.
+template <typename Vector, int n>
+struct Tile {
+  static constexpr int kColumns = 4, kVectors = 8;
+  static constexpr int kLanes = sizeof(Vector) / sizeof(Real), kRows = kVectors * kLanes;
+  static_assert(n % kColumns == 0 && n % kRows == 0);
+
+  static void add(const Real* A, const Real* x, const Real* start, Real* y) {
+    Vector sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) sum[v] = load<Vector>(start + v * kLanes);
+    for (int c = 0; c < kColumns; ++c)
+      for (int v = 0; v < kVectors; ++v) sum[v] += load<Vector>(A + c * n + v * kLanes) * x[c];
+    for (int v = 0; v < kVectors; ++v) store(sum[v], y + v * kLanes);
   }
+};
+
+// y = start + sum_j A_j x_j for columns that do not fit into the registers; y stays in the
+// first-level cache.
+template <typename Vector, int n>
+void in_tiles(const Real* A, const Real* x, const Real* start, Real* y) {
+  using Part = Tile<Vector, n>;
+  for (int j = 0; j < n; j += Part::kColumns, start = y)
+    for (int i = 0; i < n; i += Part::kRows) Part::add(A + j * n + i, x + j, start + i, y + i);
 }
 
 // y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
@@ -83,7 +88,7 @@ struct InRegisters {
   static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
-      in_tiles<Vector, kVectors>(A, x, start, y);
+      in_tiles<Vector, n>(A, x, start, y);
     } else {
       Vector sum[kSets][kVectors] = {};
       for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
@@ -111,12 +116,27 @@ void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y)
 /// Start of sums from nothing.
 alignas(64) constexpr Real kZeros[64] = {};
 
+// y = start + A x and w = A v; each tile comes from the first-level cache the second time.
+template <typename Vector, int n>
+void pair_in_tiles(const GemvPair::Operands& o) {
+  using Part = Tile<Vector, n>;
+  const Real *start = o.start, *zeros = kZeros;
+  for (int j = 0; j < n; j += Part::kColumns, start = o.y, zeros = o.w) {
+    for (int i = 0; i < n; i += Part::kRows) {
+      Part::add(o.A + j * n + i, o.x + j, start + i, o.y + i);
+      Part::add(o.A + j * n + i, o.v + j, zeros + i, o.w + i);
+    }
+  }
+}
+
 // y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
 template <typename Vector, int kVectors, int kSets>
 struct PairInRegisters {
   static void run(int, const GemvPair::Operands& o) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-    if constexpr (2 * kSets * kVectors > kMostSums) {
+    if constexpr (kVectors > kMostSums) {
+      pair_in_tiles<Vector, n>(o);
+    } else if constexpr (2 * kSets * kVectors > kMostSums) {
       // The second time the block comes from the caches.
       InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.x, o.start, o.y);
       InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.v, kZeros, o.w);
