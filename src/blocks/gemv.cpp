@@ -16,16 +16,17 @@ using Eight = Real __attribute__((vector_size(8 * sizeof(Real))));
 
 #if defined(__AVX512F__)
 using Widest = Eight;
-constexpr int kMostSums = 16;
 #elif defined(__AVX__)
 using Widest = Four;
-constexpr int kMostSums = 12;
-#elif defined(__aarch64__)
-using Widest = Two;
-constexpr int kMostSums = 24;
 #else
 using Widest = Two;
-constexpr int kMostSums = 12;
+#endif
+/// Sums in registers: so many that multiply-adds do not wait for each other.
+constexpr int kMostSums = 8;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kMostSumsOfPair = 16;
+#else
+constexpr int kMostSumsOfPair = 12;  ///< of 16 registers
 #endif
 
 template <typename Vector>
@@ -81,8 +82,8 @@ void in_tiles(const Real* A, const Real* x, const Real* start, Real* y) {
     for (int i = 0; i < n; i += Part::kRows) Part::add(A + j * n + i, x + j, start + i, y + i);
 }
 
-// y = start + sum_j A_j x_j with y in registers, n = lanes * kVectors. Columns go to kSets sums in
-// turn: one alone would wait for each multiply-add.
+// y = start + sum_j A_j x_j with y in registers where it fits, n = lanes * kVectors. Columns go to
+// kSets sums in turn: one alone would wait for each multiply-add.
 template <typename Vector, int kVectors, int kSets>
 struct InRegisters {
   static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
@@ -136,7 +137,7 @@ struct PairInRegisters {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
       pair_in_tiles<Vector, n>(o);
-    } else if constexpr (2 * kSets * kVectors > kMostSums) {
+    } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair) {
       // The second time the block comes from the caches.
       InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.x, o.start, o.y);
       InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.v, kZeros, o.w);
@@ -176,7 +177,7 @@ void pair_by_columns(int n, const GemvPair::Operands& o) {
   }
 }
 
-/// The kernel for n numbers, with as many sums of each as there are registers for, four at most.
+/// The kernel for n numbers, with as many sums of each as there is room for, four at most.
 template <template <typename, int, int> class Kernel, int n>
 constexpr auto in_registers() {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);

@@ -151,8 +151,10 @@ void Communicator::sum(double* values, Index count) const {
 
 std::vector<Index> Communicator::gather_all(Index value) const {
   std::vector<Index> all(static_cast<std::size_t>(size_));
-  check_mpi(MPI_Allgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, comm_),
-            "MPI_Allgather");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, comm_, &request),
+            "MPI_Iallgather");
+  wait_aside(request);
   return all;
 }
 

@@ -73,8 +73,8 @@ class Harness {
   void add(Row row);
   /// Prints the rows that were added since the last time, and calls what on_show() was given.
   void show();
-  /// Called on rank 0 whenever rows were shown: what is measured so far can be kept, for a bench
-  /// may be ended from outside.
+  /// Called on rank 0 by show() when there are rows, printed or not: what is measured so far can be
+  /// kept, for a bench may be ended from outside.
   void on_show(std::function<void()> call) { on_show_ = std::move(call); }
   /// A sentence for the end of the report.
   void note(const std::string& sentence);

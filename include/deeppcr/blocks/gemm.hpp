@@ -41,7 +41,8 @@ extern template class Gemm<double>;
 /// order.
 void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y);
 /// Y = A^T X for a column-major n x n block and any number of columns, by BLAS: for blocks so large
-/// that transposing them first costs as much as a third of the product. Cost: 2 n^2 columns flops.
+/// that transposing them first costs as much as a third of the product. Y must not overlap A or X.
+/// Cost: 2 n^2 columns flops.
 void gemm_transposed(int n, Index columns, const Real* A, const Real* X, Real* Y);
 /// At = A^T, [rows x cols] column-major to [cols x rows].
 void transpose(int rows, int cols, const Real* A, Real* At);

@@ -4,9 +4,9 @@
 
 namespace deeppcr::blocks {
 
-/// y = start + A x for a column-major n x n block; A is read once and in order, so that blocks that
-/// come from memory stream. The kernel is chosen once, at construction. `start` may be y; x may
-/// not. Cost: 2 n^2 flops.
+/// y = start + A x for a column-major n x n block; A is read once, column after column or four at a
+/// time, so that blocks that come from memory stream. The kernel is chosen once, at construction.
+/// `start` may be y; x may not. Cost: 2 n^2 flops.
 class Gemv {
  public:
   Gemv() = default;
@@ -21,8 +21,8 @@ class Gemv {
   int n_ = 0;
 };
 
-/// y = start + A x and w = A v, each entry with the bits that Gemv gives it: the block is read once
-/// for both. No output may be an input, but y may be start. Cost: 4 n^2 flops.
+/// y = start + A x and w = A v, each entry with the bits that Gemv gives it: the block comes
+/// from memory once for both. No output may be an input, but y may be start. Cost: 4 n^2 flops.
 class GemvPair {
  public:
   GemvPair() = default;

@@ -4,9 +4,11 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 #include "deeppcr/app/bench_columns.hpp"
 #include "deeppcr/app/bench_harness.hpp"
@@ -138,10 +140,14 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
 
 void write_csv(const std::string& path, const Harness& harness,
                const std::vector<std::string>& about) {
-  std::ofstream file(path);
+  // Rows that are there already survive whatever ends this.
+  const std::string unfinished = path + ".tmp";
+  std::ofstream file(unfinished);
   file << to_csv(harness.rows(), about);
   file.close();
-  if (!file) throw local_input_error("--csv {}: it cannot be written", path);
+  std::error_code failed;
+  if (file) std::filesystem::rename(unfinished, path, failed);
+  if (!file || failed) throw local_input_error("--csv {}: it cannot be written", path);
 }
 
 void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks) {

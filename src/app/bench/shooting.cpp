@@ -152,7 +152,9 @@ bool all_fit(const parallel::Communicator& comm, const Case& what) {
   const auto B = static_cast<double>(what.sizes.batch);
   const double layers = what.options.model == "resnet" ? what.options.block_layers : 1;
   const double arrays = what.backward ? 2 : 1;  // gradients are as large as what they are of
-  const double chain = sizeof(Real) * arrays * L * (layers * n * (n + 1) + B * n);
+  const double slopes = what.backward ? layers : 0;
+  const double chain =
+      sizeof(Real) * L * (arrays * (layers * n * (n + 1) + B * n) + slopes * B * n);
   return comm.min(available_bytes()) > 1.1 * chain * (comm.size() + 1);
 }
 

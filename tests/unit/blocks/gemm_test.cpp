@@ -74,6 +74,22 @@ TEST(GemvTransposed, MatchesTheDefinition) {
   }
 }
 
+TEST(GemmTransposed, MatchesSingleColumns) {
+  constexpr int n = 130;
+  const auto A = random_values<double>(n * n, 1), X = random_values<double>(n * 9, 2);
+  for (const Index columns : {0, 1, 9}) {
+    std::vector<double> Y(static_cast<std::size_t>(n * 9), 7.0);
+    gemm_transposed(n, columns, A.data(), X.data(), Y.data());
+    for (Index c = 0; c < 9; ++c) {
+      std::vector<double> expected(n, c < columns ? 0.0 : 7.0);
+      if (c < columns) gemv_transposed_add(n, A.data(), X.data() + c * n, expected.data());
+      for (int i = 0; i < n; ++i)
+        EXPECT_NEAR(Y[static_cast<std::size_t>(c * n + i)], expected[static_cast<std::size_t>(i)],
+                    1e-12 * n);
+    }
+  }
+}
+
 TEST(Transpose, SwapsRowsAndColumns) {
   const std::vector<double> A{1, 2, 3, 4, 5, 6};
   std::vector<double> At(6);

@@ -58,6 +58,8 @@ TEST(GemvPair, HasTheBitsOfTwoProducts) {
       ASSERT_EQ(y[i], y_alone[i]) << n;
       ASSERT_EQ(w[i], w_alone[i]) << n;
     }
+    GemvPair{n}({A.data(), x.data(), start.data(), v.data(), start.data(), w.data()});
+    for (int i = 0; i < n; ++i) ASSERT_EQ(start[i], y[i]) << n;
   }
 }
 

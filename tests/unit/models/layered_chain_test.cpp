@@ -115,7 +115,7 @@ TEST(LayeredChain, AffineContractsEverySingularValue) {
 
 // Widths with kernels of their own, and panels of several tiles whose borders cut through samples.
 TEST(LayeredChain, WideAndManyColumnsAgreeWithTheBlocks) {
-  for (const int n : {8, 16, 32, 64, 65}) {
+  for (const int n : {8, 16, 32, 64, 65, 129}) {
     for (const int layers : {1, 2}) {
       ResNetOptions options;
       options.steps = 1;

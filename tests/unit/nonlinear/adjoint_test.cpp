@@ -37,6 +37,9 @@ Gradients gradients(ModelProblem& problem, linear::LinearSolver& solver,
   sequence::Trajectory& z = problem.trajectory;
   Gradients g{Buffer<Real>(z.states().size()), Buffer<Real>(kBatch * kWidth),
               Buffer<Real>(problem.sequence->parameters().size())};
+  // Zeros count as found only if they were written.
+  for (Buffer<Real>* each : {&g.states, &g.input, &g.parameters})
+    std::fill(each->begin(), each->end(), 7.0);
   adjoint(*problem.sequence, z, solver, loss_gradient, States(g.states.data(), z.states().shape()),
           State(g.input.data(), {kBatch, kWidth}),
           View<Real, 2>(g.parameters.data(), problem.sequence->parameters().shape()));
