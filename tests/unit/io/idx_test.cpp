@@ -149,6 +149,8 @@ TEST(Idx, WrongRequestsAreRefused) {
   EXPECT_ERROR(images.read(test_set), "has no t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz");
   EXPECT_ERROR(io::read_images(world(), "no-such-set", images.first(1)),
                "no image data 'no-such-set'");
+  EXPECT_ERROR(io::read_images(world(), "/no/such/folder", images.first(1)),
+               "'/no/such/folder': there is no such folder");
 }
 
 TEST(Idx, TheEnvironmentNamesAFolder) {
