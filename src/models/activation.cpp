@@ -153,6 +153,8 @@ void activate(Activation activation, Index count, const Real* a, Real* y) {
   entry(activation).value(count, a, y);
 }
 
+ActivationFunction activation_function(Activation activation) { return entry(activation).value; }
+
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope) {
   entry(activation).with_slope(count, a, y, slope);
 }

@@ -79,6 +79,9 @@ class LayerKernels {
 
   /// y = f(z). Shapes: z, y [B, n]. Fills `slopes` unless it is null.
   void forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
+  /// forward() of steps one after another: states [steps, B, n], parameters of a step behind those
+  /// of the one before.
+  void run(const Real* theta, Index steps, Index batch, const Real* z, Real* states);
   /// forward(), and tangent [n] <- A tangent for one sample.
   void forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y, Index sample,
                             Real* tangent);

@@ -218,11 +218,8 @@ void LayeredChain::value(StepRange range, ConstStates in, States out) const {
 }
 
 void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
-  const Index batch = z.extent(0), size = batch * shape_.width;
-  const Real* from = z.data();
-  Real* to = out.data();
-  for (Index l = range.first; l < range.last; ++l, from = to, to += size)
-    kernels_->forward(step_parameters(l), batch, from, to, nullptr);
+  if (range.empty()) return;
+  kernels_->run(step_parameters(range.first), range.size(), z.extent(0), z.data(), out.data());
 }
 
 void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,

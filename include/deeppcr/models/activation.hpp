@@ -13,6 +13,10 @@ enum class Activation { identity, tanh, relu, silu, gelu };
 /// y[i] = sigma(a[i]). y may be a. NaN gives NaN; infinities give the limit of sigma.
 void activate(Activation activation, Index count, const Real* a, Real* y);
 
+/// activate() for one sigma: loops over short steps look it up once.
+using ActivationFunction = void (*)(Index count, const Real* a, Real* y);
+ActivationFunction activation_function(Activation activation);
+
 /// y[i] = sigma(a[i]), slope[i] = sigma'(a[i]). y or slope may be a, but not both. relu'(0) = 0.
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope);
 
