@@ -47,7 +47,7 @@ parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chu
   constexpr int kFromMemory = 48;
   constexpr double kBothPasses = 0.25;
   const bool near = state.width < kFromMemory;
-  const double column = near ? 0.25 : 0.1, calls = near ? 0.05 : 0.02;
+  const double column = near ? 0.25 : 0.15, calls = near ? 0.05 : 0.03;
   const double tangent = column / static_cast<double>(state.batch) + calls;
   std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);
   share.front() = 1 + (passes == linear::Passes::forward ? tangent : kBothPasses);
