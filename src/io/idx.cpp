@@ -175,7 +175,7 @@ Batch to_batch(const ImageSet& set) {
 
 std::string find_image_folder(const std::string& name) {
   if (fs::is_directory(name)) return name;
-  if (name.find('/') != std::string::npos)
+  if (fs::path(name).is_absolute())
     throw local_input_error(
         "no image data '{}': there is no such folder. Give one of IDX files, or the name of an "
         "installed set, such as fashion-mnist (Debian: dataset-fashion-mnist)",
