@@ -82,6 +82,14 @@ class Bench(unittest.TestCase):
         else:
             self.assertTrue(stored == 0 or math.isnan(stored), (name, stored))
 
+    def test_a_link_is_written_through(self):
+        link = self.folder / "link.csv"
+        link.symlink_to(self.folder / "rows.csv")
+        self.run_bench("--suite", "compose", "--csv", link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(read_csv(link), read_csv(self.folder / "rows.csv"))
+        self.assertFalse(link.with_name("link.csv.tmp").exists())
+
     def test_bad_words_are_refused_in_one_line(self):
         for words, phrase in ((("--suite", "compos"), "did you mean compose"),
                               (("--repeats", "4"), "from 5 to"), (("--width", "8,x"), "--width x"),

@@ -140,13 +140,17 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
 
 void write_csv(const std::string& path, const Harness& harness,
                const std::vector<std::string>& about) {
-  // Rows that are there already survive whatever ends this.
-  const std::string unfinished = path + ".tmp";
-  std::ofstream file(unfinished);
+  // Rows that are there already survive whatever ends this. A link, a pipe or a terminal is written
+  // to: it must not be replaced.
+  std::error_code failed;
+  const auto status = std::filesystem::symlink_status(path, failed);
+  failed.clear();
+  const bool replace = !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
+  const std::string written = replace ? path + ".tmp" : path;
+  std::ofstream file(written);
   file << to_csv(harness.rows(), about);
   file.close();
-  std::error_code failed;
-  if (file) std::filesystem::rename(unfinished, path, failed);
+  if (file && replace) std::filesystem::rename(written, path, failed);
   if (!file || failed) throw local_input_error("--csv {}: it cannot be written", path);
 }
 
