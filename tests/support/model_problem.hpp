@@ -8,6 +8,18 @@
 
 namespace deeppcr::test {
 
+/// A chain by what tests vary most; the rest as the program has it.
+inline models::ModelOptions chain_options(const char* model, const char* activation,
+                                          const char* residual_scale, Index steps, int width) {
+  models::ModelOptions options;
+  options.model = model;
+  options.activation = activation;
+  options.residual_scale = residual_scale;
+  options.steps = steps;
+  options.width = width;
+  return options;
+}
+
 /// A model of the catalogue with a trajectory whose input is normal noise.
 struct ModelProblem {
   ModelProblem(const parallel::Communicator& comm, const models::ModelOptions& options,

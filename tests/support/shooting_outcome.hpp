@@ -11,6 +11,13 @@
 
 namespace deeppcr::test {
 
+inline nonlinear::ShootingOptions with(nonlinear::Coupling coupling, Index chunks) {
+  nonlinear::ShootingOptions options;
+  options.coupling = coupling;
+  options.chunks = chunks;
+  return options;
+}
+
 /// How a solve by shooting ended, and how far from the truth.
 struct ShootingOutcome {
   nonlinear::SolveReport report;

@@ -7,8 +7,10 @@
 namespace deeppcr::nonlinear {
 namespace {
 
+using test::chain_options;
 using test::shoot;
 using test::ShootingOutcome;
+using test::with;
 
 struct Sweeps {
   const char* name;
@@ -47,29 +49,18 @@ constexpr Sweeps kSweeps[] = {
 
 constexpr Index kSteps = 4096;
 
-models::ModelOptions options_of(const Sweeps& row, int width) {
-  models::ModelOptions options;
-  options.model = row.model;
-  options.activation = row.activation;
-  options.init = row.init;
-  options.gain = row.gain;
-  options.residual_scale = row.scale;
-  options.steps = kSteps;
-  options.width = width;
-  return options;
-}
-
 class ShootingSweeps : public ::testing::TestWithParam<Sweeps> {};
 
 TEST_P(ShootingSweeps, NoMoreThanInTheTable) {
+  const Sweeps& row = GetParam();
+  models::ModelOptions chain = chain_options(row.model, row.activation, row.scale, kSteps, 32);
+  chain.init = row.init;
+  chain.gain = row.gain;
   for (const Index chunks : {Index{8}, Index{64}}) {
-    ShootingOptions options;
-    options.coupling = GetParam().coupling;
-    options.chunks = chunks;
-    const ShootingOutcome outcome = shoot(options_of(GetParam(), 32), options);
+    const ShootingOutcome outcome = shoot(chain, with(row.coupling, chunks));
     EXPECT_EQ(outcome.report.status, Status::converged) << outcome.report.reason;
     EXPECT_LE(outcome.error, 1e-10);
-    EXPECT_LE(outcome.report.iterations, chunks == 8 ? GetParam().most_of_8 : GetParam().most_of_64)
+    EXPECT_LE(outcome.report.iterations, chunks == 8 ? row.most_of_8 : row.most_of_64)
         << chunks << " chunks";
   }
 }
@@ -78,21 +69,15 @@ INSTANTIATE_TEST_SUITE_P(Table, ShootingSweeps, ::testing::ValuesIn(kSweeps),
                          [](const auto& row) { return std::string(row.param.name); });
 
 TEST(ShootingPath, IsShortWhereStartsAreForgotten) {
-  ShootingOptions options;
-  options.coupling = Coupling::zero;
-  options.chunks = 64;
-  const Sweeps tanh{"", "mlp", "tanh", "default", 1.0, "none", Coupling::zero, 0, 0};
-  const ShootingOutcome outcome = shoot(options_of(tanh, 16), options, 1);
+  const ShootingOutcome outcome =
+      shoot(chain_options("mlp", "tanh", "none", kSteps, 16), with(Coupling::zero, 64), 1);
   EXPECT_LE(outcome.report.path.evaluations, 1.8 * kSteps / 64 + 100);
   EXPECT_EQ(outcome.report.path.products, 0);
 }
 
 TEST(ShootingPath, IsAFewSweepsOfAResnet) {
-  ShootingOptions options;
-  options.coupling = Coupling::identity;
-  options.chunks = 64;
-  const Sweeps resnet{"", "resnet", "tanh", "default", 1.0, "1/L", Coupling::identity, 0, 0};
-  const ShootingOutcome outcome = shoot(options_of(resnet, 16), options, 1);
+  const ShootingOutcome outcome =
+      shoot(chain_options("resnet", "tanh", "1/L", kSteps, 16), with(Coupling::identity, 64), 1);
   EXPECT_EQ(outcome.report.status, Status::converged);
   EXPECT_LE(outcome.report.path.evaluations, 6.0 * kSteps / 64);
 }

@@ -20,6 +20,7 @@ using test::ModelProblem;
 using test::shoot;
 using test::ShootingOutcome;
 using test::StoppingMonitor;
+using test::with;
 using test::world;
 
 /// A member of the zoo of models that the solver is made for.
@@ -48,13 +49,9 @@ constexpr Animal kZoo[] = {
 };
 
 models::ModelOptions options_of(const Animal& animal, Index steps, int width) {
-  models::ModelOptions options;
-  options.model = animal.model;
-  options.steps = steps;
-  options.width = width;
-  options.activation = animal.activation;
+  models::ModelOptions options =
+      test::chain_options(animal.model, animal.activation, animal.scale, steps, width);
   options.gain = animal.gain;
-  options.residual_scale = animal.scale;
   options.contraction = animal.contraction;
   if (animal.contraction < 0 || animal.gain != 1.0) options.init = "xavier";
   return options;
@@ -69,10 +66,8 @@ TEST_P(ShootingZoo, AgreesWithSequential) {
     for (const Index chunks : {Index{1}, Index{2}, Index{3}, Index{7}, Index{64}, kSteps}) {
       for (const Index batch : {1, 5, 32}) {
         if (batch == 32 && chunks != 7) continue;
-        ShootingOptions options;
-        options.coupling = coupling;
-        options.chunks = chunks;
-        const ShootingOutcome outcome = shoot(options_of(GetParam(), kSteps, 6), options, batch);
+        const ShootingOutcome outcome =
+            shoot(options_of(GetParam(), kSteps, 6), with(coupling, chunks), batch);
         const std::string what =
             fmt::format("{}, {} chunks, B = {}", to_string(coupling), chunks, batch);
         EXPECT_TRUE(outcome.report.status == Status::converged ||
@@ -100,12 +95,6 @@ class ShootingSpecial : public ::testing::Test {
     options.width = width;
     options.init = "xavier";
     options.gain = gain;
-    return options;
-  }
-  static ShootingOptions with(Coupling coupling, Index chunks) {
-    ShootingOptions options;
-    options.coupling = coupling;
-    options.chunks = chunks;
     return options;
   }
 };
