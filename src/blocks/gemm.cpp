@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
-#include "deeppcr/core/error.hpp"
+#include "tiled_product.hpp"
 
 #ifdef DEEPPCR_HAVE_LIBXSMM
 #include <libxsmm.h>
@@ -26,8 +25,8 @@ namespace deeppcr::blocks {
 
 namespace {
 
-/// Above this size of m n k BLAS blocks for the caches and is faster than one unrolled kernel.
-constexpr double kLargestKernel = 112.0 * 112.0 * 112.0;
+/// Sides up to this length are one kernel; longer ones are cut into tiles.
+constexpr int kLongestSide = 128;
 
 void blas_gemm(int m, int n, int k, bool accumulate, const double* A, const double* B, double* C) {
   const double alpha = 1, beta = accumulate ? 1 : 0;
@@ -53,52 +52,47 @@ void plain_gemm(int m, int n, int k, bool accumulate, const T* A, const T* B, T*
   }
 }
 
-#ifdef DEEPPCR_HAVE_LIBXSMM
-template <typename T>
-using Kernel = void (*)(const T*, const T*, T*);
-
-Kernel<double> dispatch(int m, int n, int k, double beta) {
-  const double alpha = 1;
-  const int flags = LIBXSMM_GEMM_FLAG_NONE, prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
-  return reinterpret_cast<Kernel<double>>(
-      libxsmm_dmmdispatch(m, n, k, &m, &k, &m, &alpha, &beta, &flags, &prefetch));
-}
-
-Kernel<float> dispatch(int m, int n, int k, float beta) {
-  const float alpha = 1;
-  const int flags = LIBXSMM_GEMM_FLAG_NONE, prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
-  return reinterpret_cast<Kernel<float>>(
-      libxsmm_smmdispatch(m, n, k, &m, &k, &m, &alpha, &beta, &flags, &prefetch));
-}
-#endif
-
 }  // namespace
 
 template <typename T>
 Gemm<T>::Gemm(int m, int n, int k, bool accumulate) : m_(m), n_(n), k_(k), accumulate_(accumulate) {
-#ifdef DEEPPCR_HAVE_LIBXSMM
-  const double volume = static_cast<double>(m) * n * k;
-  if (m > 0 && n > 0 && k > 0 && volume <= kLargestKernel)
-    kernel_ = dispatch(m, n, k, static_cast<T>(accumulate ? 1 : 0));
-#endif
+  if (m < 1 || n < 1 || k < 1) return;
+  if (std::max({m, n, k}) <= kLongestSide) {
+    kernel_ = small_product<T>({m, n, k, m, k, m}, accumulate);
+  } else {
+    tiles_ = TiledProduct<T>::make({m, n, k, false, accumulate});
+  }
 }
 
 template <typename T>
 void Gemm<T>::general(const T* A, const T* B, T* C) const {
   constexpr double kSmall = 16.0 * 16.0 * 16.0;
   if (m_ == 0 || n_ == 0) return;
-  if (static_cast<double>(m_) * n_ * k_ <= kSmall) {
+  if (tiles_) {
+    (*tiles_)(A, B, C);
+  } else if (static_cast<double>(m_) * n_ * k_ <= kSmall) {
     plain_gemm(m_, n_, k_, accumulate_, A, B, C);
   } else {
     blas_gemm(m_, n_, k_, accumulate_, A, B, C);
   }
 }
 
-void gemm_transposed(int n, Index columns, const Real* A, const Real* X, Real* Y) {
-  DEEPPCR_ASSERT(columns <= std::numeric_limits<int>::max(), "{} columns", columns);
-  const double alpha = 1, beta = 0;
-  const int m = static_cast<int>(columns);
-  dgemm_("T", "N", &n, &m, &n, &alpha, A, &n, X, &n, &beta, Y, &n);
+GemmTransposed::GemmTransposed(int m, int n, int k, bool accumulate)
+    : m_(m),
+      n_(n),
+      k_(k),
+      accumulate_(accumulate),
+      tiles_(TiledProduct<Real>::make({m, n, k, true, accumulate})) {}
+
+void GemmTransposed::operator()(const Real* A, const Real* B, Real* C) const {
+  if (tiles_) {
+    (*tiles_)(A, B, C);
+    return;
+  }
+  if (m_ == 0 || n_ == 0) return;
+  const double alpha = 1, beta = accumulate_ ? 1 : 0;
+  const int column = std::max(1, k_);
+  dgemm_("T", "N", &m_, &n_, &k_, &alpha, A, &column, B, &column, &beta, C, &m_);
 }
 
 template class Gemm<float>;

@@ -257,7 +257,7 @@ GemvTransposedOuter::GemvTransposedOuter(int n) : kernel_(outer_column_by_column
   if (n == 64) kernel_ = outer_from_the_end<64>;
 }
 
-void transpose(int rows, int cols, const Real* A, Real* At) {
+void transpose(int rows, int cols, const Real* A, Index lda, Real* At) {
   const int whole_rows = rows - rows % kLanes, whole_cols = cols - cols % kLanes;
   // Tiles that stay in the first-level cache, and whole lines written within them.
   constexpr Index kTile = 16;
@@ -265,13 +265,15 @@ void transpose(int rows, int cols, const Real* A, Real* At) {
     for (Index it = 0; it < whole_rows; it += kTile) {
       for (Index i = it; i < std::min<Index>(it + kTile, whole_rows); i += kLanes)
         for (Index j = jt; j < std::min<Index>(jt + kTile, whole_cols); j += kLanes)
-          transpose_piece(A + j * rows + i, rows, At + i * cols + j, cols);
+          transpose_piece(A + j * lda + i, lda, At + i * cols + j, cols);
     }
   }
   for (Index j = 0; j < cols; ++j) {
     for (Index i = j < whole_cols ? whole_rows : 0; i < rows; ++i)
-      At[i * cols + j] = A[j * rows + i];
+      At[i * cols + j] = A[j * lda + i];
   }
 }
+
+void transpose(int rows, int cols, const Real* A, Real* At) { transpose(rows, cols, A, rows, At); }
 
 }  // namespace deeppcr::blocks

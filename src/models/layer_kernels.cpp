@@ -13,8 +13,6 @@ constexpr Index kTileReals = 1536;
 constexpr int kWidestTiled = 64;
 /// From this number of columns on, transposing W once is cheaper than dot products for each.
 constexpr Index kTransposeFrom = 8;
-/// Up to this width; BLAS transposes larger ones while it packs them.
-constexpr int kWidestTransposed = 128;
 
 // y = s .* x
 void multiply(Index count, const Real* s, const Real* x, Real* y) {
@@ -34,33 +32,23 @@ void scale_and_add(Index count, Real h, const Real* z, Real* y) {
   for (Index i = 0; i < count; ++i) y[i] = z[i] + h * y[i];
 }
 
-/// body(i) for all i in runs from the last to the first, like the steps of a backward pass: memory
-/// is then read in one direction.
-template <typename Body>
-void from_the_end(Index count, Body&& body) {
-  constexpr Index kRun = 64;
-  for (Index last = count; last > 0; last -= kRun) {
-#pragma GCC ivdep
-    for (Index i = std::max<Index>(0, last - kRun); i < last; ++i) body(i);
-  }
-}
-
 void add_identity(int n, Real* A) {
   for (Index i = 0; i < n; ++i) A[i * n + i] += 1;
 }
 
 }  // namespace
 
-void ColumnProducts::choose(Index columns) {
+template <typename Product>
+void ColumnProducts<Product>::choose(Index columns) {
   auto found = std::find_if(known_.begin(), known_.end(),
                             [&](const Entry& entry) { return entry.columns == columns; });
   if (found == known_.end()) {
     const auto count = static_cast<int>(columns);
-    known_.push_back({columns, blocks::Gemm<Real>(width_, count, width_, accumulate_)});
+    known_.push_back({columns, Product(width_, count, width_, accumulate_)});
     found = known_.end() - 1;
   }
   columns_ = columns;
-  gemm_ = found->gemm;
+  product_ = found->product;
 }
 
 LayerKernels::LayerKernels(const StepShape& shape)
@@ -68,6 +56,8 @@ LayerKernels::LayerKernels(const StepShape& shape)
       n_(shape.width),
       product_(n_, false),
       accumulated_product_(n_, true),
+      transposed_product_(n_, false),
+      accumulated_transposed_product_(n_, true),
       multiply_add_(n_),
       multiply_pair_(n_),
       transposed_add_(n_),
@@ -229,9 +219,9 @@ void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c,
   }
 }
 
-/// Y = A^T X for some columns.
+/// Y = start + A^T X for some columns; start null stands for zero.
 void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
-                        Real* Y) {
+                        const Real* start, Real* Y) {
   const Index size = c.count * n_;
   Real* scaled = panels_.get(3 * size);
   Real* between = scaled + size;
@@ -243,24 +233,24 @@ void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c,
       scale(slopes, j, c, x, scaled);
       x = scaled;
     }
-    transposed_product(theta + shape_.weight_offset(j), c.count, x, y);
+    transposed_product(theta + shape_.weight_offset(j), c.count, x, j == 0 ? start : nullptr, y);
     x = y;
   }
   if (shape_.skip) add(size, X, Y);
 }
 
-void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X, Real* Y) {
+/// Y = start + W^T X; start null stands for zero.
+void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X,
+                                      const Real* start, Real* Y) {
   if (columns < kTransposeFrom) {
-    for (Index c = 0; c < columns; ++c) transposed_add_(W, X + c * n_, zeros_.data(), Y + c * n_);
-    return;
+    for (Index c = 0; c < columns; ++c)
+      transposed_add_(W, X + c * n_, start == nullptr ? zeros_.data() : start + c * n_, Y + c * n_);
+  } else if (start == nullptr) {
+    transposed_product_(W, columns, X, Y);
+  } else {
+    if (start != Y) std::copy_n(start, columns * n_, Y);
+    accumulated_transposed_product_(W, columns, X, Y);
   }
-  if (n_ > kWidestTransposed) {
-    blocks::gemm_transposed(n_, columns, W, X, Y);
-    return;
-  }
-  Real* Wt = transposed_.get(Index{n_} * n_);
-  blocks::transpose(n_, n_, W, Wt);
-  product_(Wt, columns, X, Y);
 }
 
 void LayerKernels::jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
@@ -271,68 +261,48 @@ void LayerKernels::jvp(const Real* theta, const Real* slopes, Index batch, Index
 
 void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
                        Real* W) {
-  for_tiles(batch, k,
-            [&](const Columns& c) { pull(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
+  for_tiles(batch, k, [&](const Columns& c) {
+    pull(theta, slopes, c, V + c.first * n_, nullptr, W + c.first * n_);
+  });
 }
 
-/// g = c + carry
-void LayerKernels::receive(const BackwardStep& step, Index batch) const {
-  const Index size = batch * n_;
-  const Real *c = step.c, *carry = step.carry;
-  Real* g = step.g;
-  if (c == nullptr) {
-    if (g != carry) std::copy_n(carry, size, g);
-    return;
-  }
-#pragma GCC ivdep
-  for (Index i = 0; i < size; ++i) g[i] = c[i] + carry[i];
-}
-
-/// For steps of one layer: receive(), and delta = sigma' .* g while g is in a register; returns
-/// delta.
-const Real* LayerKernels::receive_scaled(const BackwardStep& step, Index batch) {
-  const bool complete = step.c == nullptr;
-  if (complete || !has_slopes()) receive(step, batch);
+/// For steps of one layer: sigma' .* g.
+const Real* LayerKernels::scaled_gradient(const BackwardStep& step, Index batch) {
   if (!has_slopes()) return step.g;
-  const Index size = batch * n_;
-  const Real *c = step.c, *carry = step.carry, *slopes = step.slopes;
-  Real *g = step.g, *delta = gradient_.get(size);
-  if (complete) {
-    from_the_end(size, [=](Index i) { delta[i] = slopes[i] * g[i]; });
-  } else {
-    from_the_end(size, [=](Index i) {
-      g[i] = c[i] + carry[i];
-      delta[i] = slopes[i] * g[i];
-    });
-  }
+  Real* delta = gradient_.get(batch * n_);
+  multiply(batch * n_, step.slopes, step.g, delta);
   return delta;
 }
 
-void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch, Real* out) {
+void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch) {
   if (shape_.layers > 1) {
-    receive(step, batch);
-    vjp(step.theta, step.slopes, batch, 1, step.g, out);
+    for_tiles(batch, 1, [&](const Columns& c) {
+      const Index at = c.first * n_;
+      pull(step.theta, step.slopes, c, step.g + at, step.c == nullptr ? nullptr : step.c + at,
+           step.out + at);
+    });
     return;
   }
-  transposed_product(step.theta, batch, receive_scaled(step, batch), out);
-  if (shape_.skip) add(batch * n_, step.g, out);
+  transposed_product(step.theta, batch, scaled_gradient(step, batch), step.c, step.out);
+  if (shape_.skip) add(batch * n_, step.g, step.out);
 }
 
-void LayerKernels::backpropagate(const BackwardStep& step, Index batch, Real* out) {
+void LayerKernels::backpropagate(const BackwardStep& step, Index batch) {
   if (shape_.layers > 1) {
-    substitute_transposed(step, batch, out);
+    substitute_transposed(step, batch);
     parameter_gradient(step.theta, batch, step.z, step.g, step.grad);
     return;
   }
-  const Real* delta = receive_scaled(step, batch);
+  const Real* delta = scaled_gradient(step, batch);
   if (batch == 1) {
-    transposed_add_outer_({step.theta, delta, step.z, zeros_.data(), out, step.grad});
+    transposed_add_outer_({step.theta, delta, step.z, step.c == nullptr ? zeros_.data() : step.c,
+                           step.out, step.grad});
     if (shape_.bias) std::copy_n(delta, n_, step.grad + shape_.bias_offset(0));
   } else {
     layer_gradient(0, batch, step.z, delta, step.grad);
-    transposed_product(step.theta, batch, delta, out);
+    transposed_product(step.theta, batch, delta, step.c, step.out);
   }
-  if (shape_.skip) add(batch * n_, step.g, out);
+  if (shape_.skip) add(batch * n_, step.g, step.out);
 }
 
 void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {
@@ -359,7 +329,7 @@ void LayerKernels::parameter_gradient(const Real* theta, Index batch, const Real
       std::copy_n(g_out, size, delta);
     }
     layer_gradient(j, batch, j == 0 ? z : hidden + (j - 1) * size, delta, grad);
-    if (j > 0) transposed_product(theta + shape_.weight_offset(j), batch, delta, back);
+    if (j > 0) transposed_product(theta + shape_.weight_offset(j), batch, delta, nullptr, back);
     g_out = back;
   }
 }

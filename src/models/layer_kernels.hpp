@@ -9,28 +9,29 @@
 
 namespace deeppcr::models {
 
-/// Products with one n x n matrix and any number of columns; a kernel for each number of columns
-/// met, kept.
+/// Products of one kind (Gemm, GemmTransposed) with n x n matrices and any number of columns; a
+/// kernel for each number of columns met, kept.
+template <typename Product>
 class ColumnProducts {
  public:
   ColumnProducts(int width, bool accumulate) : width_(width), accumulate_(accumulate) {}
-  /// Y = W X or Y = Y + W X. Shapes: W [n x n], X, Y [n x columns], all column-major.
+  /// Y = op(W) X or Y = Y + op(W) X. Shapes: W [n x n], X, Y [n x columns], all column-major.
   void operator()(const Real* W, Index columns, const Real* X, Real* Y) {
     if (columns != columns_) choose(columns);
-    gemm_(W, X, Y);
+    product_(W, X, Y);
   }
 
  private:
   struct Entry {
     Index columns;
-    blocks::Gemm<Real> gemm;
+    Product product;
   };
   void choose(Index columns);
 
   int width_;
   bool accumulate_;
   Index columns_ = -1;
-  blocks::Gemm<Real> gemm_;
+  Product product_;
   std::vector<Entry> known_;
 };
 
@@ -55,15 +56,15 @@ struct WidthKernels {
 /// The usual widths have their own.
 WidthKernels choose_kernels(int n);
 
-/// One step of a backward pass. Shapes: z, c, g [B, n]; the rest as LayerKernels has it.
+/// One step of a backward pass. Shapes: z, g, c, out [B, n]; the rest as LayerKernels has it.
 struct BackwardStep {
   const Real* theta;
   const Real* slopes;
   const Real* z;  ///< the state that the step starts from
-  const Real* c;  ///< explicit gradient of the loss by the state after it; null where it is zero
-  const Real* carry;  ///< A^T g of the step behind
-  Real* g;     ///< the whole gradient by the state after it; may be c, or carry where c is null
-  Real* grad;  ///< the parameters' gradient
+  const Real* g;  ///< the whole gradient by the state after it
+  const Real* c;  ///< explicit gradient of the loss by z; null where it is zero
+  Real* out;      ///< c + A^T g; may be c
+  Real* grad;     ///< the parameters' gradient
 };
 
 /// The arithmetic of one step of a LayeredChain, on plain arrays. theta: the parameters of the
@@ -88,11 +89,10 @@ class LayerKernels {
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
-  /// One step of substitution from the right: g = c + carry, out = A^T g. out [B, n] may be
-  /// step.carry, unless that is g; z and grad are not touched.
-  void substitute_transposed(const BackwardStep& step, Index batch, Real* out);
+  /// One step of substitution from the right: out = c + A^T g; z and grad are not touched.
+  void substitute_transposed(const BackwardStep& step, Index batch);
   /// The same, and the gradient of the step's parameters.
-  void backpropagate(const BackwardStep& step, Index batch, Real* out);
+  void backpropagate(const BackwardStep& step, Index batch);
   /// The Jacobians themselves, A [B, n, n]; layer 0 costs no product.
   void jacobian(const Real* theta, const Real* slopes, Index batch, Real* A);
   /// grad = sum over samples of (df/dtheta)^T g. Shapes: z, g [B, n], grad [shape.parameters()].
@@ -117,17 +117,17 @@ class LayerKernels {
   const Real* hidden_forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
   void scale(const Real* slopes, int layer, const Columns& c, const Real* X, Real* Y) const;
   void push(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
-  void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
-  void transposed_product(const Real* W, Index columns, const Real* X, Real* Y);
-  void receive(const BackwardStep& step, Index batch) const;
-  const Real* receive_scaled(const BackwardStep& step, Index batch);
+  void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
+            const Real* start, Real* Y);
+  void transposed_product(const Real* W, Index columns, const Real* X, const Real* start, Real* Y);
+  const Real* scaled_gradient(const BackwardStep& step, Index batch);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
   bool has_slopes() const;
 
   StepShape shape_;
   int n_;
-  ColumnProducts product_;
-  ColumnProducts accumulated_product_;
+  ColumnProducts<blocks::Gemm<Real>> product_, accumulated_product_;
+  ColumnProducts<blocks::GemmTransposed> transposed_product_, accumulated_transposed_product_;
   blocks::Gemv multiply_add_;
   blocks::GemvPair multiply_pair_;
   blocks::GemvTransposed transposed_add_;
@@ -135,7 +135,7 @@ class LayerKernels {
   Buffer<Real> zeros_;  ///< what single products are added to
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
-  Scratch hidden_, panels_, transposed_, gradient_, input_transposed_, tangent_;
+  Scratch hidden_, panels_, gradient_, input_transposed_, tangent_;
   Index most_columns_;
   WidthKernels kernels_;
 };

@@ -55,18 +55,17 @@ class LayeredLinearisation : public blocks::Linearisation {
   }
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override {
-    walk_back(range, rhs, result, carry, [this](Index, const BackwardStep& step, Real* out) {
-      kernels_.substitute_transposed(step, batch_, out);
+    walk_back(range, rhs, result, carry, [this](Index, const BackwardStep& step) {
+      kernels_.substitute_transposed(step, batch_);
     });
   }
   /// substitute_transposed() with the parameter gradients of each step.
   void backpropagate(StepRange range, const sequence::BackwardPass& pass) const {
-    walk_back(range, pass.loss, pass.gradient, pass.carry,
-              [&](Index i, BackwardStep& step, Real* out) {
-                step.z = pass.in.data() + i * pass.carry.size();
-                step.grad = pass.by_step.data() + i * num_parameters_;
-                kernels_.backpropagate(step, batch_, out);
-              });
+    walk_back(range, pass.loss, pass.gradient, pass.carry, [&](Index i, BackwardStep& step) {
+      step.z = pass.in.data() + i * pass.carry.size();
+      step.grad = pass.by_step.data() + i * num_parameters_;
+      kernels_.backpropagate(step, batch_);
+    });
   }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)
@@ -81,21 +80,26 @@ class LayeredLinearisation : public blocks::Linearisation {
  private:
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
 
-  /// visit(i, step, out) from the last step to the first; out: where A^T g belongs. Where the state
-  /// before has no loss of its own that is its gradient already, and nothing is copied.
+  /// visit(i, step) from the last step to the first. A step adds to the loss of the state before
+  /// it in place, so that each row is written once and read while it is in the caches.
   template <typename Visit>
   void walk_back(StepRange range, ConstStates loss, States result, State carry,
                  Visit&& visit) const {
-    const Index size = carry.size(), m = range.size(), zeros = m - loss.extent(0);
-    const Real* in = carry.data();
+    const Index size = carry.size(), m = range.size();
+    if (m == 0) return;
+    Real* last = result.data() + (m - 1) * size;
+    const Real* c = blocks::row_at(loss, m, m - 1);
+    for (Index j = 0; j < size; ++j)
+      last[j] = c == nullptr ? carry.data()[j] : c[j] + carry.data()[j];
     for (Index i = m - 1; i >= 0; --i) {
       const Index l = range.first + i;
       Real* g = result.data() + i * size;
-      Real* out = 0 < i && i <= zeros ? g - size : carry.data();
-      const Real* c = i < zeros ? nullptr : loss.data() + (i - zeros) * size;
-      BackwardStep step{theta(l), slopes(l), nullptr, c, in, g, nullptr};
-      visit(i, step, out);
-      in = out;
+      BackwardStep step{theta(l), slopes(l), nullptr, g, nullptr, carry.data(), nullptr};
+      if (i > 0) {
+        step.c = blocks::row_at(loss, m, i - 1);
+        step.out = g - size;
+      }
+      visit(i, step);
     }
   }
 

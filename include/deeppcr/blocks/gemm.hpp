@@ -1,17 +1,21 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "deeppcr/core/types.hpp"
 
 namespace deeppcr::blocks {
 
-/// C = A B or C = C + A B for small column-major matrices without padding: A [m x k], B [k x n], C
+template <typename T>
+class TiledProduct;
+
+/// C = A B or C = C + A B for column-major matrices without padding: A [m x k], B [k x n], C
 /// [m x n].
 ///
-/// The kernel is chosen once, at construction: a LIBXSMM one where the build has it and the size is
-/// small, else plain C++ or BLAS. A call costs an indirect jump. C must not overlap A or B. Cost: 2
-/// m n k flops.
+/// The kernel is chosen once, at construction: a LIBXSMM one where the build has it, or several of
+/// them over tiles where a side is longer than 128; else plain C++ or BLAS. A call of one kernel
+/// costs an indirect jump. C must not overlap A or B. Cost: 2 m n k flops.
 template <typename T>
 class Gemm {
  public:
@@ -32,6 +36,23 @@ class Gemm {
   void (*kernel_)(const T*, const T*, T*) = nullptr;
   int m_ = 0, n_ = 0, k_ = 0;
   bool accumulate_ = false;
+  std::shared_ptr<const TiledProduct<T>> tiles_;
+};
+
+/// C = A^T B or C = C + A^T B: A [k x m], B [k x n], C [m x n]; else as Gemm. A is transposed tile
+/// by tile within the first-level cache, from its last column to its first, as backward passes walk
+/// their blocks. Without LIBXSMM BLAS does it.
+class GemmTransposed {
+ public:
+  GemmTransposed() = default;
+  GemmTransposed(int m, int n, int k, bool accumulate);
+
+  void operator()(const Real* A, const Real* B, Real* C) const;
+
+ private:
+  int m_ = 0, n_ = 0, k_ = 0;
+  bool accumulate_ = false;
+  std::shared_ptr<const TiledProduct<Real>> tiles_;
 };
 
 extern template class Gemm<float>;
@@ -40,11 +61,10 @@ extern template class Gemm<double>;
 /// y = y + A^T x for a column-major n x n block: a row of dot products, so A is read once and in
 /// order.
 void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y);
-/// Y = A^T X for a column-major n x n block and any number of columns, by BLAS: for blocks so large
-/// that transposing them first costs as much as a third of the product. Y must not overlap A or X.
-/// Cost: 2 n^2 columns flops.
-void gemm_transposed(int n, Index columns, const Real* A, const Real* X, Real* Y);
-/// At = A^T, [rows x cols] column-major to [cols x rows].
+/// At = A^T, [rows x cols] column-major to [cols x rows]; A has lda >= rows reals from a column to
+/// the next.
+void transpose(int rows, int cols, const Real* A, Index lda, Real* At);
+/// The same without padding.
 void transpose(int rows, int cols, const Real* A, Real* At);
 
 /// "LIBXSMM 1.17 (clx)" or "plain C++": what does the small products here.

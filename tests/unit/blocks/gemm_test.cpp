@@ -26,8 +26,9 @@ TYPED_TEST_SUITE(GemmTest, Types);
 
 TYPED_TEST(GemmTest, MatchesTheDefinition) {
   using T = TypeParam;
-  const int sizes[][3] = {{1, 1, 1},   {2, 3, 2},    {8, 9, 8}, {17, 18, 17},
-                          {16, 1, 16}, {64, 65, 64}, {5, 4, 7}, {130, 131, 130}};
+  const int sizes[][3] = {{1, 1, 1},    {2, 3, 2},      {8, 9, 8},    {17, 18, 17},
+                          {16, 1, 16},  {64, 65, 64},   {5, 4, 7},    {130, 131, 130},
+                          {200, 3, 64}, {20, 200, 129}, {32, 64, 256}};
   for (const auto& [m, n, k] : sizes) {
     for (const bool accumulate : {false, true}) {
       const auto A = random_values<T>(m * k, 1), B = random_values<T>(k * n, 2);
@@ -74,20 +75,31 @@ TEST(GemvTransposed, MatchesTheDefinition) {
   }
 }
 
-TEST(GemmTransposed, MatchesSingleColumns) {
-  constexpr int n = 130;
-  const auto A = random_values<double>(n * n, 1), X = random_values<double>(n * 9, 2);
-  for (const Index columns : {0, 1, 9}) {
-    std::vector<double> Y(static_cast<std::size_t>(n * 9), 7.0);
-    gemm_transposed(n, columns, A.data(), X.data(), Y.data());
-    for (Index c = 0; c < 9; ++c) {
-      std::vector<double> expected(n, c < columns ? 0.0 : 7.0);
-      if (c < columns) gemv_transposed_add(n, A.data(), X.data() + c * n, expected.data());
-      for (int i = 0; i < n; ++i)
-        EXPECT_NEAR(Y[static_cast<std::size_t>(c * n + i)], expected[static_cast<std::size_t>(i)],
-                    1e-12 * n);
+// Sides below, at and above the lengths of tiles, with and without a rest.
+TEST(GemmTransposed, IsTheProductWithTheTransposedMatrix) {
+  for (const int m : {1, 32, 65, 130}) {
+    for (const int k : {1, 64, 200}) {
+      const auto A = random_values<double>(k * m, 1), B = random_values<double>(k * 70, 2);
+      const auto start = random_values<double>(m * 70, 3);
+      std::vector<double> At(A.size());
+      transpose(k, m, A.data(), At.data());
+      for (const int n : {0, 1, 9, 70}) {
+        for (const bool accumulate : {false, true}) {
+          auto C = start, expected = start;
+          GemmTransposed(m, n, k, accumulate)(A.data(), B.data(), C.data());
+          Gemm<double>(m, n, k, accumulate)(At.data(), B.data(), expected.data());
+          for (std::size_t i = 0; i < C.size(); ++i)
+            ASSERT_NEAR(C[i], expected[i], 1e-13 * k) << m << " " << n << " " << k;
+        }
+      }
     }
   }
+}
+
+TEST(GemmTransposed, AnEmptySumIsZero) {
+  std::vector<double> C(6, 7.0);
+  GemmTransposed(3, 2, 0, false)(nullptr, nullptr, C.data());
+  EXPECT_EQ(C, std::vector<double>(6, 0.0));
 }
 
 TEST(Transpose, SwapsRowsAndColumns) {
@@ -95,6 +107,17 @@ TEST(Transpose, SwapsRowsAndColumns) {
   std::vector<double> At(6);
   transpose(2, 3, A.data(), At.data());
   EXPECT_EQ(At, (std::vector<double>{1, 3, 5, 2, 4, 6}));
+}
+
+TEST(Transpose, TakesAPartOfALargerMatrix) {
+  constexpr int rows = 21, cols = 18, lda = 30;
+  const auto A = random_values<double>(lda * cols, 4);
+  std::vector<double> At(rows * cols);
+  transpose(rows, cols, A.data(), lda, At.data());
+  for (int j = 0; j < cols; ++j)
+    for (int i = 0; i < rows; ++i)
+      ASSERT_EQ(At[static_cast<std::size_t>(i * cols + j)],
+                A[static_cast<std::size_t>(j * lda + i)]);
 }
 
 }  // namespace

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::blocks {
+
+/// A LIBXSMM kernel for C = A B or C = C + A B on parts of larger column-major matrices.
+template <typename T>
+using SmallProduct = void (*)(const T* A, const T* B, T* C);
+
+struct SmallProductShape {
+  int m, n, k;        ///< A [m x k], B [k x n], C [m x n]
+  int lda, ldb, ldc;  ///< from a column to the next
+};
+
+/// Null where the build has no LIBXSMM, or LIBXSMM no kernels for this processor.
+template <typename T>
+SmallProduct<T> small_product(const SmallProductShape& shape, bool accumulate);
+
+/// Sizes of a product C [m x n] = op(A) B [k x n], all without padding.
+struct ProductSizes {
+  int m, n, k;
+  bool transposed;  ///< op(A) = A^T with A [k x m], for Real only; else A [m x k]
+  bool accumulate;  ///< C + op(A) B
+};
+
+/// Products too large for one kernel: small ones over tiles of A that stay in the first-level
+/// cache. A transposed A is transposed tile by tile, on its way through that cache; it is read from
+/// its last column to its first, as backward passes walk their blocks.
+template <typename T>
+class TiledProduct {
+ public:
+  /// Null where there are no kernels for it.
+  static std::shared_ptr<const TiledProduct> make(const ProductSizes& sizes);
+
+  void operator()(const T* A, const T* B, T* C) const;
+
+ private:
+  /// A side of length `size` in tiles.
+  struct Side {
+    int size, tile;
+    int length(int first) const { return first + tile <= size ? tile : size - first; }
+    bool whole(int first) const { return first + tile <= size; }
+  };
+
+  explicit TiledProduct(const ProductSizes& sizes);
+  bool make_kernels();
+  SmallProduct<T> kernel(int i, int j, int p) const;
+  void straight(const T* A, const T* B, T* C) const;
+  void transposed(const T* A, const T* B, T* C) const;
+
+  ProductSizes sizes_;
+  Side rows_, columns_, inner_;
+  SmallProduct<T> kernels_[2][2][2][2] =
+      {};  ///< last tile or not by each side, accumulating or not
+};
+
+}  // namespace deeppcr::blocks
