@@ -57,29 +57,66 @@ inline void add_up(Vector (&sum)[kSets][kVectors]) {
   }
 }
 
-/// A panel of rows of four columns, and what it is added to: sums that fit into the registers.
-template <typename Vector, int n>
+/// y = start + sum_c A_c x_c for columns [0, kColumns) and rows [0, kRows), in the order of the
+/// columns; as many rows as sums fit into the registers.
+template <int kColumns>
 struct Tile {
-  static constexpr int kColumns = 4, kVectors = 8;
-  static constexpr int kLanes = sizeof(Vector) / sizeof(Real), kRows = kVectors * kLanes;
-  static_assert(n % kColumns == 0 && n % kRows == 0);
+  static constexpr int kLanes = sizeof(Widest) / sizeof(Real), kRows = kMostSums * kLanes;
 
-  static void add(const Real* A, const Real* x, const Real* start, Real* y) {
-    Vector sum[kVectors];
-    for (int v = 0; v < kVectors; ++v) sum[v] = load<Vector>(start + v * kLanes);
-    for (int c = 0; c < kColumns; ++c)
-      for (int v = 0; v < kVectors; ++v) sum[v] += load<Vector>(A + c * n + v * kLanes) * x[c];
-    for (int v = 0; v < kVectors; ++v) store(sum[v], y + v * kLanes);
+  static void add(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+    Widest sum[kMostSums];
+    for (int v = 0; v < kMostSums; ++v) sum[v] = load<Widest>(start + v * kLanes);
+    for (int c = 0; c < kColumns; ++c, A += n)
+      for (int v = 0; v < kMostSums; ++v) sum[v] += load<Widest>(A + v * kLanes) * x[c];
+    for (int v = 0; v < kMostSums; ++v) store(sum[v], y + v * kLanes);
+  }
+
+  /// The same for `rows` rows.
+  static void add_some(int rows, int n, const Real* A, const Real* x, const Real* start, Real* y) {
+#pragma GCC ivdep
+    for (int i = 0; i < rows; ++i) {
+      Real sum = start[i];
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) sum += A[Index{c} * n + i] * x[c];
+      y[i] = sum;
+    }
   }
 };
 
-// y = start + sum_j A_j x_j for columns that do not fit into the registers; y stays in the
-// first-level cache.
-template <typename Vector, int n>
-void in_tiles(const Real* A, const Real* x, const Real* start, Real* y) {
-  using Part = Tile<Vector, n>;
-  for (int j = 0; j < n; j += Part::kColumns, start = y)
-    for (int i = 0; i < n; i += Part::kRows) Part::add(A + j * n + i, x + j, start + i, y + i);
+/// body(tile, first column) for eight columns at a time and then one by one.
+template <typename Body>
+void for_columns(int n, Body&& body) {
+  int j = 0;
+  for (; j + 8 <= n; j += 8) body(Tile<8>{}, j);
+  for (; j < n; ++j) body(Tile<1>{}, j);
+}
+
+/// body(rows, first row): kRows at a time, and the rest.
+template <typename Tile, typename Body>
+void for_rows(Tile, int n, Body&& body) {
+  int i = 0;
+  for (; i + Tile::kRows <= n; i += Tile::kRows) body(Tile::kRows, i);
+  if (i < n) body(n - i, i);
+}
+
+template <typename Tile>
+void add_rows(Tile, int rows, int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  if (rows == Tile::kRows) {
+    Tile::add(n, A, x, start, y);
+  } else {
+    Tile::add_some(rows, n, A, x, start, y);
+  }
+}
+
+// y = start + A x for any n. Tile by tile: several columns are on their way from memory at once,
+// and y stays in the first-level cache.
+void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+  for_columns(n, [&](auto tile, int j) {
+    for_rows(tile, n, [&](int rows, int i) {
+      add_rows(tile, rows, n, A + Index{j} * n + i, x + j, start + i, y + i);
+    });
+    start = y;
+  });
 }
 
 // y = start + sum_j A_j x_j with y in registers where it fits, n = lanes * kVectors. Columns go to
@@ -89,7 +126,7 @@ struct InRegisters {
   static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
-      in_tiles<Vector, n>(A, x, start, y);
+      by_tiles(n, A, x, start, y);
     } else {
       Vector sum[kSets][kVectors] = {};
       for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
@@ -104,30 +141,21 @@ struct InRegisters {
   }
 };
 
-// y = start + A x for any n, column by column
-void by_columns(int n, const Real* A, const Real* x, const Real* start, Real* y) {
-  if (y != start) std::memcpy(y, start, static_cast<std::size_t>(n) * sizeof(Real));
-  for (int j = 0; j < n; ++j) {
-    const Real* a = A + Index{j} * n;
-#pragma GCC ivdep
-    for (int i = 0; i < n; ++i) y[i] += a[i] * x[j];
-  }
-}
-
 /// Start of sums from nothing.
 alignas(64) constexpr Real kZeros[64] = {};
 
 // y = start + A x and w = A v; each tile comes from the first-level cache the second time.
-template <typename Vector, int n>
-void pair_in_tiles(const GemvPair::Operands& o) {
-  using Part = Tile<Vector, n>;
-  const Real *start = o.start, *zeros = kZeros;
-  for (int j = 0; j < n; j += Part::kColumns, start = o.y, zeros = o.w) {
-    for (int i = 0; i < n; i += Part::kRows) {
-      Part::add(o.A + j * n + i, o.x + j, start + i, o.y + i);
-      Part::add(o.A + j * n + i, o.v + j, zeros + i, o.w + i);
-    }
-  }
+void pair_by_tiles(int n, const GemvPair::Operands& o) {
+  const Real* start = o.start;
+  std::memset(o.w, 0, static_cast<std::size_t>(n) * sizeof(Real));
+  for_columns(n, [&](auto tile, int j) {
+    for_rows(tile, n, [&](int rows, int i) {
+      const Real* A = o.A + Index{j} * n + i;
+      add_rows(tile, rows, n, A, o.x + j, start + i, o.y + i);
+      add_rows(tile, rows, n, A, o.v + j, o.w + i, o.w + i);
+    });
+    start = o.y;
+  });
 }
 
 // y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
@@ -136,7 +164,7 @@ struct PairInRegisters {
   static void run(int, const GemvPair::Operands& o) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
-      pair_in_tiles<Vector, n>(o);
+      pair_by_tiles(n, o);
     } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair) {
       // The second time the block comes from the caches.
       InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.x, o.start, o.y);
@@ -163,19 +191,6 @@ struct PairInRegisters {
     }
   }
 };
-
-void pair_by_columns(int n, const GemvPair::Operands& o) {
-  if (o.y != o.start) std::memcpy(o.y, o.start, static_cast<std::size_t>(n) * sizeof(Real));
-  std::memset(o.w, 0, static_cast<std::size_t>(n) * sizeof(Real));
-  for (int j = 0; j < n; ++j) {
-    const Real* a = o.A + Index{j} * n;
-#pragma GCC ivdep
-    for (int i = 0; i < n; ++i) {
-      o.y[i] += a[i] * o.x[j];
-      o.w[i] += a[i] * o.v[j];
-    }
-  }
-}
 
 /// The kernel for n numbers, with as many sums of each as there is room for, four at most.
 template <template <typename, int, int> class Kernel, int n>
@@ -215,7 +230,7 @@ Function kernel_for(int n, Function any_width) {
 
 }  // namespace
 
-Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_columns)), n_(n) {}
-GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_columns)), n_(n) {}
+Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_tiles)), n_(n) {}
+GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_tiles)), n_(n) {}
 
 }  // namespace deeppcr::blocks

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "deeppcr/core/denormals.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::parallel {
@@ -29,6 +30,7 @@ Runtime::Runtime(int argc, char** argv, const std::vector<std::string>& petsc_op
   petsc::install_error_handler();
   PetscOptionsClearValue(nullptr, "-no_signal_handler");
   world_ = std::make_unique<Communicator>(Communicator::world());
+  flush_denormals();
 }
 
 Runtime::~Runtime() {

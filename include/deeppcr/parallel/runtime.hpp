@@ -9,7 +9,8 @@
 
 namespace deeppcr::parallel {
 
-/// Starts MPI and PETSc, ends them in the destructor. One a process.
+/// Starts MPI and PETSc, ends them in the destructor; flushes denormal numbers to zero (see
+/// flush_denormals()). One a process.
 class Runtime {
  public:
   /// petsc_options: words for PETSc's option data base, such as {"-snes_monitor"}.

@@ -1,5 +1,5 @@
 // Local elimination: [A | r] of m dense maps, against the bare products of their blocks.
-#include <cmath>
+#include <vector>
 
 #include "deeppcr/blocks/compose_chain.hpp"
 #include "deeppcr/blocks/dense_linearisation.hpp"
@@ -36,12 +36,25 @@ class BareLoop {
   Buffer<T> panels_[2];
 };
 
-/// Orthogonal-sized random blocks and right-hand sides, in the precision wanted.
+/// Random reflections and right-hand sides, in the precision wanted: products of reflections
+/// neither vanish nor grow.
 template <typename T>
 struct Maps {
   Maps(Index m, int n) : A(m * n * n), r(m * n) {
-    const double size = 1 / std::sqrt(static_cast<double>(n));
-    for (Index i = 0; i < A.size(); ++i) A[i] = static_cast<T>(size * RandomStream(3, 1).normal(i));
+    std::vector<double> v(static_cast<std::size_t>(n));
+    for (Index l = 0; l < m; ++l) {
+      // A = I - 2 v v^T / v^T v
+      double square = 0;
+      for (int i = 0; i < n; ++i) {
+        v[static_cast<std::size_t>(i)] = RandomStream(3, 1).normal(l * n + i);
+        square += v[static_cast<std::size_t>(i)] * v[static_cast<std::size_t>(i)];
+      }
+      T* block = A.data() + l * n * n;
+      for (int j = 0; j < n; ++j)
+        for (int i = 0; i < n; ++i)
+          block[j * n + i] = static_cast<T>((i == j) - 2 * v[static_cast<std::size_t>(i)] *
+                                                           v[static_cast<std::size_t>(j)] / square);
+    }
     for (Index i = 0; i < r.size(); ++i) r[i] = static_cast<T>(RandomStream(3, 2).normal(i));
   }
   Buffer<T> A, r;

@@ -15,7 +15,8 @@ namespace deeppcr::app::bench {
 namespace {
 
 constexpr double kShareOfBest = 0.9;
-/// Parameters or blocks of all steps together, in elements: 64 MiB of doubles.
+/// Parameters or blocks of all steps together, in elements: 64 MiB of doubles, more where that are
+/// few steps.
 constexpr Index kElements = Index{1} << 23;
 /// Keeps states and gradients of a deep relu chain away from zero and from chaos.
 constexpr double kReluGain = 1.3;
@@ -25,8 +26,11 @@ constexpr double kSameResult = 1e-9;
 using Loops = std::vector<std::unique_ptr<HandLoops>>;
 using LoopCall = std::function<void(HandLoops&)>;
 
+/// The loops by hand save the product with the first block of all, which is one of so many.
+constexpr Index kFewestSteps = 32;
+
 Index default_steps(Index elements_per_step) {
-  return std::clamp<Index>(kElements / elements_per_step, 8, 1024);
+  return std::clamp<Index>(kElements / elements_per_step, kFewestSteps, 1024);
 }
 
 /// What a case computes in both ways, and where the results lie.

@@ -1,0 +1,27 @@
+#include "deeppcr/core/denormals.hpp"
+
+#if defined(__SSE2__)
+#include <pmmintrin.h>
+#elif defined(__aarch64__)
+#include <cstdint>
+#endif
+
+namespace deeppcr {
+
+bool flush_denormals() {
+#if defined(__SSE2__)
+  _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
+  _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
+  return true;
+#elif defined(__aarch64__)
+  constexpr std::uint64_t kFlushToZero = 1ull << 24;
+  std::uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("msr fpcr, %0" : : "r"(control | kFlushToZero));
+  return true;
+#else
+  return false;
+#endif
+}
+
+}  // namespace deeppcr
