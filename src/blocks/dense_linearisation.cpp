@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::blocks {
@@ -97,6 +98,11 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
   std::fill(carry.begin(), carry.end(), 0.0);
   for (Index b = batch_ - 1; b >= 0; --b)
     transposed_add_(A -= n * n, g + b * n, carry.data() + b * n, carry.data() + b * n);
+}
+
+void DenseLinearisation::prefetch(StepRange range) const {
+  const Index step = batch_ * width_ * width_;
+  deeppcr::prefetch(block(range.first, 0), range.size() * step * Index{sizeof(Real)});
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
 #include "layer_kernels.hpp"
 
@@ -66,6 +67,9 @@ class LayeredLinearisation : public blocks::Linearisation {
       step.grad = pass.by_step.data() + i * num_parameters_;
       kernels_.backpropagate(step, batch_);
     });
+  }
+  void prefetch(StepRange range) const override {
+    deeppcr::prefetch(theta(range.first), range.size() * num_parameters_ * Index{sizeof(Real)});
   }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)

@@ -52,12 +52,19 @@ void wait_aside(MPI_Request& request) {
   }
 }
 
+/// start(&request) and the wait for it; `call` names what it starts.
+template <typename Start>
+void run_aside(const char* call, Start&& start) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(start(&request), call);
+  wait_aside(request);
+}
+
 /// A few numbers of all ranks, in place. Some ranks may come much later than others.
 void reduce(MPI_Comm comm, void* values, Index count, MPI_Datatype type, MPI_Op op) {
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, values, to_count(count), type, op, comm, &request),
-            "MPI_Iallreduce");
-  wait_aside(request);
+  run_aside("MPI_Iallreduce", [&](MPI_Request* request) {
+    return MPI_Iallreduce(MPI_IN_PLACE, values, to_count(count), type, op, comm, request);
+  });
 }
 double reduce(MPI_Comm comm, double value, MPI_Op op) {
   reduce(comm, &value, 1, MPI_DOUBLE, op);
@@ -151,10 +158,9 @@ void Communicator::sum(double* values, Index count) const {
 
 std::vector<Index> Communicator::gather_all(Index value) const {
   std::vector<Index> all(static_cast<std::size_t>(size_));
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Iallgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, comm_, &request),
-            "MPI_Iallgather");
-  wait_aside(request);
+  run_aside("MPI_Iallgather", [&](MPI_Request* request) {
+    return MPI_Iallgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, comm_, request);
+  });
   return all;
 }
 
@@ -172,11 +178,10 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values,
     total += counts[p];
   }
   std::vector<double> all(static_cast<std::size_t>(total));
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
-                            all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_, &request),
-            "MPI_Iallgatherv");
-  wait_aside(request);
+  run_aside("MPI_Iallgatherv", [&](MPI_Request* request) {
+    return MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
+                           all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_, request);
+  });
   return all;
 }
 
@@ -204,9 +209,9 @@ void Communicator::send(const Real* data, Index count, int to) const {
 }
 
 void Communicator::receive(Real* data, Index count, int from) const {
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Irecv(data, to_count(count), MPI_DOUBLE, from, 0, comm_, &request), "MPI_Irecv");
-  wait_aside(request);
+  run_aside("MPI_Irecv", [&](MPI_Request* request) {
+    return MPI_Irecv(data, to_count(count), MPI_DOUBLE, from, 0, comm_, request);
+  });
 }
 
 namespace detail {

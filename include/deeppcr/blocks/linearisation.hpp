@@ -58,6 +58,10 @@ class Linearisation {
   /// Whether these two take clearly less time than one range after the other.
   virtual bool overlaps() const { return false; }
 
+  /// Asks for what substitution through these steps reads to be brought into this core's cache;
+  /// does not wait. For a rank that would be idle. Default: nothing.
+  virtual void prefetch(StepRange) const {}
+
   /// Pushes affine maps through the steps of a range, in order: [V | v] <- [A_l V | A_l v + r_l].
   /// Shapes: map and scratch [B, n + 1, n], map is replaced; rhs [m, B, n]. Default: jvp() step by
   /// step. Cost: 2 B n^2 (n + 1) m flops.

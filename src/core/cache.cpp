@@ -1,0 +1,23 @@
+#include "deeppcr/core/cache.hpp"
+
+#include <unistd.h>
+
+namespace deeppcr {
+
+Index second_level_cache() {
+  constexpr Index kUnknown = 512 * 1024;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : kUnknown;
+#else
+  return kUnknown;
+#endif
+}
+
+void prefetch(const void* first, Index count) {
+  constexpr Index kLine = 64;
+  const char* p = static_cast<const char*>(first);
+  for (Index i = 0; i < count; i += kLine) __builtin_prefetch(p + i, 0, 2);
+}
+
+}  // namespace deeppcr
