@@ -192,7 +192,13 @@ struct PairInRegisters {
   }
 };
 
-/// The kernel for n numbers, with as many sums of each as there is room for, four at most.
+/// Sums of each of so many vectors that there is room for, four at most.
+constexpr int sets_for(int vectors) {
+  const int room = kMostSums / vectors;
+  return room >= 4 ? 4 : room >= 2 ? 2 : 1;
+}
+
+/// The kernel for n numbers.
 template <template <typename, int, int> class Kernel, int n>
 constexpr auto in_registers() {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);
@@ -201,9 +207,8 @@ constexpr auto in_registers() {
   } else if constexpr (n == 4 && kWidest > 4) {
     return Kernel<Four, 1, 4>::run;
   } else {
-    constexpr int kVectors = n / kWidest, kRoom = kMostSums / kVectors;
-    constexpr int kSets = kRoom >= 4 ? 4 : kRoom >= 2 ? 2 : 1;
-    return Kernel<Widest, kVectors, kSets>::run;
+    constexpr int kVectors = n / kWidest;
+    return Kernel<Widest, kVectors, sets_for(kVectors)>::run;
   }
 }
 
@@ -231,6 +236,13 @@ Function kernel_for(int n, Function any_width) {
 }  // namespace
 
 Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_tiles)), n_(n) {}
+bool GemvPair::reads_once(int n) {
+  constexpr int kWidest = sizeof(Widest) / sizeof(Real);
+  const bool has_kernel = 2 <= n && n <= 64 && (n & (n - 1)) == 0;
+  const int vectors = n > kWidest ? n / kWidest : 1;
+  return has_kernel && 2 * sets_for(vectors) * vectors <= kMostSumsOfPair;
+}
+
 GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_tiles)), n_(n) {}
 
 }  // namespace deeppcr::blocks

@@ -133,16 +133,15 @@ void apply_with_slope(Index count, const Real* a, Real* y, Real* slope) {
 struct Entry {
   Activation activation;
   const char* name;
-  void (*value)(Index, const Real*, Real*);
-  void (*with_slope)(Index, const Real*, Real*, Real*);
+  ActivationFunctions functions;
 };
 
 constexpr Entry kEntries[] = {
-    {Activation::identity, "identity", apply<Identity>, apply_with_slope<Identity>},
-    {Activation::tanh, "tanh", apply<Tanh>, apply_with_slope<Tanh>},
-    {Activation::relu, "relu", apply<Relu>, apply_with_slope<Relu>},
-    {Activation::silu, "silu", apply<Silu>, apply_with_slope<Silu>},
-    {Activation::gelu, "gelu", apply<Gelu>, apply_with_slope<Gelu>},
+    {Activation::identity, "identity", {apply<Identity>, apply_with_slope<Identity>}},
+    {Activation::tanh, "tanh", {apply<Tanh>, apply_with_slope<Tanh>}},
+    {Activation::relu, "relu", {apply<Relu>, apply_with_slope<Relu>}},
+    {Activation::silu, "silu", {apply<Silu>, apply_with_slope<Silu>}},
+    {Activation::gelu, "gelu", {apply<Gelu>, apply_with_slope<Gelu>}},
 };
 
 const Entry& entry(Activation activation) { return kEntries[static_cast<int>(activation)]; }
@@ -150,13 +149,15 @@ const Entry& entry(Activation activation) { return kEntries[static_cast<int>(act
 }  // namespace
 
 void activate(Activation activation, Index count, const Real* a, Real* y) {
-  entry(activation).value(count, a, y);
+  entry(activation).functions.value(count, a, y);
 }
 
-ActivationFunction activation_function(Activation activation) { return entry(activation).value; }
-
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope) {
-  entry(activation).with_slope(count, a, y, slope);
+  entry(activation).functions.with_slope(count, a, y, slope);
+}
+
+ActivationFunctions activation_functions(Activation activation) {
+  return entry(activation).functions;
 }
 
 bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope) {

@@ -80,10 +80,6 @@ void LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* 
 
 void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y,
                                         Index sample, Real* tangent) {
-  if (shape_.layers == 1 && shape_.bias && batch == 1) {
-    layer_with_tangent(theta, z, y, tangent);
-    return;
-  }
   Real* slopes = tangent_.get((shape_.layers + 1) * n_ + num_slopes(batch));
   Real* image = slopes + num_slopes(batch);
   Real* own = image + n_;
@@ -101,24 +97,6 @@ void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Re
   }
   push(theta, of_sample, {0, 1, 1, 1}, tangent, image);
   std::copy_n(image, n_, tangent);
-}
-
-/// One layer with a bias and one sample: the weights are read once, for the state and the tangent.
-/// Without a bias forward() multiplies by product_, whose sums have other bits.
-void LayerKernels::layer_with_tangent(const Real* theta, const Real* z, Real* y, Real* tangent) {
-  Real* slopes = tangent_.get(2 * n_);
-  Real* image = slopes + n_;
-  const Real* b = theta + shape_.bias_offset(0);
-  multiply_pair_({theta + shape_.weight_offset(0), z, b, tangent, y, image});
-  if (shape_.activation != Activation::identity) {
-    // The value's bits are those of forward(), which needs no slopes.
-    activate_with_slope(shape_.activation, n_, y, y, slopes);
-    multiply(n_, slopes, image, image);
-  }
-  const Real h = shape_.scale, kept = shape_.skip ? 1 : 0;
-  if (shape_.skip) scale_and_add(n_, h, z, y);
-#pragma GCC ivdep
-  for (Index i = 0; i < n_; ++i) tangent[i] = kept * tangent[i] + h * image[i];
 }
 
 /// forward(); returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.

@@ -83,9 +83,9 @@ class LayerKernels {
   /// forward() of steps one after another: states [steps, B, n], parameters of a step behind those
   /// of the one before.
   void run(const Real* theta, Index steps, Index batch, const Real* z, Real* states);
-  /// forward(), and tangent [n] <- A tangent for one sample.
-  void forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y, Index sample,
-                            Real* tangent);
+  /// run(), with the bits of run(), and tangent [n] <- A_l tangent for one sample at each step.
+  void run_with_tangent(const Real* theta, Index steps, Index batch, const Real* z, Real* states,
+                        Index sample, Real* tangent);
   /// W = A V and W = A^T V for k columns a sample. Shapes: V, W [B, k, n].
   void jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
   void vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V, Real* W);
@@ -111,7 +111,8 @@ class LayerKernels {
     Index batch;
   };
 
-  void layer_with_tangent(const Real* theta, const Real* z, Real* y, Real* tangent);
+  void forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y, Index sample,
+                            Real* tangent);
   template <typename Body>
   void for_tiles(Index batch, Index per_sample, Body&& body);
   const Real* hidden_forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
@@ -123,6 +124,7 @@ class LayerKernels {
   const Real* scaled_gradient(const BackwardStep& step, Index batch);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
   bool has_slopes() const;
+  bool is_tight(Index batch) const;
 
   StepShape shape_;
   int n_;

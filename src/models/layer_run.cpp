@@ -1,22 +1,60 @@
-// A chain's steps one after another: what sequential execution is.
+// A chain's steps one after another: what sequential execution is, and shooting's sweeps.
+#include <algorithm>
+
 #include "layer_kernels.hpp"
 
 namespace deeppcr::models {
 
+// A narrow layer takes some nanoseconds: for one layer and one sample, what is the same for all
+// steps is looked up once. Without a bias forward() multiplies by product_, whose sums have other
+// bits.
+bool LayerKernels::is_tight(Index batch) const {
+  return batch == 1 && shape_.layers == 1 && shape_.bias;
+}
+
 void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* z, Real* states) {
   const Index size = batch * n_, parameters = shape_.parameters();
-  if (batch > 1 || shape_.layers > 1 || !shape_.bias || shape_.skip) {
+  if (!is_tight(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
       forward(theta, batch, z, states, nullptr);
     return;
   }
-  // A narrow layer takes some nanoseconds: what is the same for all is looked up once.
   const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
-  const ActivationFunction sigma =
-      shape_.activation == Activation::identity ? nullptr : activation_function(shape_.activation);
+  const bool linear = shape_.activation == Activation::identity;
+  const auto sigma = activation_functions(shape_.activation).value;
+  const Real h = shape_.scale;
   for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
     multiply_add_(theta + W, z, theta + b, states);
-    if (sigma != nullptr) sigma(size, states, states);
+    if (!linear) sigma(size, states, states);
+    if (!shape_.skip) continue;
+#pragma GCC ivdep
+    for (Index i = 0; i < size; ++i) states[i] = z[i] + h * states[i];
+  }
+}
+
+void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch, const Real* z,
+                                    Real* states, Index sample, Real* tangent) {
+  const Index size = batch * n_, parameters = shape_.parameters();
+  if (!is_tight(batch)) {
+    for (; steps > 0; --steps, theta += parameters, z = states, states += size)
+      forward_with_tangent(theta, batch, z, states, sample, tangent);
+    return;
+  }
+  const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
+  const bool linear = shape_.activation == Activation::identity;
+  const auto sigma = activation_functions(shape_.activation).with_slope;
+  const Real h = shape_.scale, kept = shape_.skip ? 1 : 0;
+  Real *slopes = tangent_.get(2 * n_), *image = slopes + n_;
+  std::fill_n(slopes, n_, 1.0);
+  for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
+    // The weights are read once for both products; the state has the bits of run().
+    multiply_pair_({theta + W, z, theta + b, tangent, states, image});
+    if (!linear) sigma(size, states, states, slopes);
+#pragma GCC ivdep
+    for (Index i = 0; i < n_; ++i) tangent[i] = kept * tangent[i] + h * (slopes[i] * image[i]);
+    if (!shape_.skip) continue;
+#pragma GCC ivdep
+    for (Index i = 0; i < size; ++i) states[i] = z[i] + h * states[i];
   }
 }
 

@@ -232,11 +232,9 @@ void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
 
 void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                           View<Real, 1> tangent) const {
-  const Index batch = z.extent(0), size = batch * shape_.width;
-  const Real* from = z.data();
-  Real* to = out.data();
-  for (Index l = range.first; l < range.last; ++l, from = to, to += size)
-    kernels_->forward_with_tangent(step_parameters(l), batch, from, to, sample, tangent.data());
+  if (range.empty()) return;
+  kernels_->run_with_tangent(step_parameters(range.first), range.size(), z.extent(0), z.data(),
+                             out.data(), sample, tangent.data());
 }
 
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,

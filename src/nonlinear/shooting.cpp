@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/error.hpp"
 #include "shooting_run.hpp"
 
@@ -42,12 +43,14 @@ Shooting::Shooting(const parallel::Communicator& comm, const sequence::Sequence&
 parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chunks,
                                        StateSize state, linear::Passes passes) {
   if (chunks > num_ranks) return parallel::BlockLayout::balanced(num_steps, num_ranks);
-  // A tangent is one column more; where weights come from memory it hides behind their way.
+  // A tangent is one column more; where weights come from memory it hides behind their way, and
+  // where entries are read once for both it costs little more than its calls.
   // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
   constexpr int kFromMemory = 48;
   constexpr double kBothPasses = 0.25;
   const bool near = state.width < kFromMemory;
-  const double column = near ? 0.25 : 0.15, calls = near ? 0.05 : 0.03;
+  const bool once = blocks::GemvPair::reads_once(state.width);
+  const double column = once ? 0.06 : near ? 0.25 : 0.15, calls = near ? 0.05 : 0.03;
   const double tangent = column / static_cast<double>(state.batch) + calls;
   std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);
   share.front() = 1 + (passes == linear::Passes::forward ? tangent : kBothPasses);

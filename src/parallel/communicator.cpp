@@ -32,12 +32,14 @@ void relax() {
 }
 
 /// Waits without taking the core's resources from a rank that works on its other hardware thread:
-/// looks rarely, and after a while sleeps for a small share of the time waited so far.
+/// looks ever more rarely (a pause is some 40 ns), and after a while sleeps for a small share of
+/// the time waited so far.
 void wait_aside(MPI_Request& request) {
-  constexpr int kPauses = 32;
+  constexpr int kMostPauses = 32;
   constexpr double kShare = 0.02;
   constexpr std::chrono::microseconds kShortestSleep{60};
   const auto start = std::chrono::steady_clock::now();
+  int pauses = 1;
   for (int done = 0; !done;) {
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done) return;
@@ -47,7 +49,8 @@ void wait_aside(MPI_Request& request) {
       std::this_thread::sleep_for(
           std::min<std::chrono::microseconds>(nap, std::chrono::milliseconds(10)));
     } else {
-      for (int i = 0; i < kPauses; ++i) relax();
+      for (int i = 0; i < pauses; ++i) relax();
+      pauses = std::min(pauses + 1, kMostPauses);
     }
   }
 }

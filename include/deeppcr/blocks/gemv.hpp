@@ -27,6 +27,9 @@ class GemvPair {
  public:
   GemvPair() = default;
   explicit GemvPair(int n);
+  /// Whether an entry is read once for both products; else the second product finds it in the
+  /// first-level cache.
+  static bool reads_once(int n);
 
   struct Operands {
     const Real *A, *x, *start, *v;

@@ -13,12 +13,15 @@ enum class Activation { identity, tanh, relu, silu, gelu };
 /// y[i] = sigma(a[i]). y may be a. NaN gives NaN; infinities give the limit of sigma.
 void activate(Activation activation, Index count, const Real* a, Real* y);
 
-/// activate() for one sigma: loops over short steps look it up once.
-using ActivationFunction = void (*)(Index count, const Real* a, Real* y);
-ActivationFunction activation_function(Activation activation);
-
 /// y[i] = sigma(a[i]), slope[i] = sigma'(a[i]). y or slope may be a, but not both. relu'(0) = 0.
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope);
+
+/// Both for one sigma: loops over short steps look them up once.
+struct ActivationFunctions {
+  void (*value)(Index count, const Real* a, Real* y);
+  void (*with_slope)(Index count, const Real* a, Real* y, Real* slope);
+};
+ActivationFunctions activation_functions(Activation activation);
 
 /// slope[i] = sigma'(a[i]) from y[i] = sigma(a[i]) alone. Returns false, and does nothing, where
 /// the value does not tell the slope (silu, gelu).
