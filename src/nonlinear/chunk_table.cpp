@@ -50,7 +50,8 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
 }
 
 ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& chunks,
-                              const std::vector<ChunkFacts>& mine) {
+                              const std::vector<ChunkFacts>& mine,
+                              const std::function<bool()>& meanwhile) {
   static_assert(std::is_trivially_copyable_v<ChunkFacts>);
   constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
   std::vector<double> values(mine.size() * kReals);
@@ -58,7 +59,7 @@ ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& 
   std::vector<Index> counts;
   for (int p = 0; p < comm.size(); ++p)
     counts.push_back(chunks.of_rank(p).size() * static_cast<Index>(kReals));
-  const std::vector<double> all = comm.gather_all(values, counts);
+  const std::vector<double> all = comm.gather_all(values, counts, meanwhile);
   std::vector<ChunkFacts> facts(all.size() / kReals);
   if (!all.empty())
     std::memcpy(static_cast<void*>(facts.data()), all.data(), all.size() * sizeof(double));

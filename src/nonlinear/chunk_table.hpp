@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -47,9 +48,11 @@ struct Judgement {
 /// The facts of all chunks, the same on all ranks.
 class ChunkTable {
  public:
-  /// Collective: each rank gives the facts of its chunks, in order.
-  static ChunkTable gather(const parallel::Communicator& comm, const Chunks& chunks,
-                           const std::vector<ChunkFacts>& mine);
+  /// Collective: each rank gives the facts of its chunks, in order. meanwhile: see
+  /// Communicator::gather_all().
+  static ChunkTable gather(
+      const parallel::Communicator& comm, const Chunks& chunks, const std::vector<ChunkFacts>& mine,
+      const std::function<bool()>& meanwhile = [] { return false; });
   explicit ChunkTable(std::vector<ChunkFacts> facts) : facts_(std::move(facts)) {}
 
   const std::vector<ChunkFacts>& facts() const { return facts_; }

@@ -7,7 +7,6 @@
 #include "deeppcr/nonlinear/collect.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "deeppcr/sequence/residual.hpp"
 #include "shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
@@ -66,10 +65,9 @@ void ShootingRun::substitute(Index exact) {
   // A look now and then: a NaN stays one.
   const States z = trajectory_.states();
   double largest = 0;
-  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock) {
-    for (const double norm : sequence::step_norms(z.slice(i - 1, i)))
-      largest = std::max(largest, norm);
-  }
+  const Index state = incoming_.size();
+  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock)
+    largest = std::max(largest, nonlinear::largest(state, z.data() + (i - 1) * state));
   largest = comm_.max(largest);
   const Index L = trajectory_.layout().num_steps();
   report_.tolerance = options_.atol + options_.rtol * largest;

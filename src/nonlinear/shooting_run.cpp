@@ -105,9 +105,9 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
   if (plan.method == Method::identity) coupling_ = Coupling::identity;
   if (plan.method == Method::dense) coupling_ = Coupling::dense;
   if (plan.method == Method::sequential) {
-    // What the first chunk has been swept through is right already.
+    // What the first chunk has been swept through is right already; only its rank asks how far.
     const bool first = !own_.empty() && is_first_of_chain(0);
-    substitute(comm_.max(first ? sweep_[0].done : Index{0}));
+    substitute(first ? sweep_[0].done : Index{0});
     report_.path.evaluations = static_cast<double>(trajectory_.layout().num_steps());
     report_.method = "sequential";
     report_.chunks = 0;
@@ -194,6 +194,18 @@ void ShootingRun::sweep_changed() {
     if (changed_[static_cast<std::size_t>(i)]) sweep_.again(i);
 }
 
+/// A block of the chain's first chunk, which is right whatever is chosen; for the time in which the
+/// others still push their tangents. False at the end of what may be done. Whole blocks, so that
+/// nothing depends on how many there was time for; the last step stays, so that all ranks agree on
+/// who hands a state to whom.
+bool ShootingRun::sweep_on() {
+  if (own_.empty() || !is_first_of_chain(0)) return false;
+  const Index next = sweep_[0].done + ChunkSweep::kBlock;
+  if (next >= sweep_[0].steps.size()) return false;
+  sweep_.advance(0, next, false);
+  return true;
+}
+
 /// All ranks learn the facts of all chunks.
 void ShootingRun::gather() {
   measure_mismatch();
@@ -204,7 +216,7 @@ void ShootingRun::gather() {
     mine.push_back(facts_of(
         sweep_[i], largest_difference(state, mismatch_.values.data() + i * state, zero.data())));
   }
-  table_ = ChunkTable::gather(comm_, chunks_, mine);
+  table_ = ChunkTable::gather(comm_, chunks_, mine, [this] { return sweep_on(); });
   judgement_ = table_.judge(options_.rtol, options_.atol);
 }
 

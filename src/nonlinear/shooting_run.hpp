@@ -48,6 +48,7 @@ class ShootingRun {
   void sweep_changed();
   void measure_mismatch();
   void gather();
+  bool sweep_on();
   bool record();
   bool goes_on(bool moves);
   bool is_right() const;

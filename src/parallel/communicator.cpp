@@ -55,12 +55,21 @@ void wait_aside(MPI_Request& request) {
   }
 }
 
-/// start(&request) and the wait for it; `call` names what it starts.
-template <typename Start>
-void run_aside(const char* call, Start&& start) {
+/// start(&request) and the wait for it; `call` names what it starts. As long as meanwhile() returns
+/// true it is called instead of waiting.
+template <typename Start, typename Meanwhile>
+void run_aside(const char* call, Start&& start, Meanwhile&& meanwhile) {
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(start(&request), call);
+  for (int done = 0; !done;) {
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (!done && !meanwhile()) break;
+  }
   wait_aside(request);
+}
+template <typename Start>
+void run_aside(const char* call, Start&& start) {
+  run_aside(call, start, [] { return false; });
 }
 
 /// A few numbers of all ranks, in place. Some ranks may come much later than others.
@@ -172,7 +181,8 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values) 
 }
 
 std::vector<double> Communicator::gather_all(const std::vector<double>& values,
-                                             const std::vector<Index>& counts) const {
+                                             const std::vector<Index>& counts,
+                                             const std::function<bool()>& meanwhile) const {
   std::vector<int> sizes(counts.size()), offsets(counts.size());
   Index total = 0;
   for (std::size_t p = 0; p < counts.size(); ++p) {
@@ -181,10 +191,11 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values,
     total += counts[p];
   }
   std::vector<double> all(static_cast<std::size_t>(total));
-  run_aside("MPI_Iallgatherv", [&](MPI_Request* request) {
+  const auto start = [&](MPI_Request* request) {
     return MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
                            all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_, request);
-  });
+  };
+  run_aside("MPI_Iallgatherv", start, meanwhile);
   return all;
 }
 

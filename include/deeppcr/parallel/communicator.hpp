@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,12 @@ class Communicator {
   std::vector<Index> gather_all(Index value) const;
   /// Collective: any number of values from each rank, in rank order, on every rank.
   std::vector<double> gather_all(const std::vector<double>& values) const;
-  /// The same where every rank knows how many there are of each.
-  std::vector<double> gather_all(const std::vector<double>& values,
-                                 const std::vector<Index>& counts) const;
+  /// The same where every rank knows how many there are of each. While others are not there yet,
+  /// `meanwhile` is called again and again, until it returns false: a rank that has work of its
+  /// own does a piece of it at each call.
+  std::vector<double> gather_all(
+      const std::vector<double>& values, const std::vector<Index>& counts,
+      const std::function<bool()>& meanwhile = [] { return false; }) const;
   /// Sends `count` reals from `root` to all.
   void broadcast(Real* data, Index count, int root) const;
   void broadcast(Index& value, int root) const;

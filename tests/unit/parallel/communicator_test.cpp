@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include "support/environment.hpp"
 
@@ -41,6 +43,22 @@ TEST(Communicator, GathersAnyNumberOfValues) {
   }
   EXPECT_EQ(world().gather_all(mine), expected);
   EXPECT_EQ(world().gather_all(mine, counts), expected);
+}
+
+TEST(Communicator, WorksWhileOthersAreAwaited) {
+  const int P = world().size();
+  const std::vector<double> mine{world().rank() + 0.5};
+  const std::vector<Index> counts(static_cast<std::size_t>(P), 1);
+  std::vector<double> expected;
+  for (int r = 0; r < P; ++r) expected.push_back(r + 0.5);
+  int calls = 0;
+  // The last rank comes late; what is to be done meanwhile has an end.
+  if (world().rank() == P - 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(world().gather_all(mine, counts, [&] { return ++calls < 3; }), expected);
+  EXPECT_LE(calls, 3);
+  if (world().rank() < P - 1) {
+    EXPECT_GE(calls, 1);
+  }
 }
 
 TEST(Communicator, Broadcasts) {
