@@ -100,9 +100,10 @@ void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs,
     transposed_add_(A -= n * n, g + b * n, carry.data() + b * n, carry.data() + b * n);
 }
 
-void DenseLinearisation::prefetch(StepRange range) const {
-  const Index step = batch_ * width_ * width_;
-  deeppcr::prefetch(block(range.first, 0), range.size() * step * Index{sizeof(Real)});
+void DenseLinearisation::prefetch(StepRange range, Direction direction, Index bytes) const {
+  const Index step = batch_ * width_ * width_ * Index{sizeof(Real)};
+  const StepRange first = met_first(range, direction, bytes / step);
+  deeppcr::prefetch(block(first.first, 0), first.size() * step);
 }
 
 namespace {

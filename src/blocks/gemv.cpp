@@ -236,13 +236,15 @@ Function kernel_for(int n, Function any_width) {
 }  // namespace
 
 Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_tiles)), n_(n) {}
+
+GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_tiles)), n_(n) {}
+
+// The widths and sums are those of kernel_for() and in_registers().
 bool GemvPair::reads_once(int n) {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);
   const bool has_kernel = 2 <= n && n <= 64 && (n & (n - 1)) == 0;
   const int vectors = n > kWidest ? n / kWidest : 1;
   return has_kernel && 2 * sets_for(vectors) * vectors <= kMostSumsOfPair;
 }
-
-GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_tiles)), n_(n) {}
 
 }  // namespace deeppcr::blocks

@@ -32,9 +32,10 @@ struct ProductSizes {
 template <typename T>
 class TiledProduct {
  public:
-  /// Null where there are no kernels for it.
+  /// Null where there are no kernels for it, or a size is 0.
   static std::shared_ptr<const TiledProduct> make(const ProductSizes& sizes);
 
+  /// Shapes as ProductSizes has them. C overlaps neither A nor B. Cost: 2 m n k flops.
   void operator()(const T* A, const T* B, T* C) const;
 
  private:
@@ -53,8 +54,8 @@ class TiledProduct {
 
   ProductSizes sizes_;
   Side rows_, columns_, inner_;
-  SmallProduct<T> kernels_[2][2][2][2] =
-      {};  ///< last tile or not by each side, accumulating or not
+  /// By whether the tile is a whole one in rows, columns and inner side, and whether it adds.
+  SmallProduct<T> kernels_[2][2][2][2] = {};
 };
 
 }  // namespace deeppcr::blocks

@@ -181,8 +181,9 @@ void four_dots(int n, const Real* A, const Real* x, const Real* start, Real* y) 
   store(total + sums(folded), y);
 }
 
-// For any n.
-void column_by_column(int n, const Real* A, const Real* x, const Real* start, Real* y) {
+// y_j = start_j + A_j . x for any n: the columns beyond a multiple of four, then four at once, from
+// the last to the first.
+void by_dots(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   int j = n;
   for (; j % kLanes != 0; --j) y[j - 1] = dot(n, A + Index{j - 1} * n, x, start[j - 1]);
   for (j -= kLanes; j >= 0; j -= kLanes) four_dots(n, A + Index{j} * n, x, start + j, y + j);
@@ -223,14 +224,14 @@ void outer_one_piece(int n, const Operands& o) {
 }
 
 // The same for any n: one block after the other, so that wide ones stream.
-void outer_column_by_column(int n, const Operands& o) {
+void outer_by_dots(int n, const Operands& o) {
   for (int j = 0; j < n; ++j) {
     Real* column = o.C + Index{j} * n;
     const Real z = o.z[j];
 #pragma GCC ivdep
     for (int i = 0; i < n; ++i) column[i] = o.x[i] * z;
   }
-  column_by_column(n, o.A, o.x, o.start, o.y);
+  by_dots(n, o.A, o.x, o.start, o.y);
 }
 
 /// A 4 x 4 piece: A with leading dimension lda to At with ldt.
@@ -257,8 +258,7 @@ void gemv_transposed_add(int n, const Real* A, const Real* x, Real* y) {
   }
 }
 
-GemvTransposed::GemvTransposed(int n)
-    : kernel_(n < kLong ? four_columns : column_by_column), n_(n) {
+GemvTransposed::GemvTransposed(int n) : kernel_(n < kLong ? four_columns : by_dots), n_(n) {
   if (n == 1) kernel_ = tiny<1>;
   if (n == 2) kernel_ = tiny<2>;
   if (n == 3) kernel_ = tiny<3>;
@@ -269,7 +269,7 @@ GemvTransposed::GemvTransposed(int n)
   if (n == 64) kernel_ = from_the_end<64>;
 }
 
-GemvTransposedOuter::GemvTransposedOuter(int n) : kernel_(outer_column_by_column), n_(n) {
+GemvTransposedOuter::GemvTransposedOuter(int n) : kernel_(outer_by_dots), n_(n) {
   if (n == 4) kernel_ = outer_one_piece;
   if (n == 8) kernel_ = outer_from_the_end<8>;
   if (n == 16) kernel_ = outer_from_the_end<16>;

@@ -92,21 +92,14 @@ std::pair<Hybrid::Part, Hybrid::Part> Hybrid::cut(const Part& part) {
   return {piece(m - near, m), piece(0, m - near)};
 }
 
-StepRange Hybrid::entrance(const Part& part) const {
-  const StepRange range = part.range;
-  const Index step = J_->batch() * J_->width() * J_->width() * Index{sizeof(Real)};
-  const Index count = std::min(range.size(), second_level_cache() / 4 * 3 / step);
-  if (part.direction == Direction::forward) return {range.first, range.first + count};
-  return {range.last - count, range.last};
-}
-
 void Hybrid::eliminate(const Part& part, bool in_two, bool last) {
-  const StageTimer timer(stages_, "eliminate");
   const blocks::Linearisation& A = J_->linearisation();
   if (last && !in_two) {
-    A.prefetch(entrance(part));
+    // It would be idle: three quarters of the cache, the rest is for other things.
+    A.prefetch(part.range, part.direction, second_level_cache() / 4 * 3);
     return;
   }
+  const StageTimer timer(stages_, "eliminate");
   if (!in_two) {
     chain_->eliminate(A, part.direction, part.range, part.rhs, inclusive_);
     return;

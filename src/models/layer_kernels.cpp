@@ -9,7 +9,7 @@ namespace {
 
 /// Reals of a tile of columns: with its image it stays in the first-level cache until it is scaled.
 constexpr Index kTileReals = 1536;
-/// Wider matrices fill the caches by themselves: BLAS does its own blocking then.
+/// Wider matrices fill the caches by themselves: their products are cut into tiles already.
 constexpr int kWidestTiled = 64;
 /// From this number of columns on, transposing W once is cheaper than dot products for each.
 constexpr Index kTransposeFrom = 8;

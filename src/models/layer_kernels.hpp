@@ -56,7 +56,8 @@ struct WidthKernels {
 /// The usual widths have their own.
 WidthKernels choose_kernels(int n);
 
-/// One step of a backward pass. Shapes: z, g, c, out [B, n]; the rest as LayerKernels has it.
+/// One step of a backward pass. Shapes: z, g, c, out [B, n]; the rest as LayerKernels has it. @pre
+/// out overlaps neither g, z nor slopes
 struct BackwardStep {
   const Real* theta;
   const Real* slopes;

@@ -68,8 +68,10 @@ class LayeredLinearisation : public blocks::Linearisation {
       kernels_.backpropagate(step, batch_);
     });
   }
-  void prefetch(StepRange range) const override {
-    deeppcr::prefetch(theta(range.first), range.size() * num_parameters_ * Index{sizeof(Real)});
+  void prefetch(StepRange range, Direction direction, Index bytes) const override {
+    const Index step = num_parameters_ * Index{sizeof(Real)};
+    const StepRange first = blocks::met_first(range, direction, bytes / step);
+    deeppcr::prefetch(theta(first.first), first.size() * step);
   }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)

@@ -64,16 +64,16 @@ void ShootingRun::substitute(Index exact) {
   sequence::propagate(sequence_, trajectory_, exact, &report_.neighbours);
   // A look now and then: a NaN stays one.
   const States z = trajectory_.states();
-  double largest = 0;
+  double most = 0;
   const Index state = incoming_.size();
   for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock)
-    largest = std::max(largest, nonlinear::largest(state, z.data() + (i - 1) * state));
-  largest = comm_.max(largest);
+    most = std::max(most, largest(state, z.data() + (i - 1) * state));
+  most = comm_.max(most);
   const Index L = trajectory_.layout().num_steps();
-  report_.tolerance = options_.atol + options_.rtol * largest;
+  report_.tolerance = options_.atol + options_.rtol * most;
   // Each state is the value of the one before it.
-  report_.residual = std::isfinite(largest) ? 0 : largest;
-  report_.frozen_prefix = std::isfinite(largest) ? L : exact;
+  report_.residual = std::isfinite(most) ? 0 : most;
+  report_.frozen_prefix = std::isfinite(most) ? L : exact;
   report_.path.evaluations += static_cast<double>(L - exact);
 }
 

@@ -8,8 +8,6 @@
 #include "boundary_snes.hpp"
 #include "deeppcr/nonlinear/collect.hpp"
 #include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/sequence/propagate.hpp"
-#include "deeppcr/sequence/residual.hpp"
 #include "shooting_plan.hpp"
 
 namespace deeppcr::nonlinear {
@@ -100,14 +98,18 @@ bool ShootingRun::choose() {
   return follow(plan);
 }
 
+/// False when the states have been found otherwise than by shooting. Collective.
 bool ShootingRun::follow(const ShootingPlan& plan) {
   using Method = ShootingPlan::Method;
   if (plan.method == Method::identity) coupling_ = Coupling::identity;
   if (plan.method == Method::dense) coupling_ = Coupling::dense;
   if (plan.method == Method::sequential) {
-    // What the first chunk has been swept through is right already; only its rank asks how far.
+    // What the first chunk has been swept through is right already: its rank goes on from there.
+    // The others only ask whether something is left for the ranks behind it.
+    const Index size = chunks_.steps(0).size(), probed = std::min(kProbe, size);
     const bool first = !own_.empty() && is_first_of_chain(0);
-    substitute(first ? sweep_[0].done : Index{0});
+    substitute(std::min(first ? sweep_[0].done : probed, size - 1));
+    if (!std::isfinite(report_.tolerance)) report_.frozen_prefix = probed;
     report_.path.evaluations = static_cast<double>(trajectory_.layout().num_steps());
     report_.method = "sequential";
     report_.chunks = 0;
@@ -117,6 +119,8 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
     return false;
   }
   if (plan.method == Method::newton) {
+    // The guess must not depend on how far there was time to sweep.
+    if (!own_.empty() && is_first_of_chain(0)) sweep_.advance(0, sweep_[0].steps.size(), false);
     report_ = Newton(comm_, sequence_, options_.newton_options).solve(trajectory_, monitor_);
     report_.choice = plan.reason;
     return false;
@@ -195,9 +199,8 @@ void ShootingRun::sweep_changed() {
 }
 
 /// A block of the chain's first chunk, which is right whatever is chosen; for the time in which the
-/// others still push their tangents. False at the end of what may be done. Whole blocks, so that
-/// nothing depends on how many there was time for; the last step stays, so that all ranks agree on
-/// who hands a state to whom.
+/// others still push their tangents. False at the end of what may be done. Whole blocks: those
+/// between which the states are looked at.
 bool ShootingRun::sweep_on() {
   if (own_.empty() || !is_first_of_chain(0)) return false;
   const Index next = sweep_[0].done + ChunkSweep::kBlock;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -55,21 +56,35 @@ void wait_aside(MPI_Request& request) {
   }
 }
 
+/// Whether it is done, after some looks: a collective call goes on by one round at each.
+bool is_done(MPI_Request& request, int looks) {
+  int done = 0;
+  for (; looks > 0 && !done; --looks)
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+  return done != 0;
+}
+
 /// start(&request) and the wait for it; `call` names what it starts. As long as meanwhile() returns
-/// true it is called instead of waiting.
+/// true it is called instead of waiting, with `looks` looks in between. What it throws is thrown
+/// once the memory is no longer in use.
 template <typename Start, typename Meanwhile>
-void run_aside(const char* call, Start&& start, Meanwhile&& meanwhile) {
+void run_aside(const char* call, Start&& start, Meanwhile&& meanwhile, int looks) {
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(start(&request), call);
-  for (int done = 0; !done;) {
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (!done && !meanwhile()) break;
+  std::exception_ptr failure;
+  try {
+    while (!is_done(request, looks) && meanwhile()) {
+    }
+  } catch (...) {
+    failure = std::current_exception();
   }
   wait_aside(request);
+  if (failure) std::rethrow_exception(failure);
 }
 template <typename Start>
 void run_aside(const char* call, Start&& start) {
-  run_aside(call, start, [] { return false; });
+  run_aside(
+      call, start, [] { return false; }, 1);
 }
 
 /// A few numbers of all ranks, in place. Some ranks may come much later than others.
@@ -195,7 +210,7 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values,
     return MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
                            all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_, request);
   };
-  run_aside("MPI_Iallgatherv", start, meanwhile);
+  run_aside("MPI_Iallgatherv", start, meanwhile, size_);
   return all;
 }
 

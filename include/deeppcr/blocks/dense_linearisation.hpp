@@ -25,7 +25,7 @@ class DenseLinearisation : public Linearisation {
   void substitute_both_transposed(const Strand& one, const Strand& other) const override;
   /// Several samples overlap by themselves; wider blocks come at the speed of memory.
   bool overlaps() const override { return batch_ == 1 && width_ <= 8; }
-  void prefetch(StepRange range) const override;
+  void prefetch(StepRange range, Direction direction, Index bytes) const override;
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override;
   void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
                             Panel scratch) const override;

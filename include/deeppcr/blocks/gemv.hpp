@@ -4,9 +4,9 @@
 
 namespace deeppcr::blocks {
 
-/// y = start + A x for a column-major n x n block; A is read once, column after column or four at a
-/// time, so that blocks that come from memory stream. The kernel is chosen once, at construction.
-/// `start` may be y; x may not. Cost: 2 n^2 flops.
+/// y = start + A x for a column-major n x n block; A is read once, column after column or in
+/// panels of eight columns, so that blocks that come from memory stream. The kernel is chosen once,
+/// at construction. `start` may be y; x may not. Cost: 2 n^2 flops.
 class Gemv {
  public:
   Gemv() = default;

@@ -58,9 +58,10 @@ class Linearisation {
   /// Whether these two take clearly less time than one range after the other.
   virtual bool overlaps() const { return false; }
 
-  /// Asks for what substitution through these steps reads to be brought into this core's cache;
-  /// does not wait. For a rank that would be idle. Default: nothing.
-  virtual void prefetch(StepRange) const {}
+  /// Asks for what substitution through these steps reads first, in this direction, to be brought
+  /// into this core's cache: at most so many bytes. For a rank that would be idle. Default:
+  /// nothing.
+  virtual void prefetch(StepRange, Direction, Index /*bytes*/) const {}
 
   /// Pushes affine maps through the steps of a range, in order: [V | v] <- [A_l V | A_l v + r_l].
   /// Shapes: map and scratch [B, n + 1, n], map is replaced; rhs [m, B, n]. Default: jvp() step by
@@ -82,6 +83,13 @@ class Linearisation {
 inline const Real* row_at(ConstStates rhs, Index m, Index i) {
   const Index row = i - (m - rhs.extent(0));
   return row < 0 ? nullptr : rhs.data() + row * rhs.extent(1) * rhs.extent(2);
+}
+
+/// The `count` steps of a range that a walk in this direction meets first.
+inline StepRange met_first(StepRange range, Direction direction, Index count) {
+  if (count >= range.size()) return range;
+  if (direction == Direction::forward) return {range.first, range.first + count};
+  return {range.last - count, range.last};
 }
 
 /// Either of jvp() and vjp(), by the direction in which the chain is walked.

@@ -7,7 +7,8 @@ namespace deeppcr {
 /// Bytes of a core's second-level cache; 512 KiB where the system does not tell.
 Index second_level_cache();
 
-/// Asks for `count` bytes to be brought into the second-level cache; does not wait for them.
+/// Asks for `count` bytes to be brought into the second-level cache; does not wait
+/// for the last of them.
 void prefetch(const void* first, Index count);
 
 }  // namespace deeppcr

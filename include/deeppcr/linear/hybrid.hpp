@@ -53,8 +53,6 @@ class Hybrid : public LinearSolver {
   };
   /// The piece of a part that is entered first, and the rest.
   static std::pair<Part, Part> cut(const Part& part);
-  /// The steps that are entered first, as many as a core's cache holds beside other things.
-  StepRange entrance(const Part& part) const;
   void run(const Part& part, Index first_row);
   void eliminate(const Part& part, bool in_two, bool last);
   void substitute(const Part& part, bool in_two);

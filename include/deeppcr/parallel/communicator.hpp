@@ -61,9 +61,10 @@ class Communicator {
   std::vector<Index> gather_all(Index value) const;
   /// Collective: any number of values from each rank, in rank order, on every rank.
   std::vector<double> gather_all(const std::vector<double>& values) const;
-  /// The same where every rank knows how many there are of each. While others are not there yet,
-  /// `meanwhile` is called again and again, until it returns false: a rank that has work of its
-  /// own does a piece of it at each call.
+  /// The same where every rank knows how many there are of each. Collective. While others are not
+  /// there yet, `meanwhile` is called, perhaps never, until it returns false: a rank that has work
+  /// of its own does a piece of it at each call. It must not communicate; what it throws is thrown
+  /// once all have come.
   std::vector<double> gather_all(
       const std::vector<double>& values, const std::vector<Index>& counts,
       const std::function<bool()>& meanwhile = [] { return false; }) const;
