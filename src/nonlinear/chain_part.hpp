@@ -100,7 +100,9 @@ class OwnSteps final : public ChainPart {
   }
   void propagate(Index frozen, parallel::Traffic& traffic) override {
     give();
-    sequence::propagate(sequence_, trajectory_, frozen, &traffic);
+    // It counts the messages of all ranks, and the caller adds up what each rank has counted.
+    sequence::propagate(sequence_, trajectory_, frozen,
+                        trajectory_.comm().is_root() ? &traffic : nullptr);
     take();
   }
   const Real* shown() override { return states_.data() + row_; }

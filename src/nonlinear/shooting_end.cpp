@@ -61,7 +61,9 @@ std::string ShootingRun::why_not_right() const {
 /// The steps behind the exact ones, one after another.
 void ShootingRun::substitute(Index exact) {
   const StageTimer timer(stages_, "substitute");
-  sequence::propagate(sequence_, trajectory_, exact, &report_.neighbours);
+  // It counts the messages of all ranks; finished() adds up what each has counted.
+  sequence::propagate(sequence_, trajectory_, exact,
+                      comm_.is_root() ? &report_.neighbours : nullptr);
   // A look now and then: a NaN stays one.
   const States z = trajectory_.states();
   double most = 0;

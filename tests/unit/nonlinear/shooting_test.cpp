@@ -271,5 +271,13 @@ TEST_F(ShootingSpecial, SendsOneStateARankAndSweep) {
   EXPECT_EQ(outcome.report.neighbours.bytes, hops * 2 * 16 * Index{sizeof(Real)});
 }
 
+TEST_F(ShootingSpecial, CountsTheMessagesOfSubstitutionOnce) {
+  if (world().size() == 1) GTEST_SKIP() << "nothing is sent on one rank";
+  const ShootingOutcome outcome = shoot(layers(512, 2, 32), with(Coupling::automatic, 0));
+  ASSERT_EQ(outcome.report.method, "sequential") << outcome.report.choice;
+  // The guess for the look at the chain, and the states handed on.
+  EXPECT_EQ(outcome.report.neighbours.messages, 2 * (world().size() - 1));
+}
+
 }  // namespace
 }  // namespace deeppcr::nonlinear
