@@ -63,8 +63,8 @@ class Communicator {
   std::vector<double> gather_all(const std::vector<double>& values) const;
   /// The same where every rank knows how many there are of each. Collective. While others are not
   /// there yet, `meanwhile` is called, perhaps never, until it returns false: a rank that has work
-  /// of its own does a piece of it at each call. It must not communicate; what it throws is thrown
-  /// once all have come.
+  /// of its own does a piece of it at each call. It must not wait for other ranks; what it throws
+  /// is thrown once all have come.
   std::vector<double> gather_all(
       const std::vector<double>& values, const std::vector<Index>& counts,
       const std::function<bool()>& meanwhile = [] { return false; }) const;

@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <limits>
-#include <thread>
 
 #include "support/environment.hpp"
 
@@ -52,9 +50,18 @@ TEST(Communicator, WorksWhileOthersAreAwaited) {
   std::vector<double> expected;
   for (int r = 0; r < P; ++r) expected.push_back(r + 0.5);
   int calls = 0;
-  // The last rank comes late; what is to be done meanwhile has an end.
-  if (world().rank() == P - 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(world().gather_all(mine, counts, [&] { return ++calls < 3; }), expected);
+  // The last rank comes only when all others have been called; what is to be done has an end.
+  const Communicator signals = world().split(0);
+  const double called = 1;
+  if (world().rank() == P - 1) {
+    double seen = 0;
+    for (int r = 0; r < P - 1; ++r) signals.receive(&seen, 1, r);
+  }
+  const auto meanwhile = [&] {
+    if (calls == 0 && world().rank() < P - 1) signals.send(&called, 1, P - 1);
+    return ++calls < 3;
+  };
+  EXPECT_EQ(world().gather_all(mine, counts, meanwhile), expected);
   EXPECT_LE(calls, 3);
   if (world().rank() < P - 1) {
     EXPECT_GE(calls, 1);
