@@ -34,10 +34,8 @@ void dense_gradient(const DenseShape& layer, const Real* theta, ConstState x, Co
   }
   if (input_gradient.size() > 0) {
     // dx = W^T g
-    Buffer<Real> Wt(Index{layer.inputs} * layer.outputs);
-    blocks::transpose(layer.outputs, layer.inputs, theta + layer.offset, Wt.data());
-    blocks::Gemm<Real>(layer.inputs, batch, layer.outputs, false)(Wt.data(), g.data(),
-                                                                  input_gradient.data());
+    blocks::GemmTransposed(layer.inputs, batch, layer.outputs, false)(
+        theta + layer.offset, g.data(), input_gradient.data());
   }
 }
 
