@@ -60,6 +60,18 @@ class Bench(unittest.TestCase):
         self.assertEqual({row["batch"] for row in rows if row["suite"] == "newton"}, {2})
 
     @unittest.skipIf(FILES == "csv", "this build has no HDF5")
+    def test_what_takes_too_long_is_predicted(self):
+        path = self.folder / "bench.csv"
+        self.run_bench("--suite", "generate", "--width", "256", "--precision", "double",
+                       "--methods", "gaussian,newton", "--most-seconds", "1e-9", "--csv", path)
+        rows = [row for row in read_csv(path) if row["method"] in ("gaussian", "newton")]
+        self.assertEqual(len(rows), 4 * len({1, RANKS}))  # two methods, two tolerances
+        for row in rows:
+            self.assertEqual(row["seconds_median"], "", row)
+            self.assertIn("left out", row["met"])
+            self.assertGreater(float(row["predicted"]), 0, row)
+
+    @unittest.skipIf(FILES == "csv", "this build has no HDF5")
     def test_hdf5_holds_the_same_rows_as_csv(self):
         import h5py
         self.run_bench("--suite", "sequential,memory", "--csv", self.folder / "bench.csv",
@@ -95,6 +107,7 @@ class Bench(unittest.TestCase):
                               (("--repeats", "4"), "from 5 to"), (("--width", "8,x"), "--width x"),
                               (("--steps", "0"), "--steps 0"),
                               (("--chains", "mlp tanj"), "--chains mlp tanj"),
+                              (("--methods", "gausian"), "did you mean gaussian"),
                               (("--csv", "/no/such/folder/x.csv"), "--csv /no/such/folder")):
             process = bench("--quick", *words)
             self.assertEqual(process.returncode, 1, process.stderr)

@@ -18,6 +18,7 @@ struct Settings {
   std::vector<Index> steps, width, batch;  ///< empty: each suite's own
   std::vector<std::string> chains;         ///< of the zoo; empty: all
   std::vector<std::string> precisions;     ///< single, double; empty: each suite's own
+  std::vector<std::string> methods;        ///< of generate; empty: all
   double most_seconds = 60;                ///< of all runs of one case, where it can be predicted
 };
 
@@ -39,6 +40,7 @@ struct Contender {
   std::string method;
   int ranks = 1;
   std::function<void()> run;  ///< called on those ranks only, collective over them
+  bool once = false;          ///< too slow for a median: one run, without a warm-up
 };
 
 /// Runs contenders and gathers rows. Calls are collective on the ranks that run the suite.
@@ -61,8 +63,8 @@ class Harness {
   bool takes_part(int ranks) const { return team_->rank() < ranks; }
 
   /// Times the contenders in turn, A B A B ..., after a warm-up of each; the rest of the ranks
-  /// sleeps. Short runs are repeated within a sample. One result for each contender; slower than
-  /// the limit of 60 s: a single run.
+  /// sleeps. Short runs are repeated within a sample. One result for each contender; a single run
+  /// where it takes more than 60 s or that was asked for.
   std::vector<Seconds> race(const std::vector<Contender>& contenders) const;
 
   /// Medians of this many runs from here on, if fewer were asked for.

@@ -15,6 +15,7 @@ struct Seconds {
   double median = kUnknown;
   double min = kUnknown;
   double max = kUnknown;
+  Index samples = 0;  ///< that the median is of
 
   /// @pre not empty
   static Seconds of(std::vector<double> runs);

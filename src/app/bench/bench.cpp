@@ -20,6 +20,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "output.hpp"
+#include "suites.hpp"
 #include "zoo.hpp"
 
 namespace deeppcr::app {
@@ -67,6 +68,18 @@ std::vector<std::string> precisions(const Options& options) {
   return words;
 }
 
+std::vector<std::string> methods(const Options& options) {
+  const std::vector<std::string> words = split(text_of(options, "methods"));
+  const std::vector<std::string> known = sampling_methods();
+  for (const std::string& word : words) {
+    if (std::find(known.begin(), known.end(), word) == known.end()) {
+      throw input_error("--methods {}: unknown; allowed: {}; {}", word, fmt::join(known, ", "),
+                        did_you_mean(word, known));
+    }
+  }
+  return words;
+}
+
 Settings read_settings(const Options& options) {
   Settings settings;
   settings.quick = options["quick"].as<bool>();
@@ -75,6 +88,7 @@ Settings read_settings(const Options& options) {
   settings.width = numbers(options, "width", kMostWidth);
   settings.batch = numbers(options, "batch", kMostBatch);
   settings.precisions = precisions(options);
+  settings.methods = methods(options);
   settings.most_seconds = real_of(options, "most-seconds");
   settings.chains = split(options["chains"].as<std::string>());
   chosen_animals(settings.chains);  // refuses unknown names before anything runs
@@ -176,8 +190,13 @@ void add_bench_options(boost::program_options::options_description& options) {
   add("width", text("LIST"), "widths, the same way");
   add("batch", text("LIST"), "samples, the same way");
   add("precision", text("LIST"), "of the network in generate: single, double; both by default");
+  add("methods", text("LIST"),
+      fmt::format("of generate, comma-separated: {}; all by default",
+                  fmt::join(sampling_methods(), ", "))
+          .c_str());
   add("most-seconds", real_number("most-seconds", "60", 0, 1e9),
-      "generate: a case that is expected to take longer in all its runs is left out, and listed");
+      "generate: what is expected to take longer in all its runs is run once; what takes longer in "
+      "one is left out, and listed with the speedup that its evaluations predict");
   add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
   add("csv", text("FILE"), "write the rows as comma-separated values, as they come");

@@ -76,30 +76,41 @@ struct Method {
   enum class Columns { none, one, all } columns;  ///< of jvp that go with each evaluation
 };
 constexpr Method kSequential{"sequential", Jacobian::gaussian, 1, Method::Columns::none};
-constexpr Method kMethods[] = {{"auto", Jacobian::gaussian, 2, Method::Columns::none},
-                               {"gaussian", Jacobian::gaussian, 2, Method::Columns::none},
-                               {"picard", Jacobian::linear_part, 3, Method::Columns::none},
-                               {"quasi-newton, probe", Jacobian::probe, 3, Method::Columns::one},
-                               {"quasi-newton, exact", Jacobian::diagonal, 2, Method::Columns::all},
-                               {"newton", Jacobian::dense, 4, Method::Columns::all}};
+constexpr Method kMethods[] = {
+    {"auto", Jacobian::gaussian, 2, Method::Columns::none},
+    {"gaussian", Jacobian::gaussian, 2, Method::Columns::none},
+    {"picard", Jacobian::linear_part, 3, Method::Columns::none},
+    {"quasi-newton+probe", Jacobian::probe, 3, Method::Columns::one},
+    {"quasi-newton+diagonal", Jacobian::diagonal, 2, Method::Columns::all},
+    {"newton", Jacobian::dense, 4, Method::Columns::all}};
 
-/// One method at one tolerance on so many ranks, with room for its states.
+/// One method at one tolerance on so many ranks.
+struct Plan {
+  const Method& method;
+  double tolerance;
+  int ranks;
+  double expected_seconds;  ///< of one run, about
+};
+
+/// A plan with room for its states.
 class Run {
  public:
-  Run(Harness& harness, const Case& c, const Method& method, double tolerance, int ranks)
-      : method_(method),
-        tolerance_(tolerance),
-        ranks_(ranks),
-        comm_(harness.first(ranks)),
+  Run(Harness& harness, const Case& c, const Plan& plan, bool once)
+      : method_(plan.method),
+        tolerance_(plan.tolerance),
+        ranks_(plan.ranks),
+        once_(once),
+        comm_(harness.first(plan.ranks)),
         chain_(c.denoiser, c.sampler(), c.samples),
         z_((c.steps + 1) * c.samples * chain_.width()),
-        config_(config(c, method, tolerance, ranks)),
+        config_(config(c, plan)),
         solver_(comm_, chain_, config_.solver) {
     chain_.start(states()[0]);
   }
   States states() { return {z_.data(), {chain_.num_steps() + 1, chain_.batch(), chain_.width()}}; }
   Contender contender() {
-    return {method_.name, ranks_, [this] {
+    return {method_.name, ranks_,
+            [this] {
               GenerateConfig chosen = config_;
               if (chosen.method == "auto") choose_method(comm_, chain_, states(), chosen);
               if (chosen.method == "sequential") {
@@ -110,7 +121,8 @@ class Run {
               }
               fill_guess(chain_, {}, states());
               report_ = solver_.solve_shared(states());
-            }};
+            },
+            once_};
   }
   double error(ConstState expected) {
     const State last = states()[chain_.num_steps()];
@@ -128,21 +140,23 @@ class Run {
   const char* name() const { return method_.name; }
 
  private:
-  static GenerateConfig config(const Case& c, const Method& method, double tolerance, int ranks) {
+  static GenerateConfig config(const Case& c, const Plan& plan) {
+    const Jacobian jacobian = plan.method.jacobian;
     GenerateConfig made;
-    made.method = method.name;
+    made.method = plan.method.name;
     made.sampler = c.sampler();
-    made.solver.jacobian = method.jacobian;
-    made.solver.window = default_window(method.jacobian, ranks, c.samples);
+    made.solver.jacobian = jacobian;
+    made.solver.window = default_window(jacobian, plan.ranks, c.samples);
     made.solver.extrapolate = true;
     made.solver.rtol = 0;
-    made.solver.atol = tolerance;
+    made.solver.atol = plan.tolerance;
     return made;
   }
 
   const Method& method_;
   double tolerance_;
   int ranks_;
+  bool once_;
   const parallel::Communicator& comm_;
   models::DenoisingChain chain_;
   Buffer<Real> z_;
@@ -159,36 +173,31 @@ void demand(Row& row, const Case& c, const Run& run) {
   if (c.hidden == 2048) row.demand(run.ranks() == 1 ? 2.4 : 4.5);
 }
 
-/// Seconds of all runs of a case, about.
-double expected_seconds(const Harness& harness, const Case& c, const Method& method, int ranks) {
+/// Seconds of one run, about: by the number of evaluations, at the speed of a batch of all steps.
+double expected_seconds(const Case& c, const Method& method, int ranks) {
   const int n = c.denoiser.shape().latent;
   const int columns = method.columns == Method::Columns::none  ? 0
                       : method.columns == Method::Columns::one ? 1
                                                                : n;
   const double evaluations = method.evaluations * (1 + columns) * static_cast<double>(c.samples);
-  return c.batch_seconds * evaluations * (harness.settings().repeats + 1) / ranks;
+  return c.batch_seconds * evaluations / ranks;
 }
 
-/// All methods that fit in the time; a row without times for each that does not.
-std::vector<std::unique_ptr<Run>> make_runs(Harness& harness, const Case& c) {
+/// Every method that was asked for, at two tolerances, on one rank and on all.
+std::vector<Plan> make_plans(const Harness& harness, const Case& c) {
   const int P = harness.team().size();
-  std::vector<std::unique_ptr<Run>> runs;
-  if (P > 1 && c.samples > 1) runs.push_back(std::make_unique<Run>(harness, c, kSequential, 0, P));
+  const std::vector<std::string>& asked = harness.settings().methods;
+  std::vector<Plan> plans;
+  if (P > 1 && c.samples > 1) plans.push_back({kSequential, 0, P, 0});
   for (const double tolerance : {1e-2, 1e-3}) {
     for (const Method& method : kMethods) {
-      for (int ranks = 1; ranks <= P; ranks = ranks < P ? P : P + 1) {
-        const double expected = expected_seconds(harness, c, method, ranks);
-        if (expected <= harness.settings().most_seconds) {
-          runs.push_back(std::make_unique<Run>(harness, c, method, tolerance, ranks));
-          continue;
-        }
-        Row row = c.row(fmt::format("{}, tolerance {:g}", c.name(), tolerance), method.name, ranks);
-        row.met = fmt::format("left out: about {:.0f} s", expected);
-        harness.add(row);
-      }
+      if (!asked.empty() && std::find(asked.begin(), asked.end(), method.name) == asked.end())
+        continue;
+      for (int ranks = 1; ranks <= P; ranks = ranks < P ? P : P + 1)
+        plans.push_back({method, tolerance, ranks, expected_seconds(c, method, ranks)});
     }
   }
-  return runs;
+  return plans;
 }
 
 /// One row against one core, one against all cores.
@@ -209,6 +218,16 @@ void add_run_rows(Harness& harness, const Case& c, Run& run, double error, const
   }
 }
 
+/// A row without times for what takes too long.
+void add_prediction(Harness& harness, const Case& c, const Plan& plan, const Seconds& sequential) {
+  Row row = c.row(fmt::format("{}, tolerance {:g}", c.name(), plan.tolerance), plan.method.name,
+                  plan.ranks);
+  row.compare("sequential, 1 core", sequential);
+  row.predicted = sequential.median / plan.expected_seconds;
+  row.met = fmt::format("left out: about {:.0f} s", plan.expected_seconds);
+  harness.add(row);
+}
+
 template <typename T>
 void add_sampling_rows(Harness& harness, const Case& c) {
   const models::DenoisingChain chain(c.denoiser, c.sampler(), c.samples);
@@ -219,7 +238,17 @@ void add_sampling_rows(Harness& harness, const Case& c) {
   chain.start(states[0]);
   std::copy(states[0].begin(), states[0].end(), threaded.begin());
   ThreadedSampler<T> threads(c.denoiser, chain, cores);
-  const auto runs = make_runs(harness, c);
+  std::vector<std::unique_ptr<Run>> runs;
+  std::vector<Plan> left_out;
+  const Settings& settings = harness.settings();
+  for (const Plan& plan : make_plans(harness, c)) {
+    if (plan.expected_seconds > settings.most_seconds) {
+      left_out.push_back(plan);
+      continue;
+    }
+    const bool once = plan.expected_seconds * (settings.repeats + 1) > settings.most_seconds;
+    runs.push_back(std::make_unique<Run>(harness, c, plan, once));
+  }
   const std::string on_all = fmt::format("sequential, {} threads", cores);
   std::vector<Contender> contenders{
       {"sequential", 1,
@@ -241,6 +270,7 @@ void add_sampling_rows(Harness& harness, const Case& c) {
     add_run_rows(harness, c, run, error, seconds[r + 2],
                  {{"sequential, 1 core", seconds[0]}, {on_all, seconds[1]}});
   }
+  for (const Plan& plan : left_out) add_prediction(harness, c, plan, seconds[0]);
   harness.show();
 }
 
@@ -257,6 +287,12 @@ void add_network_rows(Harness& harness, Case c) {
 }
 
 }  // namespace
+
+std::vector<std::string> sampling_methods() {
+  std::vector<std::string> names;
+  for (const Method& method : kMethods) names.emplace_back(method.name);
+  return names;
+}
 
 void run_generate(Harness& harness) {
   if (!storage::unavailable().empty())

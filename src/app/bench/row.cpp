@@ -32,7 +32,7 @@ Seconds Seconds::of(std::vector<double> runs) {
   std::sort(runs.begin(), runs.end());
   const std::size_t half = runs.size() / 2;
   const double median = runs.size() % 2 == 1 ? runs[half] : 0.5 * (runs[half - 1] + runs[half]);
-  return {median, runs.front(), runs.back()};
+  return {median, runs.front(), runs.back(), static_cast<Index>(runs.size())};
 }
 
 void Row::compare(const std::string& other, const Seconds& its_seconds) {
@@ -62,6 +62,8 @@ const std::vector<Column>& columns() {
        [](const Row& r) { return Cell(r.seconds.min); }},
       {"seconds_max", "time of one run, longest", "s",
        [](const Row& r) { return Cell(r.seconds.max); }},
+      {"samples", "of the time, that the median is of", "",
+       [](const Row& r) { return Cell(r.seconds.samples); }},
       {"baseline", "what it is compared with", "", [](const Row& r) { return Cell(r.baseline); }},
       {"baseline_seconds_median", "time of the baseline, median", "s",
        [](const Row& r) { return Cell(r.baseline_seconds); }},

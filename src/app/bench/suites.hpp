@@ -16,6 +16,9 @@ void run_path(Harness& harness);
 void run_memory(Harness& harness);
 void run_trace(Harness& harness);
 
+/// What generate compares with sequential sampling.
+std::vector<std::string> sampling_methods();
+
 /// max |a - b| / max |b| of this rank; infinity where there is a NaN.
 double local_difference(Index count, const Real* a, const Real* b);
 
