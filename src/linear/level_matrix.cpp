@@ -47,13 +47,20 @@ Index LevelMatrix::partner(Index row) const {
   return shape_.direction == Direction::forward ? row - shape_.stride : row + shape_.stride;
 }
 
+void LevelMatrix::hand_over_in(parallel::Outbox& blocks, parallel::Outbox& columns) {
+  block_exchange_.hand_over_in(blocks);
+  column_exchange_.hand_over_in(columns);
+}
+
 // A row is overwritten once no row is left that reads it: backward from the first row up (row l
 // reads l + s), forward from the last run of s rows down (row l reads l - s, of the run before),
 // each run in the order of the memory, which brings blocks much faster than the other one. In place
 // the blocks are read twice and written once, and only one array of them has to fit a cache.
 void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic) {
-  work.columns.reserve(column_rows_.size() * column_type_.length());
-  work.blocks.reserve(block_rows_.size() * block_type_.length());
+  if (block_exchange_.travels()) {
+    work.columns.reserve(column_rows_.size() * column_type_.length());
+    work.blocks.reserve(block_rows_.size() * block_type_.length());
+  }
   work.product.reserve(Index{shape_.width} * shape_.width);
   column_exchange_.begin(r.data(), work.columns.data(), column_type_, traffic);
   block_exchange_.begin(blocks.data(), work.blocks.data(), block_type_, traffic);
@@ -72,11 +79,11 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
   column_exchange_.end();
   for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
     const Index row = forward ? p + shape_.stride : p - shape_.stride;
-    advance_row(row - local_.first,
-                work.blocks.data() + (p - block_rows_.first) * block_type_.length(),
-                work.columns.data() + (p - column_rows_.first) * column_type_.length(), blocks, r,
-                work.product.data());
+    advance_row(row - local_.first, block_rows_.contains(p) ? block_exchange_.row(p) : nullptr,
+                column_exchange_.row(p), blocks, r, work.product.data());
   }
+  block_exchange_.release();
+  column_exchange_.release();
 }
 
 void LevelMatrix::advance_row(Index i, const Real* partner_block, const Real* partner_r,

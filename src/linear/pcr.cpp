@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
+#include "deeppcr/linear/pcr_levels.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
+
+Pcr::Pcr() = default;
+Pcr::~Pcr() = default;
 
 bool Pcr::same_structure(const blocks::BlockBidiagonal& J) const {
   // The last operator may be gone: what it was like is remembered here.
@@ -19,39 +23,32 @@ void Pcr::setup(const blocks::BlockBidiagonal& J) {
   comm_ = &J.comm();
   handle_ = J.comm().get();
   shape_ = {J.layout(), J.batch(), J.width(), 0};
-  forward_.clear();
-  backward_.clear();
+  forward_.reset();
+  backward_.reset();
   const Index columns = J.local_range().size() * J.batch() * J.width();
   columns_.reset(columns);
   blocks_.reset(columns * J.width());
 }
 
-Pcr::Levels Pcr::make_levels(Direction direction) const {
+std::unique_ptr<PcrLevels> Pcr::make_levels(Direction direction) const {
   const StepRange rows{0, shape_.layout.num_steps()};
-  Levels levels;
-  for (Index stride = 1; stride < rows.size(); stride *= 2) {
-    levels.push_back(std::make_unique<LevelMatrix>(
-        J_->comm(),
-        LevelShape{shape_.layout, rows, shape_.batch, shape_.width, direction, stride}));
-  }
-  return levels;
+  const LevelShape shape{shape_.layout, rows, shape_.batch, shape_.width, direction};
+  return std::make_unique<PcrLevels>(*comm_, shape);
 }
 
-States Pcr::reduce(Levels& levels) {
+States Pcr::reduce(PcrLevels& levels) {
   const StageTimer timer(stages_, "reduce");
   const Index m = J_->local_range().size(), B = shape_.batch, n = shape_.width;
   const Blocks blocks(blocks_.data(), {m, B, n, n});
   const States columns(columns_.data(), {m, B, n});
   J_->linearisation().blocks(J_->local_range(), blocks);
-  levels_.assign(levels.size(), {});
-  for (std::size_t k = 0; k < levels.size(); ++k)
-    levels[k]->advance(blocks, columns, work_, levels_[k]);
+  levels.reduce(blocks, columns, levels_);
   return columns;
 }
 
 void Pcr::solve(ConstStates r, States d) {
   neighbours_ = {};
-  if (forward_.empty()) forward_ = make_levels(Direction::forward);
+  if (forward_ == nullptr) forward_ = make_levels(Direction::forward);
   // Frozen steps are rows like all others with nothing to correct: the levels need not be made
   // again.
   const Index frozen = J_->active_range().first - J_->local_range().first;
@@ -59,7 +56,7 @@ void Pcr::solve(ConstStates r, States d) {
   std::copy(r.begin(), r.end(), columns.begin());
   const States head = columns.slice(0, frozen);
   std::fill(head.begin(), head.end(), 0.0);
-  const States result = reduce(forward_);
+  const States result = reduce(*forward_);
   std::copy(result.begin(), result.end(), d.begin());
 }
 
@@ -69,7 +66,7 @@ void Pcr::solve_transpose(ConstStates c, States g) {
   neighbours_ = {};
   const StepRange local = J_->local_range();
   const Index m = local.size(), state = shape_.batch * shape_.width;
-  if (backward_.empty()) backward_ = make_levels(Direction::backward);
+  if (backward_ == nullptr) backward_ = make_levels(Direction::backward);
   const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
   for (Index i = 0; i < m; ++i) {
     const Real* row = blocks::row_at(c, m, i);
@@ -80,7 +77,7 @@ void Pcr::solve_transpose(ConstStates c, States g) {
       J_->linearisation().vjp(local.first + i, ConstPanel(row, column), image);
     }
   }
-  const States h = reduce(backward_);
+  const States h = reduce(*backward_);
   Buffer<Real> right(state);
   parallel::halo(J_->comm(), 0, shape_.layout.num_active_ranks() - 1, Direction::backward, h.data(),
                  right.data(), state, neighbours_);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "deeppcr/petsc/check.hpp"
+#include "deeppcr/core/buffer.hpp"
 
 namespace deeppcr::parallel {
 
@@ -82,55 +82,6 @@ void prefix_sum(const Communicator& comm, int active, Direction direction, Real*
       sum[i] += in[i];
     }
   }
-}
-
-RowExchange::RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted) {
-  const auto leaves = static_cast<PetscInt>(wanted.empty() ? 0 : wanted.size());
-  std::vector<PetscSFNode> remote(static_cast<std::size_t>(leaves));
-  for (PetscInt i = 0; i < leaves; ++i) {
-    const Index row = wanted.first + i;
-    const int owner = layout.owner(row);
-    DEEPPCR_ASSERT(owner != comm.rank(), "row {} is this rank's own", row);
-    remote[static_cast<std::size_t>(i)] = {owner,
-                                           static_cast<PetscInt>(row - layout.range(owner).first)};
-  }
-  DEEPPCR_PETSC(PetscSFCreate(comm.get(), sf_.put()));
-  DEEPPCR_PETSC(PetscSFSetType(sf_.get(), PETSCSFBASIC));
-  DEEPPCR_PETSC(PetscSFSetGraph(sf_.get(), static_cast<PetscInt>(layout.range(comm.rank()).size()),
-                                leaves, nullptr, PETSC_COPY_VALUES, remote.data(),
-                                PETSC_COPY_VALUES));
-  DEEPPCR_PETSC(PetscSFSetUp(sf_.get()));
-  PetscInt receivers = 0;
-  const PetscMPIInt* ranks = nullptr;
-  const PetscInt *offsets = nullptr, *rows = nullptr;
-  DEEPPCR_PETSC(PetscSFGetLeafRanks(sf_.get(), &receivers, &ranks, &offsets, &rows));
-  for (PetscInt i = 0; i < receivers; ++i) {
-    if (ranks[i] != comm.rank()) sends_.push_back(offsets[i + 1] - offsets[i]);
-  }
-  if (receivers == 0 || offsets[receivers] == 0) return;
-  const auto [lowest, highest] = std::minmax_element(rows, rows + offsets[receivers]);
-  sent_ = {*lowest, *highest + 1};
-}
-
-RowType::RowType(Index length) : length_(length) {
-  check_mpi(MPI_Type_contiguous(to_count(length), MPI_DOUBLE, &type_), "MPI_Type_contiguous");
-  check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
-}
-
-RowType::~RowType() { MPI_Type_free(&type_); }
-
-void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic) {
-  for (Index count : sends_)
-    traffic.add(1, count * type.length() * static_cast<Index>(sizeof(Real)));
-  packed_.reserve(sent_.size() * type.length());
-  std::copy(rows + sent_.first * type.length(), rows + sent_.last * type.length(), packed_.data());
-  // The PetscSF counts rows from this rank's first; it touches only those that are sent.
-  now_ = {packed_.data() - sent_.first * type.length(), in, type.get()};
-  DEEPPCR_PETSC(PetscSFBcastBegin(sf_.get(), now_.type, now_.rows, now_.in, MPI_REPLACE));
-}
-
-void RowExchange::end() {
-  DEEPPCR_PETSC(PetscSFBcastEnd(sf_.get(), now_.type, now_.rows, now_.in, MPI_REPLACE));
 }
 
 }  // namespace deeppcr::parallel

@@ -7,7 +7,7 @@
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/parallel/exchange.hpp"
+#include "deeppcr/parallel/row_exchange.hpp"
 
 namespace deeppcr::linear {
 
@@ -22,7 +22,7 @@ struct LevelShape {
   Index stride = 1;
 };
 
-/// Room for fetched rows and one product, shared by all levels of a solver.
+/// Room for rows that travel here and one product, shared by all levels of a solver.
 struct Workspace {
   Buffer<Real> columns, blocks, product;
 };
@@ -34,12 +34,18 @@ struct Workspace {
 ///     stride 2, 8 rows on 4 ranks, forward (each rank fetches the rows two to the left):
 ///     rank 0 [0 1]  rank 1 [2<-0 3<-1]  rank 2 [4<-2 5<-3]  rank 3 [6<-4 7<-5]
 ///
-/// The structure (which rows come from whom, a PetscSF each for blocks and right-hand sides) is set
-/// up once; the numbers live in arrays given for each solve.
+/// The structure (which rows come from whom, a RowExchange each for blocks and right-hand sides) is
+/// set up once; the numbers live in arrays given for each solve.
 class LevelMatrix {
  public:
   /// Collective on comm.
   LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape);
+
+  /// Rows that this rank hands over to others: blocks and columns.
+  Index sent_blocks() const { return block_exchange_.sent_rows(); }
+  Index sent_columns() const { return column_exchange_.sent_rows(); }
+  /// Where the ranks share a node: rows are read where they are laid down.
+  void hand_over_in(parallel::Outbox& blocks, parallel::Outbox& columns);
 
   /// One level in place: r <- (I + N) r and N <- N N, block rows fetched while local products run.
   /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout.

@@ -4,10 +4,11 @@
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/linear/level_matrix.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
 
 namespace deeppcr::linear {
+
+class PcrLevels;
 
 /// Parallel cyclic reduction over the steps themselves, the paper's method:
 ///
@@ -18,10 +19,13 @@ namespace deeppcr::linear {
 /// kept while layout and sizes stay.
 ///
 /// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels. Backward: one halo of B n reals a rank
-/// on top. Memory: at most 3 B n^2 L/P reals: the blocks, rows that travel and rows that arrive.
+/// on top. Memory: 3 B n^2 L/P reals at most where the ranks share a node: the blocks, and twice the
+/// rows that are handed over; else those that are sent at each level and those that arrive.
 /// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
 class Pcr : public LinearSolver {
  public:
+  Pcr();
+  ~Pcr() override;
   const char* name() const override { return "pcr"; }
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
@@ -29,19 +33,17 @@ class Pcr : public LinearSolver {
   Cost cost(const Problem& problem) const override;
 
  private:
-  using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
-  Levels make_levels(Direction direction) const;
+  std::unique_ptr<PcrLevels> make_levels(Direction direction) const;
   /// Solves x = N x + rhs from rhs in columns_; returns where x is.
-  States reduce(Levels& levels);
+  States reduce(PcrLevels& levels);
   bool same_structure(const blocks::BlockBidiagonal& J) const;
 
   const blocks::BlockBidiagonal* J_ = nullptr;
   const parallel::Communicator* comm_ = nullptr;  ///< what the levels were made for: this,
   MPI_Comm handle_ = MPI_COMM_NULL;               ///< this,
   Problem shape_;                                 ///< and this
-  Levels forward_, backward_;
+  std::unique_ptr<PcrLevels> forward_, backward_;
   Buffer<Real> blocks_, columns_;
-  Workspace work_;
 };
 
 }  // namespace deeppcr::linear

@@ -1,15 +1,10 @@
 #pragma once
 
-#include <petscsf.h>
-
 #include <vector>
 
-#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/types.hpp"
-#include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/parallel/traffic.hpp"
-#include "deeppcr/petsc/handle.hpp"
 
 namespace deeppcr::parallel {
 
@@ -58,52 +53,5 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
 ///                 AFTER    rank 0 [0]   rank 1 [a]   rank 2 [a+b] rank 3 [a+b+c]
 void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
                 Index count, TrafficByLevel& traffic);
-
-/// A row of `length` reals as an MPI type, so that counts stay within an int for rows of any
-/// length.
-class RowType {
- public:
-  explicit RowType(Index length);
-  ~RowType();
-  RowType(const RowType&) = delete;
-  RowType& operator=(const RowType&) = delete;
-  MPI_Datatype get() const { return type_; }
-  Index length() const { return length_; }
-
- private:
-  MPI_Datatype type_ = MPI_DATATYPE_NULL;
-  Index length_;
-};
-
-/// Fetches rows of a distributed table: the rows [wanted.first, wanted.last) that other ranks own
-/// (by layout) arrive in `in`, one after another. A PetscSF; built once for a layout, used for rows
-/// of any length.
-///
-///     rows 0..7 on 4 ranks, every rank wants the rows two to the left of its own:
-///     BEFORE   rank 0 [0 1]   rank 1 [2 3]   rank 2 [4 5]   rank 3 [6 7]
-///     AFTER    rank 0  .      rank 1 [0 1]   rank 2 [2 3]   rank 3 [4 5]
-class RowExchange {
- public:
-  /// Collective. wanted: global rows that this rank needs from others, none of its own.
-  RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted);
-
-  /// Starts the exchange of rows. What is sent is copied, so `rows`, this rank's own, may change at
-  /// once.
-  void begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic);
-  /// Waits for it.
-  void end();
-
- private:
-  petsc::Handle<PetscSF> sf_;
-  std::vector<Index> sends_;  ///< rows that this rank sends, one entry a receiving rank
-  StepRange sent_;            ///< local rows that anyone wants
-  Buffer<Real> packed_;
-  /// The exchange under way.
-  struct {
-    const Real* rows = nullptr;
-    Real* in = nullptr;
-    MPI_Datatype type = MPI_DATATYPE_NULL;
-  } now_;
-};
 
 }  // namespace deeppcr::parallel

@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
-
+#include "deeppcr/parallel/block_layout.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::parallel {
@@ -71,37 +70,6 @@ TEST(GatherRows, GivesEveryRankTheWholeTable) {
     gather_rows(world(), layout.first_steps(), table.data(), kRow, traffic);
     for (std::size_t i = 0; i < table.size(); ++i) ASSERT_EQ(table[i], static_cast<Real>(i));
     EXPECT_EQ(world().sum(traffic.bytes), (P - 1) * rows * kRow * Index{sizeof(Real)});
-  }
-}
-
-TEST(RowExchange, FetchesTheRowsOfOthers) {
-  const int P = world().size(), p = world().rank();
-  constexpr Index kLength = 3;
-  for (const Index rows : {1, 2, 3, 8, 21}) {
-    const BlockLayout layout = BlockLayout::balanced(rows, P);
-    const StepRange mine = layout.range(p);
-    for (const Index stride : {1, 2, 4, 16}) {
-      StepRange wanted =
-          intersect({mine.first - stride, std::min(mine.first, mine.last - stride)}, {0, rows});
-      if (mine.empty()) wanted = {};
-      RowExchange exchange(world(), layout, wanted);
-      std::vector<Real> table(static_cast<std::size_t>(mine.size() * kLength));
-      std::iota(table.begin(), table.end(), static_cast<double>(mine.first * kLength));
-      std::vector<Real> in(static_cast<std::size_t>(wanted.size() * kLength), -1);
-      const RowType type(kLength);
-      Traffic traffic;
-      for (int again = 0; again < 2; ++again) {
-        exchange.begin(table.data(), in.data(), type, traffic);
-        const std::vector<Real> kept = table;
-        std::fill(table.begin(), table.end(), -7);  // what is sent has been copied
-        exchange.end();
-        table = kept;
-      }
-      for (std::size_t i = 0; i < in.size(); ++i)
-        ASSERT_EQ(in[i], static_cast<double>(wanted.first * kLength) + static_cast<double>(i));
-      EXPECT_EQ(world().sum(traffic.bytes),
-                2 * world().sum(wanted.size()) * kLength * Index{sizeof(Real)});
-    }
   }
 }
 
