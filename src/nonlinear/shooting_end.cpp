@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/nonlinear/collect.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "shooting_run.hpp"
@@ -23,7 +22,7 @@ void ShootingRun::conclude() {
   report_.tolerance = judgement_.tolerance;
   if (monitor_ != nullptr && !interrupted_)
     interrupted_ = monitor_->iterations_end(trajectory_.states().data()) == Monitor::Action::stop;
-  report_.residual = seam_residual();
+  residual_here_ = seam_residual();
   if (interrupted_) {
     report_.status = Status::interrupted;
     report_.reason = "stopped on request";
@@ -34,7 +33,7 @@ void ShootingRun::conclude() {
   if (report_.reason.empty() || !options_.fallback) return;
   const Index from = exact_steps();
   const Stopwatch watch;
-  substitute(from);
+  take_substituted(comm_.max(substitute(from)), from);
   report_.seconds["fallback"] = comm_.max(watch.seconds());
   if (std::isfinite(report_.tolerance)) {
     report_.status = Status::fell_back;
@@ -58,30 +57,34 @@ std::string ShootingRun::why_not_right() const {
   return fmt::format("not converged in {} corrections", report_.iterations);
 }
 
-/// The steps behind the exact ones, one after another.
-void ShootingRun::substitute(Index exact) {
+/// The steps behind the exact ones, one after another. Largest value of this rank's states, looked
+/// at now and then: a NaN stays one.
+double ShootingRun::substitute(Index exact) {
   const StageTimer timer(stages_, "substitute");
   // It counts the messages of all ranks; finished() adds up what each has counted.
   sequence::propagate(sequence_, trajectory_, exact,
                       comm_.is_root() ? &report_.neighbours : nullptr);
-  // A look now and then: a NaN stays one.
   const States z = trajectory_.states();
   double most = 0;
   const Index state = incoming_.size();
   for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock)
     most = std::max(most, largest(state, z.data() + (i - 1) * state));
-  most = comm_.max(most);
+  return most;
+}
+
+/// The states behind the exact ones are those of sequential execution, the largest as given.
+void ShootingRun::take_substituted(double most, Index exact) {
   const Index L = trajectory_.layout().num_steps();
   report_.tolerance = options_.atol + options_.rtol * most;
   // Each state is the value of the one before it.
-  report_.residual = std::isfinite(most) ? 0 : most;
+  residual_here_ = std::isfinite(most) ? 0 : most;
   report_.frozen_prefix = std::isfinite(most) ? L : exact;
   report_.path.evaluations += static_cast<double>(L - exact);
 }
 
-/// max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only merged states have any.
-/// Cost: one step a chunk, one message of B n reals to the right; nothing where each chunk was
-/// swept from the very state that the one before it ends with.
+/// This rank's part of max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only
+/// merged states have any. Cost: one step a chunk, one message of B n reals to the right; nothing
+/// where each chunk was swept from the very state that the one before it ends with.
 double ShootingRun::seam_residual() {
   const StageTimer timer(stages_, "check");
   const auto& facts = table_.facts();
@@ -103,15 +106,39 @@ double ShootingRun::seam_residual() {
     const Real* z = trajectory_.states()[l - trajectory_.local_range().first].data();
     largest = std::max(largest, largest_difference(state, value.data(), z));
   }
-  return comm_.max(largest);
+  return largest;
 }
 
+/// Where all steps have been done one after another from the start.
+void ShootingRun::conclude_sequential(double most) {
+  const Index probed = std::min(kProbe, chunks_.steps(0).size());
+  take_substituted(most, probed);
+  report_.path.evaluations = static_cast<double>(trajectory_.layout().num_steps());
+  report_.chunks = 0;
+  const bool finite = std::isfinite(report_.tolerance);
+  report_.status = finite ? Status::converged : Status::failed;
+  if (!finite) report_.reason = "the chain itself overflows or meets a value that is no number";
+}
+
+/// What is known of all ranks together, in one call: near the end of a short solve others count.
 SolveReport ShootingRun::finished() {
   const std::vector<std::string> stages{"sweep", "couple", "check", "substitute", "total"};
   stages_.add("total", watch_.seconds());
-  for (const auto& [stage, seconds] : slowest(comm_, stages_, stages))
-    if (seconds > 0) report_.seconds[stage] = seconds;
-  report_.neighbours = total_traffic(comm_, report_.neighbours);
+  std::vector<double> maxima{residual_here_, largest_here_};
+  for (const std::string& stage : stages) maxima.push_back(stages_.get(stage));
+  std::vector<double> sums{static_cast<double>(report_.neighbours.messages),
+                           static_cast<double>(report_.neighbours.bytes)};
+  comm_.max_and_sum(maxima, sums);
+  if (report_.method == "sequential") {
+    conclude_sequential(maxima[1]);
+    report_.residual = residual_here_;
+  } else if (!by_newton_) {
+    report_.residual = maxima[0];
+  }
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (maxima[2 + i] > 0) report_.seconds[stages[i]] = maxima[2 + i];
+  // Newton's method has added up its own.
+  if (!by_newton_) report_.neighbours = {static_cast<Index>(sums[0]), static_cast<Index>(sums[1])};
   return report_;
 }
 

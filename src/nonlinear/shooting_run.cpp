@@ -14,8 +14,6 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Steps that `auto` looks at before it chooses.
-constexpr Index kProbe = 128;
 /// States merge well below the tolerance, near rounding.
 constexpr double kMergeBelow = 1e-3, kFinestMerge = 1e-14, kCoarsestMerge = 1e-13;
 
@@ -108,14 +106,8 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
     // The others only ask whether something is left for the ranks behind it.
     const Index size = chunks_.steps(0).size(), probed = std::min(kProbe, size);
     const bool first = !own_.empty() && is_first_of_chain(0);
-    substitute(std::min(first ? sweep_[0].done : probed, size - 1));
-    if (!std::isfinite(report_.tolerance)) report_.frozen_prefix = probed;
-    report_.path.evaluations = static_cast<double>(trajectory_.layout().num_steps());
+    largest_here_ = substitute(std::min(first ? sweep_[0].done : probed, size - 1));
     report_.method = "sequential";
-    report_.chunks = 0;
-    const bool finite = std::isfinite(report_.tolerance);
-    report_.status = finite ? Status::converged : Status::failed;
-    if (!finite) report_.reason = "the chain itself overflows or meets a value that is no number";
     return false;
   }
   if (plan.method == Method::newton) {
@@ -123,6 +115,7 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
     if (!own_.empty() && is_first_of_chain(0)) sweep_.advance(0, sweep_[0].steps.size(), false);
     report_ = Newton(comm_, sequence_, options_.newton_options).solve(trajectory_, monitor_);
     report_.choice = plan.reason;
+    by_newton_ = true;
     return false;
   }
   return true;

@@ -30,6 +30,9 @@ class ShootingRun {
   int most_corrections() const;
 
  private:
+  /// Steps that `auto` looks at before it chooses.
+  static constexpr Index kProbe = 128;
+
   /// States at the ends of the local chunks, [C_local, B, n].
   struct Boundaries {
     explicit Boundaries(const std::array<Index, 3>& s) : values(s[0] * s[1] * s[2]), shape(s) {}
@@ -56,9 +59,10 @@ class ShootingRun {
   Index exact_steps() const;
   void conclude();
   std::string why_not_right() const;
-  void substitute(Index exact);
+  double substitute(Index exact);
+  void take_substituted(double most, Index exact);
+  void conclude_sequential(double most);
   double seam_residual();
-  void take_scale();
   SolveReport finished();
 
   const sequence::Sequence& sequence_;
@@ -83,6 +87,9 @@ class ShootingRun {
   StageTimes stages_, stages_before_;
   Stopwatch watch_;
   double step_norm_ = 0;
+  double residual_here_ = 0;  ///< of this rank
+  double largest_here_ = 0;   ///< state of this rank, where steps were done one after another
+  bool by_newton_ = false;
   bool stuck_ = false;
   bool interrupted_ = false;
 };

@@ -1,6 +1,7 @@
 #include "deeppcr/parallel/communicator.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <limits>
@@ -102,6 +103,42 @@ Index reduce(MPI_Comm comm, Index value, MPI_Op op) {
   return value;
 }
 
+/// What max_and_sum() reduces, as one element of an MPI type: an operation sees it whole.
+struct MaximaAndSums {
+  static constexpr std::size_t kMost = 8;
+  std::array<double, kMost> maxima{}, sums{};
+
+  static void combine(void* in, void* in_out, int* count, MPI_Datatype*) {
+    const auto* from = static_cast<const MaximaAndSums*>(in);
+    auto* to = static_cast<MaximaAndSums*>(in_out);
+    for (int c = 0; c < *count; ++c) {
+      for (std::size_t i = 0; i < kMost; ++i) {
+        to[c].maxima[i] = std::max(to[c].maxima[i], from[c].maxima[i]);
+        to[c].sums[i] += from[c].sums[i];
+      }
+    }
+  }
+  static MPI_Datatype type() {
+    static const MPI_Datatype made = [] {
+      MPI_Datatype reals = MPI_DATATYPE_NULL;
+      check_mpi(MPI_Type_contiguous(2 * int{kMost}, MPI_DOUBLE, &reals), "MPI_Type_contiguous");
+      check_mpi(MPI_Type_commit(&reals), "MPI_Type_commit");
+      return reals;
+    }();
+    return made;
+  }
+  static MPI_Op operation() {
+    static const MPI_Op made = [] {
+      MPI_Op op = MPI_OP_NULL;
+      check_mpi(MPI_Op_create(&combine, 1, &op), "MPI_Op_create");
+      return op;
+    }();
+    return made;
+  }
+};
+
+double without_nan(double v) { return v != v ? std::numeric_limits<double>::infinity() : v; }
+
 MPI_Comm duplicate(MPI_Comm comm) {
   MPI_Comm copy = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(comm, &copy), "MPI_Comm_dup");
@@ -158,7 +195,7 @@ Index Communicator::min(Index v) const { return reduce(comm_, v, MPI_MIN); }
 Index Communicator::sum(Index v) const { return reduce(comm_, v, MPI_SUM); }
 
 double Communicator::max_before(double value, double first) const {
-  if (value != value) value = std::numeric_limits<double>::infinity();
+  value = without_nan(value);
   double before = first;
   check_mpi(MPI_Exscan(&value, &before, 1, MPI_DOUBLE, MPI_MAX, comm_), "MPI_Exscan");
   return rank_ == 0 ? first : std::max(before, first);
@@ -166,8 +203,20 @@ double Communicator::max_before(double value, double first) const {
 
 void Communicator::max(std::vector<double>& values) const {
   // MPI_MAX may drop a NaN, so NaNs travel as infinity.
-  for (double& v : values) v = v != v ? std::numeric_limits<double>::infinity() : v;
+  for (double& v : values) v = without_nan(v);
   reduce(comm_, values.data(), static_cast<Index>(values.size()), MPI_DOUBLE, MPI_MAX);
+}
+
+void Communicator::max_and_sum(std::vector<double>& maxima, std::vector<double>& sums) const {
+  DEEPPCR_ASSERT(std::max(maxima.size(), sums.size()) <= MaximaAndSums::kMost,
+                 "{} maxima and {} sums", maxima.size(), sums.size());
+  MaximaAndSums values;
+  values.maxima.fill(-std::numeric_limits<double>::infinity());
+  std::transform(maxima.begin(), maxima.end(), values.maxima.begin(), without_nan);
+  std::copy(sums.begin(), sums.end(), values.sums.begin());
+  reduce(comm_, &values, 1, MaximaAndSums::type(), MaximaAndSums::operation());
+  std::copy_n(values.maxima.begin(), maxima.size(), maxima.begin());
+  std::copy_n(values.sums.begin(), sums.size(), sums.begin());
 }
 
 void Communicator::min(std::vector<double>& values) const {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "support/environment.hpp"
 
@@ -11,6 +12,16 @@ namespace deeppcr::parallel {
 namespace {
 
 using test::world;
+
+TEST(Communicator, MaximaAndSumsInOneCall) {
+  const double p = world().rank(), P = world().size();
+  std::vector<double> maxima{p, -p, p == 0 ? std::nan("") : 1.0}, sums{p, 1};
+  world().max_and_sum(maxima, sums);
+  EXPECT_EQ(maxima[0], P - 1);
+  EXPECT_EQ(maxima[1], 0);
+  EXPECT_EQ(maxima[2], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(sums, (std::vector<double>{P * (P - 1) / 2, P}));
+}
 
 TEST(Communicator, Reduces) {
   const Index P = world().size(), p = world().rank();
