@@ -38,7 +38,7 @@ double rows_with_work(double part, double rows) {
 parallel::BlockLayout pcr_layout(Index num_steps, int num_ranks, int, Passes passes) {
   constexpr int kFewRanks = 4;
   constexpr double kPartOfTheWay = 0.6;
-  if (num_ranks > kFewRanks || passes == Passes::forward_and_backward)
+  if (num_ranks > kFewRanks || num_steps <= num_ranks || passes == Passes::forward_and_backward)
     return parallel::BlockLayout::balanced(num_steps, num_ranks);
   const auto rows = static_cast<double>(num_steps);
   std::vector<double> shares;

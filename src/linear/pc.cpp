@@ -2,6 +2,8 @@
 
 #include <petsc/private/pcimpl.h>
 
+#include <utility>
+
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/linear/matrix_chain.hpp"
 #include "deeppcr/petsc/callback.hpp"
@@ -16,8 +18,8 @@ constexpr const char* kType = "deeppcr";
 /// What a PC of this type holds.
 struct Data {
   std::string method = "hybrid";
-  std::unique_ptr<LinearSolver> solver;
   std::unique_ptr<MatrixChain> assembled;  ///< when the matrix is not a BlockBidiagonal's
+  std::unique_ptr<LinearSolver> solver;    ///< uses the chain's communicator to its end
   Mat matrix = nullptr;                    ///< what `assembled` was read from
   const blocks::BlockBidiagonal* chain = nullptr;
 };
@@ -28,12 +30,13 @@ PetscErrorCode set_up(PC pc) {
   return petsc::guard([&] {
     Data& data = data_of(pc);
     if (!data.solver || data.method != data.solver->name()) data.solver = find(data.method).make();
+    std::unique_ptr<MatrixChain> before;  // until the solver has left it
     data.chain = blocks::BlockBidiagonal::from(pc->pmat);
     if (data.chain == nullptr) {
       if (data.assembled && data.matrix == pc->pmat && pc->flag == SAME_NONZERO_PATTERN) {
         data.assembled->refresh();
       } else {
-        data.assembled = std::make_unique<MatrixChain>(pc->pmat);
+        before = std::exchange(data.assembled, std::make_unique<MatrixChain>(pc->pmat));
         data.matrix = pc->pmat;
       }
       data.chain = &data.assembled->chain();

@@ -95,22 +95,27 @@ namespace {
 struct Owners {
   Index others = 0;  ///< ranks other than `except`
   Index rows = 0;    ///< rows that they own
+  double ready = 0;  ///< when the last of them has its rows
 };
 
-Owners owners_of(const parallel::BlockLayout& layout, StepRange rows, int except) {
+Owners owners_of(const parallel::BlockLayout& layout, StepRange rows, int except,
+                 const std::vector<double>& ready) {
   Owners owners;
   for (int p = 0; p < layout.num_ranks(); ++p) {
     const Index here = intersect(layout.range(p), rows).size();
     if (p == except || here == 0) continue;
     ++owners.others;
     owners.rows += here;
+    owners.ready = std::max(owners.ready, ready[static_cast<std::size_t>(p)]);
   }
   return owners;
 }
 
 }  // namespace
 
-// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top.
+// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top. A
+// rank does the rows whose partner is its own and then waits for those that others had ready when
+// they began this level; it does not wait for the slowest rank of each level.
 Cost Pcr::cost(const Problem& problem) const {
   Cost cost;
   const parallel::BlockLayout& layout = problem.layout;
@@ -119,25 +124,30 @@ Cost Pcr::cost(const Problem& problem) const {
   cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
   const Index column = problem.batch * problem.width * Index{sizeof(Real)};
   const Index block = column * problem.width;
+  const auto flops = [&](Index blocks, Index columns) {
+    return 2 * B * n * n *
+           (problem.product_weight * n * static_cast<double>(blocks) +
+            static_cast<double>(columns));
+  };
+  std::vector<double> end(static_cast<std::size_t>(layout.num_ranks()), 0.0);
   for (Index stride = 1; stride < steps; stride *= 2) {
     parallel::Traffic traffic;
-    double slowest = 0;
+    const std::vector<double> begin = end;
     for (int p = 0; p < layout.num_ranks(); ++p) {
       const StepRange mine = intersect(layout.range(p), {stride, L});
       if (mine.empty()) continue;
       const StepRange partners{mine.first - stride, mine.last - stride};
       const StepRange with_block = intersect(partners, {stride, L});
-      const Owners columns = owners_of(layout, partners, p),
-                   blocks = owners_of(layout, with_block, p);
+      const Owners columns = owners_of(layout, partners, p, begin),
+                   blocks = owners_of(layout, with_block, p, begin);
       traffic.add(columns.others + blocks.others, columns.rows * column + blocks.rows * block);
-      slowest = std::max(slowest,
-                         2 * B * n * n *
-                             (problem.product_weight * n * static_cast<double>(with_block.size()) +
-                              static_cast<double>(mine.size())));
+      double& now = end[static_cast<std::size_t>(p)];
+      now += flops(with_block.size() - blocks.rows, mine.size() - columns.rows);
+      now = std::max(now, columns.ready) + flops(blocks.rows, columns.rows);
     }
     cost.levels.push_back(traffic);
-    cost.critical_flops += slowest;
   }
+  cost.critical_flops = end.empty() ? 0 : *std::max_element(end.begin(), end.end());
   return cost;
 }
 

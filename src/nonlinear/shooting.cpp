@@ -44,7 +44,7 @@ parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chu
                                        StateSize state, linear::Passes passes) {
   if (chunks > num_ranks) return parallel::BlockLayout::balanced(num_steps, num_ranks);
   // A tangent is one column more; where weights come from memory it hides behind their way, and
-  // where entries are read once for both it costs little more than its calls.
+  // where entries are read once for both it costs little, calls included.
   // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
   constexpr int kFromMemory = 48;
   constexpr double kBothPasses = 0.25;

@@ -1,5 +1,8 @@
 #include "deeppcr/parallel/node_memory.hpp"
 
+#include <sys/statvfs.h>
+
+#include <algorithm>
 #include <exception>
 
 namespace deeppcr::parallel {
@@ -16,17 +19,29 @@ bool on_one_node(const Communicator& comm) {
   return !comm.any(ranks < comm.size());
 }
 
+/// Whether there is room to spare. It must be known before: MPI may hang where one rank meets the
+/// end of the shared memory, and a write to memory that is not there kills the rank.
+bool has_room(Index bytes) {
+  struct statvfs memory {};
+  if (statvfs("/dev/shm", &memory) != 0) return false;
+  return static_cast<double>(bytes) <=
+         0.25 * static_cast<double>(memory.f_bavail) * static_cast<double>(memory.f_frsize);
+}
+
 }  // namespace
 
 std::unique_ptr<NodeMemory> NodeMemory::make(const Communicator& comm, Index count) {
-  const Index bytes = count * Index{sizeof(Real)};
-  if (comm.any(bytes > kMostBytes) || !on_one_node(comm)) return nullptr;
+  const Index bytes = count * Index{sizeof(Real)}, all = comm.sum(bytes);
+  if (comm.any(bytes > kMostBytes || !has_room(all)) || !on_one_node(comm)) return nullptr;
   MPI_Win window = MPI_WIN_NULL;
   void* mine = nullptr;
-  const int code = MPI_Win_allocate_shared(static_cast<MPI_Aint>(bytes), sizeof(Real),
-                                           MPI_INFO_NULL, comm.get(), &mine, &window);
-  // Where it fails on some ranks only, the others cannot free theirs.
-  if (comm.any(code != MPI_SUCCESS)) return nullptr;
+  check_mpi(MPI_Win_allocate_shared(static_cast<MPI_Aint>(bytes), sizeof(Real), MPI_INFO_NULL,
+                                    comm.get(), &mine, &window),
+            "MPI_Win_allocate_shared");
+  MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN);
+  // Whoever asks next must see that this memory is taken.
+  std::fill_n(static_cast<Real*>(mine), count, Real{0});
+  comm.barrier();
   return std::unique_ptr<NodeMemory>(new NodeMemory(window, comm.size()));
 }
 

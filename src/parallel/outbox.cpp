@@ -39,6 +39,7 @@ Outbox::~Outbox() {
 Real* Outbox::claim() {
   check_mpi(MPI_Waitall(static_cast<int>(releases_.size()), releases_.data(), MPI_STATUSES_IGNORE),
             "MPI_Waitall");
+  if (!releases_.empty()) memory_->sync();
   releases_.clear();
   return memory_->part(rank_) + offset_;
 }
@@ -62,6 +63,7 @@ void Outbox::await(const std::vector<int>& owners) const {
 }
 
 void Outbox::release(const std::vector<int>& owners) const {
+  if (!owners.empty()) memory_->sync();
   for (const int owner : owners) tell(comm_, owner, released_);
 }
 

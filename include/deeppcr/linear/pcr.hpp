@@ -19,9 +19,10 @@ class PcrLevels;
 /// kept while layout and sizes stay.
 ///
 /// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels. Backward: one halo of B n reals a rank
-/// on top. Memory: 3 B n^2 L/P reals at most where the ranks share a node: the blocks, and twice the
-/// rows that are handed over; else those that are sent at each level and those that arrive.
-/// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
+/// on top. Memory: the blocks, B n^2 L/P reals; on one node up to twice as much in each direction
+/// that was solved in, for the rows that are handed over; else those that are sent at each level
+/// and those that arrive. Destruction is collective. Source: DeepPCR, arXiv 2309.16318, sec. 3 and
+/// alg. 1
 class Pcr : public LinearSolver {
  public:
   Pcr();

@@ -18,7 +18,7 @@ namespace deeppcr::linear {
 class PcrLevels {
  public:
   /// Levels for every stride below shape.rows.size(); shape.stride is not looked at. Without
-  /// `share_node` all rows travel. Collective on comm, which must live on.
+  /// `share_node` all rows travel. Collective on comm, which must live on, as is destruction.
   PcrLevels(const parallel::Communicator& comm, const LevelShape& shape, bool share_node = true);
 
   bool shares_node() const { return !outboxes_.empty(); }

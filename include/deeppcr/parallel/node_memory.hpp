@@ -18,9 +18,9 @@ namespace deeppcr::parallel {
 class NodeMemory {
  public:
   /// A part of so many reals for this rank, or nullptr on every rank where some are on another
-  /// node, where there is no room for it or a part would be larger than kMostBytes. Collective.
+  /// node, where a part would be larger than kMostBytes, or all parts larger than a quarter of the
+  /// shared memory that is free: containers have 64 MB by default. Collective.
   static std::unique_ptr<NodeMemory> make(const Communicator& comm, Index count);
-  /// Shared memory is scarce in containers (64 MB by default).
   static constexpr Index kMostBytes = Index{16} << 20;
 
   /// Collective.

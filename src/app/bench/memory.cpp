@@ -73,7 +73,7 @@ void add_rows(Harness& harness, const LinearSizes& sizes, const std::string& met
             sizes.steps,
             sizes.width,
             sizes.batch};
-    row.seconds = {seconds, seconds, seconds};
+    row.seconds = {seconds, seconds, seconds, 1};
     row.iterations = report.iterations;
     row.peak_bytes = resident ? peak.resident : peak.buffers;
     row.baseline = "a block for each step and sample";

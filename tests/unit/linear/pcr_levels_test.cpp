@@ -39,7 +39,7 @@ TEST_P(PcrLevelsTest, RowsOfANodeAreThoseThatTravel) {
   EXPECT_EQ(in_place.shares_node(), layout.num_active_ranks() > 1);
   for (int again = 0; again < 3; ++again) {
     const Buffer<Real> x = solved(in_place);
-    for (Index i = 0; i < x.size(); ++i) ASSERT_EQ(x[i], expected[i]) << i;
+    for (Index i = 0; i < x.size(); ++i) EXPECT_EQ(x[i], expected[i]) << i;
     ASSERT_EQ(traffic.size(), expected_traffic.size());
     for (std::size_t k = 0; k < traffic.size(); ++k) {
       EXPECT_EQ(traffic[k].messages, expected_traffic[k].messages);
