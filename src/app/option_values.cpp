@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <functional>
@@ -78,15 +79,19 @@ po::value_semantic* real_number(const std::string& option, const std::string& ot
   return semantic;
 }
 
+void check_known(const std::string& option, const std::string& word,
+                 const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), word) != known.end()) return;
+  const std::string guess = did_you_mean(word, known);
+  throw input_error("--{} {}: unknown; allowed: {}{}{}", option, word, list(known),
+                    guess.empty() ? "" : "; ", guess);
+}
+
 po::value_semantic* one_of(const std::string& option, const std::string& otherwise,
                            const std::vector<std::string>& known) {
   auto reader = [=](const std::string& word) {
-    for (const std::string& candidate : known) {
-      if (word == candidate) return word;
-    }
-    const std::string guess = did_you_mean(word, known);
-    throw input_error("--{} {}: unknown; allowed: {}{}{}", option, word, list(known),
-                      guess.empty() ? "" : "; ", guess);
+    check_known(option, word, known);
+    return word;
   };
   auto* semantic = new ReadValue<std::string>(reader);
   semantic->default_value(otherwise)->value_name("NAME");

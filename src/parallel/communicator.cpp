@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "mpi_count.hpp"
+
 namespace deeppcr::parallel {
 
 void check_mpi(int code, const char* call) {
@@ -19,12 +21,6 @@ void check_mpi(int code, const char* call) {
 }
 
 namespace {
-
-int to_count(Index count) {
-  DEEPPCR_ASSERT(0 <= count && count <= std::numeric_limits<int>::max(), "a message of {} elements",
-                 count);
-  return static_cast<int>(count);
-}
 
 /// Tells the processor that this is a loop that waits.
 void relax() {

@@ -3,21 +3,15 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "deeppcr/core/buffer.hpp"
+#include "mpi_count.hpp"
 
 namespace deeppcr::parallel {
 
 namespace {
 
 constexpr int kShiftTag = 1;
-
-int to_count(Index count) {
-  DEEPPCR_ASSERT(0 <= count && count <= std::numeric_limits<int>::max(),
-                 "a message of {} reals; use fewer samples at a time", count);
-  return static_cast<int>(count);
-}
 
 }  // namespace
 

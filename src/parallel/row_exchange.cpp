@@ -1,17 +1,14 @@
 #include "deeppcr/parallel/row_exchange.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "deeppcr/petsc/check.hpp"
+#include "mpi_count.hpp"
 
 namespace deeppcr::parallel {
 
 RowType::RowType(Index length) : length_(length) {
-  DEEPPCR_ASSERT(0 <= length && length <= std::numeric_limits<int>::max(), "a row of {} reals",
-                 length);
-  check_mpi(MPI_Type_contiguous(static_cast<int>(length), MPI_DOUBLE, &type_),
-            "MPI_Type_contiguous");
+  check_mpi(MPI_Type_contiguous(to_count(length), MPI_DOUBLE, &type_), "MPI_Type_contiguous");
   check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
 }
 

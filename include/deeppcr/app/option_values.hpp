@@ -22,6 +22,9 @@ boost::program_options::value_semantic* whole_number(const std::string& option, 
 boost::program_options::value_semantic* real_number(const std::string& option,
                                                     const std::string& otherwise, double lowest,
                                                     double highest);
+/// @throws Error that lists the known words where `word`, given for --option, is none of them
+void check_known(const std::string& option, const std::string& word,
+                 const std::vector<std::string>& known);
 /// One of the known words, held as std::string.
 boost::program_options::value_semantic* one_of(const std::string& option,
                                                const std::string& otherwise,

@@ -21,8 +21,9 @@ class PcrLevels;
 /// Cost:   2 B n^3 (L/P) log2 L flops; ceil(log2 L) levels. Backward: one halo of B n reals a rank
 /// on top. Memory: the blocks, B n^2 L/P reals; on one node up to twice as much in each direction
 /// that was solved in, for the rows that are handed over; else those that are sent at each level
-/// and those that arrive. Destruction is collective. Source: DeepPCR, arXiv 2309.16318, sec. 3 and
-/// alg. 1
+/// and those that arrive. Destruction is collective.
+///
+/// Source: DeepPCR, arXiv 2309.16318, sec. 3 and alg. 1
 class Pcr : public LinearSolver {
  public:
   Pcr();

@@ -70,13 +70,7 @@ std::vector<std::string> precisions(const Options& options) {
 
 std::vector<std::string> methods(const Options& options) {
   const std::vector<std::string> words = split(text_of(options, "methods"));
-  const std::vector<std::string> known = sampling_methods();
-  for (const std::string& word : words) {
-    if (std::find(known.begin(), known.end(), word) == known.end()) {
-      throw input_error("--methods {}: unknown; allowed: {}; {}", word, fmt::join(known, ", "),
-                        did_you_mean(word, known));
-    }
-  }
+  for (const std::string& word : words) check_known("methods", word, sampling_methods());
   return words;
 }
 

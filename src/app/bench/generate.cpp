@@ -96,9 +96,7 @@ struct Plan {
 class Run {
  public:
   Run(Harness& harness, const Case& c, const Plan& plan, bool once)
-      : method_(plan.method),
-        tolerance_(plan.tolerance),
-        ranks_(plan.ranks),
+      : plan_(plan),
         once_(once),
         comm_(harness.first(plan.ranks)),
         chain_(c.denoiser, c.sampler(), c.samples),
@@ -109,7 +107,7 @@ class Run {
   }
   States states() { return {z_.data(), {chain_.num_steps() + 1, chain_.batch(), chain_.width()}}; }
   Contender contender() {
-    return {method_.name, ranks_,
+    return {plan_.method.name, plan_.ranks,
             [this] {
               GenerateConfig chosen = config_;
               if (chosen.method == "auto") choose_method(comm_, chain_, states(), chosen);
@@ -135,9 +133,9 @@ class Run {
   double evaluations_per_step() const {
     return static_cast<double>(report_.evaluations) / static_cast<double>(chain_.num_steps());
   }
-  double tolerance() const { return tolerance_; }
-  int ranks() const { return ranks_; }
-  const char* name() const { return method_.name; }
+  double tolerance() const { return plan_.tolerance; }
+  int ranks() const { return plan_.ranks; }
+  const char* name() const { return plan_.method.name; }
 
  private:
   static GenerateConfig config(const Case& c, const Plan& plan) {
@@ -153,9 +151,7 @@ class Run {
     return made;
   }
 
-  const Method& method_;
-  double tolerance_;
-  int ranks_;
+  Plan plan_;
   bool once_;
   const parallel::Communicator& comm_;
   models::DenoisingChain chain_;

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "deeppcr/app/suggest.hpp"
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/app/option_values.hpp"
 
 namespace deeppcr::app::bench {
 namespace {
@@ -66,17 +65,13 @@ const std::vector<Animal>& zoo() {
 
 std::vector<Animal> chosen_animals(const std::vector<std::string>& names) {
   if (names.empty()) return zoo();
+  std::vector<std::string> known;
+  for (const Animal& animal : zoo()) known.push_back(animal.name);
   std::vector<Animal> chosen;
   for (const std::string& name : names) {
-    const auto found = std::find_if(zoo().begin(), zoo().end(),
-                                    [&](const Animal& animal) { return animal.name == name; });
-    if (found == zoo().end()) {
-      std::vector<std::string> known;
-      for (const Animal& animal : zoo()) known.push_back(animal.name);
-      throw input_error("--chains {}: unknown; allowed: {}; {}", name, fmt::join(known, ", "),
-                        did_you_mean(name, known));
-    }
-    chosen.push_back(*found);
+    check_known("chains", name, known);
+    chosen.push_back(*std::find_if(zoo().begin(), zoo().end(),
+                                   [&](const Animal& animal) { return animal.name == name; }));
   }
   return chosen;
 }
