@@ -13,7 +13,7 @@ constexpr Index kLeastInTwo = 8;
 /// Wider forward steps come at the speed of memory (measured).
 constexpr int kWidestForward = 8;
 /// The first piece's share of a part: its elimination must end while the ranks before substitute.
-constexpr double kNearShare = 0.375;
+constexpr double kNearShare = 0.3;
 /// Its blocks at most: half of a core's own cache, so that they are still there for the
 /// substitution.
 constexpr Index kNearBytes = 512 * 1024;
@@ -25,6 +25,7 @@ void Hybrid::setup(const blocks::BlockBidiagonal& J) {
   J_ = &J;
   if (same) return;
   chain_ = std::make_unique<LocalChain>(J.batch(), J.width());
+  speculation_ = std::make_unique<Speculation>(J.batch(), J.width());
   for (blocks::AffineMap* map : {&inclusive_, &exclusive_, &received_, &scratch_, &near_map_})
     *map = blocks::AffineMap(J.batch(), J.width());
   for (Buffer<Real>* vector : {&carry_, &constant_in_, &constant_out_, &after_near_})
@@ -61,20 +62,35 @@ void Hybrid::run(const Part& part, Index first_row) {
   if (part.range.empty()) return;
 
   const bool first = place.position == 0, last = place.position == place.count - 1;
-  const bool in_two = !first && part.range.size() >= kLeastInTwo &&
-                      part.rhs.extent(0) == part.range.size() && J_->linearisation().overlaps() &&
-                      (part.direction == Direction::backward || J_->width() <= kWidestForward);
+  Way way = Way::once;
   if (first) {
     std::fill(carry_.begin(), carry_.end(), 0.0);
-    substitute(part, false);
+    substitute(part, way);
   } else {
-    eliminate(part, in_two, last);
+    way = prepare(part, last);
   }
   {
     const StageTimer timer(stages_, "reduce");
     reduce(place);
   }
-  if (!first) substitute(part, in_two);
+  if (!first) substitute(part, way);
+}
+
+blocks::Strand Hybrid::with(const Part& part, Buffer<Real>& carry) const {
+  return {part.range, part.rhs, part.result, State(carry.data(), {J_->batch(), J_->width()})};
+}
+
+Hybrid::Way Hybrid::prepare(const Part& part, bool last) {
+  if (last) {
+    const StageTimer timer(stages_, "substitute");
+    if (speculation_->guess(J_->linearisation(), part.direction, with(part, carry_)))
+      return Way::again;
+  }
+  const bool in_two = part.range.size() >= kLeastInTwo && part.rhs.extent(0) == part.range.size() &&
+                      J_->linearisation().overlaps() &&
+                      (part.direction == Direction::backward || J_->width() <= kWidestForward);
+  eliminate(part, in_two, last);
+  return in_two ? Way::in_two : Way::once;
 }
 
 std::pair<Hybrid::Part, Hybrid::Part> Hybrid::cut(const Part& part) {
@@ -111,19 +127,22 @@ void Hybrid::eliminate(const Part& part, bool in_two, bool last) {
   chain_->extend(A, part.direction, far.range, far.rhs, inclusive_);
 }
 
-void Hybrid::substitute(const Part& part, bool in_two) {
+void Hybrid::substitute(const Part& part, Way way) {
   const StageTimer timer(stages_, "substitute");
   const blocks::Linearisation& A = J_->linearisation();
-  const std::array<Index, 2> shape{J_->batch(), J_->width()};
-  const State carry(carry_.data(), shape), after_near(after_near_.data(), shape);
-  if (!in_two) {
-    chain_->substitute(A, part.direction, part.range, part.rhs, part.result, carry);
+  const blocks::Strand whole = with(part, carry_);
+  if (way == Way::again) {
+    speculation_->correct(A, part.direction, whole);
     return;
   }
-  near_map_.apply(carry, after_near);
+  if (way == Way::once) {
+    LocalChain::substitute(A, part.direction, whole);
+    return;
+  }
   const auto [near, far] = cut(part);
-  LocalChain::substitute_both(A, part.direction, {near.range, near.rhs, near.result, carry},
-                              {far.range, far.rhs, far.result, after_near});
+  const blocks::Strand behind = with(far, after_near_);
+  near_map_.apply(whole.carry, behind.carry);
+  LocalChain::substitute_both(A, part.direction, with(near, carry_), behind);
 }
 
 void Hybrid::reduce(const Place& place) {
@@ -199,8 +218,12 @@ Cost Hybrid::cost(const Problem& problem) const {
     if (p == first) {
       before = std::max(before, substitution);
     } else {
+      const bool speculates =
+          p == last && problem.memory && Speculation::pays(static_cast<double>(*problem.memory), m);
       if (p < last) before = std::max(before, substitution * problem.product_weight * (n + 1));
-      after = std::max(after, substitution);
+      if (speculates) before = std::max(before, substitution);
+      const Index again = speculates ? *problem.memory : m;
+      after = std::max(after, 2 * B * n * n * static_cast<double>(again));
     }
   }
   const double product = 2 * B * n * n * (n + 1) * problem.product_weight;

@@ -5,12 +5,12 @@ namespace deeppcr::linear {
 LocalChain::LocalChain(Index batch, int width)
     : batch_(batch), width_(width), scratch_(batch, width) {}
 
-void LocalChain::substitute(const blocks::Linearisation& A, Direction direction, StepRange range,
-                            ConstStates rhs, States result, State carry) {
+void LocalChain::substitute(const blocks::Linearisation& A, Direction direction,
+                            const blocks::Strand& part) {
   if (direction == Direction::forward) {
-    A.substitute(range, rhs, result, carry);
+    A.substitute(part.range, part.rhs, part.result, part.carry);
   } else {
-    A.substitute_transposed(range, rhs, result, carry);
+    A.substitute_transposed(part.range, part.rhs, part.result, part.carry);
   }
 }
 

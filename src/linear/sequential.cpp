@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "deeppcr/linear/local_chain.hpp"
+
 namespace deeppcr::linear {
 
 void Sequential::setup(const blocks::BlockBidiagonal& J) {
   J_ = &J;
-  if (carry_.size() != J.batch() * J.width() || !chain_)
-    chain_ = std::make_unique<LocalChain>(J.batch(), J.width());
   carry_.reset(J.batch() * J.width());
 }
 
@@ -43,8 +43,8 @@ void Sequential::walk(Direction direction, StepRange range, ConstStates rhs, Sta
   } else {
     std::fill(carry_.begin(), carry_.end(), 0.0);
   }
-  chain_->substitute(J_->linearisation(), direction, range, rhs, result,
-                     State(carry_.data(), {J_->batch(), J_->width()}));
+  LocalChain::substitute(J_->linearisation(), direction,
+                         {range, rhs, result, State(carry_.data(), {J_->batch(), J_->width()})});
   if (first <= to && to <= last) {
     comm.send(carry_.data(), state, to);
     neighbours_.add(1, state * static_cast<Index>(sizeof(Real)));

@@ -58,6 +58,10 @@ class Linearisation {
   /// Whether these two take clearly less time than one range after the other.
   virtual bool overlaps() const { return false; }
 
+  /// Whether substituting through a step once more does nothing but give its result once more. Not
+  /// where substitution computes something else on its way.
+  virtual bool repeatable() const { return true; }
+
   /// Asks for what substitution through these steps reads first, in this direction, to be brought
   /// into this core's cache: at most so many bytes. For a rank that would be idle. Default:
   /// nothing.

@@ -7,6 +7,7 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/linear/local_chain.hpp"
+#include "deeppcr/linear/speculation.hpp"
 
 namespace deeppcr::linear {
 
@@ -19,7 +20,9 @@ namespace deeppcr::linear {
 ///
 /// Where a step's time is mostly waiting for the step before (Linearisation::overlaps()), (3) goes
 /// through two pieces of a rank's part in turns: (1) also keeps the map of the piece that is
-/// entered first, and the last rank makes that one alone while it would be idle.
+/// entered first, and the last rank makes that one alone while it would be idle. Where the chain
+/// forgets, the last rank substitutes from a zero carry instead (Speculation): two ranks then take
+/// half the time of one, and the steps that the chain remembers.
 ///
 /// Cost:   2 B n^2 (n + 2) L/P + 4 B n^3 log2 P flops on the longest path; ceil(log2 P) messages of
 /// at most
@@ -54,8 +57,14 @@ class Hybrid : public LinearSolver {
   /// The piece of a part that is entered first, and the rest.
   static std::pair<Part, Part> cut(const Part& part);
   void run(const Part& part, Index first_row);
+  /// How a rank substitutes: through its part once, through two pieces of it in turns, or as far as
+  /// its speculation was wrong.
+  enum class Way { once, in_two, again };
+  blocks::Strand with(const Part& part, Buffer<Real>& carry) const;
+  /// What a rank does before it knows its carry.
+  Way prepare(const Part& part, bool last);
   void eliminate(const Part& part, bool in_two, bool last);
-  void substitute(const Part& part, bool in_two);
+  void substitute(const Part& part, Way way);
   void reduce(const Place& place);
   void reduce_level(const Place& place, int stride, parallel::Traffic& traffic);
   /// later <- later o received_
@@ -63,6 +72,7 @@ class Hybrid : public LinearSolver {
 
   const blocks::BlockBidiagonal* J_ = nullptr;
   std::unique_ptr<LocalChain> chain_;
+  std::unique_ptr<Speculation> speculation_;
   blocks::AffineMap inclusive_;  ///< own map; after k levels that of the 2^k ranks up to this one
   blocks::AffineMap exclusive_;  ///< the same without this rank's own
   blocks::AffineMap received_, scratch_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct Problem {
   /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
   /// product.
   double product_weight = 1;
+  /// Steps after which the chain has forgotten what entered, to rounding; nothing: never.
+  std::optional<Index> memory = {};
 };
 
 /// Solves the linear system of a chain and its transpose.

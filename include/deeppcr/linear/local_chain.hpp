@@ -17,10 +17,10 @@ class LocalChain {
  public:
   LocalChain(Index batch, int width);
 
-  /// Writes the results for the steps of `range` and replaces carry [B, n] by what leaves. rhs and
-  /// result [m, B, n], by position in `range`; they may be the same array. Cost: 2 B n^2 m flops.
-  void substitute(const blocks::Linearisation& A, Direction direction, StepRange range,
-                  ConstStates rhs, States result, State carry);
+  /// Writes the results for the steps of a part and replaces its carry by what leaves. Right-hand
+  /// side and result may be the same array. Cost: 2 B n^2 m flops.
+  static void substitute(const blocks::Linearisation& A, Direction direction,
+                         const blocks::Strand& part);
 
   /// substitute() through two ranges in turns.
   static void substitute_both(const blocks::Linearisation& A, Direction direction,

@@ -1,10 +1,7 @@
 #pragma once
 
-#include <memory>
-
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
-#include "deeppcr/linear/local_chain.hpp"
 
 namespace deeppcr::linear {
 
@@ -23,7 +20,6 @@ class Sequential : public LinearSolver {
   void walk(Direction direction, StepRange range, ConstStates rhs, States result);
 
   const blocks::BlockBidiagonal* J_ = nullptr;
-  std::unique_ptr<LocalChain> chain_;
   Buffer<Real> carry_;
 };
 

@@ -32,6 +32,7 @@ class Backpropagation final : public blocks::Linearisation {
                             Panel scratch) const override {
     A_.eliminate_transposed(range, rhs, map, scratch);
   }
+  bool repeatable() const override { return false; }
   blocks::Structure structure() const override { return A_.structure(); }
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
 

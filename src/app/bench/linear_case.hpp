@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "deeppcr/app/bench_harness.hpp"
@@ -11,14 +12,18 @@
 
 namespace deeppcr::app::bench {
 
+/// Random blocks with entries about 0.9 / sqrt(n), whose products vanish, or reflections, whose
+/// products forget nothing.
+enum class BlockKind { random, reflection };
+
 struct LinearSizes {
   Index steps = 0;
   Index batch = 1;
   int width = 1;
+  BlockKind kind = BlockKind::random;
 };
 
-/// A chain of random dense blocks with entries about 0.9 / sqrt(n), equal for any split, and a
-/// solver for it.
+/// A chain of dense blocks, equal for any split, and a solver for it.
 class LinearCase {
  public:
   /// Collective on comm, which must outlive the case.
@@ -28,7 +33,7 @@ class LinearCase {
   blocks::BlockBidiagonal& chain() { return chain_; }
   blocks::DenseLinearisation& blocks() { return blocks_; }
   linear::LinearSolver& solver() { return *solver_; }
-  linear::Cost cost(double product_weight) const;
+  linear::Cost cost(double product_weight, std::optional<Index> memory) const;
   ConstStates right() const { return {right_.data(), shape()}; }
   States result() { return {result_.data(), shape()}; }
 

@@ -1,0 +1,120 @@
+#include "deeppcr/linear/speculation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/random.hpp"
+#include "deeppcr/linear/local_chain.hpp"
+
+namespace deeppcr::linear {
+
+namespace {
+
+constexpr std::uint64_t kSeed = 5;
+constexpr Real kRounding = std::numeric_limits<Real>::epsilon();
+/// Steps that a vector is pushed through, and steps between two looks whether states still change.
+constexpr Index kProbe = 32, kPiece = 32;
+/// A shorter part is substituted sooner than looked at.
+constexpr Index kLeastSteps = 4 * kProbe;
+
+/// Whether each sample of a [B, n] differs from b by rounding at most. Not where either is NaN.
+bool equal_to_rounding(const Real* a, const Real* b, Index batch, Index width) {
+  for (Index s = 0; s < batch; ++s, a += width, b += width) {
+    Real difference = 0, size = 0;
+    for (Index i = 0; i < width; ++i) {
+      const Real d = std::abs(a[i] - b[i]);
+      if (!(d <= std::numeric_limits<Real>::max())) return false;
+      difference = std::max(difference, d);
+      size = std::max(size, std::abs(b[i]));
+    }
+    if (difference > kRounding * size) return false;
+  }
+  return true;
+}
+
+double norm(const Real* x, Index count) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+Speculation::Speculation(Index batch, int width)
+    : batch_(batch),
+      width_(width),
+      start_(batch * width),
+      rows_(kProbe * batch * width),
+      guessed_(batch * width) {
+  RandomStream(kSeed, 1).normal(0, start_.size(), start_.data());
+}
+
+bool Speculation::pays(double memory, Index steps) {
+  return steps >= kLeastSteps && memory < 0.5 * static_cast<double>(steps);
+}
+
+bool Speculation::guess(const blocks::Linearisation& A, Direction direction,
+                        const blocks::Strand& part) {
+  const Index m = part.range.size();
+  if (m < kLeastSteps || part.rhs.extent(0) != m || !A.repeatable()) return false;
+  const double steps = memory(A, direction, part.range, part.carry);
+  if (!pays(steps, m)) return false;
+  if (part.rhs.data() == part.result.data()) {
+    if (kept_.size() != part.rhs.size()) kept_.reset(part.rhs.size());
+    std::copy(part.rhs.begin(), part.rhs.end(), kept_.begin());
+  }
+  std::fill(part.carry.begin(), part.carry.end(), 0.0);
+  LocalChain::substitute(A, direction, part);
+  // What will be read again, but for the part of the cache that other things need.
+  A.prefetch(blocks::met_first(part.range, direction, static_cast<Index>(steps) + kPiece),
+             direction, second_level_cache() / 4 * 3);
+  return true;
+}
+
+double Speculation::memory(const blocks::Linearisation& A, Direction direction, StepRange range,
+                           State carry) {
+  std::fill(rows_.begin(), rows_.end(), 0.0);
+  std::copy(start_.begin(), start_.end(), carry.begin());
+  const States rows(rows_.data(), {kProbe, batch_, width_});
+  LocalChain::substitute(A, direction,
+                         {blocks::met_first(range, direction, kProbe), rows, rows, carry});
+  // The sample that forgets most slowly.
+  double slowest = 0;
+  for (Index s = 0; s < batch_; ++s) {
+    const double decay =
+        norm(carry.data() + s * width_, width_) / norm(start_.data() + s * width_, width_);
+    if (!(decay < 1)) return std::numeric_limits<double>::infinity();
+    slowest = std::max(slowest, decay);
+  }
+  return kProbe * std::log(kRounding) / std::log(slowest);
+}
+
+Index Speculation::correct(const blocks::Linearisation& A, Direction direction,
+                           const blocks::Strand& part) {
+  const bool forward = direction == Direction::forward;
+  const ConstStates rhs = kept(part);
+  const Index m = part.range.size(), state = batch_ * width_;
+  for (Index done = 0; done < m;) {
+    const Index count = std::min(kPiece, m - done);
+    const Index from = forward ? done : m - done - count, to = from + count;
+    Real* last = part.result.data() + (forward ? to - 1 : from) * state;
+    std::copy_n(last, state, guessed_.data());
+    LocalChain::substitute(A, direction,
+                           {{part.range.first + from, part.range.first + to},
+                            rhs.slice(from, to),
+                            part.result.slice(from, to),
+                            part.carry});
+    done += count;
+    if (equal_to_rounding(guessed_.data(), last, batch_, width_)) return done;
+  }
+  return m;
+}
+
+ConstStates Speculation::kept(const blocks::Strand& part) const {
+  if (part.rhs.data() != part.result.data()) return part.rhs;
+  return {kept_.data(), {part.range.size(), batch_, width_}};
+}
+
+}  // namespace deeppcr::linear
