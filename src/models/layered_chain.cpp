@@ -232,6 +232,12 @@ void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
   kernels_->run(step_parameters(range.first), range.size(), z.extent(0), z.data(), out.data());
 }
 
+void LayeredChain::prefetch(StepRange range, Index bytes) const {
+  const Index step = shape_.parameters() * Index{sizeof(Real)};
+  if (!range.empty())
+    deeppcr::prefetch(step_parameters(range.first), std::min(range.size() * step, bytes));
+}
+
 void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                           View<Real, 1> tangent) const {
   if (range.empty()) return;

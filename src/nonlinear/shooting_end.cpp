@@ -122,6 +122,8 @@ void ShootingRun::conclude_sequential(double most) {
 
 /// What is known of all ranks together, in one call: near the end of a short solve others count.
 SolveReport ShootingRun::finished() {
+  // The first rank has time to: the others correct what it has swept for good.
+  if (plan_ && comm_.is_root()) report_.choice = explain(*plan_, problem_);
   const std::vector<std::string> stages{"sweep", "couple", "check", "substitute", "total"};
   stages_.add("total", watch_.seconds());
   std::vector<double> maxima{residual_here_, largest_here_};

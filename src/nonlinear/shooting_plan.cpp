@@ -72,21 +72,6 @@ void predict(const PlanProblem& problem, ShootingPlan& plan) {
       problem.newton ? kNewtonIterations * (m * (2 + columns) + levels) : kInfinity;
 }
 
-std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
-  const auto steps = [](double value) {
-    return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
-  };
-  const std::string forgets =
-      std::isfinite(plan.forgetting_steps)
-          ? fmt::format("a start is forgotten in about {:.0f} steps", plan.forgetting_steps)
-          : std::string("a start is not forgotten");
-  return fmt::format(
-      "{}; steps in a row predicted: sequential {}, zero {}, identity {}, dense {}{}", forgets,
-      steps(at(plan.cost, Method::sequential)), steps(at(plan.cost, Method::zero)),
-      steps(at(plan.cost, Method::identity)), steps(at(plan.cost, Method::dense)),
-      problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
-}
-
 }  // namespace
 
 PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
@@ -112,8 +97,22 @@ ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProb
     best = at(plan.cost, method);
     plan.method = method;
   }
-  plan.reason = explain(plan, problem);
   return plan;
+}
+
+std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
+  const auto steps = [](double value) {
+    return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
+  };
+  const std::string forgets =
+      std::isfinite(plan.forgetting_steps)
+          ? fmt::format("a start is forgotten in about {:.0f} steps", plan.forgetting_steps)
+          : std::string("a start is not forgotten");
+  return fmt::format(
+      "{}; steps in a row predicted: sequential {}, zero {}, identity {}, dense {}{}", forgets,
+      steps(at(plan.cost, Method::sequential)), steps(at(plan.cost, Method::zero)),
+      steps(at(plan.cost, Method::identity)), steps(at(plan.cost, Method::dense)),
+      problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
 }
 
 }  // namespace deeppcr::nonlinear

@@ -34,11 +34,13 @@ struct ShootingPlan {
   double identity_sweeps = 0;   ///< corrections with M = I
   /// Predicted work on the longest path, in steps, by method; L for sequential.
   double cost[5] = {};
-  std::string reason;  ///< a sentence
 };
 
 /// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
 /// contraction tells how soon a start is forgotten, drift how far M is from I.
 ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem);
+
+/// Why, in a sentence. Takes as long as many short steps: for one rank, where it has time.
+std::string explain(const ShootingPlan& plan, const PlanProblem& problem);
 
 }  // namespace deeppcr::nonlinear

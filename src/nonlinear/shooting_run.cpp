@@ -86,22 +86,21 @@ bool ShootingRun::choose() {
   const Index probe = std::min(kProbe, chunks_.longest());
   sweep_to(probe);
   gather();
-  PlanProblem problem = plan_problem(trajectory_.layout(), chunks_);
-  problem.batch = trajectory_.batch();
-  problem.width = trajectory_.width();
-  problem.rtol = options_.rtol;
-  problem.newton = options_.newton;
-  const ShootingPlan plan = plan_shooting(table_.facts(), problem);
-  report_.choice = plan.reason;
-  return follow(plan);
+  problem_ = plan_problem(trajectory_.layout(), chunks_);
+  problem_.batch = trajectory_.batch();
+  problem_.width = trajectory_.width();
+  problem_.rtol = options_.rtol;
+  problem_.newton = options_.newton;
+  plan_ = plan_shooting(table_.facts(), problem_);
+  return follow();
 }
 
 /// False when the states have been found otherwise than by shooting. Collective.
-bool ShootingRun::follow(const ShootingPlan& plan) {
+bool ShootingRun::follow() {
   using Method = ShootingPlan::Method;
-  if (plan.method == Method::identity) coupling_ = Coupling::identity;
-  if (plan.method == Method::dense) coupling_ = Coupling::dense;
-  if (plan.method == Method::sequential) {
+  if (plan_->method == Method::identity) coupling_ = Coupling::identity;
+  if (plan_->method == Method::dense) coupling_ = Coupling::dense;
+  if (plan_->method == Method::sequential) {
     // What the first chunk has been swept through is right already: its rank goes on from there.
     // The others only ask whether something is left for the ranks behind it.
     const Index size = chunks_.steps(0).size(), probed = std::min(kProbe, size);
@@ -110,11 +109,10 @@ bool ShootingRun::follow(const ShootingPlan& plan) {
     report_.method = "sequential";
     return false;
   }
-  if (plan.method == Method::newton) {
+  if (plan_->method == Method::newton) {
     // The guess must not depend on how far there was time to sweep.
     if (!own_.empty() && is_first_of_chain(0)) sweep_.advance(0, sweep_[0].steps.size(), false);
     report_ = Newton(comm_, sequence_, options_.newton_options).solve(trajectory_, monitor_);
-    report_.choice = plan.reason;
     by_newton_ = true;
     return false;
   }

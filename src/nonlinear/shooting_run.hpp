@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "chunk_coupling.hpp"
@@ -42,7 +43,7 @@ class ShootingRun {
   };
 
   bool choose();
-  bool follow(const ShootingPlan& plan);
+  bool follow();
   void sweep_to(Index steps);
   void iterate();
   bool correct();
@@ -74,6 +75,8 @@ class ShootingRun {
   StepRange own_;
   ChunkSweep sweep_;
   Coupling coupling_;
+  PlanProblem problem_;
+  std::optional<ShootingPlan> plan_;  ///< where there was something to choose
   std::unique_ptr<ChunkCoupling> coupler_;
   Boundaries used_;  ///< the start of the next chunk, as it was swept last
   Boundaries next_;  ///< .. as it is to be swept

@@ -32,6 +32,9 @@ class Backpropagation final : public blocks::Linearisation {
                             Panel scratch) const override {
     A_.eliminate_transposed(range, rhs, map, scratch);
   }
+  void prefetch(StepRange range, Direction direction, Index bytes) const override {
+    A_.prefetch(range, direction, bytes);
+  }
   bool repeatable() const override { return false; }
   blocks::Structure structure() const override { return A_.structure(); }
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }

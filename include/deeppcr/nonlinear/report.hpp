@@ -38,8 +38,9 @@ struct SolveReport {
   /// What stands behind it: the linear solver that ran (ours by name, or PETSc's as "ksp+pc"), or
   /// the coupling of the chunks.
   std::string linear;
-  std::string choice;  ///< a sentence: what was chosen and why; empty where nothing was to choose
-  Index chunks = 0;    ///< of shooting; else 0
+  /// A sentence: what was chosen and why; empty where nothing was to choose. On the root only.
+  std::string choice;
+  Index chunks = 0;  ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
