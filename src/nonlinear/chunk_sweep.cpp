@@ -168,9 +168,19 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
   Chunk& c = chunk(i);
   const Index until = std::min(steps, c.steps.size()), from = c.done;
   if (from >= until) return;
+  for (Index at = from; at < until;) {
+    const Index to = std::min(at + kBlock, until);
+    if (with_tangent) {
+      push_tangent(i, at, to);
+    } else {
+      sequence_.propagate({c.steps.first + at, c.steps.first + to}, before(i, at),
+                          States(state_after(c, at), {to - at, batch_, width_}));
+    }
+    // At once: later it would have left the cache.
+    c.scale = std::max(c.scale, size_after(c, to - 1));
+    at = to;
+  }
   if (with_tangent) {
-    for (Index at = from; at < until; at = std::min(at + kBlock, until))
-      push_tangent(i, at, std::min(at + kBlock, until));
     const double grown = std::exp(c.growth.back());
     double square = 0;
     for (Index j = 0; j < width_; ++j) {
@@ -178,12 +188,7 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
       square += change * change;
     }
     c.drift = std::sqrt(square);
-  } else {
-    sequence_.propagate({c.steps.first + from, c.steps.first + until}, before(i, from),
-                        States(state_after(c, from), {until - from, batch_, width_}));
   }
-  for (Index at = from; at < until; at = std::min(at + kBlock, until))
-    c.scale = std::max(c.scale, size_after(c, std::min(at + kBlock, until) - 1));
   c.swept += until - from;
   c.done = until;
 }

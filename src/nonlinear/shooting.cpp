@@ -50,7 +50,7 @@ parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chu
   constexpr double kBothPasses = 0.25;
   const bool near = state.width < kFromMemory;
   const bool once = state.batch == 1 && blocks::GemvPair::reads_once(state.width);
-  const double column = once ? 0.06 : near ? 0.25 : 0.15;
+  const double column = once ? 0.02 : near ? 0.25 : 0.15;
   const double calls = !near ? 0.03 : once ? 0 : 0.05;
   const double tangent = column / static_cast<double>(state.batch) + calls;
   std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/core/cache.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "shooting_run.hpp"
@@ -32,6 +33,7 @@ void ShootingRun::conclude() {
   report_.status = report_.reason.empty() ? Status::converged : Status::failed;
   if (report_.reason.empty() || !options_.fallback) return;
   const Index from = exact_steps();
+  all_is_told_ = false;
   const Stopwatch watch;
   take_substituted(comm_.max(substitute(from)), from);
   report_.seconds["fallback"] = comm_.max(watch.seconds());
@@ -66,9 +68,12 @@ double ShootingRun::substitute(Index exact) {
                       comm_.is_root() ? &report_.neighbours : nullptr);
   const States z = trajectory_.states();
   double most = 0;
-  const Index state = incoming_.size();
+  const Index state = incoming_.size(), bytes = state * Index{sizeof(Real)};
+  const auto looked_at = [&](Index i) { return z.data() + (i - 1) * state; };
+  // They have left the cache, each by itself: all are asked for before the first is waited for.
+  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock) prefetch(looked_at(i), bytes);
   for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock)
-    most = std::max(most, largest(state, z.data() + (i - 1) * state));
+    most = std::max(most, largest(state, looked_at(i)));
   return most;
 }
 
@@ -89,8 +94,10 @@ double ShootingRun::seam_residual() {
   const StageTimer timer(stages_, "check");
   const auto& facts = table_.facts();
   if (std::all_of(facts.begin(), facts.end(),
-                  [](const ChunkFacts& chunk) { return chunk.mismatch == 0; }))
+                  [](const ChunkFacts& chunk) { return chunk.mismatch == 0; })) {
+    all_is_told_ = true;
     return judgement_.residual;
+  }
   const Index state = incoming_.size(), B = trajectory_.batch(), n = trajectory_.width();
   const Real* last = own_.empty() ? nullptr : sweep_.end(own_.size() - 1).data();
   parallel::halo(comm_, 0, chunks_.owners().num_active_ranks() - 1, Direction::forward, last,
@@ -120,10 +127,25 @@ void ShootingRun::conclude_sequential(double most) {
   if (!finite) report_.reason = "the chain itself overflows or meets a value that is no number";
 }
 
-/// What is known of all ranks together, in one call: near the end of a short solve others count.
 SolveReport ShootingRun::finished() {
-  // The first rank has time to: the others correct what it has swept for good.
-  if (plan_ && comm_.is_root()) report_.choice = explain(*plan_, problem_);
+  say_why();
+  report_.choice = choice_;
+  if (all_is_told_) {
+    const RankFacts& all = table_.all_ranks();
+    report_.residual = residual_here_;
+    report_.neighbours = {static_cast<Index>(all.messages), static_cast<Index>(all.bytes)};
+    report_.seconds["sweep"] = all.sweep_seconds;
+    if (all.couple_seconds > 0) report_.seconds["couple"] = all.couple_seconds;
+    report_.seconds["check"] = stages_.get("check");
+    report_.seconds["total"] = watch_.seconds();
+  } else {
+    add_up();
+  }
+  return std::move(report_);
+}
+
+/// What is known of all ranks together, in one call: near the end of a short solve others count.
+void ShootingRun::add_up() {
   const std::vector<std::string> stages{"sweep", "couple", "check", "substitute", "total"};
   stages_.add("total", watch_.seconds());
   std::vector<double> maxima{residual_here_, largest_here_};
@@ -141,7 +163,6 @@ SolveReport ShootingRun::finished() {
     if (maxima[2 + i] > 0) report_.seconds[stages[i]] = maxima[2 + i];
   // Newton's method has added up its own.
   if (!by_newton_) report_.neighbours = {static_cast<Index>(sums[0]), static_cast<Index>(sums[1])};
-  return report_;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -210,8 +210,20 @@ void ShootingRun::gather() {
     mine.push_back(facts_of(
         sweep_[i], largest_difference(state, mismatch_.values.data() + i * state, zero.data())));
   }
-  table_ = ChunkTable::gather(comm_, chunks_, mine, [this] { return sweep_on(); });
+  const RankFacts rank{stages_.get("sweep"), stages_.get("couple"),
+                       static_cast<double>(report_.neighbours.messages),
+                       static_cast<double>(report_.neighbours.bytes)};
+  table_ = ChunkTable::gather(comm_, chunks_, mine, rank, [this] {
+    if (sweep_on()) return true;
+    say_why();
+    return false;
+  });
   judgement_ = table_.judge(options_.rtol, options_.atol);
+}
+
+/// The root puts what was chosen into words, once it is: while it waits for others anyway.
+void ShootingRun::say_why() {
+  if (plan_ && comm_.is_root() && choice_.empty()) choice_ = explain(*plan_, problem_);
 }
 
 bool ShootingRun::is_right() const { return judgement_.error <= kRightBelow; }

@@ -53,6 +53,7 @@ class ShootingRun {
   void measure_mismatch();
   void gather();
   bool sweep_on();
+  void say_why();
   bool record();
   bool goes_on(bool moves);
   bool is_right() const;
@@ -65,6 +66,7 @@ class ShootingRun {
   void conclude_sequential(double most);
   double seam_residual();
   SolveReport finished();
+  void add_up();
 
   const sequence::Sequence& sequence_;
   sequence::Trajectory& trajectory_;
@@ -77,6 +79,7 @@ class ShootingRun {
   Coupling coupling_;
   PlanProblem problem_;
   std::optional<ShootingPlan> plan_;  ///< where there was something to choose
+  std::string choice_;                ///< in words, on the root
   std::unique_ptr<ChunkCoupling> coupler_;
   Boundaries used_;  ///< the start of the next chunk, as it was swept last
   Boundaries next_;  ///< .. as it is to be swept
@@ -93,6 +96,7 @@ class ShootingRun {
   double residual_here_ = 0;  ///< of this rank
   double largest_here_ = 0;   ///< state of this rank, where steps were done one after another
   bool by_newton_ = false;
+  bool all_is_told_ = false;  ///< nothing has been sent or timed since the last gather
   bool stuck_ = false;
   bool interrupted_ = false;
 };
