@@ -52,7 +52,7 @@ class Communicator {
   double max_before(double value, double first) const;
   /// Element-wise maximum over all ranks, in place. NaN counts as infinity.
   void max(std::vector<double>& values) const;
-  /// max() of the ones and the sum of the others in one call; up to 8 of each, in place.
+  /// max() of the ones and the sum of the others in one call, in place. As gather_all(): for a few.
   void max_and_sum(std::vector<double>& maxima, std::vector<double>& sums) const;
   /// Element-wise minimum; for finite values only.
   void min(std::vector<double>& values) const;
