@@ -65,7 +65,7 @@ void Hybrid::run(const Part& part, Index first_row) {
   Way way = Way::once;
   if (first) {
     std::fill(carry_.begin(), carry_.end(), 0.0);
-    substitute(part, way);
+    substitute(part, last ? Way::once : Way::awaited);
   } else {
     way = prepare(part, last);
   }
@@ -73,7 +73,12 @@ void Hybrid::run(const Part& part, Index first_row) {
     const StageTimer timer(stages_, "reduce");
     reduce(place);
   }
-  if (!first) substitute(part, way);
+  if (!first) {
+    substitute(part, way);
+  } else if (!last) {
+    const StageTimer timer(stages_, "substitute");
+    LocalChain::catch_up(J_->linearisation(), part.direction, with(part, carry_));
+  }
 }
 
 blocks::Strand Hybrid::with(const Part& part, Buffer<Real>& carry) const {
@@ -133,6 +138,10 @@ void Hybrid::substitute(const Part& part, Way way) {
   const blocks::Strand whole = with(part, carry_);
   if (way == Way::again) {
     speculation_->correct(A, part.direction, whole);
+    return;
+  }
+  if (way == Way::awaited) {
+    LocalChain::substitute_first(A, part.direction, whole);
     return;
   }
   if (way == Way::once) {

@@ -14,6 +14,20 @@ void LocalChain::substitute(const blocks::Linearisation& A, Direction direction,
   }
 }
 
+void LocalChain::substitute_first(const blocks::Linearisation& A, Direction direction,
+                                  const blocks::Strand& part) {
+  if (direction == Direction::forward) {
+    A.substitute(part.range, part.rhs, part.result, part.carry);
+  } else {
+    A.substitute_transposed_first(part.range, part.rhs, part.result, part.carry);
+  }
+}
+
+void LocalChain::catch_up(const blocks::Linearisation& A, Direction direction,
+                          const blocks::Strand& part) {
+  if (direction == Direction::backward) A.catch_up(part.range, part.result);
+}
+
 void LocalChain::substitute_both(const blocks::Linearisation& A, Direction direction,
                                  const blocks::Strand& one, const blocks::Strand& other) {
   if (direction == Direction::forward) {

@@ -46,12 +46,16 @@ void Sequential::walk(Direction direction, StepRange range, ConstStates rhs, Sta
   } else {
     std::fill(carry_.begin(), carry_.end(), 0.0);
   }
-  LocalChain::substitute(J_->linearisation(), direction,
-                         {range, rhs, result, State(carry_.data(), {J_->batch(), J_->width()})});
-  if (first <= to && to <= last) {
-    comm.send(carry_.data(), state, to);
-    neighbours_.add(1, state * static_cast<Index>(sizeof(Real)));
+  const blocks::Linearisation& A = J_->linearisation();
+  const blocks::Strand part{range, rhs, result, State(carry_.data(), {J_->batch(), J_->width()})};
+  if (to < first || to > last) {
+    LocalChain::substitute(A, direction, part);
+    return;
   }
+  LocalChain::substitute_first(A, direction, part);
+  comm.send(carry_.data(), state, to);
+  neighbours_.add(1, state * static_cast<Index>(sizeof(Real)));
+  LocalChain::catch_up(A, direction, part);
 }
 
 Cost Sequential::cost(const Problem& problem) const {

@@ -17,21 +17,38 @@ Backpropagation::Backpropagation(const blocks::Linearisation& A,
       piece_(piece > 0 ? piece : std::max<Index>(1, local.size())),
       ready_(std::move(ready)) {}
 
+template <typename Visit>
+void Backpropagation::each_piece(StepRange range, Visit&& visit) const {
+  for (Index last = range.last; last > range.first;) {
+    const StepRange piece{std::max(range.first, last - piece_), last};
+    visit(piece);
+    if (ready_) ready_(piece);
+    last = piece.first;
+  }
+}
+
 void Backpropagation::substitute_transposed(StepRange range, ConstStates rhs, States result,
                                             State carry) const {
   // rhs has the rows of the last steps of the range only
   const Index before_rhs = range.size() - rhs.extent(0);
-  for (Index last = range.last; last > range.first;) {
-    const Index first = std::max(range.first, last - piece_);
-    const Index a = first - range.first, b = last - range.first;
+  each_piece(range, [&](StepRange piece) {
+    const Index a = piece.first - range.first, b = piece.last - range.first;
     const Index row = std::max(a, before_rhs), end = std::max(b, before_rhs);
-    sequence_.backpropagate(A_, {first, last},
-                            {in_.slice(first - local_.first, last - local_.first),
-                             rhs.slice(row - before_rhs, end - before_rhs), result.slice(a, b),
-                             carry, grads_.slice(first - local_.first, last - local_.first)});
-    if (ready_) ready_({first, last});
-    last = first;
-  }
+    const Index first = piece.first - local_.first, last = piece.last - local_.first;
+    sequence_.backpropagate(A_, piece,
+                            {in_.slice(first, last), rhs.slice(row - before_rhs, end - before_rhs),
+                             result.slice(a, b), carry, grads_.slice(first, last)});
+  });
+}
+
+void Backpropagation::catch_up(StepRange range, ConstStates result) const {
+  each_piece(range, [&](StepRange piece) {
+    const Index first = piece.first - local_.first, last = piece.last - local_.first;
+    sequence_.parameter_gradient_at(
+        A_, piece, in_.slice(first, last),
+        result.slice(piece.first - range.first, piece.last - range.first),
+        grads_.slice(first, last));
+  });
 }
 
 void Backpropagation::skip_transposed(StepRange range, States result) const {

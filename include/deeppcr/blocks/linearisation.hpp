@@ -46,6 +46,15 @@ class Linearisation {
   virtual void substitute_transposed(StepRange range, ConstStates rhs, States result,
                                      State carry) const;
 
+  /// substitute_transposed() for a rank whose carry another one waits for: what else it computes on
+  /// its way, if anything, is left to catch_up() on the same range and result. Default:
+  /// substitute_transposed(), and nothing left.
+  virtual void substitute_transposed_first(StepRange range, ConstStates rhs, States result,
+                                           State carry) const {
+    substitute_transposed(range, rhs, result, carry);
+  }
+  virtual void catch_up(StepRange, ConstStates /*result*/) const {}
+
   /// substitute_transposed() where right-hand side and carry are zero: result [m, B, n] is zero,
   /// and no step is walked.
   virtual void skip_transposed(StepRange range, States result) const;

@@ -57,9 +57,9 @@ class Hybrid : public LinearSolver {
   /// The piece of a part that is entered first, and the rest.
   static std::pair<Part, Part> cut(const Part& part);
   void run(const Part& part, Index first_row);
-  /// How a rank substitutes: through its part once, through two pieces of it in turns, or as far as
-  /// its speculation was wrong.
-  enum class Way { once, in_two, again };
+  /// How a rank substitutes: through its part once, the same while others wait for the carry,
+  /// through two pieces of it in turns, or as far as its speculation was wrong.
+  enum class Way { once, awaited, in_two, again };
   blocks::Strand with(const Part& part, Buffer<Real>& carry) const;
   /// What a rank does before it knows its carry.
   Way prepare(const Part& part, bool last);

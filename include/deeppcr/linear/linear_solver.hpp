@@ -58,8 +58,8 @@ class LinearSolver {
   virtual void solve_transpose(ConstStates c, States g) = 0;
 
   /// Whether solve_transpose() passes every step once through Linearisation's
-  /// substitute_transposed(), with the right carry: what else the backward pass needs of a step can
-  /// then be computed there.
+  /// substitute_transposed(), or its two parts, with the right carry: what else the backward pass
+  /// needs of a step can then be computed there.
   virtual bool substitutes_once() const { return false; }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on

@@ -22,6 +22,12 @@ class LocalChain {
   static void substitute(const blocks::Linearisation& A, Direction direction,
                          const blocks::Strand& part);
 
+  /// The same for a rank whose carry another one waits for, and what it left undone.
+  static void substitute_first(const blocks::Linearisation& A, Direction direction,
+                               const blocks::Strand& part);
+  static void catch_up(const blocks::Linearisation& A, Direction direction,
+                       const blocks::Strand& part);
+
   /// substitute() through two ranges in turns.
   static void substitute_both(const blocks::Linearisation& A, Direction direction,
                               const blocks::Strand& one, const blocks::Strand& other);

@@ -24,6 +24,11 @@ class Backpropagation final : public blocks::Linearisation {
   }
   void substitute_transposed(StepRange range, ConstStates rhs, States result,
                              State carry) const override;
+  void substitute_transposed_first(StepRange range, ConstStates rhs, States result,
+                                   State carry) const override {
+    A_.substitute_transposed(range, rhs, result, carry);
+  }
+  void catch_up(StepRange range, ConstStates result) const override;
   void skip_transposed(StepRange range, States result) const override;
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
     A_.eliminate(range, rhs, map, scratch);
@@ -40,6 +45,10 @@ class Backpropagation final : public blocks::Linearisation {
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
 
  private:
+  /// visit(first, last) for the pieces of a range, from the right.
+  template <typename Visit>
+  void each_piece(StepRange range, Visit&& visit) const;
+
   const blocks::Linearisation& A_;
   const sequence::ParametricSequence& sequence_;
   StepRange local_;
