@@ -119,21 +119,24 @@ class LayerCases {
         part(g_, 0, g_.size()), part(loop_g_, s_.state(), g_.size()));
   }
 
+  /// All write to the same array, as large as the weights: of two, the one that more contenders
+  /// write to would stay nearer to the core.
   void gradient() {
-    Buffer<Real> ours(s_.steps * s_.step_parameters()), loops(ours.size());
+    Buffer<Real> ours(s_.steps * s_.step_parameters()), timed(ours.size());
+    const auto adjoint = [this](Buffer<Real>& out) {
+      nonlinear::adjoint(model_, trajectory_, solver_, loss().slice(s_.steps - 1, s_.steps),
+                         States(g_.data(), shape()),
+                         State(input_gradient_.data(), {s_.batch, s_.width}),
+                         {out.data(), {s_.steps, s_.step_parameters()}});
+    };
+    adjoint(ours);
     fill_loop_states();
     run(
-        "backward with parameter gradients",
-        [&] {
-          nonlinear::adjoint(model_, trajectory_, solver_, loss().slice(s_.steps - 1, s_.steps),
-                             States(g_.data(), shape()),
-                             State(input_gradient_.data(), {s_.batch, s_.width}),
-                             {ours.data(), {s_.steps, s_.step_parameters()}});
-        },
+        "backward with parameter gradients", [&] { adjoint(timed); },
         [&](HandLoops& loop) {
-          loop.gradient(theta(), loop_z_.data(), loop_g_.data(), loops.data());
+          loop.gradient(theta(), loop_z_.data(), loop_g_.data(), timed.data());
         },
-        part(ours, 0, ours.size()), part(loops, 0, ours.size()));
+        part(ours, 0, ours.size()), part(timed, 0, ours.size()));
   }
 
  private:

@@ -173,7 +173,10 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
   std::vector<Seconds> seconds;
   if (fit) {
     together.emplace(harness.team(), what);
-    seconds = harness.race({alone, side, together->contender()});
+    // Twice in each turn, as the chain of the other two: its data then are as near to the cores.
+    const Contender shared = together->contender();
+    const std::vector<Seconds> found = harness.race({alone, shared, side, shared});
+    seconds = {found[0], found[2], found[1]};
     harness.add(side_by_side(what, P, seconds[1], seconds[0]));
   } else {
     seconds = harness.race({alone, side});
