@@ -14,6 +14,11 @@ Index second_level_cache() {
 #endif
 }
 
+Index idle_prefetch_bytes() {
+  static const Index bytes = second_level_cache() / 4 * 3;
+  return bytes;
+}
+
 void prefetch(const void* first, Index count) {
   constexpr Index kLine = 64;
   const char* p = static_cast<const char*>(first);

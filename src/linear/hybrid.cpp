@@ -1,6 +1,7 @@
 #include "deeppcr/linear/hybrid.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "deeppcr/core/cache.hpp"
 #include "deeppcr/parallel/exchange.hpp"
@@ -17,6 +18,14 @@ constexpr double kNearShare = 0.3;
 /// Its blocks at most: half of a core's own cache, so that they are still there for the
 /// substitution.
 constexpr Index kNearBytes = 512 * 1024;
+
+/// Of the `active` steps, those of the rank that the last of two waits for; of more ranks the
+/// middle ones take longer than any guess.
+Index steps_ahead(const parallel::BlockLayout& layout, int ranks, int first_rank,
+                  StepRange active) {
+  if (ranks > 2) return std::numeric_limits<Index>::max();
+  return intersect(layout.range(first_rank), active).size();
+}
 }  // namespace
 
 void Hybrid::setup(const blocks::BlockBidiagonal& J) {
@@ -58,6 +67,10 @@ void Hybrid::run(const Part& part, Index first_row) {
   place.count = place.last_rank - place.first_rank + 1;
   place.position =
       part.direction == Direction::forward ? rank - place.first_rank : place.last_rank - rank;
+  place.ahead =
+      steps_ahead(layout, place.count,
+                  part.direction == Direction::forward ? place.first_rank : place.last_rank,
+                  {first_row, layout.num_steps()});
   levels_.resize(static_cast<std::size_t>(parallel::ceil_log2(place.count)));
   if (part.range.empty()) return;
 
@@ -67,7 +80,7 @@ void Hybrid::run(const Part& part, Index first_row) {
     std::fill(carry_.begin(), carry_.end(), 0.0);
     substitute(part, last ? Way::once : Way::awaited);
   } else {
-    way = prepare(part, last);
+    way = prepare(part, place);
   }
   {
     const StageTimer timer(stages_, "reduce");
@@ -85,10 +98,11 @@ blocks::Strand Hybrid::with(const Part& part, Buffer<Real>& carry) const {
   return {part.range, part.rhs, part.result, State(carry.data(), {J_->batch(), J_->width()})};
 }
 
-Hybrid::Way Hybrid::prepare(const Part& part, bool last) {
+Hybrid::Way Hybrid::prepare(const Part& part, const Place& place) {
+  const bool last = place.position == place.count - 1;
   if (last) {
     const StageTimer timer(stages_, "substitute");
-    if (speculation_->guess(J_->linearisation(), part.direction, with(part, carry_)))
+    if (speculation_->guess(J_->linearisation(), part.direction, with(part, carry_), place.ahead))
       return Way::again;
   }
   const bool in_two = part.range.size() >= kLeastInTwo && part.rhs.extent(0) == part.range.size() &&
@@ -227,11 +241,13 @@ Cost Hybrid::cost(const Problem& problem) const {
     if (p == first) {
       before = std::max(before, substitution);
     } else {
+      const Index ahead = steps_ahead(problem.layout, ranks, first, {problem.frozen, L});
+      const auto forgets = problem.forgetting_steps;
       const bool speculates =
-          p == last && problem.memory && Speculation::pays(static_cast<double>(*problem.memory), m);
+          p == last && forgets && Speculation::pays(static_cast<double>(*forgets), m, ahead);
       if (p < last) before = std::max(before, substitution * problem.product_weight * (n + 1));
       if (speculates) before = std::max(before, substitution);
-      const Index again = speculates ? *problem.memory : m;
+      const Index again = speculates ? *forgets : m;
       after = std::max(after, 2 * B * n * n * static_cast<double>(again));
     }
   }

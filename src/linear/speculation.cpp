@@ -19,9 +19,9 @@ constexpr Index kProbe = 32, kPiece = 32;
 /// A shorter part is substituted sooner than looked at.
 constexpr Index kLeastSteps = 4 * kProbe;
 
-/// Whether each sample of a [B, n] differs from b by rounding at most. Not where either is NaN.
-bool equal_to_rounding(const Real* a, const Real* b, Index batch, Index width) {
-  for (Index s = 0; s < batch; ++s, a += width, b += width) {
+/// Whether each of some vectors a differs from b by rounding at most. Not where either is NaN.
+bool equal_to_rounding(const Real* a, const Real* b, Index vectors, Index width) {
+  for (Index s = 0; s < vectors; ++s, a += width, b += width) {
     Real difference = 0, size = 0;
     for (Index i = 0; i < width; ++i) {
       const Real d = std::abs(a[i] - b[i]);
@@ -43,38 +43,36 @@ double norm(const Real* x, Index count) {
 }  // namespace
 
 Speculation::Speculation(Index batch, int width)
-    : batch_(batch),
-      width_(width),
-      start_(batch * width),
-      rows_(kProbe * batch * width),
-      guessed_(batch * width) {
+    : batch_(batch), width_(width), start_(batch * width), guessed_(batch * width) {
   RandomStream(kSeed, 1).normal(0, start_.size(), start_.data());
 }
 
-bool Speculation::pays(double memory, Index steps) {
-  return steps >= kLeastSteps && memory < 0.5 * static_cast<double>(steps);
+bool Speculation::pays(double forgetting_steps, Index steps, Index ahead) {
+  return steps >= kLeastSteps &&
+         forgetting_steps < 0.5 * static_cast<double>(std::min(steps, ahead));
 }
 
 bool Speculation::guess(const blocks::Linearisation& A, Direction direction,
-                        const blocks::Strand& part) {
+                        const blocks::Strand& part, Index ahead) {
   const Index m = part.range.size();
-  if (m < kLeastSteps || part.rhs.extent(0) != m || !A.repeatable()) return false;
-  const double steps = memory(A, direction, part.range, part.carry);
-  if (!pays(steps, m)) return false;
+  if (!pays(0, m, ahead) || part.rhs.extent(0) != m || !A.repeatable()) return false;
+  const double steps = forgetting_steps(A, direction, part.range, part.carry);
+  if (!pays(steps, m, ahead)) return false;
   if (part.rhs.data() == part.result.data()) {
-    if (kept_.size() != part.rhs.size()) kept_.reset(part.rhs.size());
+    kept_.reserve(part.rhs.size());
     std::copy(part.rhs.begin(), part.rhs.end(), kept_.begin());
   }
   std::fill(part.carry.begin(), part.carry.end(), 0.0);
   LocalChain::substitute(A, direction, part);
-  // What will be read again, but for the part of the cache that other things need.
+  // What will be read again.
   A.prefetch(blocks::met_first(part.range, direction, static_cast<Index>(steps) + kPiece),
-             direction, second_level_cache() / 4 * 3);
+             direction, idle_prefetch_bytes());
   return true;
 }
 
-double Speculation::memory(const blocks::Linearisation& A, Direction direction, StepRange range,
-                           State carry) {
+double Speculation::forgetting_steps(const blocks::Linearisation& A, Direction direction,
+                                     StepRange range, State carry) {
+  rows_.reserve(kProbe * batch_ * width_);
   std::fill(rows_.begin(), rows_.end(), 0.0);
   std::copy(start_.begin(), start_.end(), carry.begin());
   const States rows(rows_.data(), {kProbe, batch_, width_});
@@ -96,6 +94,8 @@ Index Speculation::correct(const blocks::Linearisation& A, Direction direction,
   const bool forward = direction == Direction::forward;
   const ConstStates rhs = kept(part);
   const Index m = part.range.size(), state = batch_ * width_;
+  // Entries that mix with each other count together.
+  const Index together = A.structure() == blocks::Structure::dense ? width_ : 1;
   for (Index done = 0; done < m;) {
     const Index count = std::min(kPiece, m - done);
     const Index from = forward ? done : m - done - count, to = from + count;
@@ -107,7 +107,7 @@ Index Speculation::correct(const blocks::Linearisation& A, Direction direction,
                             part.result.slice(from, to),
                             part.carry});
     done += count;
-    if (equal_to_rounding(guessed_.data(), last, batch_, width_)) return done;
+    if (equal_to_rounding(guessed_.data(), last, state / together, together)) return done;
   }
   return m;
 }

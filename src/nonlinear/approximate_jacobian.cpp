@@ -95,6 +95,10 @@ class Shifted final : public blocks::Linearisation {
   void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
     all_->substitute(shift(range), rhs, result, carry);
   }
+  void prefetch(StepRange range, Direction direction, Index bytes) const override {
+    if (!range.empty()) all_->prefetch(shift(range), direction, bytes);
+  }
+  bool repeatable() const override { return !all_ || all_->repeatable(); }
   void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
     all_->eliminate(shift(range), rhs, map, scratch);
   }

@@ -31,9 +31,12 @@ void ShootingRun::conclude() {
   }
   report_.reason = why_not_right();
   report_.status = report_.reason.empty() ? Status::converged : Status::failed;
-  if (report_.reason.empty() || !options_.fallback) return;
+  if (report_.reason.empty()) {
+    all_is_told_ = nothing_at_seams() && options_.acceleration == Acceleration::none;
+    return;
+  }
+  if (!options_.fallback) return;
   const Index from = exact_steps();
-  all_is_told_ = false;
   const Stopwatch watch;
   take_substituted(comm_.max(substitute(from)), from);
   report_.seconds["fallback"] = comm_.max(watch.seconds());
@@ -70,10 +73,12 @@ double ShootingRun::substitute(Index exact) {
   double most = 0;
   const Index state = incoming_.size(), bytes = state * Index{sizeof(Real)};
   const auto looked_at = [&](Index i) { return z.data() + (i - 1) * state; };
-  // They have left the cache, each by itself: all are asked for before the first is waited for.
-  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock) prefetch(looked_at(i), bytes);
-  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock)
+  // They have left the cache, each by itself: some are under way while one is looked at.
+  constexpr Index kAhead = 8 * ChunkSweep::kBlock;
+  for (Index i = z.extent(0); i > 0; i -= ChunkSweep::kBlock) {
+    if (i > kAhead) prefetch(looked_at(i - kAhead), bytes);
     most = std::max(most, largest(state, looked_at(i)));
+  }
   return most;
 }
 
@@ -87,17 +92,19 @@ void ShootingRun::take_substituted(double most, Index exact) {
   report_.path.evaluations += static_cast<double>(L - exact);
 }
 
+/// Whether each chunk was swept from the very state that the one before it ends with.
+bool ShootingRun::nothing_at_seams() const {
+  const auto& facts = table_.facts();
+  return std::all_of(facts.begin(), facts.end(),
+                     [](const ChunkFacts& chunk) { return chunk.mismatch == 0; });
+}
+
 /// This rank's part of max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only
 /// merged states have any. Cost: one step a chunk, one message of B n reals to the right; nothing
 /// where each chunk was swept from the very state that the one before it ends with.
 double ShootingRun::seam_residual() {
   const StageTimer timer(stages_, "check");
-  const auto& facts = table_.facts();
-  if (std::all_of(facts.begin(), facts.end(),
-                  [](const ChunkFacts& chunk) { return chunk.mismatch == 0; })) {
-    all_is_told_ = true;
-    return judgement_.residual;
-  }
+  if (nothing_at_seams()) return judgement_.residual;
   const Index state = incoming_.size(), B = trajectory_.batch(), n = trajectory_.width();
   const Real* last = own_.empty() ? nullptr : sweep_.end(own_.size() - 1).data();
   parallel::halo(comm_, 0, chunks_.owners().num_active_ranks() - 1, Direction::forward, last,
@@ -134,10 +141,12 @@ SolveReport ShootingRun::finished() {
     const RankFacts& all = table_.all_ranks();
     report_.residual = residual_here_;
     report_.neighbours = {static_cast<Index>(all.messages), static_cast<Index>(all.bytes)};
-    report_.seconds["sweep"] = all.sweep_seconds;
-    if (all.couple_seconds > 0) report_.seconds["couple"] = all.couple_seconds;
-    report_.seconds["check"] = stages_.get("check");
-    report_.seconds["total"] = watch_.seconds();
+    const std::pair<const char*, double> stages[] = {{"sweep", all.sweep_seconds},
+                                                     {"couple", all.couple_seconds},
+                                                     {"check", stages_.get("check")},
+                                                     {"total", watch_.seconds()}};
+    for (const auto& [stage, seconds] : stages)
+      if (seconds > 0) report_.seconds[stage] = seconds;
   } else {
     add_up();
   }

@@ -64,6 +64,7 @@ class ShootingRun {
   double substitute(Index exact);
   void take_substituted(double most, Index exact);
   void conclude_sequential(double most);
+  bool nothing_at_seams() const;
   double seam_residual();
   SolveReport finished();
   void add_up();
@@ -96,7 +97,8 @@ class ShootingRun {
   double residual_here_ = 0;  ///< of this rank
   double largest_here_ = 0;   ///< state of this rank, where steps were done one after another
   bool by_newton_ = false;
-  bool all_is_told_ = false;  ///< nothing has been sent or timed since the last gather
+  /// The last gather told what there is to report: no message since.
+  bool all_is_told_ = false;
   bool stuck_ = false;
   bool interrupted_ = false;
 };

@@ -115,6 +115,32 @@ Index reduce(MPI_Comm comm, Index value, MPI_Op op) {
   return value;
 }
 
+/// How many values each rank has, and where they go.
+struct Places {
+  const std::vector<int>&sizes, &offsets;
+};
+
+// rank 0 [a]  --a--> 1, 2    rank 1 [b]  --b--> 0, 2    rank 2 [c]  --c--> 0, 1
+// all    [a b c]             all    [a b c]             all    [a b c]
+int send_to_all(MPI_Comm comm, const std::vector<double>& mine, const Places& places, double* all,
+                Requests& requests) {
+  constexpr int kTag = 2;
+  int rank = 0;
+  MPI_Comm_rank(comm, &rank);
+  std::copy(mine.begin(), mine.end(), all + places.offsets[static_cast<std::size_t>(rank)]);
+  for (std::size_t p = 0; p < places.sizes.size(); ++p) {
+    const int other = static_cast<int>(p);
+    if (other == rank) continue;
+    int code = MPI_Irecv(all + places.offsets[p], places.sizes[p], MPI_DOUBLE, other, kTag, comm,
+                         requests.next());
+    if (code != MPI_SUCCESS) return code;
+    code = MPI_Isend(mine.data(), static_cast<int>(mine.size()), MPI_DOUBLE, other, kTag, comm,
+                     requests.next());
+    if (code != MPI_SUCCESS) return code;
+  }
+  return MPI_SUCCESS;
+}
+
 double without_nan(double v) { return v != v ? std::numeric_limits<double>::infinity() : v; }
 
 MPI_Comm duplicate(MPI_Comm comm) {
@@ -227,6 +253,9 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values) 
 std::vector<double> Communicator::gather_all(const std::vector<double>& values,
                                              const std::vector<Index>& counts,
                                              const std::function<bool()>& meanwhile) const {
+  DEEPPCR_ASSERT(static_cast<int>(counts.size()) == size_ &&
+                     static_cast<Index>(values.size()) == counts[static_cast<std::size_t>(rank_)],
+                 "{} values, {} counts", values.size(), counts.size());
   std::vector<int> sizes(counts.size()), offsets(counts.size());
   Index total = 0;
   for (std::size_t p = 0; p < counts.size(); ++p) {
@@ -235,28 +264,16 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values,
     total += counts[p];
   }
   std::vector<double> all(static_cast<std::size_t>(total));
-  const auto from_each_to_each = [&](Requests& requests) {
-    constexpr int kTag = 2;
-    const auto me = static_cast<std::size_t>(rank_);
-    std::copy(values.begin(), values.end(), all.begin() + offsets[me]);
-    for (int p = 0; p < size_; ++p) {
-      const auto other = static_cast<std::size_t>(p);
-      if (p == rank_) continue;
-      check_mpi(MPI_Irecv(all.data() + offsets[other], sizes[other], MPI_DOUBLE, p, kTag, comm_,
-                          requests.next()),
-                "MPI_Irecv");
-      check_mpi(MPI_Isend(values.data(), sizes[me], MPI_DOUBLE, p, kTag, comm_, requests.next()),
-                "MPI_Isend");
-    }
-    return MPI_SUCCESS;
-  };
   const auto by_the_library = [&](Requests& requests) {
     return MPI_Iallgatherv(values.data(), to_count(static_cast<Index>(values.size())), MPI_DOUBLE,
                            all.data(), sizes.data(), offsets.data(), MPI_DOUBLE, comm_,
                            requests.next());
   };
   if (size_ <= kFewRanks) {
-    run_aside("MPI_Isend", from_each_to_each, meanwhile, 1);
+    const auto from_each_to_each = [&](Requests& requests) {
+      return send_to_all(comm_, values, {sizes, offsets}, all.data(), requests);
+    };
+    run_aside("MPI_Irecv or MPI_Isend", from_each_to_each, meanwhile, 1);
   } else {
     run_aside("MPI_Iallgatherv", by_the_library, meanwhile, size_);
   }

@@ -27,8 +27,7 @@ void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen,
   const Real* start = trajectory.input().data();
   // Only who has work behind the frozen states waits for the left neighbour.
   if (local.first > 0 && local.last > frozen) {
-    // Meanwhile it is idle. Not the whole cache: other things need some of it.
-    sequence.prefetch(todo, second_level_cache() / 4 * 3);
+    sequence.prefetch(todo, idle_prefetch_bytes());
     comm.receive(left.data(), state, comm.rank() - 1);
     start = left.data();
   }

@@ -45,6 +45,7 @@ class Hybrid : public LinearSolver {
     int last_rank = -1;
     int position = 0;
     int count = 0;
+    Index ahead = 0;  ///< steps that the last rank can count on being waited for
     Direction direction = Direction::forward;
   };
   /// A part of the chain on this rank, by its right-hand side and its result.
@@ -62,7 +63,7 @@ class Hybrid : public LinearSolver {
   enum class Way { once, awaited, in_two, again };
   blocks::Strand with(const Part& part, Buffer<Real>& carry) const;
   /// What a rank does before it knows its carry.
-  Way prepare(const Part& part, bool last);
+  Way prepare(const Part& part, const Place& place);
   void eliminate(const Part& part, bool in_two, bool last);
   void substitute(const Part& part, Way way);
   void reduce(const Place& place);

@@ -30,7 +30,7 @@ struct Problem {
   /// product.
   double product_weight = 1;
   /// Steps after which the chain has forgotten what entered, to rounding; nothing: never.
-  std::optional<Index> memory = {};
+  std::optional<Index> forgetting_steps = {};
 };
 
 /// Solves the linear system of a chain and its transpose.
@@ -57,9 +57,9 @@ class LinearSolver {
   virtual void solve(ConstStates r, States d) = 0;
   virtual void solve_transpose(ConstStates c, States g) = 0;
 
-  /// Whether solve_transpose() passes every step once through Linearisation's
-  /// substitute_transposed(), or its two parts, with the right carry: what else the backward pass
-  /// needs of a step can then be computed there.
+  /// Whether solve_transpose() passes every step of a linearisation that is not repeatable() once
+  /// through its substitute_transposed(), or through substitute_transposed_first() and catch_up(),
+  /// with the right carry: what else the backward pass needs of a step can then be computed there.
   virtual bool substitutes_once() const { return false; }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on

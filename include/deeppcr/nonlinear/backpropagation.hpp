@@ -45,7 +45,7 @@ class Backpropagation final : public blocks::Linearisation {
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
 
  private:
-  /// visit(first, last) for the pieces of a range, from the right.
+  /// visit(piece) for the pieces of a range, from the right; ready_(piece) behind each.
   template <typename Visit>
   void each_piece(StepRange range, Visit&& visit) const;
 

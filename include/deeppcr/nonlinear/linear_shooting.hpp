@@ -44,7 +44,8 @@ class LinearShooting final : public linear::LinearSolver {
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
-  /// A step that is walked more than once is walked from the right carry last.
+  /// A step that is walked more than once, whatever repeatable() says, is walked from the right
+  /// carry last: what is computed on the way must be overwritten by then.
   bool substitutes_once() const override { return true; }
   /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
   linear::Cost cost(const linear::Problem& problem) const override;

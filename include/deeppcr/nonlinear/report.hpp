@@ -53,7 +53,7 @@ struct SolveReport {
       0;  ///< average log growth a step of a random vector through the Jacobians; estimated
   std::string reason;  ///< a sentence: why it fell back or failed; empty when converged
   std::map<std::string, double>
-      seconds;                      ///< by stage, maximum over ranks; "total" is the wall time
+      seconds;  ///< by stage, maximum over ranks; "total" is the wall time, each rank's own
   parallel::TrafficByLevel levels;  ///< of all linear solves together, all ranks
   parallel::Traffic neighbours;     ///< halos and pipelines, all ranks
 };

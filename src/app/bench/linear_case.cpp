@@ -52,9 +52,9 @@ LinearCase::LinearCase(const parallel::Communicator& comm, const std::string& me
   solver_->setup(chain_);
 }
 
-linear::Cost LinearCase::cost(double product_weight, std::optional<Index> memory) const {
-  linear::Problem problem{chain_.layout(), chain_.batch(), chain_.width(), 0,
-                          product_weight,  memory};
+linear::Cost LinearCase::cost(double product_weight, std::optional<Index> forgetting_steps) const {
+  linear::Problem problem{chain_.layout(), chain_.batch(),  chain_.width(), 0,
+                          product_weight,  forgetting_steps};
   return solver_->cost(problem);
 }
 

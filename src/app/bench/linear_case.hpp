@@ -33,7 +33,7 @@ class LinearCase {
   blocks::BlockBidiagonal& chain() { return chain_; }
   blocks::DenseLinearisation& blocks() { return blocks_; }
   linear::LinearSolver& solver() { return *solver_; }
-  linear::Cost cost(double product_weight, std::optional<Index> memory) const;
+  linear::Cost cost(double product_weight, std::optional<Index> forgetting_steps) const;
   ConstStates right() const { return {right_.data(), shape()}; }
   States result() { return {result_.data(), shape()}; }
 

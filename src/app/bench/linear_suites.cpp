@@ -35,9 +35,9 @@ double measure_product_weight(const Harness& harness, LinearCase* alone, const L
   return seconds[0].median / (seconds[1].median * (sizes.width + 1));
 }
 
-/// After how many steps the baseline's chain has forgotten what entered; nothing on the other
-/// ranks.
-std::optional<Index> measure_memory(LinearCase* alone, const LinearSizes& sizes) {
+/// After how many steps the baseline's chain has forgotten a carry as large as its states, forward;
+/// nothing on the other ranks. Transposed it forgets as fast.
+std::optional<Index> measure_forgetting(LinearCase* alone, const LinearSizes& sizes) {
   if (alone == nullptr) return {};
   linear::Speculation speculation(sizes.batch, sizes.width);
   Buffer<Real> carry(sizes.batch * sizes.width);
@@ -45,7 +45,7 @@ std::optional<Index> measure_memory(LinearCase* alone, const LinearSizes& sizes)
                            alone->right(),
                            alone->result(),
                            State(carry.data(), {sizes.batch, sizes.width})};
-  if (!speculation.guess(alone->blocks(), Direction::forward, all)) return {};
+  if (!speculation.guess(alone->blocks(), Direction::forward, all, sizes.steps)) return {};
   return speculation.correct(alone->blocks(), Direction::forward, all);
 }
 
@@ -74,15 +74,15 @@ void run_match(Harness& harness, const Match& match, const LinearSizes& sizes) {
   const int P = harness.team().size();
   const auto alone = make_linear_case(harness, 1, match.baseline, sizes);
   const double weight = measure_product_weight(harness, alone.get(), sizes);
-  const Index steps = harness.team().max(measure_memory(alone.get(), sizes).value_or(-1));
-  const std::optional<Index> memory = steps < 0 ? std::nullopt : std::optional(steps);
+  const Index steps = harness.team().max(measure_forgetting(alone.get(), sizes).value_or(-1));
+  const std::optional<Index> forgets = steps < 0 ? std::nullopt : std::optional(steps);
   for (const bool forward : {true, false}) {
     const auto passes = forward ? linear::Passes::forward : linear::Passes::forward_and_backward;
     const auto together = make_linear_case(harness, P, match.method, sizes, passes);
     // Both costs in flops of matrix-vector products; rank 0 alone has the baseline.
-    const double theirs = alone ? alone->cost(weight, memory).critical_flops : 0;
+    const double theirs = alone ? alone->cost(weight, forgets).critical_flops : 0;
     const double predicted =
-        harness.team().max(theirs) / together->cost(weight, memory).critical_flops;
+        harness.team().max(theirs) / together->cost(weight, forgets).critical_flops;
     add_direction(harness, match, sizes, forward, predicted, alone.get(), together.get());
   }
 }

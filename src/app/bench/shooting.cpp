@@ -174,6 +174,7 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
   if (fit) {
     together.emplace(harness.team(), what);
     // Twice in each turn, as the chain of the other two: its data then are as near to the cores.
+    // One counts: as many samples of each.
     const Contender shared = together->contender();
     const std::vector<Seconds> found = harness.race({alone, shared, side, shared});
     seconds = {found[0], found[2], found[1]};

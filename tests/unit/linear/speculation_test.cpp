@@ -73,7 +73,7 @@ Index steps_done_again(const Chain& chain, Direction direction, double carry_siz
   const Buffer<Real> expected = substituted(chain, direction, carry_size);
   if (in_place) std::copy(chain.rhs().begin(), chain.rhs().end(), walk.result.begin());
   const blocks::Strand part = walk.strand(in_place ? ConstStates(walk.states()) : chain.rhs());
-  if (!speculation.guess(chain.blocks(), direction, part)) return -1;
+  if (!speculation.guess(chain.blocks(), direction, part, kSteps)) return -1;
   const Walk real(carry_size);
   std::copy(real.carry.begin(), real.carry.end(), walk.carry.begin());
   const Index again = speculation.correct(chain.blocks(), direction, part);
@@ -145,7 +145,7 @@ TEST_P(SpeculationBothWays, CarriesNotANumberOn) {
   const Chain chain([](Index) { return 0.8; });
   Speculation speculation(kBatch, kWidth);
   Walk walk(1);
-  ASSERT_TRUE(speculation.guess(chain.blocks(), GetParam(), walk.strand(chain.rhs())));
+  ASSERT_TRUE(speculation.guess(chain.blocks(), GetParam(), walk.strand(chain.rhs()), kSteps));
   walk.carry[0] = NAN;
   EXPECT_EQ(speculation.correct(chain.blocks(), GetParam(), walk.strand(chain.rhs())), kSteps);
 }
@@ -158,7 +158,7 @@ TEST(Speculation, LeavesAPartWithMissingRowsAlone) {
   Speculation speculation(kBatch, kWidth);
   Walk walk(1);
   EXPECT_FALSE(speculation.guess(chain.blocks(), Direction::backward,
-                                 walk.strand(chain.rhs().slice(1, kSteps))));
+                                 walk.strand(chain.rhs().slice(1, kSteps)), kSteps));
 }
 
 /// A chain whose substitution computes something else on its way.
@@ -178,8 +178,17 @@ TEST(Speculation, LeavesWhatMustNotBeRepeatedAlone) {
   const OnceOnly once(chain.blocks());
   Speculation speculation(kBatch, kWidth);
   Walk walk(1);
-  EXPECT_FALSE(speculation.guess(once, Direction::backward, walk.strand(chain.rhs())));
-  EXPECT_TRUE(speculation.guess(chain.blocks(), Direction::backward, walk.strand(chain.rhs())));
+  EXPECT_FALSE(speculation.guess(once, Direction::backward, walk.strand(chain.rhs()), kSteps));
+  EXPECT_TRUE(
+      speculation.guess(chain.blocks(), Direction::backward, walk.strand(chain.rhs()), kSteps));
+}
+
+TEST(Speculation, DoesNotGuessLongerThanTheCarryTakesToCome) {
+  const Chain chain([](Index) { return 0.8; });
+  Speculation speculation(kBatch, kWidth);
+  Walk walk(1);
+  EXPECT_FALSE(
+      speculation.guess(chain.blocks(), Direction::forward, walk.strand(chain.rhs()), 100));
 }
 
 }  // namespace
