@@ -16,7 +16,7 @@ constexpr std::uint64_t kSeed = 5;
 constexpr Real kRounding = std::numeric_limits<Real>::epsilon();
 /// Steps that a vector is pushed through, and steps between two looks whether states still change.
 constexpr Index kProbe = 32, kPiece = 32;
-/// A shorter part is substituted sooner than looked at.
+/// Fewer steps are substituted through sooner than looked at.
 constexpr Index kLeastSteps = 4 * kProbe;
 
 /// Whether each of some vectors a differs from b by rounding at most. Not where either is NaN.
@@ -48,8 +48,8 @@ Speculation::Speculation(Index batch, int width)
 }
 
 bool Speculation::pays(double forgetting_steps, Index steps, Index ahead) {
-  return steps >= kLeastSteps &&
-         forgetting_steps < 0.5 * static_cast<double>(std::min(steps, ahead));
+  const Index spared = std::min(steps, ahead);
+  return spared >= kLeastSteps && forgetting_steps < 0.5 * static_cast<double>(spared);
 }
 
 bool Speculation::guess(const blocks::Linearisation& A, Direction direction,

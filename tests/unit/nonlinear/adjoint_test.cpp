@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/backpropagation.hpp"
 #include "deeppcr/nonlinear/linear_shooting.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
@@ -191,6 +192,40 @@ INSTANTIATE_TEST_SUITE_P(
                                          chain_options("affine", "tanh", "none", 0.99),
                                          chain_options("affine", "tanh", "none", 1.01)),
                        ::testing::Values<Index>(1, 2, 3, 7, 64, 200), ::testing::Bool()));
+
+TEST(Backpropagation, TellsOfGradientsInPiecesFromTheRight) {
+  // Ranks whose carry is awaited compute theirs behind the substitution, the others on the way.
+  const models::ModelOptions options = chain_options("mlp", "tanh", "none", 0);
+  const auto layout = test::uneven_layout(options.steps, world().size());
+  ModelProblem problem(world(), options, layout, kBatch);
+  sequence::Trajectory& z = problem.trajectory;
+  sequence::propagate(*problem.sequence, z);
+  const StepRange local = z.local_range();
+  parallel::Traffic halo;
+  const ConstStates in = z.starts(halo);
+  const auto A = problem.sequence->linearise_at_solution(local, in, z.states());
+  blocks::BlockBidiagonal J(world(), layout, kBatch, kWidth);
+  Buffer<Real> g(z.states().size()), parameters(problem.sequence->parameters().size());
+  for (const char* name : {"sequential", "hybrid"}) {
+    constexpr Index kPiece = 7;
+    std::vector<StepRange> heard;
+    const Backpropagation both(*A, *problem.sequence, local, in,
+                               {parameters.data(), problem.sequence->parameters().shape()}, kPiece,
+                               [&](StepRange range) { heard.push_back(range); });
+    const auto solver = linear::find(name).make();
+    J.set_linearisation(&both);
+    solver->setup(J);
+    solver->solve_transpose(z.states(), States(g.data(), z.states().shape()));
+    Index last = local.last;
+    for (const StepRange& range : heard) {
+      EXPECT_EQ(range.last, last) << name;
+      EXPECT_GT(range.size(), 0);
+      EXPECT_LE(range.size(), kPiece);
+      last = range.first;
+    }
+    EXPECT_EQ(last, local.first) << name;
+  }
+}
 
 TEST(Adjoint, OfAnEmptyChainIsZero) {
   models::ModelOptions options;
