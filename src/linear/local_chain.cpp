@@ -17,7 +17,7 @@ void LocalChain::substitute(const blocks::Linearisation& A, Direction direction,
 void LocalChain::substitute_first(const blocks::Linearisation& A, Direction direction,
                                   const blocks::Strand& part) {
   if (direction == Direction::forward) {
-    A.substitute(part.range, part.rhs, part.result, part.carry);
+    substitute(A, direction, part);
   } else {
     A.substitute_transposed_first(part.range, part.rhs, part.result, part.carry);
   }
