@@ -89,17 +89,15 @@ nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonO
   return report;
 }
 
-nonlinear::SolveReport solve(Chain& chain, const RunConfig& config, nonlinear::Monitor* monitor) {
-  const parallel::Communicator& comm = chain.trajectory.comm();
-  if (config.solver.method == SolverConfig::Method::newton)
-    return nonlinear::Newton(comm, *chain.sequence, config.solver.newton)
-        .solve(chain.trajectory, monitor);
-  return nonlinear::Shooting(comm, *chain.sequence, config.solver.shooting)
+nonlinear::SolveReport shoot(Chain& chain, const RunConfig& config, nonlinear::Monitor* monitor) {
+  return nonlinear::Shooting(chain.trajectory.comm(), *chain.sequence, config.solver.shooting)
       .solve(chain.trajectory, monitor);
 }
 
-/// A short solve that is to be compared is taken again, as its baseline is (run_sequential()): the
-/// report gets the times of the best. Files keep those of the first. The states are the same.
+/// A short solve by shooting that is to be compared is taken again, as its baseline is
+/// (run_sequential()): the report gets the times of the best. Files keep those of the first. The
+/// states are the same. (Newton's method is slower by more than warmth, and PETSc's monitors would
+/// speak again.)
 void solve_warm(Chain& chain, const RunConfig& config, nonlinear::SolveReport& report) {
   if (report.status != nonlinear::Status::converged) return;
   const parallel::Communicator& comm = chain.trajectory.comm();
@@ -107,7 +105,7 @@ void solve_warm(Chain& chain, const RunConfig& config, nonlinear::SolveReport& r
   for (int runs = 1; is_taken_again(runs, spent); ++runs) {
     fill_guess(config, chain);
     comm.barrier();
-    nonlinear::SolveReport again = solve(chain, config, nullptr);
+    nonlinear::SolveReport again = shoot(chain, config, nullptr);
     const double seconds = comm.max(again.seconds["total"]);
     if (seconds < best) report.seconds = std::move(again.seconds);
     best = std::min(best, seconds);
@@ -151,9 +149,14 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   const auto recorder =
       storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  result.report = solve(chain, config, &monitor);
+  if (newton) {
+    result.report = nonlinear::Newton(context.comm, *chain.sequence, config.solver.newton)
+                        .solve(trajectory, &monitor);
+  } else {
+    result.report = shoot(chain, config, &monitor);
+  }
   if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
-  if (config.solver.verify && !resumed) solve_warm(chain, config, result.report);
+  if (config.solver.verify && !newton && !resumed) solve_warm(chain, config, result.report);
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();
     result.checkpoint = recorder ? config.files.checkpoint_path() : "";

@@ -2,8 +2,10 @@
 
 Arguments of each test script: the program, the number of ranks, the words that start mpirun up to its number of ranks.
 """
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +80,12 @@ class Started:
 
     def signal_rank(self, rank, number):
         os.kill(self.rank_ids()[rank], number)
+
+    def kill_ranks(self):
+        """Kill -9 for all ranks; mpirun may have ended some as soon as it misses the first."""
+        for process in self.rank_ids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
     def end(self, timeout=TIMEOUT):
         code = ended(self.process, self.process.wait, timeout)[0]

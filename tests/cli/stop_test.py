@@ -107,8 +107,7 @@ class Stop(ProgramTest):
     def test_kill_leaves_an_intact_checkpoint(self):
         run = self.start("--checkpoint", "c.h5", "--checkpoint-every", 0.001)
         wait_for((self.folder / "c.h5.1").exists, "checkpoints")
-        for rank in (0, 1):
-            run.signal_rank(rank, signal.SIGKILL)
+        run.kill_ranks()
         self.assertNotEqual(run.end().code, 0)
         report = self.solved(*CHAIN, "--restart", "auto", "--checkpoint", "c.h5", "--verify")
         self.assertGreater(report["iterations_before"], 0)
