@@ -136,7 +136,6 @@ void ShootingRun::conclude_sequential(double most) {
 
 SolveReport ShootingRun::finished() {
   say_why();
-  report_.choice = choice_;
   if (all_is_told_) {
     const RankFacts& all = table_.all_ranks();
     report_.residual = residual_here_;

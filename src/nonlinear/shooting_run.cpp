@@ -223,7 +223,8 @@ void ShootingRun::gather() {
 
 /// The root puts what was chosen into words, once it is: while it waits for others anyway.
 void ShootingRun::say_why() {
-  if (plan_ && comm_.is_root() && choice_.empty()) choice_ = explain(*plan_, problem_);
+  if (plan_ && comm_.is_root() && report_.choice.empty())
+    report_.choice = explain(*plan_, problem_);
 }
 
 bool ShootingRun::is_right() const { return judgement_.error <= kRightBelow; }

@@ -80,7 +80,6 @@ class ShootingRun {
   Coupling coupling_;
   PlanProblem problem_;
   std::optional<ShootingPlan> plan_;  ///< where there was something to choose
-  std::string choice_;                ///< in words, on the root
   std::unique_ptr<ChunkCoupling> coupler_;
   Boundaries used_;  ///< the start of the next chunk, as it was swept last
   Boundaries next_;  ///< .. as it is to be swept
