@@ -98,12 +98,14 @@ nonlinear::SolveReport shoot(Chain& chain, const RunConfig& config, nonlinear::M
 /// (run_sequential()): the report gets the times of the best. Files keep those of the first. The
 /// states are the same. (Newton's method is slower by more than warmth, and PETSc's monitors would
 /// speak again.)
-void solve_warm(Chain& chain, const RunConfig& config, nonlinear::SolveReport& report) {
+void solve_warm(Chain& chain, const RunConfig& config, const Buffer<Real>& guess,
+                nonlinear::SolveReport& report) {
   if (report.status != nonlinear::Status::converged) return;
   const parallel::Communicator& comm = chain.trajectory.comm();
   double best = comm.max(report.seconds["total"]), spent = best;
   for (int runs = 1; is_taken_again(runs, spent); ++runs) {
-    fill_guess(config, chain);
+    std::copy(guess.begin(), guess.end(), chain.trajectory.states().begin());
+    chain.trajectory.touched();
     comm.barrier();
     nonlinear::SolveReport again = shoot(chain, config, nullptr);
     const double seconds = comm.max(again.seconds["total"]);
@@ -139,6 +141,13 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   Interrupts interrupts(
       context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
   const bool newton = config.solver.method == SolverConfig::Method::newton;
+  // A copy: the file that a guess came from may be the very trace that this run writes.
+  Buffer<Real> guess;
+  const bool compared = config.solver.verify && !newton && !resumed;
+  if (compared) {
+    guess.reset(trajectory.states().size());
+    std::copy(trajectory.states().begin(), trajectory.states().end(), guess.begin());
+  }
   const nonlinear::ShootingOptions& shooting = config.solver.shooting;
   const Index sweeps = shooting.max_sweeps > 0
                            ? shooting.max_sweeps
@@ -156,7 +165,7 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
     result.report = shoot(chain, config, &monitor);
   }
   if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
-  if (config.solver.verify && !newton && !resumed) solve_warm(chain, config, result.report);
+  if (compared && result.report.method != "newton") solve_warm(chain, config, guess, result.report);
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();
     result.checkpoint = recorder ? config.files.checkpoint_path() : "";
