@@ -55,8 +55,10 @@ void LevelMatrix::hand_over_in(parallel::Outbox& blocks, parallel::Outbox& colum
 // A row is overwritten once no row is left that reads it: backward from the first row up (row l
 // reads l + s), forward from the last run of s rows down (row l reads l - s, of the run before),
 // each run in the order of the memory, which brings blocks much faster than the other one. In place
-// the blocks are read twice and written once, and only one array of them has to fit a cache.
-void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic) {
+// the blocks are read twice and written once, and only one array of them has to fit a cache. Rows
+// that are handed over stay as they were until the next level has been done.
+void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic,
+                          LevelMatrix* next) {
   if (block_exchange_.travels()) {
     work.columns.reserve(column_rows_.size() * column_type_.length());
     work.blocks.reserve(block_rows_.size() * block_type_.length());
@@ -64,6 +66,17 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
   work.product.reserve(Index{shape_.width} * shape_.width);
   column_exchange_.begin(r.data(), work.columns.data(), column_type_, traffic);
   block_exchange_.begin(blocks.data(), work.blocks.data(), block_type_, traffic);
+  const Index length = block_type_.length();
+  const Rows from{blocks.data(), block_exchange_.sent(), block_exchange_.sent_rows(), length};
+  Rows to{blocks.data(), nullptr, {}, length};
+  if (next != nullptr) {
+    to.sent_rows = next->block_exchange_.sent_rows();
+    to.sent = next->block_exchange_.claim(block_type_);
+  }
+  const auto advance_row = [&](Index row, const Real* partner_block, const Real* partner_r) {
+    const Index i = row - local_.first;
+    this->advance_row(i, partner_block, partner_r, from[i], to[i], r, work.product.data());
+  };
   // Rows whose partner is here are done while the others travel.
   const bool forward = shape_.direction == Direction::forward;
   const Index run = forward ? shape_.stride : local_.size();
@@ -71,28 +84,27 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
     for (Index row = std::max(local_.first, last - run); row < last; ++row) {
       if (!has_partner(row) || !local_.contains(partner(row))) continue;
       const Index p = partner(row) - local_.first;
-      advance_row(row - local_.first, blocks[p].data(), r[p].data(), blocks, r,
-                  work.product.data());
+      advance_row(row, from[p], r[p].data());
     }
   }
   block_exchange_.end();
   column_exchange_.end();
   for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
-    const Index row = forward ? p + shape_.stride : p - shape_.stride;
-    advance_row(row - local_.first, block_rows_.contains(p) ? block_exchange_.row(p) : nullptr,
-                column_exchange_.row(p), blocks, r, work.product.data());
+    advance_row(forward ? p + shape_.stride : p - shape_.stride,
+                block_rows_.contains(p) ? block_exchange_.row(p) : nullptr,
+                column_exchange_.row(p));
   }
   block_exchange_.release();
   column_exchange_.release();
 }
 
 void LevelMatrix::advance_row(Index i, const Real* partner_block, const Real* partner_r,
-                              Blocks blocks, States r, Real* product) const {
-  const Index n = shape_.width, row = local_.first + i;
-  const bool forward = shape_.direction == Direction::forward, square = partner_has_block(row);
-  for (Index b = 0; b < shape_.batch; ++b) {
-    Real* A = blocks.data() + (i * shape_.batch + b) * n * n;
-    Real* y = r.data() + (i * shape_.batch + b) * n;
+                              const Real* A, Real* next_A, States r, Real* product) const {
+  const Index n = shape_.width;
+  const bool forward = shape_.direction == Direction::forward;
+  const bool square = partner_has_block(local_.first + i);
+  for (Index b = 0; b < shape_.batch; ++b, A += n * n, next_A += n * n) {
+    Real* y = r[i][b].data();
     // forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
     // r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
     if (forward) {
@@ -102,8 +114,9 @@ void LevelMatrix::advance_row(Index i, const Real* partner_block, const Real* pa
     }
     if (!square) continue;
     const Real* other = partner_block + b * n * n;
-    product_(forward ? A : other, forward ? other : A, product);
-    std::copy_n(product, n * n, A);
+    Real* image = next_A == A ? product : next_A;
+    product_(forward ? A : other, forward ? other : A, image);
+    if (image == product) std::copy_n(product, n * n, next_A);
   }
 }
 

@@ -50,8 +50,10 @@ void PcrLevels::make_outboxes(const parallel::Communicator& comm, const LevelSha
 
 void PcrLevels::reduce(Blocks blocks, States r, parallel::TrafficByLevel& traffic) {
   traffic.assign(levels_.size(), {});
-  for (std::size_t k = 0; k < levels_.size(); ++k)
-    levels_[k]->advance(blocks, r, work_, traffic[k]);
+  for (std::size_t k = 0; k < levels_.size(); ++k) {
+    LevelMatrix* next = k + 1 < levels_.size() ? levels_[k + 1].get() : nullptr;
+    levels_[k]->advance(blocks, r, work_, traffic[k], next);
+  }
 }
 
 }  // namespace deeppcr::linear

@@ -57,14 +57,26 @@ void RowExchange::find_peers(const Communicator& comm, const BlockLayout& layout
   }
 }
 
+Real* RowExchange::claim(const RowType& type) {
+  const Index length = type.length();
+  if (outbox_ == nullptr) packed_.reserve(sent_.size() * length);
+  Real* first = outbox_ == nullptr ? packed_.data() : outbox_->claim();
+  claimed_ = true;
+  // The PetscSF counts rows from this rank's first; it touches only those that are sent.
+  return now_.rows = first - sent_.first * length;
+}
+
 void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic) {
   const Index length = type.length();
   for (Index count : sends_) traffic.add(1, count * length * static_cast<Index>(sizeof(Real)));
-  if (outbox_ == nullptr) packed_.reserve(sent_.size() * length);
-  Real* copy = outbox_ == nullptr ? packed_.data() : outbox_->claim();
-  std::copy(rows + sent_.first * length, rows + sent_.last * length, copy);
-  // The PetscSF counts rows from this rank's first; it touches only those that are sent.
-  now_ = {copy - sent_.first * length, in, type.get(), length};
+  if (!claimed_) {
+    Real* copy = claim(type);
+    std::copy(rows + sent_.first * length, rows + sent_.last * length, copy + sent_.first * length);
+  }
+  claimed_ = false;
+  now_.in = in;
+  now_.type = type.get();
+  now_.length = length;
   if (outbox_ != nullptr) return outbox_->announce(readers_);
   DEEPPCR_PETSC(PetscSFBcastBegin(sf_.get(), now_.type, now_.rows, now_.in, MPI_REPLACE));
 }

@@ -42,27 +42,40 @@ class LevelMatrix {
   LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape);
 
   /// Rows that this rank hands over to others: blocks and columns.
-  Index sent_blocks() const { return block_exchange_.sent_rows(); }
-  Index sent_columns() const { return column_exchange_.sent_rows(); }
+  Index sent_blocks() const { return block_exchange_.sent_rows().size(); }
+  Index sent_columns() const { return column_exchange_.sent_rows().size(); }
   /// Where the ranks share a node: rows are read where they are laid down.
   void hand_over_in(parallel::Outbox& blocks, parallel::Outbox& columns);
 
   /// One level in place: r <- (I + N) r and N <- N N, block rows fetched while local products run.
-  /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout.
-  /// Cost: 2 B n^2 (n + 1) flops a row that has a partner.
-  void advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic);
+  /// Shapes: blocks [m, B, n, n], r [m, B, n] over this rank's rows of the layout. With `next`, the
+  /// level of twice the stride, which must be advanced next, rows that it hands over are written
+  /// where it does so, and `blocks` does not hold them. Cost: 2 B n^2 (n + 1) flops a row that has
+  /// a partner.
+  void advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic,
+               LevelMatrix* next = nullptr);
 
   /// N itself as a MATMPIBAIJ with one block a block row (the transposed block for `backward`).
   /// Collective.
   petsc::Handle<Mat> assemble(ConstBlocks blocks) const;
 
  private:
+  /// Blocks of this rank's rows, by local index: those that are handed over lie apart.
+  struct Rows {
+    Real* kept;
+    Real* sent;
+    StepRange sent_rows;
+    Index length;
+    Real* operator[](Index i) const { return (sent_rows.contains(i) ? sent : kept) + i * length; }
+  };
+
   bool has_partner(Index row) const;
   bool partner_has_block(Index row) const;
   Index partner(Index row) const;
-  /// Row of local index i, given its partner's block and right-hand side.
-  void advance_row(Index i, const Real* partner_block, const Real* partner_r, Blocks blocks,
-                   States r, Real* product) const;
+  /// Row of local index i, given its partner's block and right-hand side: from A to next_A, which
+  /// may be the same place.
+  void advance_row(Index i, const Real* partner_block, const Real* partner_r, const Real* A,
+                   Real* next_A, States r, Real* product) const;
 
   const parallel::Communicator& comm_;
   LevelShape shape_;

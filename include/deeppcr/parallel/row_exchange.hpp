@@ -43,15 +43,22 @@ class RowExchange {
   /// Collective. wanted: global rows that this rank needs from others, none of its own.
   RowExchange(const Communicator& comm, const BlockLayout& layout, StepRange wanted);
 
-  /// Rows of this rank that anyone wants: the room that they need in an outbox.
-  Index sent_rows() const { return sent_.size(); }
+  /// Local rows of this rank that anyone wants: the room that they need in an outbox.
+  StepRange sent_rows() const { return sent_; }
   /// From here on rows are handed over in this outbox, which must live on.
   void hand_over_in(Outbox& outbox) { outbox_ = &outbox; }
   bool travels() const { return outbox_ == nullptr; }
 
-  /// Starts the exchange of rows. What is sent is copied, so `rows`, this rank's own, may change at
-  /// once. Rows that travel arrive in `in`, one after another; others leave it untouched.
+  /// Where the sent rows may be written before begin(), which then copies nothing: the place of
+  /// local row 0, of which only sent_rows() are there. Waits until nobody reads the last ones any
+  /// more. They can be read there until the next claim().
+  Real* claim(const RowType& type);
+  /// Starts the exchange. Sent rows that were not claimed are copied from `rows`, this rank's own,
+  /// which may change at once. Rows that travel arrive in `in`, one after another; others leave it
+  /// untouched.
   void begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic);
+  /// From begin() on: the place of local row 0 among the sent rows.
+  Real* sent() const { return now_.rows; }
   /// Waits for it.
   void end();
   /// A wanted row, by its global index, from end() to release().
@@ -77,9 +84,10 @@ class RowExchange {
   std::vector<Piece> pieces_;
   Buffer<Real> packed_;
   Outbox* outbox_ = nullptr;
+  bool claimed_ = false;
   /// The exchange under way.
   struct {
-    const Real* rows = nullptr;
+    Real* rows = nullptr;
     Real* in = nullptr;
     MPI_Datatype type = MPI_DATATYPE_NULL;
     Index length = 0;
