@@ -26,9 +26,8 @@ struct ProductSizes {
   bool accumulate;  ///< C + op(A) B
 };
 
-/// Products too large for one kernel: small ones over tiles of A that stay in the first-level
-/// cache. A transposed A is transposed tile by tile, on its way through that cache; it is read from
-/// its last column to its first, as backward passes walk their blocks.
+/// Products too large for one kernel: small ones over tiles of A that stay near the core. A
+/// transposed A is transposed tile by tile, on its way through the second-level cache.
 template <typename T>
 class TiledProduct {
  public:

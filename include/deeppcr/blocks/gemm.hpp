@@ -40,8 +40,7 @@ class Gemm {
 };
 
 /// C = A^T B or C = C + A^T B: A [k x m], B [k x n], C [m x n]; else as Gemm. A is transposed tile
-/// by tile within the first-level cache, from its last column to its first, as backward passes walk
-/// their blocks. Without LIBXSMM BLAS does it.
+/// by tile within the second-level cache. Without LIBXSMM BLAS does it.
 class GemmTransposed {
  public:
   GemmTransposed() = default;
