@@ -56,20 +56,21 @@ class Requests {
 };
 
 /// Waits without taking the core's resources from a rank that works on its other hardware thread:
-/// looks ever more rarely (a pause is some 40 ns), and after a while sleeps for a small share of
-/// the time waited so far.
+/// looks ever more rarely (a pause is some 40 ns), and after a while sleeps between two looks for a
+/// very small share of the time waited so far, by half of which it is late on average.
 void wait_aside(Requests& requests) {
+  using std::chrono::microseconds;
   constexpr int kMostPauses = 32;
-  constexpr double kShare = 0.02;
-  constexpr std::chrono::microseconds kShortestSleep{60};
+  constexpr microseconds kAwake{3000}, kShortestSleep{60}, kLongestSleep{10000};
+  constexpr int kWaitedForOneOfSleep = 300;
   const auto start = std::chrono::steady_clock::now();
   int pauses = 1;
   while (!requests.done()) {
-    const auto nap = std::chrono::duration_cast<std::chrono::microseconds>(
-        kShare * (std::chrono::steady_clock::now() - start));
-    if (nap >= kShortestSleep) {
+    const auto waited =
+        std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start);
+    if (waited >= kAwake) {
       std::this_thread::sleep_for(
-          std::min<std::chrono::microseconds>(nap, std::chrono::milliseconds(10)));
+          std::clamp(waited / kWaitedForOneOfSleep, kShortestSleep, kLongestSleep));
     } else {
       for (int i = 0; i < pauses; ++i) relax();
       pauses = std::min(pauses + 1, kMostPauses);
