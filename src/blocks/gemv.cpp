@@ -48,6 +48,19 @@ inline const Real* next(const Real* column) {
   return column;
 }
 
+/// Bytes ahead of the columns in use that are asked for where blocks come from memory, into the
+/// second-level cache: the hardware's own look ahead falls behind where there is more to do than
+/// one product, such as an activation or a second one. Of 1 to 64 KiB, about as fast from 4 on.
+constexpr Index kAhead = 8192;
+
+/// Asks for what is kAhead behind the v-th vector of a column, once a line.
+template <typename Vector>
+inline void ask_ahead(const Real* column, int v) {
+  constexpr Index kLine = 64, kSize = sizeof(Vector);
+  if (v * kSize % kLine == 0)
+    __builtin_prefetch(reinterpret_cast<const char*>(column) + v * kSize + kAhead, 0, 2);
+}
+
 /// sum[0] += all others.
 template <typename Vector, int kVectors, int kSets>
 inline void add_up(Vector (&sum)[kSets][kVectors]) {
@@ -99,6 +112,16 @@ void for_rows(Tile, int n, Body&& body) {
   if (i < n) body(n - i, i);
 }
 
+/// Asks for the tile to the right of one whose first entry is A, in blocks that lie behind each
+/// other.
+template <int kColumns>
+void ask_for_next(Tile<kColumns>, int rows, int n, const Real* A) {
+  constexpr int kLine = 64 / sizeof(Real);
+  A += Index{kColumns} * n;
+  for (int c = 0; c < kColumns; ++c, A += n)
+    for (int i = 0; i < rows; i += kLine) __builtin_prefetch(A + i, 0, 2);
+}
+
 template <typename Tile>
 void add_rows(Tile, int rows, int n, const Real* A, const Real* x, const Real* start, Real* y) {
   if (rows == Tile::kRows) {
@@ -110,9 +133,11 @@ void add_rows(Tile, int rows, int n, const Real* A, const Real* x, const Real* s
 
 // y = start + A x for any n. Tile by tile: several columns are on their way from memory at once,
 // and y stays in the first-level cache.
+template <bool kAsks>
 void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   for_columns(n, [&](auto tile, int j) {
     for_rows(tile, n, [&](int rows, int i) {
+      if constexpr (kAsks) ask_for_next(tile, rows, n, A + Index{j} * n + i);
       add_rows(tile, rows, n, A + Index{j} * n + i, x + j, start + i, y + i);
     });
     start = y;
@@ -121,18 +146,21 @@ void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
 
 // y = start + sum_j A_j x_j with y in registers where it fits, n = lanes * kVectors. Columns go to
 // kSets sums in turn: one alone would wait for each multiply-add.
-template <typename Vector, int kVectors, int kSets>
+template <typename Vector, int kVectors, int kSets, bool kAsks>
 struct InRegisters {
   static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
-      by_tiles(n, A, x, start, y);
+      by_tiles<kAsks>(n, A, x, start, y);
     } else {
       Vector sum[kSets][kVectors] = {};
       for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
       for (int j = 0; j < n; j += kSets) {
         for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-          for (int v = 0; v < kVectors; ++v) sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
+          for (int v = 0; v < kVectors; ++v) {
+            if constexpr (kAsks) ask_ahead<Vector>(A, v);
+            sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
+          }
         }
       }
       add_up(sum);
@@ -145,12 +173,14 @@ struct InRegisters {
 alignas(64) constexpr Real kZeros[64] = {};
 
 // y = start + A x and w = A v; each tile comes from the first-level cache the second time.
+template <bool kAsks>
 void pair_by_tiles(int n, const GemvPair::Operands& o) {
   const Real* start = o.start;
   std::memset(o.w, 0, static_cast<std::size_t>(n) * sizeof(Real));
   for_columns(n, [&](auto tile, int j) {
     for_rows(tile, n, [&](int rows, int i) {
       const Real* A = o.A + Index{j} * n + i;
+      if constexpr (kAsks) ask_for_next(tile, rows, n, A);
       add_rows(tile, rows, n, A, o.x + j, start + i, o.y + i);
       add_rows(tile, rows, n, A, o.v + j, o.w + i, o.w + i);
     });
@@ -159,16 +189,16 @@ void pair_by_tiles(int n, const GemvPair::Operands& o) {
 }
 
 // y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
-template <typename Vector, int kVectors, int kSets>
+template <typename Vector, int kVectors, int kSets, bool kAsks>
 struct PairInRegisters {
   static void run(int, const GemvPair::Operands& o) {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
-      pair_by_tiles(n, o);
+      pair_by_tiles<kAsks>(n, o);
     } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair) {
       // The second time the block comes from the caches.
-      InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.x, o.start, o.y);
-      InRegisters<Vector, kVectors, kSets>::run(n, o.A, o.v, kZeros, o.w);
+      InRegisters<Vector, kVectors, kSets, kAsks>::run(n, o.A, o.x, o.start, o.y);
+      InRegisters<Vector, kVectors, kSets, false>::run(n, o.A, o.v, kZeros, o.w);
     } else {
       Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
       for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
@@ -176,6 +206,7 @@ struct PairInRegisters {
       for (int j = 0; j < n; j += kSets) {
         for (int s = 0; s < kSets; ++s, A = next(A + n)) {
           for (int v = 0; v < kVectors; ++v) {
+            if constexpr (kAsks) ask_ahead<Vector>(A, v);
             const auto a = load<Vector>(A + v * kLanes);
             sum[s][v] += a * o.x[j + s];
             image[s][v] += a * o.v[j + s];
@@ -199,35 +230,35 @@ constexpr int sets_for(int vectors) {
 }
 
 /// The kernel for n numbers.
-template <template <typename, int, int> class Kernel, int n>
+template <template <typename, int, int, bool> class Kernel, int n, bool kAsks>
 constexpr auto in_registers() {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);
   if constexpr (n == 2) {
-    return Kernel<Two, 1, 2>::run;
+    return Kernel<Two, 1, 2, kAsks>::run;
   } else if constexpr (n == 4 && kWidest > 4) {
-    return Kernel<Four, 1, 4>::run;
+    return Kernel<Four, 1, 4, kAsks>::run;
   } else {
     constexpr int kVectors = n / kWidest;
-    return Kernel<Widest, kVectors, sets_for(kVectors)>::run;
+    return Kernel<Widest, kVectors, sets_for(kVectors), kAsks>::run;
   }
 }
 
 /// The kernel for a width: one table, since Gemv and GemvPair must sum in the same order.
-template <template <typename, int, int> class Kernel, typename Function>
+template <template <typename, int, int, bool> class Kernel, bool kAsks, typename Function>
 Function kernel_for(int n, Function any_width) {
   switch (n) {
     case 2:
-      return in_registers<Kernel, 2>();
+      return in_registers<Kernel, 2, kAsks>();
     case 4:
-      return in_registers<Kernel, 4>();
+      return in_registers<Kernel, 4, kAsks>();
     case 8:
-      return in_registers<Kernel, 8>();
+      return in_registers<Kernel, 8, kAsks>();
     case 16:
-      return in_registers<Kernel, 16>();
+      return in_registers<Kernel, 16, kAsks>();
     case 32:
-      return in_registers<Kernel, 32>();
+      return in_registers<Kernel, 32, kAsks>();
     case 64:
-      return in_registers<Kernel, 64>();
+      return in_registers<Kernel, 64, kAsks>();
     default:
       return any_width;
   }
@@ -235,9 +266,16 @@ Function kernel_for(int n, Function any_width) {
 
 }  // namespace
 
-Gemv::Gemv(int n) : kernel_(kernel_for<InRegisters>(n, by_tiles)), n_(n) {}
+Gemv::Gemv(int n, BlocksFrom where)
+    : kernel_(where == BlocksFrom::memory ? kernel_for<InRegisters, true>(n, by_tiles<true>)
+                                          : kernel_for<InRegisters, false>(n, by_tiles<false>)),
+      n_(n) {}
 
-GemvPair::GemvPair(int n) : kernel_(kernel_for<PairInRegisters>(n, pair_by_tiles)), n_(n) {}
+GemvPair::GemvPair(int n, BlocksFrom where)
+    : kernel_(where == BlocksFrom::memory
+                  ? kernel_for<PairInRegisters, true>(n, pair_by_tiles<true>)
+                  : kernel_for<PairInRegisters, false>(n, pair_by_tiles<false>)),
+      n_(n) {}
 
 // The widths and sums are those of kernel_for() and in_registers().
 bool GemvPair::reads_once(int n) {

@@ -51,15 +51,15 @@ void ColumnProducts<Product>::choose(Index columns) {
   product_ = found->product;
 }
 
-LayerKernels::LayerKernels(const StepShape& shape)
+LayerKernels::LayerKernels(const StepShape& shape, blocks::BlocksFrom weights)
     : shape_(shape),
       n_(shape.width),
       product_(n_, false),
       accumulated_product_(n_, true),
       transposed_product_(n_, false),
       accumulated_transposed_product_(n_, true),
-      multiply_add_(n_),
-      multiply_pair_(n_),
+      multiply_add_(n_, weights),
+      multiply_pair_(n_, weights),
       transposed_add_(n_),
       transposed_add_outer_(n_),
       zeros_(n_),

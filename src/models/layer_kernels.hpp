@@ -73,7 +73,7 @@ struct BackwardStep {
 /// Keeps kernels and scratch between calls.
 class LayerKernels {
  public:
-  explicit LayerKernels(const StepShape& shape);
+  LayerKernels(const StepShape& shape, blocks::BlocksFrom weights);
 
   const StepShape& shape() const { return shape_; }
   /// Reals of `slopes` for a step; 0 where all would be one.

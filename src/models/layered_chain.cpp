@@ -190,6 +190,12 @@ StepShape checked(const StepShape& shape, Index num_steps, StepRange local) {
   return shape;
 }
 
+/// Where a walk through so many bytes of weights finds them. What fits the second-level cache twice
+/// over may have stayed near.
+blocks::BlocksFrom weights_from(Index bytes) {
+  return bytes > 2 * second_level_cache() ? blocks::BlocksFrom::memory : blocks::BlocksFrom::cache;
+}
+
 }  // namespace
 
 LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepRange local)
@@ -197,7 +203,8 @@ LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepRange lo
       num_steps_(num_steps),
       local_(local),
       parameters_(local.size() * shape.parameters()),
-      kernels_(std::make_unique<LayerKernels>(shape)),
+      kernels_(std::make_unique<LayerKernels>(
+          shape, weights_from(parameters_.size() * Index{sizeof(Real)}))),
       pool_(std::make_shared<SlopePool>()) {}
 
 LayeredChain::~LayeredChain() = default;

@@ -21,6 +21,18 @@ std::size_t position(const std::vector<std::string>& names, const std::string& n
   return static_cast<std::size_t>(found - names.begin());
 }
 
+/// What pushing a tangent along takes of a step. It is one column more; of one sample's step it
+/// reads the weights along with the state, and where they come from memory it hides behind their
+/// way. Measured.
+double cost_of_tangent(Shooting::StateSize state) {
+  constexpr int kFromMemory = 48;
+  const bool near = state.width < kFromMemory;
+  if (state.batch > 1)
+    return (near ? 0.25 : 0.15) / static_cast<double>(state.batch) + (near ? 0.05 : 0.03);
+  if (blocks::GemvPair::reads_once(state.width)) return near ? 0.04 : 0.01;
+  return near ? 0.3 : 0.08;
+}
+
 }  // namespace
 
 const char* to_string(Coupling coupling) {
@@ -43,18 +55,10 @@ Shooting::Shooting(const parallel::Communicator& comm, const sequence::Sequence&
 parallel::BlockLayout Shooting::layout(Index num_steps, int num_ranks, Index chunks,
                                        StateSize state, linear::Passes passes) {
   if (chunks > num_ranks) return parallel::BlockLayout::balanced(num_steps, num_ranks);
-  // A tangent is one column more; where weights come from memory it hides behind their way, and
-  // where entries are read once for both it costs little, calls included.
-  // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
-  constexpr int kFromMemory = 48;
-  constexpr double kBothPasses = 0.25;
-  const bool near = state.width < kFromMemory;
-  const bool once = state.batch == 1 && blocks::GemvPair::reads_once(state.width);
-  const double column = once ? 0.02 : near ? 0.25 : 0.15;
-  const double calls = !near ? 0.03 : once ? 0 : 0.05;
-  const double tangent = column / static_cast<double>(state.batch) + calls;
   std::vector<double> share(static_cast<std::size_t>(num_ranks), 1.0);
-  share.front() = 1 + (passes == linear::Passes::forward ? tangent : kBothPasses);
+  // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
+  constexpr double kBothPasses = 0.25;
+  share.front() = 1 + (passes == linear::Passes::forward ? cost_of_tangent(state) : kBothPasses);
   return parallel::BlockLayout::by_share(num_steps, share);
 }
 

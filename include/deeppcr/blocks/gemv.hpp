@@ -4,13 +4,17 @@
 
 namespace deeppcr::blocks {
 
+/// Where blocks are read from, one behind the other: out of the caches near the core, or from
+/// further away, so that it pays to ask for them ahead. The results have the same bits.
+enum class BlocksFrom { cache, memory };
+
 /// y = start + A x for a column-major n x n block; A is read once, column after column or in
 /// panels of eight columns, so that blocks that come from memory stream. The kernel is chosen once,
 /// at construction. `start` may be y; x may not. Cost: 2 n^2 flops.
 class Gemv {
  public:
   Gemv() = default;
-  explicit Gemv(int n);
+  explicit Gemv(int n, BlocksFrom where = BlocksFrom::cache);
 
   void operator()(const Real* A, const Real* x, const Real* start, Real* y) const {
     kernel_(n_, A, x, start, y);
@@ -26,7 +30,7 @@ class Gemv {
 class GemvPair {
  public:
   GemvPair() = default;
-  explicit GemvPair(int n);
+  explicit GemvPair(int n, BlocksFrom where = BlocksFrom::cache);
   /// Whether an entry is read once for both products; else the second product finds it in the
   /// first-level cache.
   static bool reads_once(int n);

@@ -63,6 +63,26 @@ TEST(GemvPair, HasTheBitsOfTwoProducts) {
   }
 }
 
+/// Ranks with more steps read them from memory, others from the cache.
+TEST(Gemv, HasTheSameBitsWhereverBlocksComeFrom) {
+  for (const int n : {1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 96, 130}) {
+    Buffer<Real> A(n * n), x(n), v(n), start(n), near(n), far(n), image(n), far_image(n);
+    std::uint64_t stream = 0;
+    for (Buffer<Real>* operand : {&A, &x, &v, &start})
+      RandomStream(4, ++stream).uniform(0, operand->size(), operand->data());
+    Gemv{n}(A.data(), x.data(), start.data(), near.data());
+    Gemv{n, BlocksFrom::memory}(A.data(), x.data(), start.data(), far.data());
+    for (int i = 0; i < n; ++i) ASSERT_EQ(near[i], far[i]) << n;
+    GemvPair{n}({A.data(), x.data(), start.data(), v.data(), near.data(), image.data()});
+    GemvPair{n, BlocksFrom::memory}(
+        {A.data(), x.data(), start.data(), v.data(), far.data(), far_image.data()});
+    for (int i = 0; i < n; ++i) {
+      ASSERT_EQ(near[i], far[i]) << n;
+      ASSERT_EQ(image[i], far_image[i]) << n;
+    }
+  }
+}
+
 TEST(GemvTransposedOuter, IsTheProductAndTheOuterProduct) {
   for (const int n : {1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 96, 130}) {
     Buffer<Real> A(n * n), x(n), z(n), start(n), y(n), C(n * n);
