@@ -188,6 +188,10 @@ void pair_by_tiles(int n, const GemvPair::Operands& o) {
   });
 }
 
+/// Of so short a block the first product is waited for, and the second one is computed meanwhile:
+/// side by side they would delay each other.
+constexpr int kShort = 16;
+
 // y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
 template <typename Vector, int kVectors, int kSets, bool kAsks>
 struct PairInRegisters {
@@ -195,7 +199,7 @@ struct PairInRegisters {
     constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
     if constexpr (kVectors > kMostSums) {
       pair_by_tiles<kAsks>(n, o);
-    } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair) {
+    } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair || n <= kShort) {
       // The second time the block comes from the caches.
       InRegisters<Vector, kVectors, kSets, kAsks>::run(n, o.A, o.x, o.start, o.y);
       InRegisters<Vector, kVectors, kSets, false>::run(n, o.A, o.v, kZeros, o.w);
@@ -278,11 +282,11 @@ GemvPair::GemvPair(int n, BlocksFrom where)
       n_(n) {}
 
 // The widths and sums are those of kernel_for() and in_registers().
-bool GemvPair::reads_once(int n) {
+bool GemvPair::hides_second(int n) {
   constexpr int kWidest = sizeof(Widest) / sizeof(Real);
   const bool has_kernel = 2 <= n && n <= 64 && (n & (n - 1)) == 0;
   const int vectors = n > kWidest ? n / kWidest : 1;
-  return has_kernel && 2 * sets_for(vectors) * vectors <= kMostSumsOfPair;
+  return has_kernel && (n <= kShort || 2 * sets_for(vectors) * vectors <= kMostSumsOfPair);
 }
 
 }  // namespace deeppcr::blocks

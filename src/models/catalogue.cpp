@@ -40,6 +40,14 @@ Made make_affine(const ModelOptions& options, StepRange local) {
 
 }  // namespace
 
+double slope_share(const ModelOptions& options) {
+  constexpr double kTanh = 0.04, kGelu = 0.15;
+  if (options.model == "affine") return 0;
+  const Activation activation = activation_from(options.activation);
+  if (activation == Activation::tanh) return kTanh;
+  return activation == Activation::gelu ? kGelu : 0;
+}
+
 const std::vector<CatalogueEntry>& catalogue() {
   static const std::vector<CatalogueEntry> entries{
       {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp},

@@ -95,7 +95,8 @@ ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory&
       first_tangent_(width_),
       old_(batch_ * width_) {
   constexpr std::uint64_t kStream = 0x74616e67;  // "tang"
-  RandomStream(0, kStream).normal(0, width_, first_tangent_.data());
+  RandomStream(0, kStream).uniform(0, width_, first_tangent_.data());
+  for (Real& value : first_tangent_) value -= 0.5;
   const double norm = length(width_, first_tangent_.data());
   for (Real& value : first_tangent_) value /= norm;
   const StepRange mine = chunks.of_rank(trajectory.comm().rank());

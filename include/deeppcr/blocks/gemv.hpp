@@ -31,9 +31,9 @@ class GemvPair {
  public:
   GemvPair() = default;
   explicit GemvPair(int n, BlocksFrom where = BlocksFrom::cache);
-  /// Whether an entry is read once for both products; else the second product finds it in the
-  /// first-level cache.
-  static bool reads_once(int n);
+  /// Whether the second product costs little: an entry is read once for both, or it is computed
+  /// while the first is waited for. Else it finds the block in the first-level cache.
+  static bool hides_second(int n);
 
   struct Operands {
     const Real *A, *x, *start, *v;

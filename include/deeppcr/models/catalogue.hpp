@@ -25,6 +25,10 @@ struct ModelOptions {
   std::uint64_t seed = 1;
 };
 
+/// What sigma' takes of a narrow step of one sample (8 to 16 numbers), where sigma is computed
+/// anyway. Measured; less of a wider step, as one over its width squared.
+double slope_share(const ModelOptions& options);
+
 /// One line a model: the only table that names them.
 struct CatalogueEntry {
   const char* name;

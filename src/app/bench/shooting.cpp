@@ -99,7 +99,8 @@ class Together {
         ranks_(comm.size()),
         passes_(comm,
                 nonlinear::Shooting::layout(
-                    what.sizes.steps, ranks_, 0, {what.sizes.batch, what.sizes.width},
+                    what.sizes.steps, ranks_, 0,
+                    {what.sizes.batch, what.sizes.width, models::slope_share(what.options)},
                     what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward),
                 what.options, what.sizes.batch, what.backward) {}
 
