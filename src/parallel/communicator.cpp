@@ -61,7 +61,7 @@ class Requests {
 void wait_aside(Requests& requests) {
   using std::chrono::microseconds;
   constexpr int kMostPauses = 32;
-  constexpr microseconds kAwake{3000}, kShortestSleep{60}, kLongestSleep{10000};
+  constexpr microseconds kAwake{30000}, kShortestSleep{60}, kLongestSleep{10000};
   constexpr int kWaitedForOneOfSleep = 300;
   const auto start = std::chrono::steady_clock::now();
   int pauses = 1;
