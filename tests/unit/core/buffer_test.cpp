@@ -1,10 +1,16 @@
 #include "deeppcr/core/buffer.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
 
 #include "deeppcr/core/error.hpp"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace deeppcr {
 namespace {
@@ -35,6 +41,28 @@ TEST(Buffer, ReserveNeverShrinks) {
   buffer.reserve(9);
   EXPECT_EQ(buffer.size(), 9);
 }
+
+#ifdef __GLIBC__
+double resident_bytes() {
+  long all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(Buffer, LargeOnesGoBackToTheSystem) {
+  // What SuperLU_DIST, which PETSc may bring along, tells malloc when it is loaded.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  constexpr Index kReals = Index{1} << 24;
+  const double before = resident_bytes(), bytes = kReals * sizeof(Real);
+  {
+    const Buffer<Real> large(kReals);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(large.data()) % (std::size_t{2} << 20), 0u);
+    EXPECT_GT(resident_bytes(), before + 0.9 * bytes);
+  }
+  EXPECT_LT(resident_bytes(), before + 0.1 * bytes);
+}
+#endif
 
 TEST(Buffer, SaysWhenThereIsNoMemory) { EXPECT_THROW(Buffer<Real>(Index{1} << 58), Error); }
 
