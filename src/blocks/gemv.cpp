@@ -53,7 +53,8 @@ inline const Real* next(const Real* column) {
 /// one product, such as an activation or a second one. Of 1 to 64 KiB, about as fast from 4 on.
 constexpr Index kAhead = 8192;
 
-/// Asks for what is kAhead behind the v-th vector of a column, once a line.
+/// Asks for what is kAhead behind the v-th vector of a column: once a line, of columns that are
+/// shorter once a column.
 template <typename Vector>
 inline void ask_ahead(const Real* column, int v) {
   constexpr Index kLine = 64, kSize = sizeof(Vector);

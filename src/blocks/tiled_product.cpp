@@ -22,7 +22,7 @@ constexpr int kTransposedInner = 512, kTransposedTile = kTileRows * kTransposedI
 /// Where the inner side is one tile the sums are written once, in long columns too (10 to 50 %
 /// faster at widths 256 to 1024, an outer product of 8 to 64 samples).
 constexpr int kLongRows = 1024;
-/// A square up to this width is one tile.
+/// So many rows are one tile.
 constexpr int kWholeTile = 64;
 
 int tile_inner(const ProductSizes& sizes) {
@@ -31,8 +31,7 @@ int tile_inner(const ProductSizes& sizes) {
 
 int tile_rows(const ProductSizes& sizes) {
   if (sizes.transposed)
-    return std::min(sizes.m,
-                    kTransposedTile / std::max(1, tile_inner(sizes)) / kTileRows * kTileRows);
+    return std::min(sizes.m, kTransposedTile / tile_inner(sizes) / kTileRows * kTileRows);
   if (sizes.k <= kTileInner) return std::min(sizes.m, kLongRows);
   return sizes.m <= kWholeTile ? sizes.m : kTileRows;
 }

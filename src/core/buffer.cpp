@@ -36,7 +36,7 @@ void* map(std::size_t bytes) {
   const std::size_t before =
       (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
   if (before > 0) munmap(first, before);
-  if (before < kHugePage) munmap(first + before + length, kHugePage - before);
+  munmap(first + before + length, kHugePage - before);
   return first + before;
 }
 

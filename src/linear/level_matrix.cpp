@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::linear {
@@ -54,9 +55,9 @@ void LevelMatrix::hand_over_in(parallel::Outbox& blocks, parallel::Outbox& colum
 
 // A row is overwritten once no row is left that reads it: backward from the first row up (row l
 // reads l + s), forward from the last run of s rows down (row l reads l - s, of the run before),
-// each run in the order of the memory, which brings blocks much faster than the other one. In place
-// the blocks are read twice and written once, and only one array of them has to fit a cache. Rows
-// that are handed over stay as they were until the next level has been done.
+// each run in the order of the memory, which brings blocks much faster than the other one. Rows
+// that are handed over are written where the next level does so, and stay until that place is
+// claimed again.
 void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic,
                           LevelMatrix* next) {
   if (block_exchange_.travels()) {
@@ -70,12 +71,14 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
   const Rows from{blocks.data(), block_exchange_.sent(), block_exchange_.sent_rows(), length};
   Rows to{blocks.data(), nullptr, {}, length};
   if (next != nullptr) {
+    DEEPPCR_ASSERT(next->shape_.stride == 2 * shape_.stride, "strides {} and {}", shape_.stride,
+                   next->shape_.stride);
     to.sent_rows = next->block_exchange_.sent_rows();
     to.sent = next->block_exchange_.claim(block_type_);
   }
-  const auto advance_row = [&](Index row, const Real* partner_block, const Real* partner_r) {
+  const auto advance = [&](Index row, const Real* partner_block, const Real* partner_r) {
     const Index i = row - local_.first;
-    this->advance_row(i, partner_block, partner_r, from[i], to[i], r, work.product.data());
+    advance_row(i, {from[i], to[i], r[i].data(), partner_block, partner_r}, work.product.data());
   };
   // Rows whose partner is here are done while the others travel.
   const bool forward = shape_.direction == Direction::forward;
@@ -84,36 +87,35 @@ void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Tr
     for (Index row = std::max(local_.first, last - run); row < last; ++row) {
       if (!has_partner(row) || !local_.contains(partner(row))) continue;
       const Index p = partner(row) - local_.first;
-      advance_row(row, from[p], r[p].data());
+      advance(row, from[p], r[p].data());
     }
   }
   block_exchange_.end();
   column_exchange_.end();
   for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
-    advance_row(forward ? p + shape_.stride : p - shape_.stride,
-                block_rows_.contains(p) ? block_exchange_.row(p) : nullptr,
-                column_exchange_.row(p));
+    advance(forward ? p + shape_.stride : p - shape_.stride,
+            block_rows_.contains(p) ? block_exchange_.row(p) : nullptr, column_exchange_.row(p));
   }
   block_exchange_.release();
   column_exchange_.release();
 }
 
-void LevelMatrix::advance_row(Index i, const Real* partner_block, const Real* partner_r,
-                              const Real* A, Real* next_A, States r, Real* product) const {
+void LevelMatrix::advance_row(Index i, const Row& row, Real* product) const {
   const Index n = shape_.width;
   const bool forward = shape_.direction == Direction::forward;
   const bool square = partner_has_block(local_.first + i);
-  for (Index b = 0; b < shape_.batch; ++b, A += n * n, next_A += n * n) {
-    Real* y = r[i][b].data();
+  for (Index b = 0; b < shape_.batch; ++b) {
+    const Real *A = row.A + b * n * n, *partner_r = row.partner_r + b * n;
+    Real *next_A = row.next_A + b * n * n, *y = row.r + b * n;
     // forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
     // r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
     if (forward) {
-      column_product_(A, partner_r + b * n, y);
+      column_product_(A, partner_r, y);
     } else {
-      blocks::gemv_transposed_add(shape_.width, A, partner_r + b * n, y);
+      blocks::gemv_transposed_add(shape_.width, A, partner_r, y);
     }
     if (!square) continue;
-    const Real* other = partner_block + b * n * n;
+    const Real* other = row.partner_block + b * n * n;
     Real* image = next_A == A ? product : next_A;
     product_(forward ? A : other, forward ? other : A, image);
     if (image == product) std::copy_n(product, n * n, next_A);

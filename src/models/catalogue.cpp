@@ -40,30 +40,40 @@ Made make_affine(const ModelOptions& options, StepRange local) {
 
 }  // namespace
 
-double slope_share(const ModelOptions& options) {
-  constexpr double kTanh = 0.04, kGelu = 0.15;
-  if (options.model == "affine") return 0;
-  const Activation activation = activation_from(options.activation);
-  if (activation == Activation::tanh) return kTanh;
-  return activation == Activation::gelu ? kGelu : 0;
-}
-
 const std::vector<CatalogueEntry>& catalogue() {
   static const std::vector<CatalogueEntry> entries{
-      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp},
-      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet},
-      {"affine", "random affine steps A z + c with a chosen contraction", make_affine},
+      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp, true},
+      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet,
+       true},
+      {"affine", "random affine steps A z + c with a chosen contraction", make_affine, false},
   };
   return entries;
 }
 
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local) {
+namespace {
+
+/// @throws Error that lists the known models
+const CatalogueEntry& entry(const std::string& name) {
   std::string known;
-  for (const CatalogueEntry& entry : catalogue()) {
-    if (options.model == entry.name) return entry.make(options, local);
-    known += known.empty() ? entry.name : std::string(", ") + entry.name;
+  for (const CatalogueEntry& candidate : catalogue()) {
+    if (name == candidate.name) return candidate;
+    known += known.empty() ? candidate.name : std::string(", ") + candidate.name;
   }
-  throw input_error("unknown model '{}': known are {}", options.model, known);
+  throw input_error("unknown model '{}': known are {}", name, known);
+}
+
+}  // namespace
+
+std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local) {
+  return entry(options.model).make(options, local);
+}
+
+double slope_share(const ModelOptions& options) {
+  constexpr double kTanh = 0.04, kGelu = 0.15;
+  if (!entry(options.model).has_activation) return 0;
+  const Activation activation = activation_from(options.activation);
+  if (activation == Activation::tanh) return kTanh;
+  return activation == Activation::gelu ? kGelu : 0;
 }
 
 }  // namespace deeppcr::models

@@ -73,6 +73,7 @@ struct BackwardStep {
 /// Keeps kernels and scratch between calls.
 class LayerKernels {
  public:
+  /// weights: where those of consecutive steps are read from.
   LayerKernels(const StepShape& shape, blocks::BlocksFrom weights);
 
   const StepShape& shape() const { return shape_; }

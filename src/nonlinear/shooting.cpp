@@ -22,17 +22,17 @@ std::size_t position(const std::vector<std::string>& names, const std::string& n
 }
 
 /// What pushing a tangent along takes of a step. It is one column more; of one sample's step it
-/// reads the weights along with the state, and where they come from memory it hides behind their
-/// way. Measured.
+/// reads the weights along with the state, and of wide ones it hides behind their way from memory.
+/// Measured.
 double cost_of_tangent(const Shooting::StateSize& state) {
-  constexpr int kFromMemory = 48;
-  const bool near = state.width < kFromMemory;
+  constexpr int kWide = 48;
+  const bool narrow = state.width < kWide;
   if (state.batch > 1)
-    return (near ? 0.25 : 0.15) / static_cast<double>(state.batch) + (near ? 0.05 : 0.03);
-  if (!blocks::GemvPair::hides_second(state.width)) return near ? 0.3 : 0.08;
-  constexpr double kNarrow = 16;
-  const double narrower = std::min(1.0, kNarrow / state.width);
-  return (near ? 0.04 : 0.01) + state.slopes * narrower * narrower;
+    return (narrow ? 0.25 : 0.15) / static_cast<double>(state.batch) + (narrow ? 0.05 : 0.03);
+  if (!blocks::GemvPair::hides_second(state.width)) return narrow ? 0.3 : 0.08;
+  constexpr double kNarrowest = 16;
+  const double narrower = std::min(1.0, kNarrowest / state.width);
+  return (narrow ? 0.04 : 0.01) + state.slopes * narrower * narrower;
 }
 
 }  // namespace

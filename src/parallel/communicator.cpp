@@ -61,7 +61,7 @@ class Requests {
 void wait_aside(Requests& requests) {
   using std::chrono::microseconds;
   constexpr int kMostPauses = 32;
-  constexpr microseconds kAwake{30000}, kShortestSleep{60}, kLongestSleep{10000};
+  constexpr microseconds kAwake{30000}, kLongestSleep{10000};
   constexpr int kWaitedForOneOfSleep = 300;
   const auto start = std::chrono::steady_clock::now();
   int pauses = 1;
@@ -69,8 +69,7 @@ void wait_aside(Requests& requests) {
     const auto waited =
         std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start);
     if (waited >= kAwake) {
-      std::this_thread::sleep_for(
-          std::clamp(waited / kWaitedForOneOfSleep, kShortestSleep, kLongestSleep));
+      std::this_thread::sleep_for(std::min(waited / kWaitedForOneOfSleep, kLongestSleep));
     } else {
       for (int i = 0; i < pauses; ++i) relax();
       pauses = std::min(pauses + 1, kMostPauses);

@@ -58,6 +58,7 @@ void RowExchange::find_peers(const Communicator& comm, const BlockLayout& layout
 }
 
 Real* RowExchange::claim(const RowType& type) {
+  DEEPPCR_ASSERT(!claimed_ && !under_way_, "rows that are still to be sent");
   const Index length = type.length();
   if (outbox_ == nullptr) packed_.reserve(sent_.size() * length);
   Real* first = outbox_ == nullptr ? packed_.data() : outbox_->claim();
@@ -74,6 +75,7 @@ void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic
     std::copy(rows + sent_.first * length, rows + sent_.last * length, copy + sent_.first * length);
   }
   claimed_ = false;
+  under_way_ = true;
   now_.in = in;
   now_.type = type.get();
   now_.length = length;
@@ -96,6 +98,7 @@ const Real* RowExchange::row(Index row) const {
 }
 
 void RowExchange::release() {
+  under_way_ = false;
   if (outbox_ != nullptr) outbox_->release(owners_);
 }
 

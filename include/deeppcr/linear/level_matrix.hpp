@@ -72,10 +72,16 @@ class LevelMatrix {
   bool has_partner(Index row) const;
   bool partner_has_block(Index row) const;
   Index partner(Index row) const;
-  /// Row of local index i, given its partner's block and right-hand side: from A to next_A, which
-  /// may be the same place.
-  void advance_row(Index i, const Real* partner_block, const Real* partner_r, const Real* A,
-                   Real* next_A, States r, Real* product) const;
+  /// A row's blocks before and after a level, which may be the same place, and those of its
+  /// partner.
+  struct Row {
+    const Real* A;
+    Real* next_A;
+    Real* r;
+    const Real *partner_block, *partner_r;
+  };
+  /// Row of local index i.
+  void advance_row(Index i, const Row& row, Real* product) const;
 
   const parallel::Communicator& comm_;
   LevelShape shape_;

@@ -13,8 +13,8 @@ namespace deeppcr::linear {
 /// The levels of cyclic reduction in one direction, with the places where they hand over rows.
 ///
 /// On one node rows are read where their owner lays them down, in two places in turns: those of the
-/// next level while those of the last one are still read. No rank waits for one that is behind it
-/// in the direction of the chain, up to two levels.
+/// next level while those of this one are still read. A rank waits for one that is behind it in the
+/// direction of the chain only where it is a whole level ahead.
 class PcrLevels {
  public:
   /// Levels for every stride below shape.rows.size(); shape.stride is not looked at. Without

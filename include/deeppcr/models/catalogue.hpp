@@ -25,15 +25,12 @@ struct ModelOptions {
   std::uint64_t seed = 1;
 };
 
-/// What sigma' takes of a narrow step of one sample (8 to 16 numbers), where sigma is computed
-/// anyway. Measured; less of a wider step, as one over its width squared.
-double slope_share(const ModelOptions& options);
-
 /// One line a model: the only table that names them.
 struct CatalogueEntry {
   const char* name;
   const char* help;
   std::unique_ptr<sequence::ParametricSequence> (*make)(const ModelOptions&, StepRange local);
+  bool has_activation;  ///< that of the options
 };
 
 const std::vector<CatalogueEntry>& catalogue();
@@ -42,5 +39,9 @@ const std::vector<CatalogueEntry>& catalogue();
 /// only, not on the split.
 /// @throws Error for an unknown word (with the known ones) or a size without sense
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local);
+
+/// What sigma' takes of a narrow step of one sample (8 to 16 numbers), where sigma is computed
+/// anyway; less of a wider step, as one over its width squared. Measured: 0 for relu and silu.
+double slope_share(const ModelOptions& options);
 
 }  // namespace deeppcr::models

@@ -50,8 +50,9 @@ class RowExchange {
   bool travels() const { return outbox_ == nullptr; }
 
   /// Where the sent rows may be written before begin(), which then copies nothing: the place of
-  /// local row 0, of which only sent_rows() are there. Waits until nobody reads the last ones any
-  /// more. They can be read there until the next claim().
+  /// local row 0, of which only sent_rows() are there. They can be read there until it is claimed
+  /// again, in an outbox by any exchange: that waits until nobody reads them any more.
+  /// @pre not between begin() and release()
   Real* claim(const RowType& type);
   /// Starts the exchange. Sent rows that were not claimed are copied from `rows`, this rank's own,
   /// which may change at once. Rows that travel arrive in `in`, one after another; others leave it
@@ -85,6 +86,7 @@ class RowExchange {
   Buffer<Real> packed_;
   Outbox* outbox_ = nullptr;
   bool claimed_ = false;
+  bool under_way_ = false;  ///< from begin() to release()
   /// The exchange under way.
   struct {
     Real* rows = nullptr;

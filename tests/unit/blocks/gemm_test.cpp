@@ -26,9 +26,10 @@ TYPED_TEST_SUITE(GemmTest, Types);
 
 TYPED_TEST(GemmTest, MatchesTheDefinition) {
   using T = TypeParam;
-  const int sizes[][3] = {{1, 1, 1},    {2, 3, 2},      {8, 9, 8},    {17, 18, 17},
-                          {16, 1, 16},  {64, 65, 64},   {5, 4, 7},    {130, 131, 130},
-                          {200, 3, 64}, {20, 200, 129}, {32, 64, 256}};
+  const int sizes[][3] = {{1, 1, 1},    {2, 3, 2},      {8, 9, 8},     {17, 18, 17},
+                          {16, 1, 16},  {64, 65, 64},   {5, 4, 7},     {130, 131, 130},
+                          {200, 3, 64}, {20, 200, 129}, {32, 64, 256}, {1030, 3, 64},
+                          {2049, 65, 8}};
   for (const auto& [m, n, k] : sizes) {
     for (const bool accumulate : {false, true}) {
       const auto A = random_values<T>(m * k, 1), B = random_values<T>(k * n, 2);
@@ -77,8 +78,8 @@ TEST(GemvTransposed, MatchesTheDefinition) {
 
 // Sides below, at and above the lengths of tiles, with and without a rest.
 TEST(GemmTransposed, IsTheProductWithTheTransposedMatrix) {
-  for (const int m : {1, 32, 65, 130}) {
-    for (const int k : {1, 64, 200}) {
+  for (const int m : {1, 32, 65, 300}) {
+    for (const int k : {1, 64, 200, 512, 513, 1100}) {
       const auto A = random_values<double>(k * m, 1), B = random_values<double>(k * 70, 2);
       const auto start = random_values<double>(m * 70, 3);
       std::vector<double> At(A.size());

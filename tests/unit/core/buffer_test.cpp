@@ -61,6 +61,8 @@ TEST(Buffer, LargeOnesGoBackToTheSystem) {
     EXPECT_GT(resident_bytes(), before + 0.9 * bytes);
   }
   EXPECT_LT(resident_bytes(), before + 0.1 * bytes);
+  mallopt(M_MMAP_MAX, 65536);  // glibc's own settings
+  mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 #endif
 

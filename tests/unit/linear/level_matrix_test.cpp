@@ -79,6 +79,44 @@ TEST_P(LevelMatrixTest, OneLevelSquaresTheMatrix) {
   EXPECT_LE(norm, rounding);
 }
 
+/// Rows that the second level hands over are written where it does so.
+TEST_P(LevelMatrixTest, TwoLevelsAreTheFourthPower) {
+  const auto [steps, direction] = GetParam();
+  constexpr Index kBatch = 2;
+  constexpr int kWidth = 3;
+  const parallel::BlockLayout layout = test::uneven_layout(steps, world().size());
+  RandomChain problem(world(), layout, kBatch, kWidth);
+  Buffer<Real> A(problem.blocks().storage().size()), r(problem.rhs().size());
+  std::copy_n(problem.blocks().storage().data(), A.size(), A.data());
+  std::copy(problem.rhs().begin(), problem.rhs().end(), r.begin());
+  const std::array<Index, 4> shape{problem.chain().local_range().size(), kBatch, kWidth, kWidth};
+
+  LevelShape level{layout, {0, steps}, kBatch, kWidth, direction, 1};
+  LevelMatrix first(world(), level);
+  level.stride = 2;
+  LevelMatrix second(world(), level);
+  level.stride = 4;
+  const LevelMatrix third(world(), level);
+  const petsc::Handle<Mat> N = first.assemble(ConstBlocks(A.data(), shape));
+  Workspace work;
+  parallel::Traffic traffic;
+  const Blocks blocks(A.data(), shape);
+  const States right(r.data(), problem.shape());
+  first.advance(blocks, right, work, traffic, &second);
+  second.advance(blocks, right, work, traffic);
+
+  const petsc::Handle<Mat> found = third.assemble(ConstBlocks(A.data(), shape));
+  petsc::Handle<Mat> plain, plain_found, square, fourth;
+  DEEPPCR_PETSC(MatConvert(N.get(), MATAIJ, MAT_INITIAL_MATRIX, plain.put()));
+  DEEPPCR_PETSC(MatConvert(found.get(), MATAIJ, MAT_INITIAL_MATRIX, plain_found.put()));
+  DEEPPCR_PETSC(
+      MatMatMult(plain.get(), plain.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, square.put()));
+  DEEPPCR_PETSC(
+      MatMatMult(square.get(), square.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, fourth.put()));
+  EXPECT_LE(norm_of_difference(fourth.get(), plain_found.get()),
+            1e-14 * static_cast<double>(steps * kWidth * kWidth));
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, LevelMatrixTest,
                          ::testing::Combine(::testing::Values(1, 2, 3, 4, 9, 33),
                                             ::testing::Values(Direction::forward,

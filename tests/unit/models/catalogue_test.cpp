@@ -37,6 +37,21 @@ TEST(ModelCatalogue, MakesEveryEntry) {
   }
 }
 
+TEST(ModelCatalogue, SlopesCostWhereTheyAreNotTheValues) {
+  ModelOptions options = options_for("mlp");
+  options.activation = "relu";
+  EXPECT_EQ(slope_share(options), 0);
+  options.activation = "tanh";
+  const double tanh = slope_share(options);
+  options.activation = "gelu";
+  EXPECT_LT(0, tanh);
+  EXPECT_LT(tanh, slope_share(options));
+  options.model = "affine";  // whatever the option says
+  EXPECT_EQ(slope_share(options), 0);
+  options.model = "transformer";
+  EXPECT_THROW(slope_share(options), Error);
+}
+
 TEST(ModelCatalogue, UsesTheOptions) {
   ModelOptions options = options_for("resnet");
   options.block_layers = 3;

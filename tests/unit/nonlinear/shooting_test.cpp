@@ -231,6 +231,19 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
   EXPECT_LE(distance(), 1e-14);
 }
 
+TEST_F(ShootingSpecial, TheFirstRankGetsStepsForTheTangentsOfTheOthers) {
+  constexpr Index kSteps = 8192;
+  const auto first = [](const Shooting::StateSize& state) {
+    return Shooting::layout(kSteps, 2, 0, state).range(0).size();
+  };
+  EXPECT_GT(first({1, 16}), kSteps / 2);
+  EXPECT_GT(first({1, 16, 0.04}), first({1, 16}));
+  EXPECT_GT(first({1, 16, 0.04}), first({1, 32, 0.04}));
+  EXPECT_GT(first({1, 32}), first({1, 64}));  // which come from memory
+  EXPECT_GT(first({1, 64}), kSteps / 2);
+  EXPECT_GT(first({2, 16}), first({32, 16}));
+}
+
 TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
   for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
     const auto layout = Shooting::layout(100, world().size(), 0, {2, 4});
