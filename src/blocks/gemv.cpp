@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "deeppcr/core/cache.hpp"
+
 namespace deeppcr::blocks {
 
 namespace {
@@ -57,9 +59,9 @@ constexpr Index kAhead = 8192;
 /// shorter once a column.
 template <typename Vector>
 inline void ask_ahead(const Real* column, int v) {
-  constexpr Index kLine = 64, kSize = sizeof(Vector);
-  if (v * kSize % kLine == 0)
-    __builtin_prefetch(reinterpret_cast<const char*>(column) + v * kSize + kAhead, 0, 2);
+  constexpr Index kSize = sizeof(Vector);
+  if (v * kSize % kCacheLine == 0)
+    prefetch(reinterpret_cast<const char*>(column) + v * kSize + kAhead, kSize);
 }
 
 /// sum[0] += all others.
@@ -117,10 +119,8 @@ void for_rows(Tile, int n, Body&& body) {
 /// other.
 template <int kColumns>
 void ask_for_next(Tile<kColumns>, int rows, int n, const Real* A) {
-  constexpr int kLine = 64 / sizeof(Real);
   A += Index{kColumns} * n;
-  for (int c = 0; c < kColumns; ++c, A += n)
-    for (int i = 0; i < rows; i += kLine) __builtin_prefetch(A + i, 0, 2);
+  for (int c = 0; c < kColumns; ++c, A += n) prefetch(A, rows * Index{sizeof(Real)});
 }
 
 template <typename Tile>

@@ -19,10 +19,4 @@ Index idle_prefetch_bytes() {
   return bytes;
 }
 
-void prefetch(const void* first, Index count) {
-  constexpr Index kLine = 64;
-  const char* p = static_cast<const char*>(first);
-  for (Index i = 0; i < count; i += kLine) __builtin_prefetch(p + i, 0, 2);
-}
-
 }  // namespace deeppcr

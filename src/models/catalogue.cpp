@@ -38,20 +38,6 @@ Made make_affine(const ModelOptions& options, StepRange local) {
       AffineOptions{options.steps, options.width, options.contraction, options.seed}, local);
 }
 
-}  // namespace
-
-const std::vector<CatalogueEntry>& catalogue() {
-  static const std::vector<CatalogueEntry> entries{
-      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp, true},
-      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet,
-       true},
-      {"affine", "random affine steps A z + c with a chosen contraction", make_affine, false},
-  };
-  return entries;
-}
-
-namespace {
-
 /// @throws Error that lists the known models
 const CatalogueEntry& entry(const std::string& name) {
   std::string known;
@@ -63,6 +49,16 @@ const CatalogueEntry& entry(const std::string& name) {
 }
 
 }  // namespace
+
+const std::vector<CatalogueEntry>& catalogue() {
+  static const std::vector<CatalogueEntry> entries{
+      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp, true},
+      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet,
+       true},
+      {"affine", "random affine steps A z + c with a chosen contraction", make_affine, false},
+  };
+  return entries;
+}
 
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local) {
   return entry(options.model).make(options, local);

@@ -58,11 +58,11 @@ void RowExchange::find_peers(const Communicator& comm, const BlockLayout& layout
 }
 
 Real* RowExchange::claim(const RowType& type) {
-  DEEPPCR_ASSERT(!claimed_ && !under_way_, "rows that are still to be sent");
+  DEEPPCR_ASSERT(stage_ == Stage::idle, "rows that are still to be sent");
   const Index length = type.length();
   if (outbox_ == nullptr) packed_.reserve(sent_.size() * length);
   Real* first = outbox_ == nullptr ? packed_.data() : outbox_->claim();
-  claimed_ = true;
+  stage_ = Stage::claimed;
   // The PetscSF counts rows from this rank's first; it touches only those that are sent.
   return now_.rows = first - sent_.first * length;
 }
@@ -70,12 +70,11 @@ Real* RowExchange::claim(const RowType& type) {
 void RowExchange::begin(const Real* rows, Real* in, const RowType& type, Traffic& traffic) {
   const Index length = type.length();
   for (Index count : sends_) traffic.add(1, count * length * static_cast<Index>(sizeof(Real)));
-  if (!claimed_) {
+  if (stage_ != Stage::claimed) {
     Real* copy = claim(type);
     std::copy(rows + sent_.first * length, rows + sent_.last * length, copy + sent_.first * length);
   }
-  claimed_ = false;
-  under_way_ = true;
+  stage_ = Stage::under_way;
   now_.in = in;
   now_.type = type.get();
   now_.length = length;
@@ -98,7 +97,7 @@ const Real* RowExchange::row(Index row) const {
 }
 
 void RowExchange::release() {
-  under_way_ = false;
+  stage_ = Stage::idle;
   if (outbox_ != nullptr) outbox_->release(owners_);
 }
 

@@ -31,6 +31,18 @@ class RandomChain {
   blocks::BlockBidiagonal& chain() { return operator_; }
   blocks::DenseLinearisation& blocks() { return blocks_; }
   ConstStates rhs() const { return {rhs_.data(), shape()}; }
+  /// For methods that overwrite them.
+  Buffer<Real> copy_of_blocks() {
+    const Blocks all = blocks_.storage();
+    Buffer<Real> copy(all.size());
+    std::copy(all.begin(), all.end(), copy.begin());
+    return copy;
+  }
+  Buffer<Real> copy_of_rhs() const {
+    Buffer<Real> copy(rhs_.size());
+    std::copy(rhs_.begin(), rhs_.end(), copy.begin());
+    return copy;
+  }
   std::array<Index, 3> shape() const {
     return {operator_.local_range().size(), operator_.batch(), operator_.width()};
   }

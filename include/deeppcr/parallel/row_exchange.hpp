@@ -85,8 +85,8 @@ class RowExchange {
   std::vector<Piece> pieces_;
   Buffer<Real> packed_;
   Outbox* outbox_ = nullptr;
-  bool claimed_ = false;
-  bool under_way_ = false;  ///< from begin() to release()
+  /// claimed: written in place, to be sent; under way: from begin() to release().
+  enum class Stage { idle, claimed, under_way } stage_ = Stage::idle;
   /// The exchange under way.
   struct {
     Real* rows = nullptr;

@@ -14,7 +14,43 @@ namespace {
 using test::RandomChain;
 using test::world;
 
-class LevelMatrixTest : public ::testing::TestWithParam<std::tuple<Index, Direction>> {};
+constexpr Index kBatch = 2;
+constexpr int kWidth = 3;
+
+/// A random chain with copies of its numbers, which levels overwrite.
+class LevelMatrixTest : public ::testing::TestWithParam<std::tuple<Index, Direction>> {
+ protected:
+  Blocks blocks() { return {A_.data(), {shape_[0], kBatch, kWidth, kWidth}}; }
+  States right() { return {r_.data(), shape_}; }
+  LevelMatrix level(Index stride) const {
+    return {world(), {layout_, {0, steps_}, kBatch, kWidth, std::get<1>(GetParam()), stride}};
+  }
+  double rounding() const { return 1e-14 * static_cast<double>(steps_ * kWidth * kWidth); }
+
+  Index steps_ = std::get<0>(GetParam());
+  parallel::BlockLayout layout_ = test::uneven_layout(steps_, world().size());
+  RandomChain problem_{world(), layout_, kBatch, kWidth};
+  Workspace work_;
+  parallel::Traffic traffic_;
+
+ private:
+  std::array<Index, 3> shape_ = problem_.shape();
+  Buffer<Real> A_ = problem_.copy_of_blocks(), r_ = problem_.copy_of_rhs();
+};
+
+/// The level of these blocks as PETSc multiplies matrices.
+petsc::Handle<Mat> as_aij(const LevelMatrix& level, ConstBlocks blocks) {
+  const petsc::Handle<Mat> N = level.assemble(blocks);
+  petsc::Handle<Mat> plain;
+  DEEPPCR_PETSC(MatConvert(N.get(), MATAIJ, MAT_INITIAL_MATRIX, plain.put()));
+  return plain;
+}
+
+petsc::Handle<Mat> squared(Mat N) {
+  petsc::Handle<Mat> square;
+  DEEPPCR_PETSC(MatMatMult(N, N, MAT_INITIAL_MATRIX, PETSC_DEFAULT, square.put()));
+  return square;
+}
 
 petsc::Handle<Vec> to_vec(Mat like, const Real* values) {
   petsc::Handle<Vec> x;
@@ -36,85 +72,32 @@ double norm_of_difference(Mat a, Mat b) {
 }
 
 TEST_P(LevelMatrixTest, OneLevelSquaresTheMatrix) {
-  const auto [steps, direction] = GetParam();
-  constexpr Index kBatch = 2;
-  constexpr int kWidth = 3;
-  const parallel::BlockLayout layout = test::uneven_layout(steps, world().size());
-  RandomChain problem(world(), layout, kBatch, kWidth);
-  Buffer<Real> A(problem.blocks().storage().size()), next_A(A.size());
-  Buffer<Real> next_r(problem.rhs().size());
-  std::copy_n(problem.blocks().storage().data(), A.size(), A.data());
-  const Index m = problem.chain().local_range().size();
-  const std::array<Index, 4> shape{m, kBatch, kWidth, kWidth};
+  LevelMatrix first = level(1);
+  const petsc::Handle<Mat> N = as_aij(first, blocks());
+  first.advance(blocks(), right(), work_, traffic_);
+  const petsc::Handle<Mat> next_N = as_aij(level(2), blocks());
+  EXPECT_LE(norm_of_difference(squared(N.get()).get(), next_N.get()), rounding());
 
-  LevelShape level{layout, {0, steps}, kBatch, kWidth, direction, 1};
-  LevelMatrix first(world(), level);
-  level.stride = 2;
-  LevelMatrix second(world(), level);
-  Workspace work;
-  parallel::Traffic traffic;
-  std::copy(A.begin(), A.end(), next_A.begin());
-  std::copy(problem.rhs().begin(), problem.rhs().end(), next_r.begin());
-  first.advance(Blocks(next_A.data(), shape), States(next_r.data(), problem.shape()), work,
-                traffic);
-
-  const petsc::Handle<Mat> N = first.assemble(ConstBlocks(A.data(), shape));
-  const petsc::Handle<Mat> next_N = second.assemble(ConstBlocks(next_A.data(), shape));
-  petsc::Handle<Mat> plain, next_plain, square;
-  DEEPPCR_PETSC(MatConvert(N.get(), MATAIJ, MAT_INITIAL_MATRIX, plain.put()));
-  DEEPPCR_PETSC(MatConvert(next_N.get(), MATAIJ, MAT_INITIAL_MATRIX, next_plain.put()));
-  DEEPPCR_PETSC(
-      MatMatMult(plain.get(), plain.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, square.put()));
-  const double rounding = 1e-14 * static_cast<double>(steps * kWidth * kWidth);
-  EXPECT_LE(norm_of_difference(square.get(), next_plain.get()), rounding);
-
-  const petsc::Handle<Vec> r = to_vec(plain.get(), problem.rhs().data());
-  const petsc::Handle<Vec> found = to_vec(plain.get(), next_r.data());
+  const petsc::Handle<Vec> r = to_vec(N.get(), problem_.rhs().data());
+  const petsc::Handle<Vec> found = to_vec(N.get(), right().data());
   petsc::Handle<Vec> expected;
   DEEPPCR_PETSC(VecDuplicate(r.get(), expected.put()));
-  DEEPPCR_PETSC(MatMultAdd(plain.get(), r.get(), r.get(), expected.get()));
+  DEEPPCR_PETSC(MatMultAdd(N.get(), r.get(), r.get(), expected.get()));
   PetscReal norm = 0;
   DEEPPCR_PETSC(VecAXPY(expected.get(), -1, found.get()));
   DEEPPCR_PETSC(VecNorm(expected.get(), NORM_INFINITY, &norm));
-  EXPECT_LE(norm, rounding);
+  EXPECT_LE(norm, rounding());
 }
 
 /// Rows that the second level hands over are written where it does so.
 TEST_P(LevelMatrixTest, TwoLevelsAreTheFourthPower) {
-  const auto [steps, direction] = GetParam();
-  constexpr Index kBatch = 2;
-  constexpr int kWidth = 3;
-  const parallel::BlockLayout layout = test::uneven_layout(steps, world().size());
-  RandomChain problem(world(), layout, kBatch, kWidth);
-  Buffer<Real> A(problem.blocks().storage().size()), r(problem.rhs().size());
-  std::copy_n(problem.blocks().storage().data(), A.size(), A.data());
-  std::copy(problem.rhs().begin(), problem.rhs().end(), r.begin());
-  const std::array<Index, 4> shape{problem.chain().local_range().size(), kBatch, kWidth, kWidth};
-
-  LevelShape level{layout, {0, steps}, kBatch, kWidth, direction, 1};
-  LevelMatrix first(world(), level);
-  level.stride = 2;
-  LevelMatrix second(world(), level);
-  level.stride = 4;
-  const LevelMatrix third(world(), level);
-  const petsc::Handle<Mat> N = first.assemble(ConstBlocks(A.data(), shape));
-  Workspace work;
-  parallel::Traffic traffic;
-  const Blocks blocks(A.data(), shape);
-  const States right(r.data(), problem.shape());
-  first.advance(blocks, right, work, traffic, &second);
-  second.advance(blocks, right, work, traffic);
-
-  const petsc::Handle<Mat> found = third.assemble(ConstBlocks(A.data(), shape));
-  petsc::Handle<Mat> plain, plain_found, square, fourth;
-  DEEPPCR_PETSC(MatConvert(N.get(), MATAIJ, MAT_INITIAL_MATRIX, plain.put()));
-  DEEPPCR_PETSC(MatConvert(found.get(), MATAIJ, MAT_INITIAL_MATRIX, plain_found.put()));
-  DEEPPCR_PETSC(
-      MatMatMult(plain.get(), plain.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, square.put()));
-  DEEPPCR_PETSC(
-      MatMatMult(square.get(), square.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, fourth.put()));
-  EXPECT_LE(norm_of_difference(fourth.get(), plain_found.get()),
-            1e-14 * static_cast<double>(steps * kWidth * kWidth));
+  LevelMatrix first = level(1), second = level(2);
+  const petsc::Handle<Mat> N = as_aij(first, blocks());
+  first.advance(blocks(), right(), work_, traffic_, &second);
+  second.advance(blocks(), right(), work_, traffic_);
+  const petsc::Handle<Mat> found = as_aij(level(4), blocks());
+  const petsc::Handle<Mat> square = squared(N.get());
+  EXPECT_LE(norm_of_difference(squared(square.get()).get(), found.get()), rounding());
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, LevelMatrixTest,

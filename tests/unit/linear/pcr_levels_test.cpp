@@ -24,9 +24,7 @@ TEST_P(PcrLevelsTest, RowsOfANodeAreThoseThatTravel) {
   const LevelShape shape{layout, {0, steps}, kBatch, kWidth, direction};
   parallel::TrafficByLevel traffic;
   const auto solved = [&](PcrLevels& levels) {
-    Buffer<Real> A(problem.blocks().storage().size()), x(problem.rhs().size());
-    std::copy_n(problem.blocks().storage().data(), A.size(), A.data());
-    std::copy(problem.rhs().begin(), problem.rhs().end(), x.begin());
+    Buffer<Real> A = problem.copy_of_blocks(), x = problem.copy_of_rhs();
     levels.reduce(Blocks(A.data(), {m, kBatch, kWidth, kWidth}), States(x.data(), problem.shape()),
                   traffic);
     return x;
