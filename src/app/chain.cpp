@@ -140,7 +140,7 @@ parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunCon
   if (config.solver.method == SolverConfig::Method::shooting) {
     return nonlinear::Shooting::layout(
         config.chain.model.steps, comm.size(), config.solver.shooting.chunks,
-        {config.chain.batch, config.chain.model.width, models::slope_share(config.chain.model)},
+        {config.chain.batch, config.chain.model.width, models::tangent_share(config.chain.model)},
         config.solver.passes);
   }
   const std::string& name = config.solver.method == SolverConfig::Method::newton

@@ -1,90 +1,27 @@
-// Kernels in vectors of plain compiler extensions: any instruction set will do. How wide they are
-// and how many sums stay in registers follows what the build has: a vector wider than the registers
-// lives in memory, and is many times slower.
+// Kernels of vectors as wide as the build's registers, with as many sums as fit into them.
 #include "deeppcr/blocks/gemv.hpp"
 
 #include <cstring>
 
-#include "deeppcr/core/cache.hpp"
+#include "deeppcr/blocks/register_product.hpp"
 
 namespace deeppcr::blocks {
 
 namespace {
 
-// Spelt out: in a template GCC drops the attribute where its argument depends on a parameter.
-using Two = Real __attribute__((vector_size(2 * sizeof(Real))));
-using Four = Real __attribute__((vector_size(4 * sizeof(Real))));
-using Eight = Real __attribute__((vector_size(8 * sizeof(Real))));
-
-#if defined(__AVX512F__)
-using Widest = Eight;
-#elif defined(__AVX__)
-using Widest = Four;
-#else
-using Widest = Two;
-#endif
-/// Sums in registers: so many that multiply-adds do not wait for each other.
-constexpr int kMostSums = 8;
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kMostSumsOfPair = 16;
-#else
-constexpr int kMostSumsOfPair = 12;  ///< of 16 registers
-#endif
-
-template <typename Vector>
-Vector load(const Real* x) {
-  Vector v;
-  std::memcpy(&v, x, sizeof v);
-  return v;
-}
-
-template <typename Vector>
-void store(const Vector& v, Real* x) {
-  std::memcpy(x, &v, sizeof v);
-}
-
-/// The same address, unknown to the compiler: it cannot read the column there before the ones
-/// already used. Blocks from memory come fastest from one end to the other.
-inline const Real* next(const Real* column) {
-  __asm__("" : "+r"(column));
-  return column;
-}
-
-/// Bytes ahead of the columns in use that are asked for where blocks come from memory, into the
-/// second-level cache: the hardware's own look ahead falls behind where there is more to do than
-/// one product, such as an activation or a second one. Of 1 to 64 KiB, about as fast from 4 on.
-constexpr Index kAhead = 8192;
-
-/// Asks for what is kAhead behind the v-th vector of a column: once a line, of columns that are
-/// shorter once a column.
-template <typename Vector>
-inline void ask_ahead(const Real* column, int v) {
-  constexpr Index kSize = sizeof(Vector);
-  if (v * kSize % kCacheLine == 0)
-    prefetch(reinterpret_cast<const char*>(column) + v * kSize + kAhead, kSize);
-}
-
-/// sum[0] += all others.
-template <typename Vector, int kVectors, int kSets>
-inline void add_up(Vector (&sum)[kSets][kVectors]) {
-  for (int half = kSets / 2; half > 0; half /= 2) {
-    for (int s = 0; s < half; ++s)
-      for (int v = 0; v < kVectors; ++v) sum[s][v] += sum[s + half][v];
-  }
-}
-
 /// y = start + sum_c A_c x_c for columns [0, kColumns) and rows [0, kRows), in the order of the
 /// columns; as many rows as sums fit into the registers.
 template <int kColumns>
 struct Tile {
-  static constexpr int kLanes = sizeof(Widest) / sizeof(Real), kRows = kMostSums * kLanes;
+  static constexpr int kSums = detail::kMostSums, kLanes = simd::kLanes<simd::Widest>,
+                       kRows = kSums * kLanes;
 
   static void add(int n, const Real* A, const Real* x, const Real* start, Real* y) {
-    Widest sum[kMostSums];
-    for (int v = 0; v < kMostSums; ++v) sum[v] = load<Widest>(start + v * kLanes);
+    simd::Widest sum[kSums];
+    for (int v = 0; v < kSums; ++v) sum[v] = simd::load<simd::Widest>(start + v * kLanes);
     for (int c = 0; c < kColumns; ++c, A += n)
-      for (int v = 0; v < kMostSums; ++v) sum[v] += load<Widest>(A + v * kLanes) * x[c];
-    for (int v = 0; v < kMostSums; ++v) store(sum[v], y + v * kLanes);
+      for (int v = 0; v < kSums; ++v) sum[v] += simd::load<simd::Widest>(A + v * kLanes) * x[c];
+    for (int v = 0; v < kSums; ++v) simd::store(sum[v], y + v * kLanes);
   }
 
   /// The same for `rows` rows.
@@ -145,33 +82,19 @@ void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   });
 }
 
-// y = start + sum_j A_j x_j with y in registers where it fits, n = lanes * kVectors. Columns go to
-// kSets sums in turn: one alone would wait for each multiply-add.
-template <typename Vector, int kVectors, int kSets, bool kAsks>
-struct InRegisters {
-  static void run(int, const Real* A, const Real* x, const Real* start, Real* y) {
-    constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-    if constexpr (kVectors > kMostSums) {
-      by_tiles<kAsks>(n, A, x, start, y);
-    } else {
-      Vector sum[kSets][kVectors] = {};
-      for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(start + v * kLanes);
-      for (int j = 0; j < n; j += kSets) {
-        for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-          for (int v = 0; v < kVectors; ++v) {
-            if constexpr (kAsks) ask_ahead<Vector>(A, v);
-            sum[s][v] += load<Vector>(A + v * kLanes) * x[j + s];
-          }
-        }
-      }
-      add_up(sum);
-      for (int v = 0; v < kVectors; ++v) store(sum[0][v], y + v * kLanes);
-    }
+// y = start + A x with the sums in registers where they fit.
+template <int n, bool kAsks>
+void one(int, const Real* A, const Real* x, const Real* start, Real* y) {
+  using Product = RegisterProduct<n, kAsks>;
+  if constexpr (Product::kFits) {
+    typename Product::Vector sum[Product::kVectors];
+    Product::add(A, x, start, sum);
+    for (int v = 0; v < Product::kVectors; ++v)
+      simd::store(sum[v], y + v * simd::kLanes<typename Product::Vector>);
+  } else {
+    by_tiles<kAsks>(n, A, x, start, y);
   }
-};
-
-/// Start of sums from nothing.
-alignas(64) constexpr Real kZeros[64] = {};
+}
 
 // y = start + A x and w = A v; each tile comes from the first-level cache the second time.
 template <bool kAsks>
@@ -189,105 +112,56 @@ void pair_by_tiles(int n, const GemvPair::Operands& o) {
   });
 }
 
-/// Of so short a block the first product is waited for, and the second one is computed meanwhile:
-/// side by side they would delay each other.
-constexpr int kShort = 16;
+/// Start of sums from nothing.
+alignas(64) constexpr Real kZeros[64] = {};
 
-// y = start + A x and w = A v; sums as InRegisters has them, so that the bits are the same.
-template <typename Vector, int kVectors, int kSets, bool kAsks>
-struct PairInRegisters {
-  static void run(int, const GemvPair::Operands& o) {
-    constexpr int kLanes = sizeof(Vector) / sizeof(Real), n = kLanes * kVectors;
-    if constexpr (kVectors > kMostSums) {
-      pair_by_tiles<kAsks>(n, o);
-    } else if constexpr (2 * kSets * kVectors > kMostSumsOfPair || n <= kShort) {
-      // The second time the block comes from the caches.
-      InRegisters<Vector, kVectors, kSets, kAsks>::run(n, o.A, o.x, o.start, o.y);
-      InRegisters<Vector, kVectors, kSets, false>::run(n, o.A, o.v, kZeros, o.w);
-    } else {
-      Vector sum[kSets][kVectors] = {}, image[kSets][kVectors] = {};
-      for (int v = 0; v < kVectors; ++v) sum[0][v] = load<Vector>(o.start + v * kLanes);
-      const Real* A = o.A;
-      for (int j = 0; j < n; j += kSets) {
-        for (int s = 0; s < kSets; ++s, A = next(A + n)) {
-          for (int v = 0; v < kVectors; ++v) {
-            if constexpr (kAsks) ask_ahead<Vector>(A, v);
-            const auto a = load<Vector>(A + v * kLanes);
-            sum[s][v] += a * o.x[j + s];
-            image[s][v] += a * o.v[j + s];
-          }
-        }
-      }
-      add_up(sum);
-      add_up(image);
-      for (int v = 0; v < kVectors; ++v) {
-        store(sum[0][v], o.y + v * kLanes);
-        store(image[0][v], o.w + v * kLanes);
-      }
-    }
+// y = start + A x and w = A v. Where the sums of one product fill the registers, the block comes
+// from the first-level cache the second time.
+template <int n, bool kAsks>
+void both(int, const GemvPair::Operands& o) {
+  if constexpr (RegisterProduct<n, kAsks>::kFits) {
+    one<n, kAsks>(n, o.A, o.x, o.start, o.y);
+    one<n, false>(n, o.A, o.v, kZeros, o.w);
+  } else {
+    pair_by_tiles<kAsks>(n, o);
   }
+}
+
+using OneKernel = void (*)(int, const Real*, const Real*, const Real*, Real*);
+using BothKernel = void (*)(int, const GemvPair::Operands&);
+struct Kernels {
+  OneKernel one;
+  BothKernel both;
 };
 
-/// Sums of each of so many vectors that there is room for, four at most.
-constexpr int sets_for(int vectors) {
-  const int room = kMostSums / vectors;
-  return room >= 4 ? 4 : room >= 2 ? 2 : 1;
-}
-
-/// The kernel for n numbers.
-template <template <typename, int, int, bool> class Kernel, int n, bool kAsks>
-constexpr auto in_registers() {
-  constexpr int kWidest = sizeof(Widest) / sizeof(Real);
-  if constexpr (n == 2) {
-    return Kernel<Two, 1, 2, kAsks>::run;
-  } else if constexpr (n == 4 && kWidest > 4) {
-    return Kernel<Four, 1, 4, kAsks>::run;
-  } else {
-    constexpr int kVectors = n / kWidest;
-    return Kernel<Widest, kVectors, sets_for(kVectors), kAsks>::run;
-  }
-}
-
-/// The kernel for a width: one table, since Gemv and GemvPair must sum in the same order.
-template <template <typename, int, int, bool> class Kernel, bool kAsks, typename Function>
-Function kernel_for(int n, Function any_width) {
+/// The kernels for a width: one table, since Gemv and GemvPair must sum in the same order.
+template <bool kAsks>
+Kernels kernels_for(int n) {
   switch (n) {
     case 2:
-      return in_registers<Kernel, 2, kAsks>();
+      return {one<2, kAsks>, both<2, kAsks>};
     case 4:
-      return in_registers<Kernel, 4, kAsks>();
+      return {one<4, kAsks>, both<4, kAsks>};
     case 8:
-      return in_registers<Kernel, 8, kAsks>();
+      return {one<8, kAsks>, both<8, kAsks>};
     case 16:
-      return in_registers<Kernel, 16, kAsks>();
+      return {one<16, kAsks>, both<16, kAsks>};
     case 32:
-      return in_registers<Kernel, 32, kAsks>();
+      return {one<32, kAsks>, both<32, kAsks>};
     case 64:
-      return in_registers<Kernel, 64, kAsks>();
+      return {one<64, kAsks>, both<64, kAsks>};
     default:
-      return any_width;
+      return {by_tiles<kAsks>, pair_by_tiles<kAsks>};
   }
+}
+Kernels kernels_for(int n, BlocksFrom where) {
+  return where == BlocksFrom::memory ? kernels_for<true>(n) : kernels_for<false>(n);
 }
 
 }  // namespace
 
-Gemv::Gemv(int n, BlocksFrom where)
-    : kernel_(where == BlocksFrom::memory ? kernel_for<InRegisters, true>(n, by_tiles<true>)
-                                          : kernel_for<InRegisters, false>(n, by_tiles<false>)),
-      n_(n) {}
+Gemv::Gemv(int n, BlocksFrom where) : kernel_(kernels_for(n, where).one), n_(n) {}
 
-GemvPair::GemvPair(int n, BlocksFrom where)
-    : kernel_(where == BlocksFrom::memory
-                  ? kernel_for<PairInRegisters, true>(n, pair_by_tiles<true>)
-                  : kernel_for<PairInRegisters, false>(n, pair_by_tiles<false>)),
-      n_(n) {}
-
-// The widths and sums are those of kernel_for() and in_registers().
-bool GemvPair::hides_second(int n) {
-  constexpr int kWidest = sizeof(Widest) / sizeof(Real);
-  const bool has_kernel = 2 <= n && n <= 64 && (n & (n - 1)) == 0;
-  const int vectors = n > kWidest ? n / kWidest : 1;
-  return has_kernel && (n <= kShort || 2 * sets_for(vectors) * vectors <= kMostSumsOfPair);
-}
+GemvPair::GemvPair(int n, BlocksFrom where) : kernel_(kernels_for(n, where).both), n_(n) {}
 
 }  // namespace deeppcr::blocks

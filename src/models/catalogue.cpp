@@ -1,10 +1,13 @@
 #include "deeppcr/models/catalogue.hpp"
 
+#include <algorithm>
+
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/mlp.hpp"
 #include "deeppcr/models/normalised_resnet.hpp"
 #include "deeppcr/models/resnet.hpp"
+#include "tight_steps.hpp"
 
 namespace deeppcr::models {
 
@@ -64,12 +67,15 @@ std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, 
   return entry(options.model).make(options, local);
 }
 
-double slope_share(const ModelOptions& options) {
-  constexpr double kTanh = 0.04, kGelu = 0.15;
-  if (!entry(options.model).has_activation) return 0;
-  const Activation activation = activation_from(options.activation);
-  if (activation == Activation::tanh) return kTanh;
-  return activation == Activation::gelu ? kGelu : 0;
+double tangent_share(const ModelOptions& options) {
+  constexpr int kNarrow = 16, kNear = 48;
+  const bool has_activation = entry(options.model).has_activation;
+  if (!has_tight_kernels(options.width)) return options.width < kNear ? 0.25 : 0.1;
+  const double product = options.width <= kNarrow ? 0.07 : 0.03;
+  if (!has_activation || activation_from(options.activation) != Activation::gelu) return product;
+  // Its slope needs an exponential.
+  const double narrower = std::min(1.0, double{kNarrow} / options.width);
+  return product + 0.12 * narrower * narrower;
 }
 
 }  // namespace deeppcr::models

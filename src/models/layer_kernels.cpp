@@ -60,6 +60,7 @@ LayerKernels::LayerKernels(const StepShape& shape, blocks::BlocksFrom weights)
       accumulated_transposed_product_(n_, true),
       multiply_add_(n_, weights),
       multiply_pair_(n_, weights),
+      tight_(tight_kernels(shape, weights)),
       transposed_add_(n_),
       transposed_add_outer_(n_),
       zeros_(n_),

@@ -6,6 +6,7 @@
 #include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/layered_chain.hpp"
+#include "tight_steps.hpp"
 
 namespace deeppcr::models {
 
@@ -134,6 +135,7 @@ class LayerKernels {
   ColumnProducts<blocks::GemmTransposed> transposed_product_, accumulated_transposed_product_;
   blocks::Gemv multiply_add_;
   blocks::GemvPair multiply_pair_;
+  TightKernels tight_;
   blocks::GemvTransposed transposed_add_;
   blocks::GemvTransposedOuter transposed_add_outer_;
   Buffer<Real> zeros_;  ///< what single products are added to

@@ -5,14 +5,17 @@
 
 namespace deeppcr::models {
 
-// A narrow layer takes some nanoseconds: for one layer and one sample, what is the same for all
-// steps is looked up once. Without a bias forward() multiplies by product_, whose sums have other
-// bits.
+// Where no kernel was compiled for the width, what is the same for all steps is looked up once.
+// Without a bias forward() multiplies by product_, whose sums have other bits.
 bool LayerKernels::is_tight(Index batch) const {
   return batch == 1 && shape_.layers == 1 && shape_.bias;
 }
 
 void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* z, Real* states) {
+  if (batch == 1 && tight_.run != nullptr) {
+    tight_.run({theta, steps, z, states, shape_.scale});
+    return;
+  }
   const Index size = batch * n_, parameters = shape_.parameters();
   if (!is_tight(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
@@ -34,6 +37,10 @@ void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* 
 
 void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch, const Real* z,
                                     Real* states, Index sample, Real* tangent) {
+  if (batch == 1 && tight_.run_with_tangent != nullptr) {
+    tight_.run_with_tangent({theta, steps, z, states, shape_.scale}, tangent);
+    return;
+  }
   const Index size = batch * n_, parameters = shape_.parameters();
   if (!is_tight(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)

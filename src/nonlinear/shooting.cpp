@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/error.hpp"
 #include "shooting_run.hpp"
 
@@ -21,18 +20,13 @@ std::size_t position(const std::vector<std::string>& names, const std::string& n
   return static_cast<std::size_t>(found - names.begin());
 }
 
-/// What pushing a tangent along takes of a step. It is one column more; of one sample's step it
-/// reads the weights along with the state, and of wide ones it hides behind their way from memory.
+/// What pushing a tangent along takes of a step: of several samples' it is one column more.
 /// Measured.
 double cost_of_tangent(const Shooting::StateSize& state) {
   constexpr int kWide = 48;
   const bool narrow = state.width < kWide;
-  if (state.batch > 1)
-    return (narrow ? 0.25 : 0.15) / static_cast<double>(state.batch) + (narrow ? 0.05 : 0.03);
-  if (!blocks::GemvPair::hides_second(state.width)) return narrow ? 0.3 : 0.08;
-  constexpr double kNarrowest = 16;
-  const double narrower = std::min(1.0, kNarrowest / state.width);
-  return (narrow ? 0.04 : 0.01) + state.slopes * narrower * narrower;
+  if (state.batch == 1) return state.tangent;
+  return (narrow ? 0.25 : 0.15) / static_cast<double>(state.batch) + (narrow ? 0.05 : 0.03);
 }
 
 }  // namespace

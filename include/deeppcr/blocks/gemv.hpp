@@ -26,15 +26,12 @@ class Gemv {
 };
 
 /// y = start + A x and w = A v, each entry with the bits that Gemv gives it: the block comes
-/// from memory once for both. No output may be an input, but y may be start. Cost: 4 n^2 flops.
+/// from memory once for both, the second time from a cache near the core. No output may be an
+/// input, but y may be start. Cost: 4 n^2 flops.
 class GemvPair {
  public:
   GemvPair() = default;
   explicit GemvPair(int n, BlocksFrom where = BlocksFrom::cache);
-  /// Whether the second product costs little: an entry is read once for both, or it is computed
-  /// while the first is waited for. Else it finds the block in the first-level cache.
-  static bool hides_second(int n);
-
   struct Operands {
     const Real *A, *x, *start, *v;
     Real *y, *w;

@@ -40,8 +40,7 @@ const std::vector<CatalogueEntry>& catalogue();
 /// @throws Error for an unknown word (with the known ones) or a size without sense
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local);
 
-/// What sigma' takes of a narrow step of one sample (8 to 16 numbers), where sigma is computed
-/// anyway; less of a wider step, as one over its width squared. Measured: 0 for relu and silu.
-double slope_share(const ModelOptions& options);
+/// What pushing one tangent along takes of a step of one sample, as a share of that step. Measured.
+double tangent_share(const ModelOptions& options);
 
 }  // namespace deeppcr::models

@@ -61,7 +61,9 @@ class Shooting {
   struct StateSize {
     Index batch = 1;
     int width = 1;
-    double slopes = 0;  ///< what its slopes add to a narrow step, as models::slope_share() has it
+    /// What pushing a tangent along takes of a step of one sample, as models::tangent_share() has
+    /// it.
+    double tangent = 0.1;
   };
   /// The steps of each rank that suit sweeps: rank 0 has nothing to correct and pushes no tangent,
   /// and nothing to walk backward where the gradient dies out, so it gets more.

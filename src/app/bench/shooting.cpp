@@ -100,7 +100,7 @@ class Together {
         passes_(comm,
                 nonlinear::Shooting::layout(
                     what.sizes.steps, ranks_, 0,
-                    {what.sizes.batch, what.sizes.width, models::slope_share(what.options)},
+                    {what.sizes.batch, what.sizes.width, models::tangent_share(what.options)},
                     what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward),
                 what.options, what.sizes.batch, what.backward) {}
 

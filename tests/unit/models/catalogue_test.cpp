@@ -37,19 +37,19 @@ TEST(ModelCatalogue, MakesEveryEntry) {
   }
 }
 
-TEST(ModelCatalogue, SlopesCostWhereTheyAreNotTheValues) {
-  ModelOptions options = options_for("mlp");
-  options.activation = "relu";
-  EXPECT_EQ(slope_share(options), 0);
-  options.activation = "tanh";
-  const double tanh = slope_share(options);
-  options.activation = "gelu";
-  EXPECT_LT(0, tanh);
-  EXPECT_LT(tanh, slope_share(options));
-  options.model = "affine";  // whatever the option says
-  EXPECT_EQ(slope_share(options), 0);
-  options.model = "transformer";
-  EXPECT_THROW(slope_share(options), Error);
+TEST(ModelCatalogue, TangentsCostLeastWhereKernelsKeepThemInRegisters) {
+  const auto share = [](const char* model, const char* activation, int width) {
+    ModelOptions options = options_for(model);
+    options.activation = activation;
+    options.width = width;
+    return tangent_share(options);
+  };
+  EXPECT_LT(0, share("mlp", "tanh", 16));
+  EXPECT_LT(share("mlp", "tanh", 16), share("mlp", "tanh", 17));
+  EXPECT_LT(share("mlp", "tanh", 16), share("mlp", "gelu", 16));
+  EXPECT_EQ(share("affine", "gelu", 16), share("affine", "tanh", 16));  // it has none
+  EXPECT_THROW(share("transformer", "tanh", 16), Error);
+  EXPECT_THROW(share("mlp", "step", 16), Error);
 }
 
 TEST(ModelCatalogue, UsesTheOptions) {

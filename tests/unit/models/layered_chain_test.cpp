@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <tuple>
 #include <vector>
 
+#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/affine.hpp"
@@ -171,6 +174,86 @@ TEST(LayeredChain, LinearisationsAtDifferentStatesLiveSideBySide) {
   EXPECT_EQ(column(*J2, 2), second);
   EXPECT_EQ(column(*J1, 2), first);
 }
+
+/// One sample's steps have kernels of their own for some widths; every width and every place that
+/// weights come from must give the bits of single steps.
+class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  static std::unique_ptr<sequence::ParametricSequence> chain(int width, Index steps) {
+    ModelOptions options;
+    options.model = std::get<0>(GetParam());
+    options.activation = std::get<1>(GetParam());
+    options.residual_scale = "1/L";
+    options.block_layers = 1;
+    options.steps = steps;
+    options.width = width;
+    return make(options, {0, steps});
+  }
+
+  static void expect_bits_of_single_steps(int width, Index steps) {
+    const auto model = chain(width, steps);
+    const StepRange all{0, steps};
+    const Buffer<Real> z = normal(width, 5);
+    Buffer<Real> one_by_one(steps * width), run(steps * width), with_tangent(steps * width);
+    const ConstState start(z.data(), {1, width});
+    const std::array<Index, 3> shape{steps, 1, width};
+    ConstStates from(z.data(), {1, 1, width});
+    for (Index l = 0; l < steps; ++l) {
+      const States to(one_by_one.data() + l * width, {1, 1, width});
+      model->value({l, l + 1}, from, to);
+      from = to;
+    }
+    model->propagate(all, start, {run.data(), shape});
+    Buffer<Real> tangent = normal(width, 6);
+    model->propagate_with_tangent(all, start, {with_tangent.data(), shape}, 0,
+                                  {tangent.data(), {width}});
+    for (Index i = 0; i < run.size(); ++i) {
+      ASSERT_EQ(run[i], one_by_one[i]) << "width " << width << " step " << i / width;
+      ASSERT_EQ(with_tangent[i], one_by_one[i]) << "width " << width << " step " << i / width;
+    }
+  }
+};
+
+TEST_P(OneSample, HasTheBitsOfSingleSteps) {
+  for (const int width : {1, 2, 3, 4, 5, 8, 12, 16, 17, 24, 32, 48, 64, 65, 96})
+    expect_bits_of_single_steps(width, 9);
+}
+
+TEST_P(OneSample, HasTheBitsOfSingleStepsWithWeightsFromMemory) {
+  const Index bytes = 3 * second_level_cache();
+  for (const int width : {8, 16, 32, 64, 96})
+    expect_bits_of_single_steps(width, bytes / (width * width * Index{sizeof(Real)}) + 1);
+}
+
+TEST_P(OneSample, PushesTheTangentThroughEachJacobian) {
+  for (const int width : {2, 4, 8, 16, 17, 32, 64}) {
+    constexpr Index kSteps = 5;
+    const auto model = chain(width, kSteps);
+    const Buffer<Real> z = normal(width, 5), t = normal(width, 6);
+    Buffer<Real> states(kSteps * width), tangent(width), expected(width), image(width);
+    std::copy(t.begin(), t.end(), tangent.begin());
+    std::copy(t.begin(), t.end(), expected.begin());
+    model->propagate_with_tangent({0, kSteps}, {z.data(), {1, width}},
+                                  {states.data(), {kSteps, 1, width}}, 0,
+                                  {tangent.data(), {width}});
+    for (Index l = 0; l < kSteps; ++l) {
+      const Real* from = l == 0 ? z.data() : states.data() + (l - 1) * width;
+      Buffer<Real> out(width);
+      model->linearise({l, l + 1}, {from, {1, 1, width}}, {out.data(), {1, 1, width}})
+          ->jvp(l, {expected.data(), {1, 1, width}}, {image.data(), {1, 1, width}});
+      std::copy(image.begin(), image.end(), expected.begin());
+    }
+    for (int i = 0; i < width; ++i)
+      EXPECT_NEAR(tangent[i], expected[i], 16 * kSteps * width * kEps) << width;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, OneSample,
+                         ::testing::Values(std::tuple{"mlp", "identity"}, std::tuple{"mlp", "tanh"},
+                                           std::tuple{"mlp", "relu"}, std::tuple{"mlp", "silu"},
+                                           std::tuple{"mlp", "gelu"}, std::tuple{"resnet", "tanh"},
+                                           std::tuple{"resnet", "relu"},
+                                           std::tuple{"affine", "tanh"}));
 
 TEST(LayeredChain, NaNInAWeightReachesTheState) {
   Mlp mlp(mlp_options(3, 4), {0, 3});

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstring>
+
+#include "deeppcr/core/types.hpp"
+
+/// Vectors of plain compiler extensions: any instruction set will do. A vector wider than the
+/// registers of the build lives in memory, and is many times slower. Functions that take or return
+/// them must be inlined, or stay in one file: their calling convention follows the build.
+namespace deeppcr::simd {
+
+// Spelt out: in a template GCC drops the attribute where its argument depends on a parameter.
+using Two = Real __attribute__((vector_size(2 * sizeof(Real))));
+using Four = Real __attribute__((vector_size(4 * sizeof(Real))));
+using Eight = Real __attribute__((vector_size(8 * sizeof(Real))));
+
+/// A register of the build.
+#if defined(__AVX512F__)
+using Widest = Eight;
+#elif defined(__AVX__)
+using Widest = Four;
+#else
+using Widest = Two;
+#endif
+/// Registers that there are.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
+#endif
+
+template <typename Vector>
+constexpr int kLanes = sizeof(Vector) / sizeof(Real);
+
+template <typename Vector>
+Vector load(const Real* x) {
+  Vector v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+
+template <typename Vector>
+void store(const Vector& v, Real* x) {
+  std::memcpy(x, &v, sizeof v);
+}
+
+/// The same number in all lanes.
+template <typename Vector>
+Vector all(Real x) {
+  return Vector{} + x;
+}
+
+}  // namespace deeppcr::simd

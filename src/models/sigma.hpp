@@ -1,0 +1,91 @@
+#pragma once
+
+#include "deeppcr/models/activation.hpp"
+#include "vector_math.hpp"
+
+/// The activations on registers: one form for whole arrays (activation.cpp) and for kernels that
+/// have a layer's values in registers already, so that both give the same bits.
+namespace deeppcr::models::sigma {
+
+using Vector = simd::Widest;
+
+inline Vector all(Real x) { return simd::all<Vector>(x); }
+/// NaN stays NaN.
+inline Vector at_least(Vector a, Real low) { return a < all(low) ? all(low) : a; }
+inline Vector at_most(Vector a, Real high) { return a > all(high) ? all(high) : a; }
+
+// Each has value(a, kept) = sigma(a), which leaves in `kept` what slope(a, value, kept) = sigma'(a)
+// then need not compute again.
+
+struct Identity {
+  static Vector value(Vector a, Vector&) { return a; }
+  static Vector slope(Vector a, Vector, Vector) { return a != a ? a : all(1); }
+};
+
+struct Tanh {
+  static Vector value(Vector a, Vector&) { return tanh(a); }
+  // tanh' = 1 - tanh^2
+  static Vector slope(Vector, Vector value, Vector) { return 1 - value * value; }
+};
+
+struct Relu {
+  static Vector value(Vector a, Vector&) { return at_least(a, 0); }
+  static Vector slope(Vector a, Vector, Vector) {
+    const Vector step = a > all(0) ? all(1) : all(0);
+    return a != a ? a : step;
+  }
+};
+
+struct Silu {
+  /// Beyond it sigma and sigma' are at their limits to the last bit; it keeps infinity times zero
+  /// out. So does Gelu's.
+  static constexpr Real kBound = 800;
+  static Vector bounded(Vector a) { return at_most(at_least(a, -kBound), kBound); }
+  // a / d, d = 1 + exp(-a)
+  static Vector value(Vector a, Vector& d) {
+    d = 1 + exp(-bounded(a));
+    return at_least(a, -kBound) / d;
+  }
+  // p + a p (1 - p), p = 1 / d
+  static Vector slope(Vector a, Vector, Vector d) {
+    const Vector p = 1 / d;
+    return p + bounded(a) * p * (1 - p);
+  }
+};
+
+struct Gelu {
+  static constexpr Real kBound = 40;
+  static constexpr Real kInverseSqrt2 = 0.70710678118654752440;
+  static constexpr Real kInverseSqrt2Pi = 0.39894228040143267794;
+  // a Phi(a), Phi(a) = (1 + erf(a / sqrt 2)) / 2
+  static Vector value(Vector a, Vector& phi) {
+    const Vector t = at_least(a, -kBound);
+    phi = 0.5 * (1 + erf(t * kInverseSqrt2));
+    return t * phi;
+  }
+  // Phi(a) + a exp(-a^2 / 2) / sqrt(2 pi)
+  static Vector slope(Vector a, Vector, Vector phi) {
+    const Vector t = at_most(at_least(a, -kBound), kBound);
+    return phi + t * kInverseSqrt2Pi * exp(-0.5 * t * t);
+  }
+};
+
+/// body(Sigma{}) for the one that is meant.
+template <typename Body>
+auto with(Activation activation, Body&& body) {
+  switch (activation) {
+    case Activation::identity:
+      return body(Identity{});
+    case Activation::tanh:
+      return body(Tanh{});
+    case Activation::relu:
+      return body(Relu{});
+    case Activation::silu:
+      return body(Silu{});
+    case Activation::gelu:
+      break;
+  }
+  return body(Gelu{});
+}
+
+}  // namespace deeppcr::models::sigma
