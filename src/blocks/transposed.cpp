@@ -1,25 +1,21 @@
-// Kernels on transposed blocks, in vectors of plain compiler extensions: no instruction set is
-// assumed.
+// Kernels on transposed blocks.
 #include <algorithm>
 #include <cstring>
 
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/blocks/gemv.hpp"
+#include "deeppcr/core/simd.hpp"
 
 namespace deeppcr::blocks {
 
 namespace {
 
-constexpr int kLanes = 4;
-using Vector = Real __attribute__((vector_size(kLanes * sizeof(Real))));
+using simd::store;
 
-Vector load(const Real* x) {
-  Vector v;
-  std::memcpy(&v, x, sizeof v);
-  return v;
-}
+using Vector = simd::Four;
+constexpr int kLanes = simd::kLanes<Vector>;
 
-void store(Vector v, Real* x) { std::memcpy(x, &v, sizeof v); }
+Vector load(const Real* x) { return simd::load<Vector>(x); }
 
 /// Lanes of a (0 to 3) and b (4 to 7).
 template <int i, int j, int k, int l>
@@ -61,15 +57,10 @@ void dot_columns(int n, const Real* A, const Real* x, Real* y) {
 /// Eight lanes: a vector where the build has registers of that length, else two. A vector longer
 /// than the registers lives in memory.
 #if defined(__AVX512F__)
-using Wide = Real __attribute__((vector_size(2 * kLanes * sizeof(Real))));
+using Wide = simd::Eight;
 
-Wide load_wide(const Real* x) {
-  Wide v;
-  std::memcpy(&v, x, sizeof v);
-  return v;
-}
-
-void store_wide(const Wide& v, Real* x) { std::memcpy(x, &v, sizeof v); }
+Wide load_wide(const Real* x) { return simd::load<Wide>(x); }
+void store_wide(const Wide& v, Real* x) { store(v, x); }
 
 /// Lanes 0..3 plus lanes 4..7.
 Vector fold(const Wide& v) {
@@ -93,13 +84,6 @@ inline void store_wide(Wide v, Real* x) {
 inline Vector fold(Wide v) { return v.low + v.high; }
 #endif
 
-/// The same address, unknown to the compiler: it cannot read the column there before the ones
-/// already used.
-inline const Real* next(const Real* column) {
-  __asm__("" : "+r"(column));
-  return column;
-}
-
 // y_j = start_j + sum_i A_ij x_i from the last entry of A to the first, one column after another:
 // read in any other order, blocks from memory come several times more slowly. n a multiple of 8
 template <int n>
@@ -111,7 +95,7 @@ void from_the_end(int, const Real* A, const Real* x, const Real* start, Real* y)
   for (int j = n - kLanes; j >= 0; j -= kLanes) {
     Vector folded[kLanes];
     for (int c = kLanes - 1; c >= 0; --c) {
-      A = next(A - n);
+      A = simd::in_order(A - n);
       Wide sum = {};
       for (int p = kPieces - 1; p >= 0; --p) sum += load_wide(A + p * kWide) * xs[p];
       folded[c] = fold(sum);
@@ -203,7 +187,7 @@ void outer_from_the_end(int, const Operands& o) {
   for (int j = n - kLanes; j >= 0; j -= kLanes) {
     Vector folded[kLanes];
     for (int c = kLanes - 1; c >= 0; --c) {
-      A = next(A - n);
+      A = simd::in_order(A - n);
       C -= n;
       Wide sum = {};
       for (int p = kPieces - 1; p >= 0; --p) {

@@ -92,18 +92,11 @@ class RegisterProduct {
       prefetch(reinterpret_cast<const char*>(column) + v * kSize + kAhead, kSize);
   }
 
-  /// The same address, unknown to the compiler: it cannot read the column there before the ones
-  /// already used. Blocks from memory come fastest from one end to the other.
-  static const Real* next(const Real* column) {
-    __asm__("" : "+r"(column));
-    return column;
-  }
-
   /// add(column, its set of sums, v, v-th vector of the column)
   template <typename Add>
   static void for_columns(const Real* A, Add&& add) {
     for (int j = 0; j < n; j += kSets) {
-      for (int s = 0; s < kSets; ++s, A = next(A + n)) {
+      for (int s = 0; s < kSets; ++s, A = simd::in_order(A + n)) {
         for (int v = 0; v < kVectors; ++v) {
           if constexpr (kAsks) ask_ahead(A, v);
           add(j + s, s, v, simd::load<Vector>(A + v * kLanes));
