@@ -82,18 +82,14 @@ void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   });
 }
 
-// y = start + A x with the sums in registers where they fit.
+// y = start + A x with the sums in registers.
 template <int n, bool kAsks>
-void one(int, const Real* A, const Real* x, const Real* start, Real* y) {
+void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y) {
   using Product = RegisterProduct<n, kAsks>;
-  if constexpr (Product::kFits) {
-    typename Product::Vector sum[Product::kVectors];
-    Product::add(A, x, start, sum);
-    for (int v = 0; v < Product::kVectors; ++v)
-      simd::store(sum[v], y + v * simd::kLanes<typename Product::Vector>);
-  } else {
-    by_tiles<kAsks>(n, A, x, start, y);
-  }
+  typename Product::Vector sum[Product::kVectors];
+  Product::add(A, x, start, sum);
+  for (int v = 0; v < Product::kVectors; ++v)
+    simd::store(sum[v], y + v * simd::kLanes<typename Product::Vector>);
 }
 
 // y = start + A x and w = A v; each tile comes from the first-level cache the second time.
@@ -115,44 +111,29 @@ void pair_by_tiles(int n, const GemvPair::Operands& o) {
 /// Start of sums from nothing.
 alignas(64) constexpr Real kZeros[64] = {};
 
-// y = start + A x and w = A v. Where the sums of one product fill the registers, the block comes
-// from the first-level cache the second time.
+// y = start + A x and w = A v, one behind the other: so short a block is still near the core.
 template <int n, bool kAsks>
-void both(int, const GemvPair::Operands& o) {
-  if constexpr (RegisterProduct<n, kAsks>::kFits) {
-    one<n, kAsks>(n, o.A, o.x, o.start, o.y);
-    one<n, false>(n, o.A, o.v, kZeros, o.w);
-  } else {
-    pair_by_tiles<kAsks>(n, o);
-  }
+void pair_in_registers(int, const GemvPair::Operands& o) {
+  in_registers<n, kAsks>(n, o.A, o.x, o.start, o.y);
+  in_registers<n, false>(n, o.A, o.v, kZeros, o.w);
 }
 
-using OneKernel = void (*)(int, const Real*, const Real*, const Real*, Real*);
-using BothKernel = void (*)(int, const GemvPair::Operands&);
 struct Kernels {
-  OneKernel one;
-  BothKernel both;
+  void (*one)(int, const Real*, const Real*, const Real*, Real*);
+  void (*pair)(int, const GemvPair::Operands&);
 };
 
-/// The kernels for a width: one table, since Gemv and GemvPair must sum in the same order.
+/// One table, since Gemv and GemvPair must sum in the same order.
 template <bool kAsks>
 Kernels kernels_for(int n) {
-  switch (n) {
-    case 2:
-      return {one<2, kAsks>, both<2, kAsks>};
-    case 4:
-      return {one<4, kAsks>, both<4, kAsks>};
-    case 8:
-      return {one<8, kAsks>, both<8, kAsks>};
-    case 16:
-      return {one<16, kAsks>, both<16, kAsks>};
-    case 32:
-      return {one<32, kAsks>, both<32, kAsks>};
-    case 64:
-      return {one<64, kAsks>, both<64, kAsks>};
-    default:
-      return {by_tiles<kAsks>, pair_by_tiles<kAsks>};
-  }
+  return with_register_width(
+      n,
+      [](auto width) -> Kernels {
+        return {in_registers<width(), kAsks>, pair_in_registers<width(), kAsks>};
+      },
+      []() -> Kernels {
+        return {by_tiles<kAsks>, pair_by_tiles<kAsks>};
+      });
 }
 Kernels kernels_for(int n, BlocksFrom where) {
   return where == BlocksFrom::memory ? kernels_for<true>(n) : kernels_for<false>(n);
@@ -162,6 +143,6 @@ Kernels kernels_for(int n, BlocksFrom where) {
 
 Gemv::Gemv(int n, BlocksFrom where) : kernel_(kernels_for(n, where).one), n_(n) {}
 
-GemvPair::GemvPair(int n, BlocksFrom where) : kernel_(kernels_for(n, where).both), n_(n) {}
+GemvPair::GemvPair(int n, BlocksFrom where) : kernel_(kernels_for(n, where).pair), n_(n) {}
 
 }  // namespace deeppcr::blocks

@@ -75,13 +75,15 @@ ActivationFunctions activation_functions(Activation activation) {
 }
 
 bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope) {
-  if (activation == Activation::silu || activation == Activation::gelu) return false;
-  sigma::with(activation, [=](auto chosen) {
-    for_registers(count, y, [=](const simd::Widest& value, auto&& put) {
-      put(decltype(chosen)::slope(value, value, value), slope);
-    });
+  return sigma::with(activation, [=](auto chosen) {
+    using Sigma = decltype(chosen);
+    if constexpr (Sigma::kSlopeFromValue) {
+      for_registers(count, y, [=](const simd::Widest& value, auto&& put) {
+        put(Sigma::slope(value, value, value), slope);
+      });
+    }
+    return Sigma::kSlopeFromValue;
   });
-  return true;
 }
 
 const char* name(Activation activation) { return kEntries[static_cast<int>(activation)].name; }

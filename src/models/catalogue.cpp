@@ -55,10 +55,9 @@ const CatalogueEntry& entry(const std::string& name) {
 
 const std::vector<CatalogueEntry>& catalogue() {
   static const std::vector<CatalogueEntry> entries{
-      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp, true},
-      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet,
-       true},
-      {"affine", "random affine steps A z + c with a chosen contraction", make_affine, false},
+      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp},
+      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet},
+      {"affine", "random affine steps A z + c with a chosen contraction", make_affine},
   };
   return entries;
 }
@@ -69,12 +68,16 @@ std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, 
 
 double tangent_share(const ModelOptions& options) {
   constexpr int kNarrow = 16, kNear = 48;
-  const bool has_activation = entry(options.model).has_activation;
-  if (!has_tight_kernels(options.width)) return options.width < kNear ? 0.25 : 0.1;
-  const double product = options.width <= kNarrow ? 0.07 : 0.03;
-  if (!has_activation || activation_from(options.activation) != Activation::gelu) return product;
+  const auto model = make(options, {0, 0});  // for its shape
+  const auto* chain = dynamic_cast<const LayeredChain*>(model.get());
+  if (chain == nullptr || chain->shape().layers > 1 || !chain->shape().bias) return 0.4;
+  const StepShape& shape = chain->shape();
+  if (tight_kernels(shape, blocks::BlocksFrom::cache).run == nullptr)
+    return shape.width < kNear ? 0.3 : 0.12;
+  const double product = shape.width <= kNarrow ? 0.07 : 0.03;
+  if (shape.activation != Activation::gelu) return product;
   // Its slope needs an exponential.
-  const double narrower = std::min(1.0, double{kNarrow} / options.width);
+  const double narrower = std::min(1.0, double{kNarrow} / shape.width);
   return product + 0.12 * narrower * narrower;
 }
 

@@ -127,7 +127,7 @@ class LayerKernels {
   const Real* scaled_gradient(const BackwardStep& step, Index batch);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
   bool has_slopes() const;
-  bool is_tight(Index batch) const;
+  bool is_single(Index batch) const;
 
   StepShape shape_;
   int n_;

@@ -7,7 +7,7 @@ namespace deeppcr::models {
 
 // Where no kernel was compiled for the width, what is the same for all steps is looked up once.
 // Without a bias forward() multiplies by product_, whose sums have other bits.
-bool LayerKernels::is_tight(Index batch) const {
+bool LayerKernels::is_single(Index batch) const {
   return batch == 1 && shape_.layers == 1 && shape_.bias;
 }
 
@@ -17,7 +17,7 @@ void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* 
     return;
   }
   const Index size = batch * n_, parameters = shape_.parameters();
-  if (!is_tight(batch)) {
+  if (!is_single(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
       forward(theta, batch, z, states, nullptr);
     return;
@@ -42,7 +42,7 @@ void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch,
     return;
   }
   const Index size = batch * n_, parameters = shape_.parameters();
-  if (!is_tight(batch)) {
+  if (!is_single(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
       forward_with_tangent(theta, batch, z, states, sample, tangent);
     return;

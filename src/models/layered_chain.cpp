@@ -187,6 +187,7 @@ void check_sizes(const StepShape& shape, Index num_steps, StepRange local) {
 
 StepShape checked(const StepShape& shape, Index num_steps, StepRange local) {
   check_sizes(shape, num_steps, local);
+  DEEPPCR_ASSERT(shape.skip || shape.scale == 1, "a scale of {} without skip", shape.scale);
   return shape;
 }
 

@@ -15,20 +15,23 @@ inline Vector at_least(Vector a, Real low) { return a < all(low) ? all(low) : a;
 inline Vector at_most(Vector a, Real high) { return a > all(high) ? all(high) : a; }
 
 // Each has value(a, kept) = sigma(a), which leaves in `kept` what slope(a, value, kept) = sigma'(a)
-// then need not compute again.
+// then need not compute again, and says whether slope(value, value, value) is sigma'(a) as well.
 
 struct Identity {
+  static constexpr bool kSlopeFromValue = true;
   static Vector value(Vector a, Vector&) { return a; }
   static Vector slope(Vector a, Vector, Vector) { return a != a ? a : all(1); }
 };
 
 struct Tanh {
+  static constexpr bool kSlopeFromValue = true;
   static Vector value(Vector a, Vector&) { return tanh(a); }
   // tanh' = 1 - tanh^2
   static Vector slope(Vector, Vector value, Vector) { return 1 - value * value; }
 };
 
 struct Relu {
+  static constexpr bool kSlopeFromValue = true;
   static Vector value(Vector a, Vector&) { return at_least(a, 0); }
   static Vector slope(Vector a, Vector, Vector) {
     const Vector step = a > all(0) ? all(1) : all(0);
@@ -37,6 +40,7 @@ struct Relu {
 };
 
 struct Silu {
+  static constexpr bool kSlopeFromValue = false;
   /// Beyond it sigma and sigma' are at their limits to the last bit; it keeps infinity times zero
   /// out. So does Gelu's.
   static constexpr Real kBound = 800;
@@ -54,6 +58,7 @@ struct Silu {
 };
 
 struct Gelu {
+  static constexpr bool kSlopeFromValue = false;
   static constexpr Real kBound = 40;
   static constexpr Real kInverseSqrt2 = 0.70710678118654752440;
   static constexpr Real kInverseSqrt2Pi = 0.39894228040143267794;

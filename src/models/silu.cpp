@@ -3,7 +3,8 @@
 #include <cmath>
 
 #ifdef DEEPPCR_HAVE_LIBMVEC
-// The vector forms of glibc's libmvec (at most 4 ulp); see activation.cpp.
+// The vector forms of glibc's libmvec (at most 4 ulp), without -ffast-math. The attribute is what
+// <math.h> adds there.
 extern "C" {
 __attribute__((simd("notinbranch"))) double exp(double) noexcept;
 __attribute__((simd("notinbranch"))) float expf(float) noexcept;

@@ -8,9 +8,7 @@ namespace deeppcr::models {
 namespace {
 
 /// The first product of so short a block is waited for, and the tangent's is computed meanwhile:
-/// together they would delay each other. Longer blocks that come from further away are read once.
-/// The tangent's product behind the activation is as fast or 1 ns a step faster on a core of its
-/// own, and 8 ns slower where another thread runs on the same core (n = 16, tanh).
+/// together they would delay each other. Longer ones are read once where the sums of both fit.
 constexpr int kShort = 16;
 
 template <int n, typename Sigma, bool kSkip, bool kAsks>
@@ -19,9 +17,9 @@ struct Kernel {
   using Vector = simd::Widest;
   static constexpr int kVectors = Product::kVectors, kLanes = simd::kLanes<Vector>;
   static constexpr Index kBias = Index{n} * n, kParameters = kBias + n;
-  static constexpr bool kTogether = n > kShort&& Product::kBothFit;
+  static constexpr bool kTogether = Product::kBothFit && n > kShort;
 
-  /// a layer's values in registers
+  /// What a layer has computed.
   struct Layer {
     Vector a[kVectors], value[kVectors], kept[kVectors] = {};
     Vector slope(int v) const { return Sigma::slope(a[v], value[v], kept[v]); }
@@ -37,7 +35,7 @@ struct Kernel {
     }
   }
 
-  static void run(const TightSteps& s) {
+  [[gnu::flatten]] static void run(const TightSteps& s) {
     const Real *theta = s.theta, *z = s.z;
     Real* y = s.states;
     for (Index i = 0; i < s.steps; ++i, theta += kParameters, z = y, y += n) {
@@ -47,7 +45,7 @@ struct Kernel {
     }
   }
 
-  static void run_with_tangent(const TightSteps& s, Real* tangent) {
+  [[gnu::flatten]] static void run_with_tangent(const TightSteps& s, Real* tangent) {
     const Real *theta = s.theta, *z = s.z;
     Real* y = s.states;
     for (Index i = 0; i < s.steps; ++i, theta += kParameters, z = y, y += n) {
@@ -70,51 +68,32 @@ struct Kernel {
   }
 };
 
-template <int n, bool kAsks>
-TightKernels of_width(const StepShape& shape) {
-  if constexpr (n % simd::kLanes<simd::Widest> != 0 || !blocks::RegisterProduct<n, kAsks>::kFits) {
-    return {};
-  } else {
-    return sigma::with(shape.activation, [&](auto sigma) -> TightKernels {
-      using Plain = Kernel<n, decltype(sigma), false, kAsks>;
-      using Skip = Kernel<n, decltype(sigma), true, kAsks>;
-      if (shape.skip) return {Skip::run, Skip::run_with_tangent};
-      return {Plain::run, Plain::run_with_tangent};
-    });
-  }
-}
-
 template <bool kAsks>
-TightKernels for_width(const StepShape& shape) {
-  switch (shape.width) {
-    case 2:
-      return of_width<2, kAsks>(shape);
-    case 4:
-      return of_width<4, kAsks>(shape);
-    case 8:
-      return of_width<8, kAsks>(shape);
-    case 16:
-      return of_width<16, kAsks>(shape);
-    case 32:
-      return of_width<32, kAsks>(shape);
-    case 64:
-      return of_width<64, kAsks>(shape);
-    default:
-      return {};
-  }
+TightKernels kernels_for(const StepShape& shape) {
+  return blocks::with_register_width(
+      shape.width,
+      [&](auto width) -> TightKernels {
+        constexpr int n = width();
+        if constexpr (n % simd::kLanes<simd::Widest> != 0) {
+          return {};
+        } else {
+          return sigma::with(shape.activation, [&](auto sigma) -> TightKernels {
+            using Plain = Kernel<n, decltype(sigma), false, kAsks>;
+            using Skip = Kernel<n, decltype(sigma), true, kAsks>;
+            if (shape.skip) return {Skip::run, Skip::run_with_tangent};
+            return {Plain::run, Plain::run_with_tangent};
+          });
+        }
+      },
+      []() -> TightKernels { return {}; });
 }
 
 }  // namespace
 
-bool has_tight_kernels(int width) {
-  StepShape shape;
-  shape.width = width;
-  return tight_kernels(shape, blocks::BlocksFrom::cache).run != nullptr;
-}
-
 TightKernels tight_kernels(const StepShape& shape, blocks::BlocksFrom weights) {
-  if (shape.layers > 1 || !shape.bias || (!shape.skip && shape.scale != 1)) return {};
-  return weights == blocks::BlocksFrom::memory ? for_width<true>(shape) : for_width<false>(shape);
+  if (shape.layers > 1 || !shape.bias) return {};
+  return weights == blocks::BlocksFrom::memory ? kernels_for<true>(shape)
+                                               : kernels_for<false>(shape);
 }
 
 }  // namespace deeppcr::models

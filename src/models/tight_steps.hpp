@@ -15,18 +15,17 @@ struct TightSteps {
   Real scale;  ///< h of z + h g(z)
 };
 
-/// A narrow step takes some nanoseconds, so that a call or a detour through memory counts: product,
-/// activation and what follows are one kernel, compiled for a width and an activation, and what
-/// goes from one to the other stays in registers.
+/// A narrow step takes some nanoseconds, so that calls with arrays between them count: product,
+/// activation and what follows are one kernel, compiled for a width and an activation. Around a
+/// call of tanh, exp or erf registers are saved on the stack.
 struct TightKernels {
   void (*run)(const TightSteps& s) = nullptr;
   /// The same, with the same bits, and tangent [n] <- A_l tangent at each step.
   void (*run_with_tangent)(const TightSteps& s, Real* tangent) = nullptr;
 };
 
-/// For widths whose sums fill and fit the build's registers.
-bool has_tight_kernels(int width);
-/// Null for other widths and shapes.
+/// Null for other shapes, and for widths other than powers of two from a register's up to those of
+/// blocks::with_register_width().
 TightKernels tight_kernels(const StepShape& shape, blocks::BlocksFrom weights);
 
 }  // namespace deeppcr::models

@@ -23,7 +23,8 @@ deeppcr::simd::Widest DEEPPCR_VECTOR_FORM(erf)(deeppcr::simd::Widest) noexcept;
 }
 #endif
 
-namespace deeppcr::models {
+/// Of a register; in a namespace of its own, since the names would hide those of <cmath>.
+namespace deeppcr::models::sigma {
 
 #ifdef DEEPPCR_HAVE_LIBMVEC
 inline simd::Widest tanh(simd::Widest a) { return DEEPPCR_VECTOR_FORM(tanh)(a); }
@@ -48,4 +49,4 @@ inline simd::Widest erf(simd::Widest a) {
 }
 #endif
 
-}  // namespace deeppcr::models
+}  // namespace deeppcr::models::sigma

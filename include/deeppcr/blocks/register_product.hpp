@@ -33,6 +33,7 @@ class RegisterProduct {
  public:
   using Vector = detail::VectorFor<n>;
   static constexpr int kVectors = n / simd::kLanes<Vector>;
+  static_assert(n >= 2 && (n & (n - 1)) == 0, "a power of two");
   /// Whether there are registers for the sums of one product; of both.
   static constexpr bool kFits = kVectors <= detail::kMostSums;
   static constexpr bool kBothFit =
@@ -50,7 +51,7 @@ class RegisterProduct {
   static void add_both(const Real* A, const Real* x, const Real* start, const Real* v, Vector* y,
                        Vector* w) {
     Sums sums, images;
-    sums.start_from(start);
+    if (start != nullptr) sums.start_from(start);
     for_columns(A, [&](int j, int set, int i, const Vector& a) {
       sums.of[set][i] += a * x[j];
       images.of[set][i] += a * v[j];
@@ -105,5 +106,34 @@ class RegisterProduct {
     }
   }
 };
+
+/// body(std::integral_constant<int, n>) for a width whose sums fit: powers of two up to 64 with
+/// AVX-512, 32 with AVX, 16 else. For others, otherwise(). Both return the same type.
+template <typename Body, typename Otherwise>
+auto with_register_width(int n, Body&& body, Otherwise&& otherwise) {
+  const auto attempt = [&](auto width) {
+    if constexpr (RegisterProduct<width(), false>::kFits) {
+      return body(width);
+    } else {
+      return otherwise();
+    }
+  };
+  switch (n) {
+    case 2:
+      return attempt(std::integral_constant<int, 2>{});
+    case 4:
+      return attempt(std::integral_constant<int, 4>{});
+    case 8:
+      return attempt(std::integral_constant<int, 8>{});
+    case 16:
+      return attempt(std::integral_constant<int, 16>{});
+    case 32:
+      return attempt(std::integral_constant<int, 32>{});
+    case 64:
+      return attempt(std::integral_constant<int, 64>{});
+    default:
+      return otherwise();
+  }
+}
 
 }  // namespace deeppcr::blocks

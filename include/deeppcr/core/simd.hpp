@@ -5,8 +5,8 @@
 #include "deeppcr/core/types.hpp"
 
 /// Vectors of plain compiler extensions: any instruction set will do. A vector wider than the
-/// registers of the build lives in memory, and is many times slower. Functions that take or return
-/// them must be inlined, or stay in one file: their calling convention follows the build.
+/// registers of the build lives in memory, and is many times slower. None of those is to be passed
+/// between files: the calling convention follows the build.
 namespace deeppcr::simd {
 
 // Spelt out: in a template GCC drops the attribute where its argument depends on a parameter.
@@ -22,7 +22,7 @@ using Widest = Four;
 #else
 using Widest = Two;
 #endif
-/// Registers that there are.
+/// Vector registers of the build.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRegisters = 32;
 #else

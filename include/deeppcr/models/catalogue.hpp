@@ -30,7 +30,6 @@ struct CatalogueEntry {
   const char* name;
   const char* help;
   std::unique_ptr<sequence::ParametricSequence> (*make)(const ModelOptions&, StepRange local);
-  bool has_activation;  ///< that of the options
 };
 
 const std::vector<CatalogueEntry>& catalogue();
@@ -41,6 +40,7 @@ const std::vector<CatalogueEntry>& catalogue();
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local);
 
 /// What pushing one tangent along takes of a step of one sample, as a share of that step. Measured.
+/// @throws as make()
 double tangent_share(const ModelOptions& options);
 
 }  // namespace deeppcr::models

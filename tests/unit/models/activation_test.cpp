@@ -86,16 +86,16 @@ TEST(Activation, SmallArgumentsKeepRelativeAccuracy) {
 
 TEST(Activation, NaNStaysNaN) {
   for (const Activation activation : kAll) {
-    // In a whole group and in a rest.
+    // In a whole register and in a rest.
     std::vector<double> a(11, 0.5), y(11), slope(11);
-    a[2] = a[9] = kNaN;
+    a[2] = a[10] = kNaN;
     activate_with_slope(activation, 11, a.data(), y.data(), slope.data());
     for (int i = 0; i < 11; ++i) {
       EXPECT_EQ(std::isnan(y[i]), std::isnan(a[i])) << name(activation) << " " << i;
       EXPECT_EQ(std::isnan(slope[i]), std::isnan(a[i])) << name(activation) << " " << i;
     }
     activate(activation, 11, a.data(), y.data());
-    EXPECT_TRUE(std::isnan(y[2]) && std::isnan(y[9])) << name(activation);
+    EXPECT_TRUE(std::isnan(y[2]) && std::isnan(y[10])) << name(activation);
   }
 }
 
@@ -118,6 +118,27 @@ TEST(Activation, InfinitiesGiveTheLimits) {
       EXPECT_EQ(y[1], std::isinf(limit.high) ? size : limit.high) << name(limit.activation);
       EXPECT_EQ(slope[0], limit.low_slope) << name(limit.activation);
       EXPECT_EQ(slope[1], limit.high_slope) << name(limit.activation);
+    }
+  }
+}
+
+TEST(Activation, SlopesFollowFromValuesToTheSameBits) {
+  std::vector<double> a = arguments();
+  a.push_back(kNaN);
+  for (const Activation activation : kAll) {
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{8}, a.size()}) {
+      const double* first = a.data() + (a.size() - count);
+      std::vector<double> y(count), slope(count), told(count);
+      const auto size = static_cast<Index>(count);
+      activate_with_slope(activation, size, first, y.data(), slope.data());
+      if (!slope_from_value(activation, size, y.data(), told.data())) {
+        EXPECT_TRUE(activation == Activation::silu || activation == Activation::gelu);
+        continue;
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        const bool same = told[i] == slope[i] || (std::isnan(told[i]) && std::isnan(slope[i]));
+        EXPECT_TRUE(same) << name(activation) << " " << first[i];
+      }
     }
   }
 }

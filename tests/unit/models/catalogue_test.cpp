@@ -37,19 +37,22 @@ TEST(ModelCatalogue, MakesEveryEntry) {
   }
 }
 
-TEST(ModelCatalogue, TangentsCostLeastWhereKernelsKeepThemInRegisters) {
-  const auto share = [](const char* model, const char* activation, int width) {
+TEST(ModelCatalogue, TangentsCostLeastWhereKernelsPushThem) {
+  const auto share = [](const char* model, const char* activation, int width, int layers = 1) {
     ModelOptions options = options_for(model);
     options.activation = activation;
     options.width = width;
+    options.block_layers = layers;
     return tangent_share(options);
   };
   EXPECT_LT(0, share("mlp", "tanh", 16));
   EXPECT_LT(share("mlp", "tanh", 16), share("mlp", "tanh", 17));
   EXPECT_LT(share("mlp", "tanh", 16), share("mlp", "gelu", 16));
   EXPECT_EQ(share("affine", "gelu", 16), share("affine", "tanh", 16));  // it has none
+  EXPECT_EQ(share("resnet", "tanh", 16), share("mlp", "tanh", 16));
+  EXPECT_LT(share("resnet", "tanh", 17), share("resnet", "tanh", 16, 2));
   EXPECT_THROW(share("transformer", "tanh", 16), Error);
-  EXPECT_THROW(share("mlp", "step", 16), Error);
+  EXPECT_THROW(share("mlp", "step", 17), Error);
 }
 
 TEST(ModelCatalogue, UsesTheOptions) {

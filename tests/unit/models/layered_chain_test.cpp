@@ -190,6 +190,11 @@ class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const 
     return make(options, {0, steps});
   }
 
+  /// So many that the weights do not fit the caches near the core.
+  static Index steps_from_memory(int width) {
+    return 3 * second_level_cache() / (width * width * Index{sizeof(Real)}) + 1;
+  }
+
   static void expect_bits_of_single_steps(int width, Index steps) {
     const auto model = chain(width, steps);
     const StepRange all{0, steps};
@@ -212,6 +217,29 @@ class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const 
       ASSERT_EQ(with_tangent[i], one_by_one[i]) << "width " << width << " step " << i / width;
     }
   }
+
+  /// Of the first steps.
+  static constexpr Index kTangentSteps = 5;
+  static void expect_products_with_the_jacobians(int width, Index steps) {
+    const auto model = chain(width, steps);
+    const Buffer<Real> z = normal(width, 5), t = normal(width, 6);
+    Buffer<Real> states(kTangentSteps * width), tangent(width), expected(width), image(width);
+    std::copy(t.begin(), t.end(), tangent.begin());
+    std::copy(t.begin(), t.end(), expected.begin());
+    model->propagate_with_tangent({0, kTangentSteps}, {z.data(), {1, width}},
+                                  {states.data(), {kTangentSteps, 1, width}}, 0,
+                                  {tangent.data(), {width}});
+    for (Index l = 0; l < kTangentSteps; ++l) {
+      const Real* from = l == 0 ? z.data() : states.data() + (l - 1) * width;
+      Buffer<Real> out(width);
+      model->linearise({l, l + 1}, {from, {1, 1, width}}, {out.data(), {1, 1, width}})
+          ->jvp(l, {expected.data(), {1, 1, width}}, {image.data(), {1, 1, width}});
+      std::copy(image.begin(), image.end(), expected.begin());
+    }
+    for (int i = 0; i < width; ++i)
+      EXPECT_NEAR(tangent[i], expected[i], 16 * kTangentSteps * width * kEps)
+          << width << " of " << steps << " steps";
+  }
 };
 
 TEST_P(OneSample, HasTheBitsOfSingleSteps) {
@@ -220,31 +248,14 @@ TEST_P(OneSample, HasTheBitsOfSingleSteps) {
 }
 
 TEST_P(OneSample, HasTheBitsOfSingleStepsWithWeightsFromMemory) {
-  const Index bytes = 3 * second_level_cache();
   for (const int width : {8, 16, 32, 64, 96})
-    expect_bits_of_single_steps(width, bytes / (width * width * Index{sizeof(Real)}) + 1);
+    expect_bits_of_single_steps(width, steps_from_memory(width));
 }
 
 TEST_P(OneSample, PushesTheTangentThroughEachJacobian) {
-  for (const int width : {2, 4, 8, 16, 17, 32, 64}) {
-    constexpr Index kSteps = 5;
-    const auto model = chain(width, kSteps);
-    const Buffer<Real> z = normal(width, 5), t = normal(width, 6);
-    Buffer<Real> states(kSteps * width), tangent(width), expected(width), image(width);
-    std::copy(t.begin(), t.end(), tangent.begin());
-    std::copy(t.begin(), t.end(), expected.begin());
-    model->propagate_with_tangent({0, kSteps}, {z.data(), {1, width}},
-                                  {states.data(), {kSteps, 1, width}}, 0,
-                                  {tangent.data(), {width}});
-    for (Index l = 0; l < kSteps; ++l) {
-      const Real* from = l == 0 ? z.data() : states.data() + (l - 1) * width;
-      Buffer<Real> out(width);
-      model->linearise({l, l + 1}, {from, {1, 1, width}}, {out.data(), {1, 1, width}})
-          ->jvp(l, {expected.data(), {1, 1, width}}, {image.data(), {1, 1, width}});
-      std::copy(image.begin(), image.end(), expected.begin());
-    }
-    for (int i = 0; i < width; ++i)
-      EXPECT_NEAR(tangent[i], expected[i], 16 * kSteps * width * kEps) << width;
+  for (const int width : {2, 4, 8, 16, 17, 32, 64, 96}) {
+    expect_products_with_the_jacobians(width, kTangentSteps);
+    expect_products_with_the_jacobians(width, steps_from_memory(width));
   }
 }
 
@@ -253,16 +264,23 @@ INSTANTIATE_TEST_SUITE_P(Models, OneSample,
                                            std::tuple{"mlp", "relu"}, std::tuple{"mlp", "silu"},
                                            std::tuple{"mlp", "gelu"}, std::tuple{"resnet", "tanh"},
                                            std::tuple{"resnet", "relu"},
+                                           std::tuple{"resnet", "silu"},
+                                           std::tuple{"resnet", "gelu"},
                                            std::tuple{"affine", "tanh"}));
 
-TEST(LayeredChain, NaNInAWeightReachesTheState) {
-  Mlp mlp(mlp_options(3, 4), {0, 3});
-  mlp.parameters()(1, 5) = std::numeric_limits<double>::quiet_NaN();
-  const Buffer<Real> z = normal(4, 1);
-  Buffer<Real> out(12);
-  mlp.propagate({0, 3}, {z.data(), {1, 4}}, {out.data(), {3, 1, 4}});
-  for (Index i = 0; i < 4; ++i) EXPECT_TRUE(std::isfinite(out[i]));
-  EXPECT_TRUE(std::isnan(out[8]));
+TEST(LayeredChain, NaNInAWeightReachesStateAndTangent) {
+  for (const int n : {4, 16, 17}) {
+    Mlp mlp(mlp_options(3, n), {0, 3});
+    mlp.parameters()(1, 5) = std::numeric_limits<double>::quiet_NaN();
+    const Buffer<Real> z = normal(n, 1);
+    Buffer<Real> out(3 * n), tangent = normal(n, 2);
+    mlp.propagate({0, 3}, {z.data(), {1, n}}, {out.data(), {3, 1, n}});
+    for (Index i = 0; i < n; ++i) EXPECT_TRUE(std::isfinite(out[i])) << n;
+    EXPECT_TRUE(std::isnan(out[2 * n])) << n;
+    mlp.propagate_with_tangent({0, 3}, {z.data(), {1, n}}, {out.data(), {3, 1, n}}, 0,
+                               {tangent.data(), {n}});
+    EXPECT_TRUE(std::isnan(out[2 * n]) && std::isnan(tangent[0])) << n;
+  }
 }
 
 TEST(LayeredChain, RefusesSizesWithoutSense) {
