@@ -88,6 +88,7 @@ void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y)
   using Product = RegisterProduct<n, kAsks>;
   typename Product::Vector sum[Product::kVectors];
   Product::add(A, x, start, sum);
+#pragma GCC unroll 8
   for (int v = 0; v < Product::kVectors; ++v)
     simd::store(sum[v], y + v * simd::kLanes<typename Product::Vector>);
 }

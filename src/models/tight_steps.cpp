@@ -27,6 +27,7 @@ struct Kernel {
 
   // y = sigma(a) or z + h sigma(a)
   static void finish(Layer& layer, const TightSteps& s, const Real* z, Real* y) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       layer.value[v] = Sigma::value(layer.a[v], layer.kept[v]);
       Vector out = layer.value[v];
@@ -59,6 +60,7 @@ struct Kernel {
       }
       finish(layer, s, z, y);
       // tangent = sigma' W tangent or tangent + h sigma' W tangent
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
         Vector out = layer.slope(v) * image[v];
         if constexpr (kSkip) out = simd::load<Vector>(tangent + v * kLanes) + s.scale * out;

@@ -65,17 +65,25 @@ class RegisterProduct {
   static constexpr int kSets = detail::sets_for(n, kVectors);
   static constexpr int kLanes = simd::kLanes<Vector>;
 
+  // Loops over vectors are unrolled: a loop that copies some, GCC would make a copy of memory, and
+  // the sums would live there.
   struct Sums {
     Vector of[kSets][kVectors] = {};
 
     void start_from(const Real* start) {
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) of[0][v] = simd::load<Vector>(start + v * kLanes);
     }
     void add_up(Vector* y) {
+#pragma GCC unroll 4
       for (int half = kSets / 2; half > 0; half /= 2) {
-        for (int s = 0; s < half; ++s)
+#pragma GCC unroll 4
+        for (int s = 0; s < half; ++s) {
+#pragma GCC unroll 8
           for (int v = 0; v < kVectors; ++v) of[s][v] += of[s + half][v];
+        }
       }
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) y[v] = of[0][v];
     }
   };
@@ -97,7 +105,9 @@ class RegisterProduct {
   template <typename Add>
   static void for_columns(const Real* A, Add&& add) {
     for (int j = 0; j < n; j += kSets) {
+#pragma GCC unroll 4
       for (int s = 0; s < kSets; ++s, A = simd::in_order(A + n)) {
+#pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
           if constexpr (kAsks) ask_ahead(A, v);
           add(j + s, s, v, simd::load<Vector>(A + v * kLanes));
