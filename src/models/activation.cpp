@@ -11,36 +11,40 @@ namespace {
 
 constexpr Index kLanes = simd::kLanes<simd::Widest>;
 
-/// body(input, outputs) for registers of `count` reals; the rest is padded to one, so that every
-/// element goes through the same instructions wherever it stands in an array.
-template <typename Body>
+/// body(input, put) for registers of `count` reals, put(output, array). Of an exact sigma the rest
+/// goes one by one, else it is padded to a register, so that every element goes through the same
+/// instructions wherever it stands in an array.
+template <bool kExact, typename Body>
 void for_registers(Index count, const Real* a, Body&& body) {
   const Index whole = count - count % kLanes;
   for (Index i = 0; i < whole; i += kLanes)
     body(simd::load<simd::Widest>(a + i),
          [i](const simd::Widest& v, Real* out) { simd::store(v, out + i); });
-  if (whole == count) return;
-  Real lanes[kLanes] = {};
-  std::copy_n(a + whole, count - whole, lanes);
-  body(simd::load<simd::Widest>(lanes), [&](const simd::Widest& v, Real* out) {
-    simd::store(v, lanes);
-    std::copy_n(lanes, count - whole, out + whole);
-  });
+  if constexpr (kExact) {
+    for (Index i = whole; i < count; ++i) body(a[i], [i](Real v, Real* out) { out[i] = v; });
+  } else if (whole < count) {
+    Real lanes[kLanes] = {};
+    std::copy_n(a + whole, count - whole, lanes);
+    body(simd::load<simd::Widest>(lanes), [&](const simd::Widest& v, Real* out) {
+      simd::store(v, lanes);
+      std::copy_n(lanes, count - whole, out + whole);
+    });
+  }
 }
 
 template <typename Sigma>
 void values(Index count, const Real* a, Real* y) {
-  for_registers(count, a, [y](const simd::Widest& in, auto&& put) {
-    simd::Widest kept{};
+  for_registers<Sigma::kExact>(count, a, [y](auto in, auto&& put) {
+    auto kept = in;
     put(Sigma::value(in, kept), y);
   });
 }
 
 template <typename Sigma>
 void values_and_slopes(Index count, const Real* a, Real* y, Real* slope) {
-  for_registers(count, a, [=](const simd::Widest& in, auto&& put) {
-    simd::Widest kept{};
-    const simd::Widest out = Sigma::value(in, kept);
+  for_registers<Sigma::kExact>(count, a, [=](auto in, auto&& put) {
+    auto kept = in;
+    const auto out = Sigma::value(in, kept);
     put(out, y);
     put(Sigma::slope(in, out, kept), slope);
   });
@@ -78,9 +82,8 @@ bool slope_from_value(Activation activation, Index count, const Real* y, Real* s
   return sigma::with(activation, [=](auto chosen) {
     using Sigma = decltype(chosen);
     if constexpr (Sigma::kSlopeFromValue) {
-      for_registers(count, y, [=](const simd::Widest& value, auto&& put) {
-        put(Sigma::slope(value, value, value), slope);
-      });
+      for_registers<Sigma::kExact>(
+          count, y, [=](auto value, auto&& put) { put(Sigma::slope(value, value, value), slope); });
     }
     return Sigma::kSlopeFromValue;
   });

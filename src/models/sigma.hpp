@@ -9,38 +9,53 @@ namespace deeppcr::models::sigma {
 
 using Vector = simd::Widest;
 
-inline Vector all(Real x) { return simd::all<Vector>(x); }
 /// NaN stays NaN.
-inline Vector at_least(Vector a, Real low) { return a < all(low) ? all(low) : a; }
-inline Vector at_most(Vector a, Real high) { return a > all(high) ? all(high) : a; }
+template <typename V>
+V at_least(V a, Real low) {
+  return a < simd::all<V>(low) ? simd::all<V>(low) : a;
+}
+inline Vector at_most(Vector a, Real high) {
+  return a > simd::all<Vector>(high) ? simd::all<Vector>(high) : a;
+}
 
 // Each has value(a, kept) = sigma(a), which leaves in `kept` what slope(a, value, kept) = sigma'(a)
 // then need not compute again, and says whether slope(value, value, value) is sigma'(a) as well.
+// Those that round nothing are exact: they take single numbers too, with the same bits.
 
 struct Identity {
-  static constexpr bool kSlopeFromValue = true;
-  static Vector value(Vector a, Vector&) { return a; }
-  static Vector slope(Vector a, Vector, Vector) { return a != a ? a : all(1); }
+  static constexpr bool kSlopeFromValue = true, kExact = true;
+  template <typename V>
+  static V value(V a, V&) {
+    return a;
+  }
+  template <typename V>
+  static V slope(V a, V, V) {
+    return a != a ? a : simd::all<V>(1);
+  }
 };
 
 struct Tanh {
-  static constexpr bool kSlopeFromValue = true;
+  static constexpr bool kSlopeFromValue = true, kExact = false;
   static Vector value(Vector a, Vector&) { return tanh(a); }
   // tanh' = 1 - tanh^2
   static Vector slope(Vector, Vector value, Vector) { return 1 - value * value; }
 };
 
 struct Relu {
-  static constexpr bool kSlopeFromValue = true;
-  static Vector value(Vector a, Vector&) { return at_least(a, 0); }
-  static Vector slope(Vector a, Vector, Vector) {
-    const Vector step = a > all(0) ? all(1) : all(0);
+  static constexpr bool kSlopeFromValue = true, kExact = true;
+  template <typename V>
+  static V value(V a, V&) {
+    return at_least(a, 0);
+  }
+  template <typename V>
+  static V slope(V a, V, V) {
+    const V zero = simd::all<V>(0), step = a > zero ? simd::all<V>(1) : zero;
     return a != a ? a : step;
   }
 };
 
 struct Silu {
-  static constexpr bool kSlopeFromValue = false;
+  static constexpr bool kSlopeFromValue = false, kExact = false;
   /// Beyond it sigma and sigma' are at their limits to the last bit; it keeps infinity times zero
   /// out. So does Gelu's.
   static constexpr Real kBound = 800;
@@ -58,7 +73,7 @@ struct Silu {
 };
 
 struct Gelu {
-  static constexpr bool kSlopeFromValue = false;
+  static constexpr bool kSlopeFromValue = false, kExact = false;
   static constexpr Real kBound = 40;
   static constexpr Real kInverseSqrt2 = 0.70710678118654752440;
   static constexpr Real kInverseSqrt2Pi = 0.39894228040143267794;

@@ -36,6 +36,7 @@ struct Kernel {
     }
   }
 
+  // Flatten: GCC would leave the product out of line, and its sums would go through memory.
   [[gnu::flatten]] static void run(const TightSteps& s) {
     const Real *theta = s.theta, *z = s.z;
     Real* y = s.states;

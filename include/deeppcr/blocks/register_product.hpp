@@ -104,6 +104,7 @@ class RegisterProduct {
   /// add(column, its set of sums, v, v-th vector of the column)
   template <typename Add>
   static void for_columns(const Real* A, Add&& add) {
+#pragma GCC unroll 4
     for (int j = 0; j < n; j += kSets) {
 #pragma GCC unroll 4
       for (int s = 0; s < kSets; ++s, A = simd::in_order(A + n)) {
