@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "deeppcr/blocks/register_product.hpp"
+#include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/simd.hpp"
 
 namespace deeppcr::blocks {
 
@@ -82,7 +84,7 @@ void by_tiles(int n, const Real* A, const Real* x, const Real* start, Real* y) {
   });
 }
 
-// y = start + A x with the sums in registers.
+// y = start + A x with the sums in registers; start null stands for zero.
 template <int n, bool kAsks>
 void in_registers(int, const Real* A, const Real* x, const Real* start, Real* y) {
   using Product = RegisterProduct<n, kAsks>;
@@ -109,14 +111,11 @@ void pair_by_tiles(int n, const GemvPair::Operands& o) {
   });
 }
 
-/// Start of sums from nothing.
-alignas(64) constexpr Real kZeros[64] = {};
-
 // y = start + A x and w = A v, one behind the other: so short a block is still near the core.
 template <int n, bool kAsks>
 void pair_in_registers(int, const GemvPair::Operands& o) {
   in_registers<n, kAsks>(n, o.A, o.x, o.start, o.y);
-  in_registers<n, false>(n, o.A, o.v, kZeros, o.w);
+  in_registers<n, false>(n, o.A, o.v, nullptr, o.w);
 }
 
 struct Kernels {

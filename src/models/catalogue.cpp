@@ -72,9 +72,9 @@ double tangent_share(const ModelOptions& options) {
   const auto* chain = dynamic_cast<const LayeredChain*>(model.get());
   if (chain == nullptr || chain->shape().layers > 1 || !chain->shape().bias) return 0.4;
   const StepShape& shape = chain->shape();
-  if (tight_kernels(shape, blocks::BlocksFrom::cache).run == nullptr)
-    return shape.width < kNear ? 0.3 : 0.12;
-  const double product = shape.width <= kNarrow ? 0.07 : 0.03;
+  const TightKernels kernels = tight_kernels(shape, blocks::BlocksFrom::cache);
+  if (kernels.run == nullptr) return shape.width < kNear ? 0.3 : 0.12;
+  const double product = shape.width <= kNarrow ? 0.07 : kernels.one_pass ? 0.03 : 0.2;
   if (shape.activation != Activation::gelu) return product;
   // Its slope needs an exponential.
   const double narrower = std::min(1.0, double{kNarrow} / shape.width);

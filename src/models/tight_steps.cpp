@@ -83,8 +83,8 @@ TightKernels kernels_for(const StepShape& shape) {
           return sigma::with(shape.activation, [&](auto sigma) -> TightKernels {
             using Plain = Kernel<n, decltype(sigma), false, kAsks>;
             using Skip = Kernel<n, decltype(sigma), true, kAsks>;
-            if (shape.skip) return {Skip::run, Skip::run_with_tangent};
-            return {Plain::run, Plain::run_with_tangent};
+            if (shape.skip) return {Skip::run, Skip::run_with_tangent, Skip::kTogether};
+            return {Plain::run, Plain::run_with_tangent, Plain::kTogether};
           });
         }
       },

@@ -22,6 +22,7 @@ struct TightKernels {
   void (*run)(const TightSteps& s) = nullptr;
   /// The same, with the same bits, and tangent [n] <- A_l tangent at each step.
   void (*run_with_tangent)(const TightSteps& s, Real* tangent) = nullptr;
+  bool one_pass = false;  ///< .. for which a block is read once
 };
 
 /// Null for other shapes, and for widths other than powers of two from a register's up to those of

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cmath>
-
 #include "deeppcr/core/simd.hpp"
 
 #ifdef DEEPPCR_HAVE_LIBMVEC
@@ -21,6 +19,8 @@ deeppcr::simd::Widest DEEPPCR_VECTOR_FORM(tanh)(deeppcr::simd::Widest) noexcept;
 deeppcr::simd::Widest DEEPPCR_VECTOR_FORM(exp)(deeppcr::simd::Widest) noexcept;
 deeppcr::simd::Widest DEEPPCR_VECTOR_FORM(erf)(deeppcr::simd::Widest) noexcept;
 }
+#else
+#include <cmath>
 #endif
 
 /// Of a register; in a namespace of its own, since the names would hide those of <cmath>.

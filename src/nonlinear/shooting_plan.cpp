@@ -20,8 +20,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kForgotten = 1e-14;
 /// Corrections that multiple shooting with whole Jacobians and Newton's method take, measured.
 constexpr double kDenseCorrections = 4, kNewtonIterations = 5;
-/// A method must promise this much of sequential execution's time to be preferred to it: it counts
-/// neither tangents nor messages, and the other cores may be slower than the first.
+/// A method must promise at most this share of sequential execution's time to be preferred to it:
+/// messages are not counted, tangents only as far as the layout does, and other cores may be slower
+/// than the first.
 constexpr double kWorthIt = 0.85;
 
 double at(const double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }

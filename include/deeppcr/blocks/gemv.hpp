@@ -32,6 +32,7 @@ class GemvPair {
  public:
   GemvPair() = default;
   explicit GemvPair(int n, BlocksFrom where = BlocksFrom::cache);
+
   struct Operands {
     const Real *A, *x, *start, *v;
     Real *y, *w;
