@@ -60,7 +60,8 @@ TEST(Buffer, LargeOnesGoBackToTheSystem) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(large.data()) % (std::size_t{2} << 20), 0u);
     EXPECT_GT(resident_bytes(), before + 0.9 * bytes);
   }
-  EXPECT_LT(resident_bytes(), before + 0.1 * bytes);
+  // The address sanitizer keeps an eighth, what it knows of the memory.
+  EXPECT_LT(resident_bytes(), before + 0.2 * bytes);
   mallopt(M_MMAP_MAX, 65536);  // glibc's own settings
   mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
