@@ -62,20 +62,19 @@ constexpr Entry kEntries[] = {
 
 }  // namespace
 
-void activate(Activation activation, Index count, const Real* a, Real* y) {
-  sigma::with(activation, [=](auto chosen) { values<decltype(chosen)>(count, a, y); });
-}
-
-void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope) {
-  sigma::with(activation,
-              [=](auto chosen) { values_and_slopes<decltype(chosen)>(count, a, y, slope); });
-}
-
 ActivationFunctions activation_functions(Activation activation) {
   return sigma::with(activation, [](auto chosen) {
     using Sigma = decltype(chosen);
     return ActivationFunctions{values<Sigma>, values_and_slopes<Sigma>};
   });
+}
+
+void activate(Activation activation, Index count, const Real* a, Real* y) {
+  activation_functions(activation).value(count, a, y);
+}
+
+void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope) {
+  activation_functions(activation).with_slope(count, a, y, slope);
 }
 
 bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope) {

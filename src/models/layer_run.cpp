@@ -12,14 +12,14 @@ bool LayerKernels::is_single(Index batch) const {
 }
 
 void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* z, Real* states) {
-  if (batch == 1 && tight_.run != nullptr) {
-    tight_.run({theta, steps, z, states, shape_.scale});
-    return;
-  }
   const Index size = batch * n_, parameters = shape_.parameters();
   if (!is_single(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
       forward(theta, batch, z, states, nullptr);
+    return;
+  }
+  if (tight_.run != nullptr) {
+    tight_.run({theta, steps, z, states, shape_.scale});
     return;
   }
   const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
@@ -37,14 +37,14 @@ void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* 
 
 void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch, const Real* z,
                                     Real* states, Index sample, Real* tangent) {
-  if (batch == 1 && tight_.run_with_tangent != nullptr) {
-    tight_.run_with_tangent({theta, steps, z, states, shape_.scale}, tangent);
-    return;
-  }
   const Index size = batch * n_, parameters = shape_.parameters();
   if (!is_single(batch)) {
     for (; steps > 0; --steps, theta += parameters, z = states, states += size)
       forward_with_tangent(theta, batch, z, states, sample, tangent);
+    return;
+  }
+  if (tight_.run_with_tangent != nullptr) {
+    tight_.run_with_tangent({theta, steps, z, states, shape_.scale}, tangent);
     return;
   }
   const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
