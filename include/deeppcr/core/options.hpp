@@ -1,0 +1,75 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr {
+
+/// One option of a catalogue's entry (a model, a solver, an optimiser), declared beside it. The
+/// command line offers it as --name; several entries may declare the same option in the same way.
+struct OptionSpec {
+  enum class Kind { whole, real, word, text, flag };
+  std::string name;
+  Kind kind = Kind::text;
+  std::string otherwise;           ///< the default, as it is typed; "false" for a flag
+  double lowest = 0, highest = 0;  ///< of whole and real
+  std::vector<std::string> words;  ///< those allowed, of word
+  std::string help;
+};
+
+/// A whole number in [lowest, highest], held as Index.
+OptionSpec whole_option(std::string name, Index otherwise, Index lowest, Index highest,
+                        std::string help);
+/// A finite number in [lowest, highest], held as double; `otherwise` is shown as it is.
+OptionSpec real_option(std::string name, std::string otherwise, double lowest, double highest,
+                       std::string help);
+/// One of the words.
+OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
+                       std::string help);
+OptionSpec text_option(std::string name, std::string otherwise, std::string help);
+/// A switch; off unless given.
+OptionSpec flag_option(std::string name, std::string help);
+
+/// The values of an entry's options, each checked against its declaration.
+class OptionValues {
+ public:
+  using Value = std::variant<Index, double, std::string, bool>;
+
+  OptionValues() = default;
+  /// All at their defaults.
+  explicit OptionValues(const std::vector<OptionSpec>& specs);
+
+  /// @throws Error for a name that was not declared, or a value that is not allowed
+  OptionValues& set(const std::string& name, const std::string& text);
+  /// Takes the values of `others` under the same names, and whether they were given.
+  void take(const OptionValues& others);
+
+  /// @pre the name was declared, with this kind
+  Index whole(const std::string& name) const;
+  double real(const std::string& name) const;
+  const std::string& word(const std::string& name) const;
+  bool flag(const std::string& name) const;
+
+  bool has(const std::string& name) const { return values_.count(name) > 0; }
+  /// Whether the user has given it: set() was called.
+  bool given(const std::string& name) const { return given_.count(name) > 0; }
+  const std::vector<OptionSpec>& specs() const { return specs_; }
+
+ private:
+  const Value& value(const std::string& name) const;
+
+  std::vector<OptionSpec> specs_;
+  std::map<std::string, Value> values_;
+  std::set<std::string> given_;
+};
+
+/// The value that a text stands for. @throws Error with one sentence: which option, which value,
+/// what is allowed
+OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text);
+
+}  // namespace deeppcr

@@ -1,0 +1,142 @@
+#include "deeppcr/core/options.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr {
+
+namespace {
+
+using Kind = OptionSpec::Kind;
+
+/// The number that is the whole of `text`; NaN where it is none.
+double to_number(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool whole =
+      !text.empty() && *end == '\0' && !std::isspace(static_cast<unsigned char>(text[0]));
+  return whole ? value : std::nan("");
+}
+
+/// NaN fails every comparison.
+bool lies_within(const OptionSpec& spec, double value) {
+  return value >= spec.lowest && value <= spec.highest;
+}
+
+Index to_whole(const OptionSpec& spec, const std::string& text) {
+  const double value = to_number(text);
+  if (!lies_within(spec, value) || value != std::floor(value)) {
+    throw input_error("--{} {}: a whole number from {:.0f} to {:.0f} is needed, such as --{} {}",
+                      spec.name, text, spec.lowest, spec.highest, spec.name, spec.otherwise);
+  }
+  return static_cast<Index>(value);
+}
+
+double to_real(const OptionSpec& spec, const std::string& text) {
+  const double value = to_number(text);
+  if (!lies_within(spec, value)) {
+    throw input_error("--{} {}: a number from {} to {} is needed, such as --{} {}", spec.name, text,
+                      spec.lowest, spec.highest, spec.name, spec.otherwise);
+  }
+  return value;
+}
+
+const std::string& to_word(const OptionSpec& spec, const std::string& text) {
+  if (std::find(spec.words.begin(), spec.words.end(), text) != spec.words.end()) return text;
+  throw input_error("--{} {}: unknown; allowed: {}", spec.name, text, fmt::join(spec.words, ", "));
+}
+
+bool to_flag(const OptionSpec& spec, const std::string& text) {
+  if (text == "true" || text == "false") return text == "true";
+  throw input_error("--{} {}: true or false is needed", spec.name, text);
+}
+
+}  // namespace
+
+OptionSpec whole_option(std::string name, Index otherwise, Index lowest, Index highest,
+                        std::string help) {
+  return {std::move(name),
+          Kind::whole,
+          std::to_string(otherwise),
+          static_cast<double>(lowest),
+          static_cast<double>(highest),
+          {},
+          std::move(help)};
+}
+
+OptionSpec real_option(std::string name, std::string otherwise, double lowest, double highest,
+                       std::string help) {
+  return {std::move(name), Kind::real, std::move(otherwise), lowest, highest, {}, std::move(help)};
+}
+
+OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
+                       std::string help) {
+  return {std::move(name),  Kind::word,     std::move(otherwise), 0, 0,
+          std::move(words), std::move(help)};
+}
+
+OptionSpec text_option(std::string name, std::string otherwise, std::string help) {
+  return {std::move(name), Kind::text, std::move(otherwise), 0, 0, {}, std::move(help)};
+}
+
+OptionSpec flag_option(std::string name, std::string help) {
+  return {std::move(name), Kind::flag, "false", 0, 0, {}, std::move(help)};
+}
+
+OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text) {
+  switch (spec.kind) {
+    case Kind::whole:
+      return to_whole(spec, text);
+    case Kind::real:
+      return to_real(spec, text);
+    case Kind::word:
+      return to_word(spec, text);
+    case Kind::flag:
+      return to_flag(spec, text);
+    case Kind::text:
+      break;
+  }
+  return text;
+}
+
+OptionValues::OptionValues(const std::vector<OptionSpec>& specs) : specs_(specs) {
+  for (const OptionSpec& spec : specs) values_[spec.name] = parse_option(spec, spec.otherwise);
+}
+
+OptionValues& OptionValues::set(const std::string& name, const std::string& text) {
+  const auto spec = std::find_if(specs_.begin(), specs_.end(),
+                                 [&](const OptionSpec& one) { return one.name == name; });
+  if (spec == specs_.end()) throw input_error("--{}: no such option here", name);
+  values_[name] = parse_option(*spec, text);
+  given_.insert(name);
+  return *this;
+}
+
+void OptionValues::take(const OptionValues& others) {
+  for (auto& [name, value] : values_) {
+    const auto other = others.values_.find(name);
+    if (other == others.values_.end()) continue;
+    value = other->second;
+    if (others.given(name)) given_.insert(name);
+  }
+}
+
+const OptionValues::Value& OptionValues::value(const std::string& name) const {
+  const auto found = values_.find(name);
+  DEEPPCR_ASSERT(found != values_.end(), "option {} was not declared", name);
+  return found->second;
+}
+
+Index OptionValues::whole(const std::string& name) const { return std::get<Index>(value(name)); }
+double OptionValues::real(const std::string& name) const { return std::get<double>(value(name)); }
+const std::string& OptionValues::word(const std::string& name) const {
+  return std::get<std::string>(value(name));
+}
+bool OptionValues::flag(const std::string& name) const { return std::get<bool>(value(name)); }
+
+}  // namespace deeppcr
