@@ -7,8 +7,8 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
-#include "deeppcr/nonlinear/linear_shooting.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -107,16 +107,16 @@ std::unique_ptr<linear::LinearSolver> backward_solver(const SolverConfig& solver
   const std::string method = backward_method(solver);
   if (method == "linear") return linear::find(solver.newton.linear).make();
   if (method == "sequential") return linear::find("sequential").make();
-  nonlinear::LinearShootingOptions options;
+  linear::ShootingOptions options;
   options.chunks = solver.shooting.chunks;
   options.rtol = solver.newton.rtol;
   options.may_substitute = method == "auto";
-  return std::make_unique<nonlinear::LinearShooting>(options);
+  return std::make_unique<linear::Shooting>(options);
 }
 
 /// What ran backward, and the work in a row.
 void add_method(const linear::LinearSolver& solver, const Chain& chain, GradientSummary& summary) {
-  const auto* shooting = dynamic_cast<const nonlinear::LinearShooting*>(&solver);
+  const auto* shooting = dynamic_cast<const linear::Shooting*>(&solver);
   if (shooting != nullptr) {
     summary.method = shooting->report().method;
     summary.sweeps = shooting->report().sweeps;

@@ -6,7 +6,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/nonlinear/diagonal_scan.hpp"
+#include "deeppcr/linear/diagonal_scan.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -80,7 +80,7 @@ class DiagonalJacobian final : public ApproximateJacobian {
   Jacobian jacobian_;
   std::uint64_t seed_;
   const sequence::Sequence& sequence_;
-  DiagonalScan scan_;
+  linear::DiagonalScan scan_;
   Index sweep_ = 0;
   Buffer<Real> diagonals_, known_, probe_;
 };

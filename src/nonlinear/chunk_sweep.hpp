@@ -2,50 +2,27 @@
 
 #include <vector>
 
-#include "chunks.hpp"
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/chunk.hpp"
+#include "deeppcr/linear/chunks.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::nonlinear {
 
-/// Where the states of a chunk stop being those of its start: the state at the end of a block is
-/// kept from an older sweep, `size` away from what the newest one came to.
-struct Seam {
-  Index block = 0;
-  double size = 0;
-};
-
-/// One chunk of this rank and what its sweeps have found.
-struct Chunk {
-  StepRange steps;             ///< global
-  Index done = 0;              ///< leading steps that hold states of a sweep
-  Index swept = 0;             ///< steps evaluated in the last sweep
-  double scale = 0;            ///< largest |z| at the ends of blocks; infinite where there is a NaN
-  std::vector<double> growth;  ///< log |tangent| at the ends of blocks, 0 at the chunk's start
-  std::vector<Seam> seams;
-  double drift = 0;  ///< |M t - t| / |t| of the tangent t over what has been swept
-
-  /// The newest sweep has run into older states at the end of `block`, `size` away from them.
-  void merged(Index block, double size);
-
-  bool complete() const { return done == steps.size(); }
-  /// log of the most that a change at the end of `block` becomes within the chunk, and at its end;
-  /// block -1 is the chunk's start. -infinity where no tangent went: the states are exact there.
-  double peak_after(Index block) const;
-  double exit_after(Index block) const;
-  /// log of the most that rounding anywhere behind `block` becomes within the chunk, and at its
-  /// end.
-  double rise_after(Index block) const;
-  double exit_rise_after(Index block) const;
-};
+using linear::Chunk;
+using linear::Chunks;
+using linear::largest;
+using linear::largest_difference;
+using linear::length;
+using linear::Seam;
 
 /// Sweeps through the chunks of this rank: steps one after another, from the state that each chunk
 /// starts from. No communication.
 class ChunkSweep {
  public:
   /// Steps between two looks at a sweep: whether it has merged, how the tangent has grown.
-  static constexpr Index kBlock = 32;
+  static constexpr Index kBlock = Chunk::kBlock;
 
   /// merge: a new state that is within this of the old one, relative to the sample's largest entry,
   /// is taken for the same. The states between chunks are the first starts.
@@ -89,11 +66,5 @@ class ChunkSweep {
   Buffer<Real> first_tangent_;
   Buffer<Real> old_;  ///< [B, n]
 };
-
-/// max |x|, max |a - b|; NaN gives infinity.
-double largest(Index count, const Real* x);
-double largest_difference(Index count, const Real* a, const Real* b);
-/// |x|_2.
-double length(Index count, const Real* x);
 
 }  // namespace deeppcr::nonlinear

@@ -8,7 +8,6 @@
 #include "boundary_snes.hpp"
 #include "deeppcr/nonlinear/collect.hpp"
 #include "deeppcr/parallel/exchange.hpp"
-#include "shooting_plan.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -6,12 +6,21 @@
 
 #include "chunk_coupling.hpp"
 #include "chunk_sweep.hpp"
-#include "chunk_table.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/shooting_plan.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
-#include "shooting_plan.hpp"
 
 namespace deeppcr::nonlinear {
+
+using linear::ChunkFacts;
+using linear::ChunkTable;
+using linear::Judgement;
+using linear::kRightBelow;
+using linear::PathClock;
+using linear::PlanProblem;
+using linear::RankFacts;
+using linear::ShootingPlan;
 
 /// One solve by shooting: the states between the chunks, and what is done to them sweep by sweep.
 class ShootingRun {

@@ -33,6 +33,13 @@ struct Problem {
   std::optional<Index> forgetting_steps = {};
 };
 
+/// The longest chain of work that had to be done one after another, in steps: what bounds the time
+/// on any number of ranks. Sequential execution: L evaluations.
+struct CriticalPath {
+  double evaluations = 0;  ///< work like one step for the batch, n^2 a sample: values, columns
+  double products = 0;     ///< products with n columns a sample, n^3
+};
+
 /// Solves the linear system of a chain and its transpose.
 ///
 ///     forward    d_l = A_l d_{l-1} + r_l,        l = frozen..L-1,  d = 0 before

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
 namespace deeppcr::nonlinear {
@@ -24,12 +25,7 @@ struct IterationRecord {
   parallel::TrafficByLevel levels;            ///< of the linear solve, all ranks together
 };
 
-/// The longest chain of work that had to be done one after another, in steps: what bounds the time
-/// on any number of ranks. Sequential execution: L evaluations.
-struct CriticalPath {
-  double evaluations = 0;  ///< work like one step for the batch, n^2 a sample: values, columns
-  double products = 0;     ///< products with n columns a sample, n^3
-};
+using linear::CriticalPath;
 
 /// How a nonlinear solve ended.
 struct SolveReport {

@@ -13,8 +13,8 @@
 
 #include "deeppcr/app/memory.hpp"
 #include "deeppcr/linear/sequential.hpp"
+#include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
-#include "deeppcr/nonlinear/linear_shooting.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "network_case.hpp"
 #include "suites.hpp"
@@ -132,7 +132,7 @@ class Together {
   int ranks_;
   Passes passes_;
   nonlinear::SolveReport report_;
-  nonlinear::LinearShooting back_{{0, 1e-10, true}};
+  linear::Shooting back_{{0, 1e-10, true}};
 };
 
 /// Whole sequential runs on all ranks at once, against as many one after the other.

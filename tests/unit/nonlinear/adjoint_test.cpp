@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/nonlinear/backpropagation.hpp"
-#include "deeppcr/nonlinear/linear_shooting.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
@@ -155,9 +155,9 @@ TEST_P(ShootingAdjoint, AgreesWithTheSequentialBackwardPass) {
   const StepRange local = problem.trajectory.local_range();
   const Index zeros = local.size() - (local.contains(options.steps - 1) ? 1 : 0);
   const ConstStates loss_gradient = everywhere ? z : z.slice(zeros, local.size());
-  LinearShootingOptions shooting;
+  linear::ShootingOptions shooting;
   shooting.chunks = chunks;
-  LinearShooting solver(shooting);
+  linear::Shooting solver(shooting);
   const auto oracle = linear::find("sequential").make();
   const Gradients found = gradients(problem, solver, loss_gradient);
   const Gradients expected = gradients(problem, *oracle, loss_gradient);

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/nonlinear/diagonal_scan.hpp"
+#include "deeppcr/linear/diagonal_scan.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/denoiser_problem.hpp"
 #include "support/environment.hpp"
@@ -32,7 +32,7 @@ TEST(DiagonalScan, AgreesWithSubstitution) {
     for (Index i = 0; i < L * kRow; ++i)
       expected[i] = r[i] + (i < kRow ? 0 : m[i] * expected[i - kRow]);
     std::copy_n(r.data() + mine.first * kRow, d.size(), d.data());
-    DiagonalScan scan(world());
+    linear::DiagonalScan scan(world());
     scan.solve(0, P - 1, {m.data() + mine.first * kRow, {mine.size(), kBatch, kWidth}},
                {d.data(), {mine.size(), kBatch, kWidth}});
     EXPECT_LT(

@@ -1,4 +1,4 @@
-#include "shooting_plan.hpp"
+#include "deeppcr/linear/shooting_plan.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
@@ -65,7 +65,7 @@ void predict(const PlanProblem& problem, ShootingPlan& plan) {
   at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
   // n columns cost this many evaluations: with few samples an evaluation is a matrix-vector
   // product, with many a product itself.
-  const double ratio = problem.batch >= 8 ? 1 : linear::product_flop_ratio(problem.width);
+  const double ratio = problem.batch >= 8 ? 1 : product_flop_ratio(problem.width);
   const double columns = std::max(1.0, problem.width * ratio);
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
   at(plan.cost, Method::dense) =
@@ -117,4 +117,4 @@ std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
       problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

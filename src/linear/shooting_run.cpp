@@ -1,4 +1,4 @@
-#include "linear_shooting_run.hpp"
+#include "shooting_run.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "boundary_ksp.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
@@ -22,9 +22,8 @@ constexpr double kUntilZero = 30;
 
 }  // namespace
 
-LinearShootingRun::LinearShootingRun(const blocks::BlockBidiagonal& J,
-                                     const LinearShootingOptions& options, Direction direction,
-                                     ConstStates rhs, States result)
+ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options,
+                         Direction direction, ConstStates rhs, States result)
     : J_(J),
       options_(options),
       direction_(direction),
@@ -39,19 +38,19 @@ LinearShootingRun::LinearShootingRun(const blocks::BlockBidiagonal& J,
   report_.chunks = chunks_.size();
 }
 
-bool LinearShootingRun::is_first_of_chain(Index k) const {
+bool ShootingRun::is_first_of_chain(Index k) const {
   const StepRange steps = sweep_[k].steps;
   return direction_ == Direction::forward ? steps.first == 0
                                           : steps.last == J_.layout().num_steps();
 }
 
-bool LinearShootingRun::is_last_of_chain(Index k) const {
+bool ShootingRun::is_last_of_chain(Index k) const {
   const StepRange steps = sweep_[k].steps;
   return direction_ == Direction::forward ? steps.last == J_.layout().num_steps()
                                           : steps.first == 0;
 }
 
-bool LinearShootingRun::solve() {
+bool ShootingRun::solve() {
   using Method = ShootingPlan::Method;
   // Nothing is walked before it is known that substitution will not be preferred.
   push_tangents(kProbe);
@@ -78,13 +77,13 @@ bool LinearShootingRun::solve() {
 }
 
 /// Random vectors through the first steps of the chunks that may be corrected.
-void LinearShootingRun::push_tangents(Index steps) {
+void ShootingRun::push_tangents(Index steps) {
   for (Index k = 0; k < sweep_.size(); ++k)
     if (!is_first_of_chain(k)) sweep_.push_tangents(k, steps);
 }
 
 /// Whether carries are expected to have underflowed to zero at the end of each chunk.
-bool LinearShootingRun::carries_die(const ShootingPlan& plan) const {
+bool ShootingRun::carries_die(const ShootingPlan& plan) const {
   return std::all_of(facts_.begin(), facts_.end(), [&](const ChunkFacts& chunk) {
     return chunk.steps > kUntilZero * plan.forgetting_steps;
   });
@@ -92,7 +91,7 @@ bool LinearShootingRun::carries_die(const ShootingPlan& plan) const {
 
 /// All chunks from a carry of zero, and random vectors to their ends where asked for. False when
 /// the solution is zero.
-bool LinearShootingRun::first_walk(bool with_tangents) {
+bool ShootingRun::first_walk(bool with_tangents) {
   double most = 0;
   for (Index k = 0; k < sweep_.size(); ++k) {
     sweep_.first(k, rhs_, result_);
@@ -111,7 +110,7 @@ bool LinearShootingRun::first_walk(bool with_tangents) {
   return true;
 }
 
-ShootingPlan LinearShootingRun::plan() const {
+ShootingPlan ShootingRun::plan() const {
   PlanProblem problem = plan_problem(J_.layout(), chunks_);
   problem.rtol = options_.rtol;
   problem.linear = true;
@@ -120,7 +119,7 @@ ShootingPlan LinearShootingRun::plan() const {
 }
 
 // The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.
-void LinearShootingRun::send(const Real* leaving, Real* entering) {
+void ShootingRun::send(const Real* leaving, Real* entering) {
   parallel::halo(comm(), 0, active_ - 1, direction_, leaving + (sweep_.size() - 1) * state_,
                  incoming_.data(), state_, traffic_);
   if (sweep_.size() == 0) return;
@@ -133,7 +132,7 @@ void LinearShootingRun::send(const Real* leaving, Real* entering) {
 }
 
 /// Walks the chunks again whose carry has changed. False when there are none anywhere.
-bool LinearShootingRun::correct() {
+bool ShootingRun::correct() {
   const double merge = kMergeBelow * options_.rtol * scale_;
   Buffer<Real> next(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) sweep_[k].swept = 0;
@@ -162,13 +161,13 @@ bool LinearShootingRun::correct() {
                      [](const ChunkFacts& chunk) { return chunk.swept > 0; });
 }
 
-void LinearShootingRun::iterate() {
+void ShootingRun::iterate() {
   for (Index k = 0; k < chunks_.size(); ++k)
     if (!correct() || judgement_.error <= kRightBelow || judgement_.hopeless) return;
 }
 
 /// GMRES for the carries, then one walk from them.
-void LinearShootingRun::solve_for_carries() {
+void ShootingRun::solve_for_carries() {
   Buffer<Real> b(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
   const double tolerance = kRightBelow * options_.rtol * scale_;
@@ -193,7 +192,7 @@ void LinearShootingRun::solve_for_carries() {
   clock_.sweep(facts_, true);
 }
 
-void LinearShootingRun::apply(const Real* x, Real* y) {
+void ShootingRun::apply(const Real* x, Real* y) {
   Buffer<Real> leaving(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) {
     if (!is_last_of_chain(k)) sweep_.homogeneous(k, x + k * state_, leaving.data() + k * state_);
@@ -202,7 +201,7 @@ void LinearShootingRun::apply(const Real* x, Real* y) {
   for (Index i = 0; i < local_size(); ++i) y[i] = x[i] - y[i];
 }
 
-void LinearShootingRun::precondition(const Real* r, Real* z) {
+void ShootingRun::precondition(const Real* r, Real* z) {
   Buffer<Real> sum(state_);
   const auto add = [&](const Real* values) {
     for (Index i = 0; i < state_; ++i) sum[i] += values[i];
@@ -218,7 +217,7 @@ void LinearShootingRun::precondition(const Real* r, Real* z) {
 }
 
 /// All ranks learn the facts of all chunks, in the order of the walk.
-void LinearShootingRun::gather() {
+void ShootingRun::gather() {
   std::vector<ChunkFacts> mine;
   for (Index k = 0; k < sweep_.size(); ++k) {
     const double mismatch =
@@ -234,4 +233,4 @@ void LinearShootingRun::gather() {
   judgement_ = ChunkTable(facts_).judge(options_.rtol, 0);
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -4,11 +4,10 @@
 #include <string>
 
 #include "deeppcr/linear/linear_solver.hpp"
-#include "deeppcr/nonlinear/report.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
-struct LinearShootingOptions {
+struct ShootingOptions {
   Index chunks = 0;     ///< 0: one a rank
   double rtol = 1e-10;  ///< of the solution, relative to its largest entry
   /// May end as plain substitution where that is predicted to be faster.
@@ -16,7 +15,7 @@ struct LinearShootingOptions {
 };
 
 /// How the last solve went.
-struct LinearShootingReport {
+struct ShootingReport {
   std::string method;  ///< "shooting+zero", "shooting+gmres", "sequential"
   std::string reason;  ///< why it substituted in the end; empty otherwise
   Index chunks = 0;
@@ -35,10 +34,10 @@ struct LinearShootingReport {
 /// right to `rtol` of its largest entry, or comes from substitution.
 ///
 /// Cost: 2 B n^2 L/C flops a sweep on the longest path; one message of B n reals a rank and sweep.
-class LinearShooting final : public linear::LinearSolver {
+class Shooting final : public LinearSolver {
  public:
-  explicit LinearShooting(LinearShootingOptions options);
-  ~LinearShooting() override;
+  explicit Shooting(ShootingOptions options);
+  ~Shooting() override;
 
   const char* name() const override { return "shooting"; }
   void setup(const blocks::BlockBidiagonal& J) override;
@@ -48,16 +47,16 @@ class LinearShooting final : public linear::LinearSolver {
   /// carry last: what is computed on the way must be overwritten by then.
   bool substitutes_once() const override { return true; }
   /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
-  linear::Cost cost(const linear::Problem& problem) const override;
+  Cost cost(const Problem& problem) const override;
 
-  const LinearShootingReport& report() const { return report_; }
+  const ShootingReport& report() const { return report_; }
 
  private:
   void walk(Direction direction, ConstStates rhs, States result);
 
-  LinearShootingOptions options_;
+  ShootingOptions options_;
   const blocks::BlockBidiagonal* J_ = nullptr;
-  LinearShootingReport report_;
+  ShootingReport report_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

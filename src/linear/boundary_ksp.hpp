@@ -5,29 +5,29 @@
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/petsc/handle.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
-class LinearShootingRun;
+class ShootingRun;
 
 /// GMRES for the carries between the chunks of a linear chain, preconditioned from the right by
 /// prefix sums, so that its residual is the mismatch at the seams. Options: -shooting_ksp_*.
 class BoundaryKsp {
  public:
-  explicit BoundaryKsp(LinearShootingRun& run);
+  explicit BoundaryKsp(ShootingRun& run);
   /// Shapes: b, x [C_local, B, n]. Stops at |residual|_2 <= tolerance, or after as many vectors as
   /// there are chunks. @return the number of operator products. Collective.
   int solve(const Real* b, double tolerance, Real* x);
 
   /// What the KSP calls back.
-  LinearShootingRun& run() { return run_; }
+  ShootingRun& run() { return run_; }
   void count_product() { ++products_; }
 
  private:
-  LinearShootingRun& run_;
+  ShootingRun& run_;
   petsc::Handle<Mat> operator_;
   petsc::Handle<KSP> ksp_;
   petsc::Handle<Vec> b_, x_;
   int products_ = 0;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -1,4 +1,4 @@
-#include "linear_chunk_sweep.hpp"
+#include "chunk_walk.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,11 +6,11 @@
 
 #include "deeppcr/core/random.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
-constexpr Index kBlock = ChunkSweep::kBlock;
+constexpr Index kBlock = Chunk::kBlock;
 
 /// Scales each sample to length one; the log of the longest of them before. A sample that has died
 /// starts anew from `fresh`, as grown by the smallest normal number.
@@ -29,8 +29,7 @@ double normalise(Index batch, Index n, const Real* fresh, Real* x) {
 
 }  // namespace
 
-LinearChunkSweep::LinearChunkSweep(const blocks::BlockBidiagonal& J, const Chunks& chunks,
-                                   Direction direction)
+ChunkWalk::ChunkWalk(const blocks::BlockBidiagonal& J, const Chunks& chunks, Direction direction)
     : A_(J.linearisation()),
       local_(J.local_range()),
       direction_(direction),
@@ -57,21 +56,20 @@ LinearChunkSweep::LinearChunkSweep(const blocks::BlockBidiagonal& J, const Chunk
     std::copy_n(first_tangents_.data(), state_, tangents_.data() + i * state_);
 }
 
-StepRange LinearChunkSweep::part(const Chunk& c, Index from, Index to) const {
+StepRange ChunkWalk::part(const Chunk& c, Index from, Index to) const {
   if (direction_ == Direction::forward) return {c.steps.first + from, c.steps.first + to};
   return {c.steps.last - to, c.steps.last - from};
 }
 
 /// The rows of a right-hand side that belong to local steps [first, last): rhs holds the last rows
 /// of m (see blocks::row_at()), and so does the part.
-ConstStates LinearChunkSweep::rows(ConstStates rhs, Index first, Index last) const {
+ConstStates ChunkWalk::rows(ConstStates rhs, Index first, Index last) const {
   const Index silent = local_.size() - rhs.extent(0);
   const Index from = std::clamp(first - silent, Index{0}, rhs.extent(0));
   return rhs.slice(from, std::max(from, last - silent));
 }
 
-void LinearChunkSweep::substitute(StepRange range, ConstStates rhs, States result,
-                                  Real* carry) const {
+void ChunkWalk::substitute(StepRange range, ConstStates rhs, States result, Real* carry) const {
   const Index first = range.first - local_.first, last = range.last - local_.first;
   const State at(carry, {batch_, width_});
   if (direction_ == Direction::forward) {
@@ -81,7 +79,7 @@ void LinearChunkSweep::substitute(StepRange range, ConstStates rhs, States resul
   }
 }
 
-void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
+void ChunkWalk::first(Index k, ConstStates rhs, States result) {
   Chunk& c = (*this)[k];
   const State leaves = leaving(k);
   std::fill(leaves.begin(), leaves.end(), 0.0);
@@ -101,7 +99,7 @@ void LinearChunkSweep::first(Index k, ConstStates rhs, States result) {
 
 // old values  |--------------------------------------|
 // new values  |=====block=====block===|  within `merge` of the old ones: those stay
-void LinearChunkSweep::again(Index k, ConstStates rhs, States result, double merge) {
+void ChunkWalk::again(Index k, ConstStates rhs, States result, double merge) {
   Chunk& c = (*this)[k];
   const State enters = entering(k), leaves = leaving(k);
   std::copy(enters.begin(), enters.end(), carry_.data());
@@ -123,7 +121,7 @@ void LinearChunkSweep::again(Index k, ConstStates rhs, States result, double mer
   std::copy_n(carry_.data(), state_, leaves.data());
 }
 
-void LinearChunkSweep::push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const {
+void ChunkWalk::push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const {
   const std::array<Index, 3> shape{batch_, 1, width_};
   for (Index i = 0; i < range.size(); ++i) {
     const Index l = direction_ == Direction::forward ? range.first + i : range.last - 1 - i;
@@ -132,7 +130,7 @@ void LinearChunkSweep::push(StepRange range, Buffer<Real>& from, Buffer<Real>& t
   }
 }
 
-void LinearChunkSweep::push_tangents(Index k, Index steps) {
+void ChunkWalk::push_tangents(Index k, Index steps) {
   Chunk& c = (*this)[k];
   const Index until = std::min(steps, c.steps.size());
   Index from = static_cast<Index>(c.growth.size()) * kBlock;
@@ -153,10 +151,10 @@ void LinearChunkSweep::push_tangents(Index k, Index steps) {
   c.drift = std::sqrt(square / static_cast<double>(batch_));
 }
 
-void LinearChunkSweep::homogeneous(Index k, const Real* x, Real* y) const {
+void ChunkWalk::homogeneous(Index k, const Real* x, Real* y) const {
   std::copy_n(x, state_, carry_.data());
   push((*this)[k].steps, carry_, scratch_);
   std::copy_n(carry_.data(), state_, y);
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

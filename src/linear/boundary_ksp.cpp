@@ -4,9 +4,9 @@
 
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
-#include "linear_shooting_run.hpp"
+#include "shooting_run.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
@@ -46,7 +46,7 @@ PetscErrorCode precondition_callback(PC pc, Vec x, Vec y) {
 
 }  // namespace
 
-BoundaryKsp::BoundaryKsp(LinearShootingRun& run) : run_(run) {
+BoundaryKsp::BoundaryKsp(ShootingRun& run) : run_(run) {
   const MPI_Comm comm = run.comm().get();
   const auto local = static_cast<PetscInt>(run.local_size());
   DEEPPCR_PETSC(
@@ -86,4 +86,4 @@ int BoundaryKsp::solve(const Real* b, double tolerance, Real* x) {
   return products_;
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -5,7 +5,7 @@
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// Solves d_l = m_l .* d_{l-1} + r_l, d = 0 before the first step, for diagonal Jacobians: the
 /// composition of affine maps, whose matrices are here vectors.
@@ -34,4 +34,4 @@ class DiagonalScan {
   parallel::TrafficByLevel levels_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

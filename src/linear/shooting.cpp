@@ -1,21 +1,21 @@
-#include "deeppcr/nonlinear/linear_shooting.hpp"
+#include "deeppcr/linear/shooting.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "linear_shooting_run.hpp"
+#include "shooting_run.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
-LinearShooting::LinearShooting(LinearShootingOptions options) : options_(options) {}
-LinearShooting::~LinearShooting() = default;
+Shooting::Shooting(ShootingOptions options) : options_(options) {}
+Shooting::~Shooting() = default;
 
-void LinearShooting::setup(const blocks::BlockBidiagonal& J) { J_ = &J; }
+void Shooting::setup(const blocks::BlockBidiagonal& J) { J_ = &J; }
 
-void LinearShooting::solve(ConstStates r, States d) { walk(Direction::forward, r, d); }
-void LinearShooting::solve_transpose(ConstStates c, States g) { walk(Direction::backward, c, g); }
+void Shooting::solve(ConstStates r, States d) { walk(Direction::forward, r, d); }
+void Shooting::solve_transpose(ConstStates c, States g) { walk(Direction::backward, c, g); }
 
-void LinearShooting::walk(Direction direction, ConstStates rhs, States result) {
+void Shooting::walk(Direction direction, ConstStates rhs, States result) {
   const StageTimer timer(stages_, "substitute");
   // The right-hand side is read again for each sweep.
   Buffer<Real> copy;
@@ -25,12 +25,12 @@ void LinearShooting::walk(Direction direction, ConstStates rhs, States result) {
     rhs = ConstStates(copy.data(), rhs.shape());
   }
   levels_.clear();
-  LinearShootingRun run(*J_, options_, direction, rhs, result);
+  ShootingRun run(*J_, options_, direction, rhs, result);
   const bool right = run.solve();
   report_ = run.report();
   neighbours_ = run.traffic();
   if (right) return;
-  const auto substitution = linear::find("sequential").make();
+  const auto substitution = find("sequential").make();
   substitution->setup(*J_);
   if (direction == Direction::forward) {
     substitution->solve(rhs, result);
@@ -43,11 +43,11 @@ void LinearShooting::walk(Direction direction, ConstStates rhs, States result) {
   report_.residual = 0;
 }
 
-linear::Cost LinearShooting::cost(const linear::Problem& problem) const {
-  linear::Cost cost = linear::find("sequential").make()->cost(problem);
+Cost Shooting::cost(const Problem& problem) const {
+  Cost cost = find("sequential").make()->cost(problem);
   const Index chunks = options_.chunks > 0 ? options_.chunks : problem.layout.num_active_ranks();
   cost.critical_flops /= static_cast<double>(std::max<Index>(1, chunks));
   return cost;
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
-#include "chunk_sweep.hpp"
-#include "deeppcr/nonlinear/report.hpp"
+#include "deeppcr/linear/chunk.hpp"
+#include "deeppcr/linear/chunks.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// States count as right when the estimated error is this far below the tolerance: the estimate
 /// comes from one tangent.
@@ -89,4 +89,4 @@ class PathClock {
   std::vector<double> ends_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -4,7 +4,7 @@
 
 #include "deeppcr/parallel/block_layout.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// A chain cut into chunks of consecutive steps, none of them empty; a rank has consecutive chunks.
 class Chunks {
@@ -35,4 +35,4 @@ class Chunks {
   parallel::BlockLayout owners_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

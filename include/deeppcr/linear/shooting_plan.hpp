@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "chunk_table.hpp"
-#include "chunks.hpp"
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/chunks.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// The size of a problem as far as the choice of a method depends on it.
 struct PlanProblem {
@@ -43,4 +43,4 @@ ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProb
 /// Why, in a sentence. Takes as long as many short steps: for one rank, where it has time.
 std::string explain(const ShootingPlan& plan, const PlanProblem& problem);
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

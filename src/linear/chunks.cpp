@@ -1,8 +1,8 @@
-#include "chunks.hpp"
+#include "deeppcr/linear/chunks.hpp"
 
 #include <algorithm>
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
   const int active = layout.num_steps() == 0 ? 0 : layout.num_active_ranks();
@@ -34,4 +34,4 @@ Index Chunks::longest() const {
   return most;
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

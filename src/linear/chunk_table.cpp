@@ -1,4 +1,4 @@
-#include "chunk_table.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
@@ -42,9 +42,8 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   facts.scale = chunk.scale;
   facts.swept = static_cast<double>(chunk.swept);
   facts.steps = static_cast<double>(chunk.steps.size());
-  facts.probed =
-      std::min(static_cast<double>(chunk.growth.size()) * static_cast<double>(ChunkSweep::kBlock),
-               facts.steps);
+  facts.probed = std::min(
+      static_cast<double>(chunk.growth.size()) * static_cast<double>(Chunk::kBlock), facts.steps);
   facts.drift = chunk.drift;
   return facts;
 }
@@ -134,4 +133,4 @@ double PathClock::steps() const {
   return ends_.empty() ? 0 : *std::max_element(ends_.begin(), ends_.end());
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -1,11 +1,11 @@
-#include "deeppcr/nonlinear/diagonal_scan.hpp"
+#include "deeppcr/linear/diagonal_scan.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 namespace {
 
@@ -64,4 +64,4 @@ void DiagonalScan::reduce(int first, int last) {
   }
 }
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -2,23 +2,23 @@
 
 #include <vector>
 
-#include "chunk_table.hpp"
-#include "deeppcr/nonlinear/linear_shooting.hpp"
-#include "linear_chunk_sweep.hpp"
-#include "shooting_plan.hpp"
+#include "chunk_walk.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/shooting.hpp"
+#include "deeppcr/linear/shooting_plan.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// One walk through a linear chain by shooting.
-class LinearShootingRun {
+class ShootingRun {
  public:
-  LinearShootingRun(const blocks::BlockBidiagonal& J, const LinearShootingOptions& options,
-                    Direction direction, ConstStates rhs, States result);
+  ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options, Direction direction,
+              ConstStates rhs, States result);
 
   /// False when the result is not right, or substitution is predicted to be faster.
   bool solve();
 
-  const LinearShootingReport& report() const { return report_; }
+  const ShootingReport& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
 
   /// For GMRES on the carries that enter the chunks, [C_local, B, n] in the order of the walk:
@@ -44,12 +44,12 @@ class LinearShootingRun {
   bool is_last_of_chain(Index k) const;
 
   const blocks::BlockBidiagonal& J_;
-  const LinearShootingOptions& options_;
+  const ShootingOptions& options_;
   Direction direction_;
   ConstStates rhs_;
   States result_;
   Chunks chunks_;
-  LinearChunkSweep sweep_;
+  ChunkWalk sweep_;
   Index state_;
   int active_;
   double scale_ = 0;   ///< largest entry of the result
@@ -59,7 +59,7 @@ class LinearShootingRun {
   Judgement judgement_;
   PathClock clock_{{}};
   parallel::Traffic traffic_;
-  LinearShootingReport report_;
+  ShootingReport report_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear

@@ -2,18 +2,18 @@
 
 #include <vector>
 
-#include "chunk_sweep.hpp"
-#include "chunks.hpp"
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/chunk.hpp"
+#include "deeppcr/linear/chunks.hpp"
 
-namespace deeppcr::nonlinear {
+namespace deeppcr::linear {
 
 /// Walks the chunks of this rank through a linear chain, in either direction. Chunks are counted in
-/// the order of the walk; what enters one is its carry (see linear::LocalChain). No communication.
-class LinearChunkSweep {
+/// the order of the walk; what enters one is its carry (see LocalChain). No communication.
+class ChunkWalk {
  public:
-  LinearChunkSweep(const blocks::BlockBidiagonal& J, const Chunks& chunks, Direction direction);
+  ChunkWalk(const blocks::BlockBidiagonal& J, const Chunks& chunks, Direction direction);
 
   Index size() const { return static_cast<Index>(chunks_.size()); }
   Chunk& operator[](Index k) { return chunks_[static_cast<std::size_t>(k)]; }
@@ -52,4 +52,4 @@ class LinearChunkSweep {
   mutable Buffer<Real> carry_, scratch_, old_;
 };
 
-}  // namespace deeppcr::nonlinear
+}  // namespace deeppcr::linear
