@@ -173,7 +173,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& wanted = config.chain;
   Source source = read_source(comm, wanted);
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch, wanted.model.width);
-  auto model = models::make(wanted.model, trajectory.local_range());
+  auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) storage::read_weights(comm, wanted.weights, *model);
   std::vector<int> labels = make_labels(wanted, source);
   std::optional<models::Embedding> embedding = make_embedding(comm, wanted, source);

@@ -78,7 +78,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.augmentation = config.augmentation;
   options.trajectories_kept = config.trajectories_kept;
   train::ChainNetwork::Parts parts{
-      models::make(model, options.layout.range(grid.depth().rank())),
+      models::make(model, options.layout.steps(grid.depth().rank())),
       models::Embedding(static_cast<int>(images.features()), model.width, model.seed),
       models::ClassifierHead(model.width, images.classes(), model.seed)};
   const std::string& file = config.chain.weights;

@@ -176,7 +176,7 @@ WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   sequence::ParametricSequence& model) {
-  io::read_weights(comm, path, io::inspect_weights(comm, path), model.local_range(),
+  io::read_weights(comm, path, io::inspect_weights(comm, path), model.local_steps().range(),
                    model.parameters());
 }
 

@@ -30,7 +30,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   const View<Real, 1> head = parts.head.parameters();
   grid.depth().broadcast(head.data(), head.size(), owner);
-  StepRange range = parts.sequence->local_range();
+  StepRange range = parts.sequence->local_steps().range();
   View<const Real, 2> parameters = parts.sequence->parameters();
   if (grid.data().rank() > 0) {
     range.last = range.first;

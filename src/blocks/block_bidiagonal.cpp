@@ -63,6 +63,8 @@ BlockBidiagonal::BlockBidiagonal(const parallel::Communicator& comm, parallel::B
     : comm_(comm), layout_(std::move(layout)), batch_(batch), width_(width) {
   DEEPPCR_ASSERT(layout_.num_ranks() == comm_.size(), "layout for {} ranks, {} are here",
                  layout_.num_ranks(), comm_.size());
+  DEEPPCR_ASSERT(layout_.is_contiguous(),
+                 "Newton and the linear solvers need one range of steps a rank");
 }
 
 BlockBidiagonal::~BlockBidiagonal() = default;

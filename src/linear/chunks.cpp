@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "deeppcr/core/error.hpp"
+
 namespace deeppcr::linear {
 
 Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
+  DEEPPCR_ASSERT(layout.is_contiguous(), "chunks need one range of steps a rank");
   const int active = layout.num_steps() == 0 ? 0 : layout.num_active_ranks();
   std::vector<Index> first_chunk{0};
   const auto wanted =

@@ -9,12 +9,13 @@ namespace {
 constexpr std::uint64_t kOffsetStream = 0x4f4646534554;
 }
 
-Affine::Affine(const AffineOptions& options, StepRange local)
+Affine::Affine(const AffineOptions& options, const StepSet& local)
     : LayeredChain({options.width}, options.steps, local) {
   const int n = options.width;
   const RandomStream offsets(options.seed, kOffsetStream);
-  for (Index l = local.first; l < local.last; ++l) {
-    Real* theta = parameters()[l - local.first].data();
+  for (Index row = 0; row < local.size(); ++row) {
+    const Index l = local.step(row);
+    Real* theta = parameters()[row].data();
     initialise_weights(Initialisation::orthogonal, options.contraction, {options.seed, l, 0}, n,
                        theta);
     offsets.normal(l * n, n, theta + shape().bias_offset(0));

@@ -15,14 +15,14 @@ namespace {
 
 using Made = std::unique_ptr<sequence::ParametricSequence>;
 
-Made make_mlp(const ModelOptions& options, StepRange local) {
+Made make_mlp(const ModelOptions& options, const StepSet& local) {
   return std::make_unique<Mlp>(
       MlpOptions{options.steps, options.width, activation_from(options.activation),
                  initialisation_from(options.init), options.gain, options.bias, options.seed},
       local);
 }
 
-Made make_resnet(const ModelOptions& options, StepRange local) {
+Made make_resnet(const ModelOptions& options, const StepSet& local) {
   const ResNetOptions resnet{options.steps,
                              options.width,
                              options.block_layers,
@@ -36,7 +36,7 @@ Made make_resnet(const ModelOptions& options, StepRange local) {
   return std::make_unique<ResNet>(resnet, local);
 }
 
-Made make_affine(const ModelOptions& options, StepRange local) {
+Made make_affine(const ModelOptions& options, const StepSet& local) {
   return std::make_unique<Affine>(
       AffineOptions{options.steps, options.width, options.contraction, options.seed}, local);
 }
@@ -62,7 +62,8 @@ const std::vector<CatalogueEntry>& catalogue() {
   return entries;
 }
 
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options, StepRange local) {
+std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
+                                                   const StepSet& local) {
   return entry(options.model).make(options, local);
 }
 

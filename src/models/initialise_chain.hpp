@@ -11,9 +11,10 @@ namespace deeppcr::models {
 inline void initialise_chain(LayeredChain& chain, Initialisation kind, double gain,
                              std::uint64_t seed) {
   const StepShape& shape = chain.shape();
-  const StepRange local = chain.local_range();
-  for (Index l = local.first; l < local.last; ++l) {
-    Real* theta = chain.parameters()[l - local.first].data();
+  const StepSet local = chain.local_steps();
+  for (Index row = 0; row < local.size(); ++row) {
+    const Index l = local.step(row);
+    Real* theta = chain.parameters()[row].data();
     for (int j = 0; j < shape.layers; ++j) {
       const LayerKey key{seed, l, j};
       initialise_weights(kind, gain, key, shape.width, theta + shape.weight_offset(j));

@@ -170,7 +170,7 @@ class SlopesFromStates final : public LayeredLinearisation {
   mutable Buffer<Real> slopes_;
 };
 
-void check_sizes(const StepShape& shape, Index num_steps, StepRange local) {
+void check_sizes(const StepShape& shape, Index num_steps, const StepSet& local) {
   constexpr int kWidest = 1 << 15;
   if (shape.width < 1 || shape.width > kWidest)
     throw input_error("a width of {} is not possible: 1 to {}", shape.width, kWidest);
@@ -181,11 +181,11 @@ void check_sizes(const StepShape& shape, Index num_steps, StepRange local) {
   if (local.size() > most)
     throw input_error("{} steps with {} parameters each are more than memory can hold",
                       local.size(), shape.parameters());
-  DEEPPCR_ASSERT(local.first >= 0 && local.first <= local.last && local.last <= num_steps,
-                 "steps [{}, {}) of {}", local.first, local.last, num_steps);
+  DEEPPCR_ASSERT(local.empty() || (local.step(0) >= 0 && local.step(local.size() - 1) < num_steps),
+                 "steps {} to {} of {}", local.step(0), local.step(local.size() - 1), num_steps);
 }
 
-StepShape checked(const StepShape& shape, Index num_steps, StepRange local) {
+StepShape checked(const StepShape& shape, Index num_steps, const StepSet& local) {
   check_sizes(shape, num_steps, local);
   DEEPPCR_ASSERT(shape.skip || shape.scale == 1, "a scale of {} without skip", shape.scale);
   return shape;
@@ -199,7 +199,7 @@ blocks::BlocksFrom weights_from(Index bytes) {
 
 }  // namespace
 
-LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepRange local)
+LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepSet local)
     : shape_(checked(shape, num_steps, local)),
       num_steps_(num_steps),
       local_(local),
@@ -210,8 +210,10 @@ LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepRange lo
 
 LayeredChain::~LayeredChain() = default;
 
-const Real* LayeredChain::step_parameters(Index l) const {
-  return parameters_.data() + (l - local_.first) * shape_.parameters();
+const Real* LayeredChain::parameters_of(StepRange range) const {
+  DEEPPCR_ASSERT(local_.contains(range), "steps [{}, {}) are not all held, in one range",
+                 range.first, range.last);
+  return parameters_.data() + local_.row(range.first) * shape_.parameters();
 }
 
 bool LayeredChain::known_diagonals(sequence::KnownDiagonal which, StepRange,
@@ -230,36 +232,36 @@ View<const Real, 2> LayeredChain::parameters() const {
 
 void LayeredChain::value(StepRange range, ConstStates in, States out) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
+  const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
-    kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
+    kernels_->forward(theta + i * shape_.parameters(), batch, in.data() + i * size,
                       out.data() + i * size, nullptr);
 }
 
 void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
   if (range.empty()) return;
-  kernels_->run(step_parameters(range.first), range.size(), z.extent(0), z.data(), out.data());
+  kernels_->run(parameters_of(range), range.size(), z.extent(0), z.data(), out.data());
 }
 
 void LayeredChain::prefetch(StepRange range, Index bytes) const {
   const Index step = shape_.parameters() * Index{sizeof(Real)};
-  if (!range.empty())
-    deeppcr::prefetch(step_parameters(range.first), std::min(range.size() * step, bytes));
+  if (!range.empty()) deeppcr::prefetch(parameters_of(range), std::min(range.size() * step, bytes));
 }
 
 void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                           View<Real, 1> tangent) const {
   if (range.empty()) return;
-  kernels_->run_with_tangent(step_parameters(range.first), range.size(), z.extent(0), z.data(),
-                             out.data(), sample, tangent.data());
+  kernels_->run_with_tangent(parameters_of(range), range.size(), z.extent(0), z.data(), out.data(),
+                             sample, tangent.data());
 }
 
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,
                                                                States out) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
-  auto J =
-      std::make_unique<StoredSlopes>(step_parameters(range.first), *kernels_, pool_, range, batch);
+  auto J = std::make_unique<StoredSlopes>(parameters_of(range), *kernels_, pool_, range, batch);
+  const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
-    kernels_->forward(step_parameters(range.first + i), batch, in.data() + i * size,
+    kernels_->forward(theta + i * shape_.parameters(), batch, in.data() + i * size,
                       out.data() + i * size, J->slopes(range.first + i));
   return J;
 }
@@ -270,8 +272,8 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepR
   const bool told = slope_from_value(shape_.activation, 0, nullptr, nullptr);
   if (shape_.layers > 1 || shape_.skip || !told)
     return ParametricSequence::linearise_at_solution(range, in, out);
-  return std::make_unique<SlopesFromStates>(step_parameters(range.first), *kernels_, range,
-                                            in.extent(1), out.data());
+  return std::make_unique<SlopesFromStates>(parameters_of(range), *kernels_, range, in.extent(1),
+                                            out.data());
 }
 
 void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
@@ -300,8 +302,9 @@ void LayeredChain::backpropagate(const blocks::Linearisation& J, StepRange range
 void LayeredChain::parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                                       View<Real, 2> grads) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
+  const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
-    kernels_->parameter_gradient(step_parameters(range.first + i), batch, in.data() + i * size,
+    kernels_->parameter_gradient(theta + i * shape_.parameters(), batch, in.data() + i * size,
                                  g.data() + i * size, grads[i].data());
 }
 

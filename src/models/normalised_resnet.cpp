@@ -108,7 +108,7 @@ class NormalisedLinearisation final : public blocks::Linearisation {
 
 }  // namespace
 
-NormalisedResNet::NormalisedResNet(const ResNetOptions& options, StepRange local)
+NormalisedResNet::NormalisedResNet(const ResNetOptions& options, const StepSet& local)
     : block_(block_shape(options), options.steps, local),
       scale_(factor(options.scale, options.steps)) {
   initialise_chain(block_, options.init, options.gain, options.seed);

@@ -34,7 +34,7 @@ StepShape step_shape(const ResNetOptions& options) {
 
 }  // namespace
 
-ResNet::ResNet(const ResNetOptions& options, StepRange local)
+ResNet::ResNet(const ResNetOptions& options, const StepSet& local)
     : LayeredChain(step_shape(options), options.steps, local) {
   initialise_chain(*this, options.init, options.gain, options.seed);
 }

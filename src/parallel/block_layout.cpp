@@ -11,6 +11,13 @@ BlockLayout::BlockLayout(std::vector<Index> first_steps) : first_(std::move(firs
   DEEPPCR_ASSERT(
       first_.size() >= 2 && first_.front() == 0 && std::is_sorted(first_.begin(), first_.end()),
       "{} entries", first_.size());
+  num_steps_ = first_.back();
+  num_ranks_ = static_cast<int>(first_.size()) - 1;
+}
+
+BlockLayout::BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block)
+    : kind_(kind), num_steps_(num_steps), num_ranks_(num_ranks), block_(block), first_() {
+  DEEPPCR_ASSERT(num_steps >= 0 && num_ranks >= 1, "L = {}, P = {}", num_steps, num_ranks);
 }
 
 BlockLayout BlockLayout::balanced(Index num_steps, int num_ranks) {
@@ -63,19 +70,69 @@ BlockLayout BlockLayout::by_share(Index num_steps, const std::vector<double>& sh
   return BlockLayout(std::move(first));
 }
 
-StepRange BlockLayout::range(int rank) const {
-  const auto at = static_cast<std::size_t>(rank);
-  return {first_[at], first_[at + 1]};
+BlockLayout BlockLayout::dealt(Index num_steps, int num_ranks, Index block) {
+  DEEPPCR_ASSERT(block >= 1, "blocks of {} steps", block);
+  const Index blocks = num_steps == 0 ? 0 : (num_steps - 1) / block + 1;
+  if (blocks > num_ranks && num_ranks > 1) return {Kind::dealt, num_steps, num_ranks, block};
+  std::vector<Index> first{0};
+  for (Index p = 1; p < num_ranks; ++p) first.push_back(p < blocks ? p * block : num_steps);
+  first.push_back(num_steps);
+  return BlockLayout(std::move(first));
+}
+
+BlockLayout BlockLayout::replicated(Index num_steps, int num_ranks) {
+  if (num_ranks == 1) return BlockLayout({0, num_steps});
+  return {Kind::replicated, num_steps, num_ranks, 0};
+}
+
+StepSet BlockLayout::steps(int rank) const {
+  if (is_contiguous()) return range(rank);
+  if (kind_ == Kind::replicated) return StepRange{0, num_steps_};
+  return {std::min(rank * block_, num_steps_), num_steps_, block_, num_ranks_ * block_};
+}
+
+StepSet BlockLayout::written_steps(int rank) const {
+  return kind_ == Kind::replicated && rank > 0 ? StepSet() : steps(rank);
+}
+
+std::vector<OwnedRange> BlockLayout::ranges() const {
+  std::vector<OwnedRange> all;
+  for (Index l = 0; l < num_steps_;) {
+    const int p = owner(l);
+    all.push_back({steps(p).from(l), p});
+    l = all.back().steps.last;
+  }
+  return all;
 }
 
 int BlockLayout::owner(Index l) const {
   DEEPPCR_ASSERT(0 <= l && l < num_steps(), "step {} of {}", l, num_steps());
+  if (kind_ == Kind::replicated) return 0;
+  if (kind_ == Kind::dealt) return static_cast<int>(l / block_ % num_ranks_);
   const auto behind = std::upper_bound(first_.begin(), first_.end(), l);
   return static_cast<int>(behind - first_.begin()) - 1;
 }
 
 int BlockLayout::num_active_ranks() const {
-  return num_steps() == 0 ? 0 : owner(num_steps() - 1) + 1;
+  if (num_steps() == 0) return 0;
+  return is_contiguous() ? owner(num_steps() - 1) + 1 : num_ranks_;
+}
+
+StepRange BlockLayout::range(int rank) const {
+  const auto at = static_cast<std::size_t>(rank);
+  const std::vector<Index>& first = first_steps();
+  return {first[at], first[at + 1]};
+}
+
+const std::vector<Index>& BlockLayout::first_steps() const {
+  DEEPPCR_ASSERT(is_contiguous(), "a layout of {} steps over {} ranks that is not contiguous",
+                 num_steps_, num_ranks_);
+  return first_;
+}
+
+bool operator==(const BlockLayout& a, const BlockLayout& b) {
+  return a.kind_ == b.kind_ && a.num_steps_ == b.num_steps_ && a.num_ranks_ == b.num_ranks_ &&
+         a.block_ == b.block_ && a.first_ == b.first_;
 }
 
 int ceil_log2(Index x) {

@@ -239,7 +239,7 @@ double Check::parameter_error(ParametricSequence& sequence) {
                               {grads.data(), {range_.size(), count}});
   double error = 0;
   for (Index l = range_.first; l < range_.last; ++l) {
-    Real* theta = sequence.parameters()[l - sequence.local_range().first].data();
+    Real* theta = sequence.parameters()[sequence.local_steps().row(l)].data();
     const Real* grad = grads.data() + (l - range_.first) * count;
     std::copy_n(theta, count, kept.data());
     for (int d = 0; d < kDirections; ++d) {

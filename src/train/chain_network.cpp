@@ -66,13 +66,13 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
   if (kept > 0 && options.solver.forward != "sequential") {
-    store_.emplace(grid, parts_.sequence->num_steps(), parts_.sequence->local_range(),
+    store_.emplace(grid, parts_.sequence->num_steps(), parts_.sequence->local_steps().range(),
                    parts_.sequence->width(), kept);
   }
 }
 
 std::vector<ParameterGroup> ChainNetwork::parameters() {
-  const StepRange local = parts_.sequence->local_range();
+  const StepRange local = parts_.sequence->local_steps().range();
   StoredArray layers{"layers",
                      parts_.sequence->num_steps(),
                      parts_.sequence->parameters_per_step(),
@@ -179,7 +179,7 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
 }
 
 void ChainNetwork::backward(parallel::PendingSums& sums) {
-  const StepRange local = parts_.sequence->local_range();
+  const StepRange local = parts_.sequence->local_steps().range();
   const Index each = parts_.sequence->parameters_per_step();
   solver_.backward({chain_gradient_.data(), {local.size(), each}}, [&](StepRange range) {
     sums.start(chain_gradient_.data() + (range.first - local.first) * each, range.size() * each);

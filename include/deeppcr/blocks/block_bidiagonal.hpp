@@ -21,6 +21,7 @@ namespace deeppcr::blocks {
 class BlockBidiagonal {
  public:
   /// Collective on comm. The communicator and the linearisation must outlive the operator.
+  /// @pre layout.is_contiguous()
   BlockBidiagonal(const parallel::Communicator& comm, parallel::BlockLayout layout, Index batch,
                   int width);
   ~BlockBidiagonal();

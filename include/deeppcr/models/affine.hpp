@@ -19,7 +19,7 @@ struct AffineOptions {
 class Affine : public LayeredChain {
  public:
   /// Makes the parameters of the `local` steps only; they are the same for any split.
-  Affine(const AffineOptions& options, StepRange local);
+  Affine(const AffineOptions& options, const StepSet& local);
 };
 
 }  // namespace deeppcr::models

@@ -40,7 +40,7 @@ class LayerKernels;
 class LayeredChain : public sequence::ParametricSequence {
  public:
   /// Parameters of the `local` steps, all zero. @throws Error for sizes without sense
-  LayeredChain(const StepShape& shape, Index num_steps, StepRange local);
+  LayeredChain(const StepShape& shape, Index num_steps, StepSet local);
   ~LayeredChain() override;
 
   Index num_steps() const override { return num_steps_; }
@@ -65,7 +65,7 @@ class LayeredChain : public sequence::ParametricSequence {
   Index parameters_per_step() const override { return shape_.parameters(); }
   View<Real, 2> parameters() override;
   View<const Real, 2> parameters() const override;
-  StepRange local_range() const override { return local_; }
+  StepSet local_steps() const override { return local_; }
   /// Computes the pre-activations again from `in`: about the cost of value() and twice that of
   /// vjp() with one column.
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
@@ -80,11 +80,12 @@ class LayeredChain : public sequence::ParametricSequence {
   const StepShape& shape() const { return shape_; }
 
  private:
-  const Real* step_parameters(Index l) const;
+  /// Those of the steps of a range, one after another. @pre one of the local ranges holds it
+  const Real* parameters_of(StepRange range) const;
 
   StepShape shape_;
   Index num_steps_;
-  StepRange local_;
+  StepSet local_;
   Buffer<Real> parameters_;
   std::unique_ptr<LayerKernels> kernels_;
   std::shared_ptr<SlopePool> pool_;

@@ -21,7 +21,7 @@ struct MlpOptions {
 class Mlp : public LayeredChain {
  public:
   /// Makes the weights of the `local` steps only; they are the same for any split.
-  Mlp(const MlpOptions& options, StepRange local);
+  Mlp(const MlpOptions& options, const StepSet& local);
 };
 
 }  // namespace deeppcr::models

@@ -16,7 +16,7 @@ namespace deeppcr::models {
 class NormalisedResNet final : public sequence::ParametricSequence {
  public:
   /// Makes the weights of the `local` steps only; they are those of ResNet.
-  NormalisedResNet(const ResNetOptions& options, StepRange local);
+  NormalisedResNet(const ResNetOptions& options, const StepSet& local);
   ~NormalisedResNet() override;
 
   Index num_steps() const override { return block_.num_steps(); }
@@ -27,7 +27,7 @@ class NormalisedResNet final : public sequence::ParametricSequence {
   Index parameters_per_step() const override { return block_.parameters_per_step(); }
   View<Real, 2> parameters() override { return block_.parameters(); }
   View<const Real, 2> parameters() const override { return block_.parameters(); }
-  StepRange local_range() const override { return block_.local_range(); }
+  StepSet local_steps() const override { return block_.local_steps(); }
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                           View<Real, 2> grads) const override;
 

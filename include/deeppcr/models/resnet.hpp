@@ -34,7 +34,7 @@ struct ResNetOptions {
 class ResNet : public LayeredChain {
  public:
   /// Makes the weights of the `local` steps only; they are the same for any split.
-  ResNet(const ResNetOptions& options, StepRange local);
+  ResNet(const ResNetOptions& options, const StepSet& local);
 };
 
 }  // namespace deeppcr::models

@@ -3,12 +3,25 @@
 #include <functional>
 #include <vector>
 
-#include "deeppcr/core/types.hpp"
+#include "deeppcr/core/step_set.hpp"
 
 namespace deeppcr::parallel {
 
-/// Which rank owns which steps of a chain: contiguous ranges in rank order. Ranks may be empty, but
-/// only behind all others.
+/// Steps that follow each other and who holds them.
+struct OwnedRange {
+  StepRange steps;
+  int owner = 0;
+};
+
+/// Which rank holds which steps of a chain:
+///
+///     contiguous   one range a rank, in rank order:        0 0 0 0 1 1 1 1 2 2 2 2
+///     dealt        blocks in turns, block k to rank        0 0 1 1 2 2 0 0 1 1 2 2
+///                  k mod P
+///     replicated   every step on every rank
+///
+/// Ranks may be empty, but only behind all others. A layout that is contiguous is so however it was
+/// made: dealt with at most one block a rank, or replicated on one rank.
 class BlockLayout {
  public:
   BlockLayout() = default;
@@ -23,26 +36,52 @@ class BlockLayout {
   /// Counts in proportion to speed: rank p gets about L * share[p] / sum(share) steps.
   static BlockLayout by_share(Index num_steps, const std::vector<double>& share);
 
+  /// Blocks of `block` steps, dealt to the ranks in turns; the last block may be shorter.
+  static BlockLayout dealt(Index num_steps, int num_ranks, Index block);
+
+  /// All steps on each rank.
+  static BlockLayout replicated(Index num_steps, int num_ranks);
+
   /// From the first step of each rank, [P+1]. @pre first_steps starts at 0 and never falls
   explicit BlockLayout(std::vector<Index> first_steps);
 
-  Index num_steps() const { return first_.back(); }
-  int num_ranks() const { return static_cast<int>(first_.size()) - 1; }
-  StepRange range(int rank) const;
-  /// The rank that owns step l. @pre 0 <= l < num_steps()
+  Index num_steps() const { return num_steps_; }
+  int num_ranks() const { return num_ranks_; }
+  /// What a rank holds.
+  StepSet steps(int rank) const;
+  Index count(int rank) const { return steps(rank).size(); }
+  /// The lowest rank that holds step l: the one that writes it. @pre 0 <= l < num_steps()
   int owner(Index l) const;
-  /// Number of ranks, counted from 0, that own at least one step.
+  /// Number of ranks, counted from 0, that hold at least one step.
   int num_active_ranks() const;
-  /// [P+1], as the trace stores it.
-  const std::vector<Index>& first_steps() const { return first_; }
+
+  bool is_contiguous() const { return kind_ == Kind::contiguous; }
+  /// Whether each rank holds every step; so it is on one rank, too.
+  bool is_replicated() const { return kind_ == Kind::replicated || num_ranks_ == 1; }
+  /// The steps that a rank writes, so that each is written once: its own, or where all hold all
+  /// those of rank 0.
+  StepSet written_steps(int rank) const;
+  /// The runs of steps that one rank holds without a break, in the order of the chain; the owner of
+  /// each. One run, of rank 0, where all hold all.
+  std::vector<OwnedRange> ranges() const;
+
+  /// Of contiguous layouts only. @pre is_contiguous()
+  StepRange range(int rank) const;
+  /// [P+1], as the trace stores it. @pre is_contiguous()
+  const std::vector<Index>& first_steps() const;
+
+  friend bool operator==(const BlockLayout& a, const BlockLayout& b);
 
  private:
-  std::vector<Index> first_{0, 0};
-};
+  enum class Kind { contiguous, dealt, replicated };
+  BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block);
 
-inline bool operator==(const BlockLayout& a, const BlockLayout& b) {
-  return a.first_steps() == b.first_steps();
-}
+  Kind kind_ = Kind::contiguous;
+  Index num_steps_ = 0;
+  int num_ranks_ = 1;
+  Index block_ = 0;                 ///< dealt
+  std::vector<Index> first_{0, 0};  ///< contiguous
+};
 
 /// ceil(log2 x) for x >= 1; 0 for x <= 1. The number of levels that reduce x maps to one.
 int ceil_log2(Index x);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "deeppcr/blocks/linearisation.hpp"
+#include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
 
 namespace deeppcr::sequence {
@@ -91,8 +92,9 @@ class ParametricSequence : public Sequence {
   /// Parameters of the local steps, [m, parameters_per_step()].
   virtual View<Real, 2> parameters() = 0;
   virtual View<const Real, 2> parameters() const = 0;
-  /// The steps that this object holds parameters for.
-  virtual StepRange local_range() const = 0;
+  /// The steps that this object holds parameters for. A range given to any call lies within one of
+  /// its ranges().
+  virtual StepSet local_steps() const = 0;
 
   /// grads[i] = sum over samples of (df_l / dtheta_l)^T g[i], l = range.first + i.
   /// Shapes: in, g [m, B, n] (state before the step; gradient of the loss by the state after it),

@@ -22,6 +22,8 @@ class Trajectory {
 
   const parallel::Communicator& comm() const { return comm_; }
   const parallel::BlockLayout& layout() const { return layout_; }
+  StepSet local_steps() const { return layout_.steps(comm_.rank()); }
+  /// @pre layout().is_contiguous()
   StepRange local_range() const { return layout_.range(comm_.rank()); }
   Index batch() const { return batch_; }
   int width() const { return width_; }

@@ -14,7 +14,7 @@ NetworkCase::NetworkCase(const parallel::Communicator& comm, const std::string& 
 NetworkCase::NetworkCase(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                          const models::ModelOptions& options, Index batch)
     : trajectory(comm, layout, batch, options.width),
-      model(models::make(options, trajectory.local_range())) {
+      model(models::make(options, trajectory.local_steps())) {
   const State z0 = trajectory.input();
   RandomStream(options.seed, 99).normal(0, z0.size(), z0.data());
 }

@@ -81,7 +81,7 @@ class SineChain : public sequence::ParametricSequence {
   Index parameters_per_step() const override { return width_; }
   View<Real, 2> parameters() override { return {theta_.data(), {num_steps_, width_}}; }
   View<const Real, 2> parameters() const override { return {theta_.data(), {num_steps_, width_}}; }
-  StepRange local_range() const override { return {0, num_steps_}; }
+  StepSet local_steps() const override { return {0, num_steps_}; }
 
   void value(StepRange range, ConstStates in, States out) const override {
     for_all(range, in, [&](Index l, Index m, Index b, Index i) {

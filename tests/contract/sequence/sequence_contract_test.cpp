@@ -134,7 +134,7 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
 TEST_P(SequenceContract, SaysWhatItHolds) {
   EXPECT_EQ(model_->num_steps(), options_.steps);
   EXPECT_EQ(model_->width(), options_.width);
-  EXPECT_TRUE(model_->local_range() == (StepRange{2, range_.last}));
+  EXPECT_TRUE(model_->local_steps() == (StepRange{2, range_.last}));
   EXPECT_EQ(model_->parameters().extent(0), range_.size() + 1);
   EXPECT_EQ(model_->parameters().extent(1), model_->parameters_per_step());
 }

@@ -63,6 +63,68 @@ TEST(BlockLayout, ByShareFollowsTheShares) {
   EXPECT_EQ(layout.range(1).size(), 200);
 }
 
+/// Every step has one owner, that rank holds it, and the ranks' written steps are all steps, once.
+void expect_holds_all(const BlockLayout& layout, Index num_steps, int num_ranks) {
+  ASSERT_EQ(layout.num_ranks(), num_ranks);
+  ASSERT_EQ(layout.num_steps(), num_steps);
+  Index written = 0;
+  int active = 0;
+  for (int p = 0; p < num_ranks; ++p) {
+    const StepSet steps = layout.steps(p);
+    EXPECT_EQ(layout.count(p), steps.size());
+    EXPECT_EQ(layout.count(p) > 0, p < layout.num_active_ranks()) << "rank " << p;
+    written += layout.written_steps(p).size();
+    if (!steps.empty()) active = p + 1;
+  }
+  EXPECT_EQ(written, num_steps);
+  EXPECT_EQ(layout.num_active_ranks(), active);
+  for (Index l = 0; l < num_steps; ++l) {
+    ASSERT_TRUE(layout.steps(layout.owner(l)).contains(l)) << "step " << l;
+    ASSERT_TRUE(layout.written_steps(layout.owner(l)).contains(l)) << "step " << l;
+  }
+  Index next = 0;
+  for (const OwnedRange& part : layout.ranges()) {
+    EXPECT_EQ(part.steps.first, next);
+    EXPECT_FALSE(part.steps.empty());
+    EXPECT_EQ(layout.owner(part.steps.first), part.owner);
+    EXPECT_TRUE(layout.steps(part.owner).contains(part.steps));
+    next = part.steps.last;
+  }
+  EXPECT_EQ(next, num_steps);
+}
+
+TEST(BlockLayout, DealtBlocksGoInTurns) {
+  for (const Index steps : {0, 1, 2, 3, 7, 33, 100}) {
+    for (const int ranks : {1, 2, 3, 7}) {
+      for (const Index block : {1, 2, 16, 200}) {
+        const BlockLayout layout = BlockLayout::dealt(steps, ranks, block);
+        expect_holds_all(layout, steps, ranks);
+        for (Index l = 0; l < steps; ++l) ASSERT_EQ(layout.owner(l), l / block % ranks);
+        // One block a rank, or one rank, is contiguous.
+        const bool one_each = ranks == 1 || steps <= block * ranks;
+        EXPECT_EQ(layout.is_contiguous(), one_each) << steps << " " << ranks << " " << block;
+        EXPECT_EQ(layout.is_replicated(), ranks == 1);
+      }
+    }
+  }
+  EXPECT_TRUE(BlockLayout::dealt(9, 1, 2) == BlockLayout::balanced(9, 1));
+  EXPECT_FALSE(BlockLayout::dealt(9, 2, 2) == BlockLayout::dealt(9, 2, 1));
+}
+
+TEST(BlockLayout, ReplicatedHoldsAllOnEachRank) {
+  for (const Index steps : {0, 1, 33}) {
+    for (const int ranks : {1, 2, 7}) {
+      const BlockLayout layout = BlockLayout::replicated(steps, ranks);
+      expect_holds_all(layout, steps, ranks);
+      EXPECT_TRUE(layout.is_replicated());
+      EXPECT_EQ(layout.is_contiguous(), ranks == 1);
+      for (int p = 0; p < ranks; ++p) EXPECT_TRUE(layout.steps(p) == (StepRange{0, steps}));
+      for (Index l = 0; l < steps; ++l) EXPECT_EQ(layout.owner(l), 0);
+      EXPECT_FALSE(layout == BlockLayout::replicated(steps + 1, ranks));
+    }
+  }
+}
+
 TEST(CeilLog2, CountsLevels) {
   EXPECT_EQ(ceil_log2(0), 0);
   EXPECT_EQ(ceil_log2(1), 0);
