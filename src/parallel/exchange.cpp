@@ -13,6 +13,29 @@ namespace {
 
 constexpr int kShiftTag = 1;
 
+/// Sends to one rank and receives from another, where there is something to send or receive.
+struct Exchange {
+  int to, from;
+  Index send_count, receive_count;
+};
+void exchange(const Communicator& comm, const Exchange& with, const Real* out, Real* in,
+              Traffic& traffic) {
+  MPI_Request requests[2];
+  int pending = 0;
+  if (with.receive_count > 0) {
+    check_mpi(MPI_Irecv(in, to_count(with.receive_count), MPI_DOUBLE, with.from, kShiftTag,
+                        comm.get(), &requests[pending++]),
+              "MPI_Irecv");
+  }
+  if (with.send_count > 0) {
+    check_mpi(MPI_Isend(out, to_count(with.send_count), MPI_DOUBLE, with.to, kShiftTag, comm.get(),
+                        &requests[pending++]),
+              "MPI_Isend");
+    traffic.add(1, with.send_count * static_cast<Index>(sizeof(Real)));
+  }
+  check_mpi(MPI_Waitall(pending, requests, MPI_STATUSES_IGNORE), "MPI_Waitall");
+}
+
 }  // namespace
 
 void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
@@ -21,25 +44,36 @@ void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Ind
   if (rank < plan.first || rank > plan.last) return;
   const int step = plan.direction == Direction::forward ? plan.stride : -plan.stride;
   const int to = rank + step, from = rank - step;
-  MPI_Request requests[2];
-  int pending = 0;
-  if (receive_count > 0 && from >= plan.first && from <= plan.last) {
-    check_mpi(MPI_Irecv(in, to_count(receive_count), MPI_DOUBLE, from, kShiftTag, comm.get(),
-                        &requests[pending++]),
-              "MPI_Irecv");
-  }
-  if (send_count > 0 && to >= plan.first && to <= plan.last) {
-    check_mpi(MPI_Isend(out, to_count(send_count), MPI_DOUBLE, to, kShiftTag, comm.get(),
-                        &requests[pending++]),
-              "MPI_Isend");
-    traffic.add(1, send_count * static_cast<Index>(sizeof(Real)));
-  }
-  check_mpi(MPI_Waitall(pending, requests, MPI_STATUSES_IGNORE), "MPI_Waitall");
+  if (from < plan.first || from > plan.last) receive_count = 0;
+  if (to < plan.first || to > plan.last) send_count = 0;
+  exchange(comm, {to, from, send_count, receive_count}, out, in, traffic);
 }
 
 void halo(const Communicator& comm, int first, int last, Direction direction, const Real* out,
           Real* in, Index count, Traffic& traffic) {
   shift(comm, {first, last, 1, direction}, out, count, in, count, traffic);
+}
+
+void halo(const Communicator& comm, const BlockLayout& layout, const Real* rows, Real* in,
+          Index row, Traffic& traffic) {
+  const StepSet local = layout.steps(comm.rank());
+  if (layout.is_replicated() || local.empty()) return;
+  const Index ranges = local.num_ranges();
+  if (layout.is_contiguous()) {
+    halo(comm, 0, layout.num_active_ranks() - 1, Direction::forward,
+         rows + (local.size() - 1) * row, in, row, traffic);
+    return;
+  }
+  // Every rank has a neighbour on each side of each block, but for the two ends of the chain.
+  const int P = comm.size();
+  const Index sent = local.contains(layout.num_steps() - 1) ? ranges - 1 : ranges;
+  const Index skipped = local.contains(Index{0}) ? 1 : 0;
+  Buffer<Real> last(sent * row);
+  for (Index k = 0; k < sent; ++k)
+    std::copy_n(rows + local.row(local.range(k).last - 1) * row, row, last.data() + k * row);
+  exchange(comm,
+           {(comm.rank() + 1) % P, (comm.rank() + P - 1) % P, sent * row, (ranges - skipped) * row},
+           last.data(), in + skipped * row, traffic);
 }
 
 void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,

@@ -22,31 +22,52 @@ void check_index_size(Index num_steps, Index batch, int width) {
 
 Trajectory::Trajectory(const parallel::Communicator& comm, parallel::BlockLayout layout,
                        Index batch, int width)
-    : comm_(comm), layout_(std::move(layout)), batch_(batch), width_(width) {
+    : comm_(comm),
+      layout_(std::move(layout)),
+      batch_(batch),
+      width_(width),
+      num_local_(layout_.count(comm.rank())) {
   check_index_size(layout_.num_steps(), batch_, width_);
   input_.reset(batch_ * width_);
-  const Index local = local_range().size() * batch_ * width_;
+  const Index local = num_local_ * batch_ * width_;
   constexpr Index kLine = 8;  // reals of a cache line: the local states begin with one
   const Index front = (batch_ * width_ + kLine - 1) / kLine * kLine;
   values_.reset(front + local);
   data_ = values_.data() + front;
-  DEEPPCR_PETSC(VecCreateMPIWithArray(comm_.get(), 1, static_cast<PetscInt>(local), PETSC_DETERMINE,
-                                      data_, vec_.put()));
+  const bool replicated = !layout_.is_contiguous() && layout_.is_replicated();
+  DEEPPCR_PETSC(VecCreateMPIWithArray(replicated ? PETSC_COMM_SELF : comm_.get(), 1,
+                                      static_cast<PetscInt>(local), PETSC_DETERMINE, data_,
+                                      vec_.put()));
 }
 
 void Trajectory::touched() { petsc::mark_changed(reinterpret_cast<PetscObject>(vec_.get())); }
 
 ConstStates Trajectory::starts(parallel::Traffic& traffic) const {
-  const Index m = local_range().size(), state = batch_ * width_;
-  Real* left = data_ - state;
-  parallel::halo(comm_, 0, layout_.num_active_ranks() - 1, Direction::forward,
-                 data_ + (m - 1) * state, left, m > 0 ? state : 0, traffic);
-  if (local_range().contains(0)) std::copy(input_.begin(), input_.end(), left);
-  return {left, {m, batch_, width_}};
+  const StepSet local = local_steps();
+  const Index state = batch_ * width_;
+  const std::array<Index, 3> shape{num_local_, batch_, width_};
+  Buffer<Real> packed;
+  Real* left = data_ - state;  // the state before each range, [ranges, B, n]
+  if (!local.is_contiguous()) {
+    packed.reset(local.num_ranges() * state);
+    left = packed.data();
+  }
+  parallel::halo(comm_, layout_, data_, left, state, traffic);
+  if (local.contains(Index{0})) std::copy(input_.begin(), input_.end(), left);
+  if (local.is_contiguous()) return {left, shape};
+  starts_.reserve(num_local_ * state);
+  for (Index k = 0; k < local.num_ranges(); ++k) {
+    const StepRange range = local.range(k);
+    const Index row = local.row(range.first);
+    std::copy_n(left + k * state, state, starts_.data() + row * state);
+    std::copy_n(data_ + row * state, (range.size() - 1) * state,
+                starts_.data() + (row + 1) * state);
+  }
+  return {starts_.data(), shape};
 }
 
 void Trajectory::fill_with_input() {
-  for (Index i = 0; i < local_range().size(); ++i)
+  for (Index i = 0; i < num_local_; ++i)
     std::copy(input_.begin(), input_.end(), data_ + i * input_.size());
   touched();
 }
@@ -58,8 +79,11 @@ void Trajectory::fill_with_zero() {
 
 void Trajectory::fill_with_noise(std::uint64_t seed) {
   constexpr std::uint64_t kGuessStream = 0x67756573;  // "gues"
-  RandomStream(seed, kGuessStream)
-      .normal(local_range().first * batch_ * width_, states().size(), data_);
+  const RandomStream noise(seed, kGuessStream);
+  const StepSet local = local_steps();
+  const Index state = batch_ * width_;
+  for (const StepRange range : local.ranges())
+    noise.normal(range.first * state, range.size() * state, data_ + local.row(range.first) * state);
   touched();
 }
 

@@ -24,7 +24,7 @@ inline models::ModelOptions chain_options(const char* model, const char* activat
 struct ModelProblem {
   ModelProblem(const parallel::Communicator& comm, const models::ModelOptions& options,
                const parallel::BlockLayout& layout, Index batch)
-      : sequence(models::make(options, layout.range(comm.rank()))),
+      : sequence(models::make(options, layout.steps(comm.rank()))),
         trajectory(comm, layout, batch, options.width) {
     RandomStream(17, 1).normal(0, trajectory.input().size(), trajectory.input().data());
   }

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
@@ -18,6 +19,16 @@ namespace deeppcr::parallel {
 /// neighbour keeps `in` untouched. Collective over the ranks taking part.
 void halo(const Communicator& comm, int first, int last, Direction direction, const Real* out,
           Real* in, Index count, Traffic& traffic);
+
+/// The same for the states of a chain in any layout: each rank gets, for each of its ranges of
+/// steps, the row before the range; the room of the one that starts at step 0 stays as it is. rows
+/// [L_local, row], in [ranges, row]. Collective; one message a rank to the next one, with all its
+/// rows; none where each rank has all steps.
+///
+///     blocks a..e dealt in turns:  BEFORE   rank 0 [a d]   rank 1 [b e]   rank 2 [c]
+///                                  AFTER    rank 0 [. c]   rank 1 [a d]   rank 2 [b]
+void halo(const Communicator& comm, const BlockLayout& layout, const Real* rows, Real* in,
+          Index row, Traffic& traffic);
 
 /// Ranks exchange with the one `stride` away, down the direction of the chain; ranks first..last
 /// take part.

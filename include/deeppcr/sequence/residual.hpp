@@ -12,14 +12,15 @@ namespace deeppcr::sequence {
 /// Evaluates r_l = f_l(z_{l-1}) - z_l for the local steps, with its linearisation, in one pass.
 ///
 /// The states each step starts from are kept contiguous, [L_local, B, n]: the left neighbour's last
-/// state, then the own states but the last. Used again for every evaluation.
+/// state, then the own states but the last. Used again for every evaluation. A rank
+/// holds one range of steps: the layout is contiguous or replicated.
 class ResidualEvaluator {
  public:
   ResidualEvaluator(const parallel::Communicator& comm, const Sequence& sequence,
                     const parallel::BlockLayout& layout, Index batch);
 
   /// z, r: [L_local, B, n]; z0 [B, n]. With `linearise` the derivative is kept as linearisation().
-  /// Collective; one message of B n reals to the right.
+  /// Collective; one message of B n reals to the right, none where the layout is replicated.
   void evaluate(ConstState z0, ConstStates z, States r, bool linearise);
 
   /// Whether linearisation() belongs to these states. Collective.
@@ -34,12 +35,13 @@ class ResidualEvaluator {
   const parallel::Traffic& traffic() const { return traffic_; }
 
  private:
-  /// Fills starts(). Collective; one message of B n reals to the right.
+  /// Fills starts(). Collective.
   void gather_starts(ConstState z0, ConstStates z);
 
   const parallel::Communicator& comm_;
   const Sequence& sequence_;
   parallel::BlockLayout layout_;
+  StepRange local_;
   Index batch_;
   Buffer<Real>
       starts_;  ///< [L_local + 1, B, n]: the left neighbour's last state, then all own ones
@@ -48,7 +50,8 @@ class ResidualEvaluator {
 };
 
 /// max_l ||f_l(z_{l-1}) - z_l||_inf over all ranks, evaluated in pieces: O(B n) memory beyond the
-/// trajectory. NaN counts as infinity. Collective; one message of B n reals to the right.
+/// trajectory. Any layout. NaN counts as infinity. Collective; the messages of
+/// Trajectory::starts().
 double largest_residual(const Sequence& sequence, const Trajectory& trajectory);
 
 /// Largest |value| of each step: [m]. NaN anywhere in a step gives NaN or infinity, never a finite

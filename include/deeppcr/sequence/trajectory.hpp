@@ -11,8 +11,11 @@
 
 namespace deeppcr::sequence {
 
-/// The states z_1..z_L of a chain: local part [L_local, B, n] of a PETSc Vec, where entry i of rank
-/// p is the state AFTER step first + i. The input z_0 [B, n] is kept by every rank.
+/// The states z_1..z_L of a chain: local part [L_local, B, n] of a PETSc Vec, where entry i of a
+/// rank is the state AFTER step local_steps().step(i). The input z_0 [B, n] is kept by every rank.
+///
+/// Any layout; the Vec is in the chain's order where the layout is contiguous, and a rank's own
+/// where each rank holds all states.
 class Trajectory {
  public:
   /// Collective on comm. @throws Error (on all ranks, before any allocation) if L B n is beyond
@@ -35,12 +38,14 @@ class Trajectory {
   ConstState input() const { return {input_.data(), {batch_, width_}}; }
 
   /// The local states. A change through states() is announced to PETSc by touched().
-  States states() { return {data_, {local_range().size(), batch_, width_}}; }
-  ConstStates states() const { return {data_, {local_range().size(), batch_, width_}}; }
+  States states() { return {data_, {num_local_, batch_, width_}}; }
+  ConstStates states() const { return {data_, {num_local_, batch_, width_}}; }
   void touched();
-  /// The states that the local steps start from, [L_local, B, n]: the left neighbour's last, then
-  /// the own ones but the last, in the memory of states(). Collective; one message of B n reals to
-  /// the right.
+  /// The states that the local steps start from, [L_local, B, n]. Collective; one message to the
+  /// right, of B n reals for each of a rank's ranges; none where the layout is replicated.
+  ///
+  /// Where a rank has one range: the left neighbour's last state, then the own ones but the last,
+  /// in the memory of states(). Else a copy, which the next call replaces.
   ConstStates starts(parallel::Traffic& traffic) const;
 
   /// Every state becomes a copy of z_0, or zero, or normal numbers by global index.
@@ -53,9 +58,11 @@ class Trajectory {
   parallel::BlockLayout layout_;
   Index batch_;
   int width_;
+  Index num_local_;  ///< steps
   Buffer<Real> input_;
-  Buffer<Real> values_;   ///< room for the left neighbour's last state, then the local states
-  Real* data_ = nullptr;  ///< the first local state
+  Buffer<Real> values_;  ///< room for the left neighbour's last state, then the local states
+  mutable Buffer<Real> starts_;  ///< where a rank has several ranges
+  Real* data_ = nullptr;         ///< the first local state
   petsc::Handle<Vec> vec_;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/environment.hpp"
+#include "support/layouts.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
 
@@ -29,15 +30,33 @@ Buffer<Real> on_one_rank(const models::ModelOptions& options, Index batch) {
   return states;
 }
 
-TEST(Propagate, GivesTheSameOnAnyNumberOfRanks) {
-  for (const Index steps : {0, 1, 2, 3, 33}) {
+/// The states that this rank holds, of those of all steps.
+void expect_bits(const Trajectory& found, const Buffer<Real>& all) {
+  const StepSet local = found.local_steps();
+  const Index state = found.batch() * found.width();
+  ASSERT_EQ(found.states().extent(0), local.size());
+  for (Index row = 0; row < local.size(); ++row)
+    for (Index j = 0; j < state; ++j)
+      ASSERT_EQ(found.states().data()[row * state + j], all[local.step(row) * state + j])
+          << "step " << local.step(row);
+}
+
+TEST(Propagate, GivesTheBitsOfOneRankInAnyLayout) {
+  for (const Index steps : test::degenerate_sizes()) {
     const models::ModelOptions options = mlp(steps, 5);
-    ModelProblem problem(world(), options, test::uneven_layout(steps, world().size()), 3);
-    propagate(*problem.sequence, problem.trajectory);
     const Buffer<Real> expected = on_one_rank(options, 3);
-    const ConstStates found = problem.trajectory.states();
-    const Real* here = expected.data() + problem.trajectory.local_range().first * 15;
-    for (Index i = 0; i < found.size(); ++i) ASSERT_EQ(found.data()[i], here[i]);
+    for (const auto& [name, layout] : test::all_layouts(steps, world().size())) {
+      SCOPED_TRACE(name + ", L = " + std::to_string(steps));
+      ModelProblem problem(world(), options, layout, 3);
+      parallel::Traffic traffic;
+      propagate(*problem.sequence, problem.trajectory, 0, &traffic);
+      expect_bits(problem.trajectory, expected);
+      Index hops = -1;  // between ranges; none where each rank does all
+      for (const parallel::OwnedRange& part : layout.ranges()) hops += part.steps.empty() ? 0 : 1;
+      if (layout.is_replicated()) hops = 0;
+      EXPECT_EQ(traffic.messages, std::max<Index>(hops, 0));
+      EXPECT_EQ(traffic.bytes, traffic.messages * 3 * 5 * Index{sizeof(Real)});
+    }
   }
 }
 
@@ -45,19 +64,19 @@ TEST(Propagate, StartsBehindTheFrozenStates) {
   const Index steps = 12;
   const models::ModelOptions options = mlp(steps, 4);
   const Buffer<Real> expected = on_one_rank(options, 2);
-  for (const Index frozen : {0, 1, 5, 11, 12}) {
-    ModelProblem problem(world(), options, test::uneven_layout(steps, world().size()), 2);
-    const StepRange local = problem.trajectory.local_range();
-    for (Index i = 0; i < local.size(); ++i) {
-      for (Index j = 0; j < 8; ++j) {
-        problem.trajectory.states().data()[i * 8 + j] =
-            local.first + i < frozen ? expected[(local.first + i) * 8 + j] : 1e30;
+  for (const auto& [name, layout] : test::all_layouts(steps, world().size())) {
+    for (Index frozen = 0; frozen <= steps; ++frozen) {
+      SCOPED_TRACE(name + ", frozen " + std::to_string(frozen));
+      ModelProblem problem(world(), options, layout, 2);
+      const StepSet local = problem.trajectory.local_steps();
+      for (Index row = 0; row < local.size(); ++row) {
+        const Index l = local.step(row);
+        for (Index j = 0; j < 8; ++j)
+          problem.trajectory.states().data()[row * 8 + j] = l < frozen ? expected[l * 8 + j] : 1e30;
       }
+      propagate(*problem.sequence, problem.trajectory, frozen);
+      expect_bits(problem.trajectory, expected);
     }
-    propagate(*problem.sequence, problem.trajectory, frozen);
-    const ConstStates found = problem.trajectory.states();
-    for (Index i = 0; i < found.size(); ++i)
-      ASSERT_EQ(found.data()[i], expected[local.first * 8 + i]) << "frozen " << frozen;
   }
 }
 

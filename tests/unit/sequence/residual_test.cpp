@@ -7,6 +7,7 @@
 
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
+#include "support/layouts.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
 
@@ -52,6 +53,41 @@ TEST(ResidualEvaluator, IsZeroAtTheSequentialTrajectoryOnly) {
     EXPECT_NEAR(world().max(largest), 0.5, 1e-14);
     EXPECT_NEAR(largest_residual(*problem.sequence, problem.trajectory), 0.5, 1e-14);
   }
+}
+
+TEST(LargestResidual, FindsAChangeInAnyLayout) {
+  for (const Index steps : test::degenerate_sizes()) {
+    for (const auto& [name, layout] : test::all_layouts(steps, world().size())) {
+      SCOPED_TRACE(name + ", L = " + std::to_string(steps));
+      ModelProblem problem(world(), resnet(steps), layout, 2);
+      Trajectory& z = problem.trajectory;
+      propagate(*problem.sequence, z);
+      EXPECT_LE(largest_residual(*problem.sequence, z), 1e-14);
+      if (steps == 0) continue;
+      // A change of one state of the last owner's changes the last step's residual by as much.
+      const StepSet local = z.local_steps();
+      if (local.contains(steps - 1)) z.states()(local.row(steps - 1), 1, 2) += 0.5;
+      EXPECT_NEAR(largest_residual(*problem.sequence, z), 0.5, 1e-14);
+      // A change of the input is seen by the first step only.
+      if (local.contains(steps - 1)) z.states()(local.row(steps - 1), 1, 2) -= 0.5;
+      z.input()(1, 2) += 0.25;
+      EXPECT_GT(largest_residual(*problem.sequence, z), 0.01);
+    }
+  }
+}
+
+TEST(ResidualEvaluator, ReplicatedNeedsNoMessage) {
+  const Index steps = 12;
+  const auto layout = parallel::BlockLayout::replicated(steps, world().size());
+  ModelProblem problem(world(), resnet(steps), layout, 2);
+  propagate(*problem.sequence, problem.trajectory);
+  ResidualEvaluator evaluator(world(), *problem.sequence, layout, 2);
+  Buffer<Real> r(problem.trajectory.states().size());
+  const States residual(r.data(), problem.trajectory.states().shape());
+  evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual, true);
+  for (const double norm : step_norms(residual)) EXPECT_LE(norm, 1e-14);
+  EXPECT_TRUE(evaluator.is_linearised_at(problem.trajectory.states()));
+  EXPECT_EQ(evaluator.traffic().messages, 0);
 }
 
 TEST(StepNorms, NeverHideNaNOrInfinity) {

@@ -4,7 +4,7 @@
 
 #include "deeppcr/petsc/check.hpp"
 #include "support/environment.hpp"
-#include "support/random_chain.hpp"
+#include "support/layouts.hpp"
 
 namespace deeppcr::sequence {
 namespace {
@@ -24,30 +24,48 @@ TEST(Trajectory, SharesItsMemoryWithTheVec) {
 }
 
 TEST(Trajectory, StartsAreTheStatesBefore) {
-  Trajectory z(world(), test::uneven_layout(9, world().size()), 2, 3);
-  const StepRange local = z.local_range();
-  for (Index i = 0; i < local.size(); ++i)
-    for (Real& value : z.states()[i]) value = static_cast<Real>(local.first + i + 1);
-  for (Real& value : z.input()) value = 0;
-  parallel::Traffic traffic;
-  const ConstStates starts = z.starts(traffic);
-  ASSERT_EQ(starts.extent(0), local.size());
-  for (Index i = 0; i < local.size(); ++i)
-    for (const Real value : starts[i]) EXPECT_EQ(value, static_cast<Real>(local.first + i));
-  const Index halos = z.layout().num_active_ranks() - 1;
-  EXPECT_EQ(world().sum(traffic.messages), halos);
-  EXPECT_EQ(world().sum(traffic.bytes), halos * 2 * 3 * Index{sizeof(Real)});
+  for (const Index steps : test::degenerate_sizes()) {
+    for (const auto& [name, layout] : test::all_layouts(steps, world().size())) {
+      SCOPED_TRACE(name + ", L = " + std::to_string(steps));
+      Trajectory z(world(), layout, 2, 3);
+      const StepSet local = z.local_steps();
+      for (Index i = 0; i < local.size(); ++i)
+        for (Real& value : z.states()[i]) value = static_cast<Real>(local.step(i) + 1);
+      for (Real& value : z.input()) value = 0;
+      for (int again = 0; again < 2; ++again) {
+        parallel::Traffic traffic;
+        const ConstStates starts = z.starts(traffic);
+        ASSERT_EQ(starts.extent(0), local.size());
+        for (Index i = 0; i < local.size(); ++i)
+          for (const Real value : starts[i]) ASSERT_EQ(value, static_cast<Real>(local.step(i)));
+        // A state for each step whose own start is another rank's, in one message a rank.
+        const auto ranges = static_cast<Index>(layout.ranges().size());
+        const Index states = layout.is_replicated() ? 0 : std::max<Index>(ranges - 1, 0);
+        EXPECT_EQ(world().sum(traffic.bytes), states * 2 * 3 * Index{sizeof(Real)});
+        const bool dealt = !layout.is_contiguous() && !layout.is_replicated();
+        EXPECT_EQ(world().sum(traffic.messages), dealt ? Index{world().size()} : states);
+      }
+    }
+  }
 }
 
 TEST(Trajectory, NoiseDoesNotDependOnTheLayout) {
-  Trajectory a(world(), test::uneven_layout(9, world().size()), 2, 3);
-  Trajectory b(world(), parallel::BlockLayout::balanced(9, world().size()), 2, 3);
-  a.fill_with_noise(4);
-  b.fill_with_noise(4);
-  PetscReal norm_a = 0, norm_b = 0;
-  DEEPPCR_PETSC(VecNorm(a.vec(), NORM_INFINITY, &norm_a));
-  DEEPPCR_PETSC(VecNorm(b.vec(), NORM_INFINITY, &norm_b));
-  EXPECT_EQ(norm_a, norm_b);
+  const Index steps = 9;
+  Buffer<Real> expected;
+  for (const auto& [name, layout] : test::all_layouts(steps, world().size())) {
+    SCOPED_TRACE(name);
+    Trajectory z(world(), layout, 2, 3);
+    z.fill_with_noise(4);
+    const StepSet local = z.local_steps();
+    Buffer<Real> all(steps * 6);
+    for (Index i = 0; i < local.size(); ++i) {
+      if (layout.owner(local.step(i)) != world().rank()) continue;
+      std::copy_n(z.states()[i].data(), 6, all.data() + local.step(i) * 6);
+    }
+    world().sum(all.data(), all.size());
+    if (expected.empty()) expected.swap(all);
+    for (Index i = 0; i < all.size(); ++i) ASSERT_EQ(all[i], expected[i]);
+  }
 }
 
 TEST(Trajectory, RefusesMoreElementsThanPetscCounts) {
