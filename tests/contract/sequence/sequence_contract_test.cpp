@@ -139,6 +139,37 @@ TEST_P(SequenceContract, SaysWhatItHolds) {
   EXPECT_EQ(model_->parameters().extent(1), model_->parameters_per_step());
 }
 
+/// A rank that is dealt blocks of steps has the parameters and the values of the whole chain there.
+TEST_P(SequenceContract, AnyStepsAreThoseOfTheWholeChain) {
+  const auto whole = models::make(options_, {0, options_.steps});
+  const Index each = whole->parameters_per_step(), state = batch_ * options_.width;
+  const StepSet dealt(1, options_.steps, 2, 3);  // 1 2 . 4 5 . 7 8
+  const auto part = models::make(options_, dealt);
+  ASSERT_TRUE(part->local_steps() == dealt);
+  ASSERT_EQ(part->parameters().extent(0), dealt.size());
+  for (Index row = 0; row < dealt.size(); ++row)
+    EXPECT_TRUE(std::equal(part->parameters()[row].begin(), part->parameters()[row].end(),
+                           whole->parameters()[dealt.step(row)].begin()))
+        << "step " << dealt.step(row);
+  for (const StepRange range : dealt.ranges()) {
+    const std::array<Index, 3> shape{range.size(), batch_, options_.width};
+    Buffer<Real> in(range.size() * state), expected(in.size()), found(in.size());
+    Buffer<Real> grads(range.size() * each), grads_found(grads.size());
+    RandomStream(3, 4).normal(range.first, in.size(), in.data());
+    const ConstStates z(in.data(), shape);
+    whole->value(range, z, {expected.data(), shape});
+    part->value(range, z, {found.data(), shape});
+    EXPECT_TRUE(std::equal(found.begin(), found.end(), expected.begin()));
+    whole->propagate(range, {in.data(), {batch_, options_.width}}, {expected.data(), shape});
+    part->propagate(range, {in.data(), {batch_, options_.width}}, {found.data(), shape});
+    EXPECT_TRUE(std::equal(found.begin(), found.end(), expected.begin()));
+    const std::array<Index, 2> sizes{range.size(), each};
+    whole->parameter_gradient(range, z, z, {grads.data(), sizes});
+    part->parameter_gradient(range, z, z, {grads_found.data(), sizes});
+    EXPECT_TRUE(std::equal(grads_found.begin(), grads_found.end(), grads.begin()));
+  }
+}
+
 TEST_P(SequenceContract, EmptyRangeDoesNothing) {
   const StepRange none{3, 3};
   const States empty{nullptr, {0, batch_, options_.width}};
