@@ -138,10 +138,9 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
   if (config.solver.method == SolverConfig::Method::shooting) {
-    return nonlinear::Shooting::layout(
-        config.chain.model.steps, comm.size(), config.solver.shooting.chunks,
-        {config.chain.batch, config.chain.model.width, models::tangent_share(config.chain.model)},
-        config.solver.passes);
+    return nonlinear::Shooting(config.solver.shooting)
+        .layout({config.chain.model.steps, config.chain.batch, config.chain.model.width,
+                 comm.size(), config.solver.passes, models::tangent_share(config.chain.model)});
   }
   const std::string& name = config.solver.method == SolverConfig::Method::newton
                                 ? config.solver.newton.linear

@@ -9,6 +9,7 @@
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "deeppcr/sequence/residual.hpp"
@@ -66,32 +67,9 @@ void fill_guess(const RunConfig& config, Chain& chain) {
   }
 }
 
-/// Sequential execution as a solve: the residual is measured, not taken for granted.
-nonlinear::SolveReport solve_sequentially(Chain& chain, const nonlinear::NewtonOptions& options) {
-  sequence::Trajectory& trajectory = chain.trajectory;
-  const parallel::Communicator& comm = trajectory.comm();
-  nonlinear::SolveReport report;
-  comm.barrier();
-  const Stopwatch watch;
-  sequence::propagate(*chain.sequence, trajectory, 0, &report.neighbours);
-  report.seconds["total"] = report.seconds["propagate"] = comm.max(watch.seconds());
-
-  double largest = 0;
-  for (double norm : sequence::step_norms(trajectory.states())) largest = std::max(largest, norm);
-  report.residual = sequence::largest_residual(*chain.sequence, trajectory);
-  report.tolerance = options.atol + options.rtol * comm.max(largest);
-  const bool finite = std::isfinite(report.residual) && std::isfinite(report.tolerance);
-  report.status = finite ? nonlinear::Status::converged : nonlinear::Status::failed;
-  report.reason = finite ? "" : "the chain itself overflows or meets a value that is no number";
-  report.frozen_prefix = finite ? trajectory.layout().num_steps() : 0;
-  report.method = "sequential";
-  report.path.evaluations = static_cast<double>(trajectory.layout().num_steps());
-  return report;
-}
-
 nonlinear::SolveReport shoot(Chain& chain, const RunConfig& config, nonlinear::Monitor* monitor) {
-  return nonlinear::Shooting(chain.trajectory.comm(), *chain.sequence, config.solver.shooting)
-      .solve(chain.trajectory, monitor);
+  return nonlinear::Shooting(config.solver.shooting)
+      .solve(*chain.sequence, chain.trajectory, monitor);
 }
 
 /// A short solve by shooting that is to be compared is taken again, as its baseline is
@@ -128,7 +106,8 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   ForwardResult result;
   if (config.solver.method == SolverConfig::Method::sequential) {
     const auto recorder = storage::record(context, config, std::nullopt, trajectory, {});
-    result.report = solve_sequentially(chain, config.solver.newton);
+    result.report = nonlinear::Sequential({config.solver.newton.rtol, config.solver.newton.atol})
+                        .solve(*chain.sequence, trajectory);
     if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
     return result;
   }
@@ -159,8 +138,8 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
       storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
   if (newton) {
-    result.report = nonlinear::Newton(context.comm, *chain.sequence, config.solver.newton)
-                        .solve(trajectory, &monitor);
+    result.report =
+        nonlinear::Newton(config.solver.newton).solve(*chain.sequence, trajectory, &monitor);
   } else {
     result.report = shoot(chain, config, &monitor);
   }

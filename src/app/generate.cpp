@@ -118,8 +118,8 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory,
                                         [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  nonlinear::Windowed solver(context.comm, sampling.chain, config.solver);
-  report.solve = solver.solve_shared(sampling.states(), 0, &monitor);
+  report.solve = nonlinear::Windowed(config.solver)
+                     .solve_shared(context.comm, sampling.chain, sampling.states(), 0, &monitor);
   report.solve.evaluations += guessed;
   report.solve.sequential_evaluations += guessed;
   sampling.to_trajectory();

@@ -23,9 +23,9 @@ double seconds_of_sweep(const parallel::Communicator& comm, const models::Denois
   options.fallback = false;
   options.max_iterations = 1;
   fill_guess(chain, config.guess, states);
-  nonlinear::Windowed(comm, chain, options).solve_shared(states);  // fills caches
+  nonlinear::Windowed(options).solve_shared(comm, chain, states);  // fills caches
   options.max_iterations = 2;
-  const auto report = nonlinear::Windowed(comm, chain, options).solve_shared(states);
+  const auto report = nonlinear::Windowed(options).solve_shared(comm, chain, states);
   return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
 }
 

@@ -118,6 +118,16 @@ Judgement ChunkTable::judge(double rtol, double atol) const {
   return found;
 }
 
+double ChunkTable::growth() const {
+  double most = 0, behind = 0;
+  for (const ChunkFacts& chunk : facts_) {
+    if (chunk.probed == 0) continue;
+    most = std::max({most, chunk.all_rise, behind + chunk.peak});
+    behind = std::max(chunk.all_exit_rise, behind + chunk.exit);
+  }
+  return most;
+}
+
 void PathClock::sweep(const std::vector<ChunkFacts>& facts, bool waited_for_all) {
   const double latest = steps();
   double left = 0;

@@ -37,7 +37,7 @@ PetscErrorCode convergence_callback(SNES, PetscInt, PetscReal, PetscReal, PetscR
 
 BoundarySnes::BoundarySnes(ShootingRun& run, Acceleration acceleration)
     : run_(run), acceleration_(acceleration) {
-  const MPI_Comm comm = run.trajectory().comm().get();
+  const MPI_Comm comm = run.comm().get();
   const auto local = static_cast<PetscInt>(run.used_starts().size());
   DEEPPCR_PETSC(VecCreateMPI(comm, local, PETSC_DETERMINE, starts_.put()));
   DEEPPCR_PETSC(VecDuplicate(starts_.get(), residual_.put()));

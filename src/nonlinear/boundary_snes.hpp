@@ -19,7 +19,7 @@ class BoundarySnes {
   /// What the SNES calls back. Shapes [C_local, B, n].
   void evaluate(ConstStates x, States F);
   bool ended() const { return ended_; }
-  const ShootingRun& run() const { return run_; }
+  ShootingRun& run() { return run_; }
 
  private:
   ShootingRun& run_;

@@ -30,6 +30,7 @@ ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory&
   for (Index c = mine.first; c < mine.last; ++c) {
     const Index i = c - mine.first;
     chunks_.emplace_back();
+    samples_.push_back(0);
     chunks_.back().steps = chunks.steps(c);
     std::copy_n(first_tangent_.data(), width_, tangents_.data() + i * width_);
     if (i > 0) {
@@ -71,25 +72,25 @@ double ChunkSweep::size_after(const Chunk& c, Index step) const {
   return largest(state_size(), state_after(c, step));
 }
 
-/// One block with the tangent, which is scaled to length one behind it.
-void ChunkSweep::push_tangent(Index i, Index from, Index to) {
+/// One block with the tangent, which is scaled to length one behind it; log of what it has grown
+/// by.
+double ChunkSweep::push_tangent(Index i, Index from, Index to) {
   // A tangent that has died counts as shrunk to the smallest normal number, one that is infinite or
   // NaN as grown by its inverse; both start anew.
   const double kDead = std::log(std::numeric_limits<double>::min());
-  Chunk& c = chunk(i);
+  const Chunk& c = chunk(i);
   Real* tangent = tangents_.data() + i * width_;
   sequence_.propagate_with_tangent({c.steps.first + from, c.steps.first + to}, before(i, from),
-                                   States(state_after(c, from), {to - from, batch_, width_}), 0,
-                                   {tangent, {width_}});
+                                   States(state_after(c, from), {to - from, batch_, width_}),
+                                   samples_[static_cast<std::size_t>(i)], {tangent, {width_}});
   const double norm = length(width_, tangent);
   const bool alive = std::isfinite(norm) && norm > 0;
-  const double grown = alive ? std::log(norm) : (norm == 0 ? kDead : -kDead);
-  c.growth.push_back((c.growth.empty() ? 0.0 : c.growth.back()) + grown);
   if (alive) {
     for (Index j = 0; j < width_; ++j) tangent[j] /= norm;
   } else {
     std::copy_n(first_tangent_.data(), width_, tangent);
   }
+  return alive ? std::log(norm) : (norm == 0 ? kDead : -kDead);
 }
 
 void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
@@ -99,7 +100,8 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
   for (Index at = from; at < until;) {
     const Index to = std::min(at + kBlock, until);
     if (with_tangent) {
-      push_tangent(i, at, to);
+      const double so_far = c.growth.empty() ? 0.0 : c.growth.back();
+      c.growth.push_back(so_far + push_tangent(i, at, to));
     } else {
       sequence_.propagate({c.steps.first + at, c.steps.first + to}, before(i, at),
                           States(state_after(c, at), {to - at, batch_, width_}));
@@ -125,18 +127,48 @@ void ChunkSweep::rest() {
   for (Chunk& c : chunks_) c.swept = 0;
 }
 
+void ChunkSweep::restart(Index i, const Real* start) {
+  Index& sample = samples_[static_cast<std::size_t>(i)];
+  Real* old = this->start(i).data();
+  // Of the sample that changes most.
+  double most = 0;
+  for (Index b = 0; b < batch_; ++b) {
+    const double change = largest_difference(width_, start + b * width_, old + b * width_);
+    if (change > most) sample = b;
+    most = std::max(most, change);
+  }
+  Real* tangent = tangents_.data() + i * width_;
+  const Index offset = sample * width_;
+  for (Index j = 0; j < width_; ++j) tangent[j] = start[offset + j] - old[offset + j];
+  const double norm = length(width_, tangent);
+  if (std::isfinite(norm) && norm > 0) {
+    for (Index j = 0; j < width_; ++j) tangent[j] /= norm;
+  } else {
+    std::copy_n(first_tangent_.data(), width_, tangent);
+  }
+  std::copy_n(start, state_size(), old);
+}
+
 // old states  |--------------------------------------|
 // new states  |=====block=====block===|  within `merge` of the old one: the old ones stay
 void ChunkSweep::again(Index i) {
   Chunk& c = chunk(i);
   const Index known = c.steps.size();
+  const bool measured = !c.growth.empty();
   const double scale_before = std::exchange(c.scale, 0.0);
-  for (Index from = 0; from < known;) {
+  double grown = 0, correction = 0;  // logs; what growth behind the last block has changed by
+  std::size_t block = 0;
+  for (Index from = 0; from < known; ++block) {
     const Index to = std::min(from + kBlock, known);
     Real* last = state_after(c, to - 1);
     std::copy_n(last, state_size(), old_.data());
-    sequence_.propagate({c.steps.first + from, c.steps.first + to}, before(i, from),
-                        States(state_after(c, from), {to - from, batch_, width_}));
+    if (measured) {
+      grown += push_tangent(i, from, to);
+      correction = grown - std::exchange(c.growth[block], grown);
+    } else {
+      sequence_.propagate({c.steps.first + from, c.steps.first + to}, before(i, from),
+                          States(state_after(c, from), {to - from, batch_, width_}));
+    }
     c.scale = std::max(c.scale, size_after(c, to - 1));
     c.swept += to - from;
     if (same(last, old_.data())) {
@@ -148,6 +180,7 @@ void ChunkSweep::again(Index i) {
     from = to;
     if (from == known) c.seams.clear();
   }
+  for (++block; measured && block < c.growth.size(); ++block) c.growth[block] += correction;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -38,7 +38,11 @@ class ChunkSweep {
 
   /// Goes on with the first sweep of chunk i up to `steps` steps, with a tangent where asked for.
   void advance(Index i, Index steps, bool with_tangent);
-  /// Sweeps chunk i again from a changed start until it runs into the old states. @pre complete
+  /// Another start for chunk i. Its tangent points along the change: errors that came from the left
+  /// have turned into the direction that grows.
+  void restart(Index i, const Real* start);
+  /// Sweeps chunk i again from its start until it runs into the old states; its growth is measured
+  /// anew on the way if it was measured before. @pre complete
   void again(Index i);
   /// Nothing has been swept since: for chunks that keep their start.
   void rest();
@@ -53,7 +57,7 @@ class ChunkSweep {
   ConstState before(Index i, Index at);
   Real* state_after(const Chunk& c, Index step) const;
   double size_after(const Chunk& c, Index step) const;
-  void push_tangent(Index i, Index from, Index to);
+  double push_tangent(Index i, Index from, Index to);
 
   const sequence::Sequence& sequence_;
   sequence::Trajectory& trajectory_;
@@ -61,8 +65,9 @@ class ChunkSweep {
   Index width_;
   double merge_;
   std::vector<Chunk> chunks_;
-  Buffer<Real> starts_;    ///< [C_local, B, n]
-  Buffer<Real> tangents_;  ///< [C_local, n], of length one
+  std::vector<Index> samples_;  ///< whose tangent is pushed, by chunk
+  Buffer<Real> starts_;         ///< [C_local, B, n]
+  Buffer<Real> tangents_;       ///< [C_local, n], of length one
   Buffer<Real> first_tangent_;
   Buffer<Real> old_;  ///< [B, n]
 };

@@ -2,11 +2,15 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/petsc/handle.hpp"
+#include "deeppcr/sequence/residual.hpp"
+#include "recording.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -14,11 +18,11 @@ namespace deeppcr::nonlinear {
 /// stopping rule.
 class NewtonSnes {
  public:
-  NewtonSnes(const parallel::Communicator& comm, const sequence::Sequence& sequence,
-             NewtonOptions options)
-      : comm_(comm), sequence_(sequence), options_(std::move(options)) {}
+  explicit NewtonSnes(const NewtonOptions& options)
+      : options_(options), tolerance_{options.rtol, options.atol} {}
 
-  SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor);
+  SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
+                    Monitor* monitor);
 
   /// What the SNES calls back.
   void evaluate(ConstStates z, States F);
@@ -37,6 +41,7 @@ class NewtonSnes {
     Index frozen = 0;      ///< leading steps that are exact to a thousandth of the tolerance
     Index identical = 0;   ///< leading steps whose residual is exactly zero
   };
+  const parallel::Communicator& comm() const { return trajectory_->comm(); }
 
   /// The linear solver within the SNES, and what it is preconditioned by.
   struct Inner {
@@ -45,27 +50,23 @@ class NewtonSnes {
   };
 
   Inner inner_solver() const;
-  void create_for(sequence::Trajectory& trajectory);
+  void create_for(const sequence::Sequence& chain, sequence::Trajectory& trajectory);
   void assemble_if_asked();
   Norms norms(ConstStates F, ConstStates z) const;
   void record(int iteration, double step_norm);
   StageTimes current_stages() const;
-  bool is_settled();
-  bool is_trustworthy() const;
-  bool hopeless();
-  void finish(SNESConvergedReason reason);
+  bool is_settled(ConstStates residual);
+  void look(ConstStates residual);
+  bool rises();
   std::string why_not_right(SNESConvergedReason reason) const;
-  double lyapunov() const;
   std::string linear_name() const;
-  void fall_back();
-  void add_traffic(const linear::LinearSolver& solver, IterationRecord& record);
 
-  const parallel::Communicator& comm_;
-  const sequence::Sequence& sequence_;
   NewtonOptions options_;
+  Tolerance tolerance_;
 
+  const sequence::Sequence* chain_ = nullptr;
   sequence::Trajectory* trajectory_ = nullptr;
-  Monitor* monitor_ = nullptr;
+  std::optional<Recording> recording_;
   std::unique_ptr<sequence::ResidualEvaluator> evaluator_;
   std::unique_ptr<blocks::BlockBidiagonal> J_;
   std::shared_ptr<const blocks::Linearisation> linearisation_;  ///< what J_ points to
@@ -75,12 +76,14 @@ class NewtonSnes {
   petsc::Handle<Mat> assembled_;  ///< only when another PC than ours was asked for
 
   SolveReport report_;
-  StageTimes stages_, stages_before_;
+  StageTimes stages_, solver_before_;
+  parallel::TrafficByLevel levels_;
+  parallel::Traffic neighbours_;
   Norms last_;
+  Assessment found_;  ///< of the last states whose residual was small enough
   double best_residual_ = std::numeric_limits<double>::infinity();
-  double excess_before_ = std::numeric_limits<double>::infinity();
+  double error_before_ = std::numeric_limits<double>::infinity();
   int rises_ = 0;
-  bool interrupted_ = false;
 };
 
 }  // namespace deeppcr::nonlinear

@@ -40,7 +40,7 @@ ChainSolver::ChainSolver(const parallel::Communicator& comm,
                         : 0),
       input_gradient_(trajectory_.input().size()) {
   if (options.forward != kSequential)
-    newton_ = std::make_unique<nonlinear::Newton>(comm, sequence, newton_options(options));
+    newton_ = std::make_unique<nonlinear::Newton>(newton_options(options));
 }
 
 ForwardOutcome ChainSolver::forward(bool warm) {
@@ -50,7 +50,7 @@ ForwardOutcome ChainSolver::forward(bool warm) {
     return outcome;
   }
   if (!warm) trajectory_.fill_with_input();
-  const nonlinear::SolveReport report = newton_->solve(trajectory_);
+  const nonlinear::SolveReport report = newton_->solve(sequence_, trajectory_);
   outcome.newton_iterations = report.iterations;
   outcome.fell_back = report.status == nonlinear::Status::fell_back;
   if (report.status == nonlinear::Status::failed) outcome.failure = report.reason;

@@ -29,12 +29,11 @@ inline ShootingOutcome shoot(const models::ModelOptions& model,
                              const nonlinear::ShootingOptions& options, Index batch = 2,
                              nonlinear::Monitor* monitor = nullptr) {
   using nonlinear::Shooting;
-  const auto layout =
-      Shooting::layout(model.steps, world().size(), options.chunks, {batch, model.width});
+  Shooting solver(options);
+  const auto layout = solver.layout({model.steps, batch, model.width, world().size()});
   ModelProblem problem(world(), model, layout, batch);
   problem.trajectory.fill_with_input();
-  Shooting solver(world(), *problem.sequence, options);
-  ShootingOutcome outcome{solver.solve(problem.trajectory, monitor)};
+  ShootingOutcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitor)};
   outcome.residual = sequence::largest_residual(*problem.sequence, problem.trajectory);
   Buffer<Real> found(problem.trajectory.states().size());
   std::copy_n(problem.trajectory.states().data(), found.size(), found.data());

@@ -67,6 +67,8 @@ class ChunkTable {
   /// Seconds of the slowest rank, messages and bytes of all.
   const RankFacts& all_ranks() const { return all_ranks_; }
   Judgement judge(double rtol, double atol) const;
+  /// log of the most that a change anywhere grows to further on, as far as tangents have told.
+  double growth() const;
 
  private:
   std::vector<ChunkFacts> facts_;

@@ -1,18 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
-#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/approximate_jacobian.hpp"
-#include "deeppcr/nonlinear/report.hpp"
-#include "deeppcr/sequence/residual.hpp"
-#include "deeppcr/sequence/sequence.hpp"
-#include "deeppcr/sequence/trajectory.hpp"
+#include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
 
 class NewtonSnes;
-class Windowed;
 
 struct NewtonOptions {
   std::string linear = "hybrid";  ///< a name from linear::catalogue()
@@ -24,34 +20,33 @@ struct NewtonOptions {
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
 };
 
-/// The work on Newton's longest path: each iteration evaluates and substitutes the steps of a rank,
-/// and multiplies matrices as the linear solver (a name from linear::catalogue()) does.
-CriticalPath newton_path(const std::string& linear, const parallel::BlockLayout& layout,
-                         int iterations);
-
-/// The same for one linear solve.
+/// The work in a row of one linear solve.
 CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout);
 
 /// Newton's method on all steps at once, as PETSc's SNES: prefix "", so -snes_*, -ksp_* and -pc_*
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.
 ///
+/// Ends where the residual with what it grows to is within the tolerance; see growth.hpp.
 /// Source: DeepPCR, arXiv 2309.16318, sec. 3; the prefix argument: after k iterations the first k
 /// states are exact.
-class Newton {
+class Newton final : public Solver {
  public:
-  Newton(const parallel::Communicator& comm, const sequence::Sequence& sequence,
-         NewtonOptions options);
-  ~Newton();
+  explicit Newton(NewtonOptions options);
+  ~Newton() override;
 
-  /// Starts from trajectory.states(), leaves the solution there. Numerical failure is a status, not
-  /// an exception. What depends on layout and sizes only is kept for the next solve with the same
-  /// trajectory. Collective.
-  SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor = nullptr);
+  SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
+                    Monitor* monitor = nullptr) override;
+  parallel::BlockLayout layout(const Problem& problem) const override;
+  Cost cost(const Problem& problem, int iterations) const override;
+  double memory(const Problem& problem) const override;
+  Index most_iterations(const Problem&) const override { return options_.max_iterations; }
+  bool is_petsc() const override { return approximate_ == nullptr; }
 
  private:
-  std::unique_ptr<NewtonSnes> snes_;    ///< for dense Jacobians
-  std::unique_ptr<Windowed> windowed_;  ///< for approximate ones
+  NewtonOptions options_;
+  std::unique_ptr<NewtonSnes> snes_;     ///< for dense Jacobians
+  std::unique_ptr<Solver> approximate_;  ///< for others
 };
 
 }  // namespace deeppcr::nonlinear

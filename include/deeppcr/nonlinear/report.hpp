@@ -27,10 +27,12 @@ struct IterationRecord {
 
 using linear::CriticalPath;
 
-/// How a nonlinear solve ended.
+/// How a nonlinear solve ended. `converged`: the states are within the tolerance of sequential
+/// execution. `fell_back`: they are sequential execution's own. `failed`: sequential execution
+/// fails too, or the chain determines no trajectory in this precision and it was not asked.
 struct SolveReport {
   Status status = Status::failed;
-  std::string method;  ///< "newton", "shooting"
+  std::string method;  ///< the solver that found the states, by its name in the catalogue
   /// What stands behind it: the linear solver that ran (ours by name, or PETSc's as "ksp+pc"), or
   /// the coupling of the chunks.
   std::string linear;
@@ -45,8 +47,12 @@ struct SolveReport {
   Index frozen_prefix = 0;
   Index evaluations = 0;             ///< of steps, each for all samples, all ranks together
   Index sequential_evaluations = 0;  ///< those that waited for each other
-  double lyapunov =
-      0;  ///< average log growth a step of a random vector through the Jacobians; estimated
+  /// Average log growth a step of a random vector through the Jacobians; estimated, 0 where no
+  /// tangent was pushed.
+  double lyapunov = 0;
+  /// log of the most that a change of a state becomes further on, along the returned trajectory;
+  /// estimated, 0 where nothing had to be.
+  double growth = 0;
   std::string reason;  ///< a sentence: why it fell back or failed; empty when converged
   std::map<std::string, double>
       seconds;  ///< by stage, maximum over ranks; "total" is the wall time, each rank's own

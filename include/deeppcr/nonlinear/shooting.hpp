@@ -3,11 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
-#include "deeppcr/nonlinear/report.hpp"
-#include "deeppcr/sequence/sequence.hpp"
-#include "deeppcr/sequence/trajectory.hpp"
+#include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -48,37 +45,31 @@ struct ShootingOptions {
 /// Each sweep costs 2 B n^2 flops a step, as sequential execution does; a sweep after the first
 /// ends where it runs into the states of the one before it. Behind its first state a swept chunk
 /// has no residual at all, so the residual is known from the seams. What a seam grows to further on
-/// is estimated by a tangent that the first sweep pushes along; states are only called right when
-/// that is within the tolerance too, else sequential substitution decides.
+/// is told by a tangent of one sample that each sweep of a chunk pushes along, at 0.03 to 0.4 of a
+/// step; where chunks are shorter than 64 steps by a look along the whole trajectory, at one
+/// linearised evaluation (growth.hpp). States are only called right when that is within the
+/// tolerance too, else sequential execution decides.
 ///
 /// Source: Song et al., arXiv 2002.03629 (Jacobi, Gauss-Seidel and their hybrids are zero coupling
 /// with L, 1 and C chunks); multiple shooting as in Keller, 1968.
-class Shooting {
+class Shooting final : public Solver {
  public:
-  Shooting(const parallel::Communicator& comm, const sequence::Sequence& sequence,
-           ShootingOptions options);
+  explicit Shooting(ShootingOptions options) : options_(std::move(options)) {}
 
-  struct StateSize {
-    Index batch = 1;
-    int width = 1;
-    /// What pushing a tangent along takes of a step of one sample, as models::tangent_share() has
-    /// it.
-    double tangent = 0.1;
-  };
-  /// The steps of each rank that suit sweeps: rank 0 has nothing to correct and pushes no tangent,
-  /// and nothing to walk backward where the gradient dies out, so it gets more.
-  static parallel::BlockLayout layout(Index num_steps, int num_ranks, Index chunks, StateSize state,
-                                      linear::Passes passes = linear::Passes::forward);
-
-  /// Starts from the states between the chunks in trajectory, leaves the solution there. Numerical
-  /// failure is a status, not an exception. Works with any layout. Collective.
+  /// Works with any layout.
   /// Cost: L/C step evaluations a sweep on the longest path; one message of B n reals a rank and
   /// sweep, and what the coupling sends.
-  SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor = nullptr);
+  SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
+                    Monitor* monitor = nullptr) override;
+
+  /// Rank 0 has nothing to correct and pushes no tangent, and nothing to walk backward where the
+  /// gradient dies out, so it gets more steps.
+  parallel::BlockLayout layout(const Problem& problem) const override;
+  Cost cost(const Problem& problem, int iterations) const override;
+  double memory(const Problem& problem) const override;
+  Index most_iterations(const Problem& problem) const override;
 
  private:
-  const parallel::Communicator& comm_;
-  const sequence::Sequence& sequence_;
   ShootingOptions options_;
 };
 

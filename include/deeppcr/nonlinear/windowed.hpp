@@ -5,9 +5,7 @@
 #include <string>
 
 #include "deeppcr/nonlinear/approximate_jacobian.hpp"
-#include "deeppcr/nonlinear/report.hpp"
-#include "deeppcr/sequence/sequence.hpp"
-#include "deeppcr/sequence/trajectory.hpp"
+#include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -29,32 +27,32 @@ struct WindowedOptions {
 ///
 /// The first state of a window is exact after a sweep, so at most L sweeps are needed.
 /// Source: ParaDiGMS, arXiv 2305.16317 (linear_part, the window); ELK, arXiv 2407.19115 (diagonal)
-class Windowed {
+class Windowed final : public Solver {
  public:
-  /// @throws Error where the model does not know the Jacobian asked for
-  Windowed(const parallel::Communicator& comm, const sequence::Sequence& sequence,
-           WindowedOptions options);
-  ~Windowed();
+  explicit Windowed(WindowedOptions options);
+  ~Windowed() override;
 
   /// A chain of which each rank holds its own steps: all are corrected together, whatever
-  /// options.window says. Starts from trajectory.states(), leaves the solution there; its residual
-  /// is held against the tolerance at the end. Collective.
+  /// options.window says, until their residual is right with what it grows to.
   /// @pre options.jacobian is not dense (Newton does that)
-  SolveReport solve(sequence::Trajectory& trajectory, Monitor* monitor = nullptr);
+  /// @throws Error where the model does not know the Jacobian asked for
+  SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
+                    Monitor* monitor = nullptr) override;
 
   /// A chain of which every rank holds every step: ranks share the window in equal parts. states [L
   /// + 1, B, n], equal on all ranks: z_0, then the guess; the first `frozen` steps are right. The
   /// solution is left there, on all ranks. The residual reported is that of the last evaluation of
-  /// each step, before its last correction. Collective.
-  SolveReport solve_shared(States states, Index frozen = 0, Monitor* monitor = nullptr);
+  /// each step, before its last correction; the growth is that of Gaussian data where the model
+  /// knows it. Collective.
+  SolveReport solve_shared(const parallel::Communicator& comm, const sequence::Sequence& chain,
+                           States states, Index frozen = 0, Monitor* monitor = nullptr);
+
+  Cost cost(const Problem& problem, int iterations) const override;
+  double memory(const Problem& problem) const override;
+  Index most_iterations(const Problem&) const override { return options_.max_iterations; }
 
  private:
-  class Run;
-
-  const parallel::Communicator& comm_;
-  const sequence::Sequence& sequence_;
   WindowedOptions options_;
-  std::unique_ptr<ApproximateJacobian> jacobian_;
 };
 
 }  // namespace deeppcr::nonlinear

@@ -102,7 +102,7 @@ class Run {
         chain_(c.denoiser, c.sampler(), c.samples),
         z_((c.steps + 1) * c.samples * chain_.width()),
         config_(config(c, plan)),
-        solver_(comm_, chain_, config_.solver) {
+        solver_(config_.solver) {
     chain_.start(states()[0]);
   }
   States states() { return {z_.data(), {chain_.num_steps() + 1, chain_.batch(), chain_.width()}}; }
@@ -118,7 +118,7 @@ class Run {
                 return;
               }
               fill_guess(chain_, {}, states());
-              report_ = solver_.solve_shared(states());
+              report_ = solver_.solve_shared(comm_, chain_, states());
             },
             once_};
   }

@@ -48,9 +48,9 @@ Peak measure(const Harness& harness, NetworkCase& network, const std::string& me
   const Index buffers_before = buffer_bytes().current, resident_before = process_bytes("VmRSS");
   nonlinear::NewtonOptions options;
   options.linear = method;
-  nonlinear::Newton newton(harness.team(), *network.model, options);
+  nonlinear::Newton newton(options);
   network.trajectory.fill_with_input();
-  report = newton.solve(network.trajectory);
+  report = newton.solve(*network.model, network.trajectory);
   return {harness.team().max(buffer_bytes().peak - buffers_before),
           harness.team().max(process_bytes("VmHWM") - resident_before)};
 }

@@ -33,13 +33,13 @@ void add_row(Harness& harness, const Network& network, const LinearSizes& sizes,
   NetworkCase together(harness.team(), method, options_of(network, sizes), sizes.batch);
   nonlinear::NewtonOptions options;
   options.linear = method;
-  nonlinear::Newton newton(harness.team(), *together.model, options);
+  nonlinear::Newton newton(options);
   nonlinear::SolveReport report;
   const std::vector<Seconds> seconds = harness.race(
       {{"propagate", 1, [&] { sequence::propagate(*alone->model, alone->trajectory); }},
        {method, P, [&] {
           together.trajectory.fill_with_input();
-          report = newton.solve(together.trajectory);
+          report = newton.solve(*together.model, together.trajectory);
         }}});
   Row row{"newton", network.name, "newton+" + method, P, sizes.steps, sizes.width, sizes.batch};
   row.seconds = seconds[1];

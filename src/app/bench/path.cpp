@@ -42,8 +42,7 @@ void add_shooting(Harness& harness, const Animal& animal, const LinearSizes& siz
     options.chunks = chunks;
     options.max_sweeps = kMostSweeps;
     network.trajectory.fill_with_input();
-    const auto report =
-        nonlinear::Shooting(harness.solo(), *network.model, options).solve(network.trajectory);
+    const auto report = nonlinear::Shooting(options).solve(*network.model, network.trajectory);
     if (report.status != nonlinear::Status::converged) continue;
     Row row =
         row_of(animal, fmt::format("shooting+{}", to_string(coupling)), sizes, chunks, report.path);
@@ -62,9 +61,11 @@ void add_shooting(Harness& harness, const Animal& animal, const LinearSizes& siz
 void add_newton(Harness& harness, const Animal& animal, const LinearSizes& sizes, Index ranks,
                 int iterations) {
   for (const char* linear : {"hybrid", "pcr"}) {
-    const auto layout = parallel::BlockLayout::balanced(sizes.steps, static_cast<int>(ranks));
+    nonlinear::NewtonOptions options;
+    options.linear = linear;
+    nonlinear::Problem problem{sizes.steps, sizes.batch, sizes.width, static_cast<int>(ranks)};
     Row row = row_of(animal, std::string("newton+") + linear, sizes, ranks,
-                     nonlinear::newton_path(linear, layout, iterations));
+                     nonlinear::Newton(options).cost(problem, iterations).path);
     row.iterations = iterations;
     harness.add(row);
   }
@@ -76,8 +77,7 @@ void run_animal(Harness& harness, const Animal& animal, const LinearSizes& sizes
   options.width = sizes.width;
   NetworkCase network(harness.solo(), "hybrid", options, sizes.batch);
   network.trajectory.fill_with_input();
-  const auto newton =
-      nonlinear::Newton(harness.solo(), *network.model, {}).solve(network.trajectory);
+  const auto newton = nonlinear::Newton({}).solve(*network.model, network.trajectory);
   harness.add(row_of(animal, "sequential", sizes, 1, {static_cast<double>(sizes.steps), 0}));
   for (Index chunks = 2; chunks <= sizes.steps; chunks *= 2) {
     add_shooting(harness, animal, sizes, chunks, network);

@@ -50,7 +50,7 @@ class Passes {
     const ConstState z0 = trajectory.input();
     const States z = trajectory.states();
     if (z.size() > 0) std::copy(z0.begin(), z0.end(), z.end() - z0.size());
-    return nonlinear::Shooting(trajectory.comm(), *network_.model, {}).solve(trajectory);
+    return nonlinear::Shooting({}).solve(*network_.model, trajectory);
   }
 
   void backward(linear::LinearSolver& solver) {
@@ -98,10 +98,10 @@ class Together {
       : what_(what),
         ranks_(comm.size()),
         passes_(comm,
-                nonlinear::Shooting::layout(
-                    what.sizes.steps, ranks_, 0,
-                    {what.sizes.batch, what.sizes.width, models::tangent_share(what.options)},
-                    what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward),
+                nonlinear::Shooting({}).layout(
+                    {what.sizes.steps, what.sizes.batch, what.sizes.width, ranks_,
+                     what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward,
+                     models::tangent_share(what.options)}),
                 what.options, what.sizes.batch, what.backward) {}
 
   Contender contender() {

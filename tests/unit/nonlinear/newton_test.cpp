@@ -42,8 +42,8 @@ Outcome solve(const models::ModelOptions& options, const NewtonOptions& newton,
           .layout(options.steps, world().size(), options.width, linear::Passes::forward);
   ModelProblem problem(world(), options, layout, kBatch);
   problem.trajectory.fill_with_input();
-  Newton solver(world(), *problem.sequence, newton);
-  Outcome outcome{solver.solve(problem.trajectory, monitor)};
+  Newton solver(newton);
+  Outcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitor)};
   Buffer<Real> found(problem.trajectory.states().size());
   std::copy_n(problem.trajectory.states().data(), found.size(), found.data());
   sequence::propagate(*problem.sequence, problem.trajectory);
@@ -106,8 +106,8 @@ TEST_P(NewtonTest, WarmStartAfterASmallChangeTakesTwoIterations) {
   const RandomStream noise(3, 3);
   for (Index i = 0; i < theta.size(); ++i)
     theta.data()[i] *= 1 + 1e-3 * noise.normal(layout.range(world().rank()).first * 1000 + i);
-  Newton solver(world(), *problem.sequence, newton_);
-  const SolveReport report = solver.solve(problem.trajectory);
+  Newton solver(newton_);
+  const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
   EXPECT_EQ(report.status, Status::converged);
   EXPECT_LE(report.iterations, 2);
 }
@@ -116,14 +116,14 @@ TEST_P(NewtonTest, SolvesAgainWithTheSameObject) {
   const models::ModelOptions options = options_for("mlp", 50, 4);
   const auto layout = parallel::BlockLayout::balanced(50, world().size());
   ModelProblem problem(world(), options, layout, kBatch);
-  Newton solver(world(), *problem.sequence, newton_);
+  Newton solver(newton_);
   problem.trajectory.fill_with_input();
-  const SolveReport first = solver.solve(problem.trajectory);
-  const SolveReport warm = solver.solve(problem.trajectory);
+  const SolveReport first = solver.solve(*problem.sequence, problem.trajectory);
+  const SolveReport warm = solver.solve(*problem.sequence, problem.trajectory);
   EXPECT_GT(first.iterations, 0);
   EXPECT_EQ(warm.iterations, 0);
   problem.trajectory.fill_with_zero();
-  EXPECT_EQ(solver.solve(problem.trajectory).status, Status::converged);
+  EXPECT_EQ(solver.solve(*problem.sequence, problem.trajectory).status, Status::converged);
 }
 
 // Chains with a positive Lyapunov exponent: Newton is of no use, the answer must be right all the
@@ -166,8 +166,8 @@ TEST_P(NewtonTest, ABlownUpTailDoesNotFreezeWrongStates) {
   for (Index l = std::max(local.first, steps / 2); l < local.last; ++l)
     std::fill(z[l - local.first].begin(), z[l - local.first].end(), 1e15);
   newton_.max_iterations = 0;
-  Newton solver(world(), *found.sequence, newton_);
-  EXPECT_EQ(solver.solve(found.trajectory).status, Status::fell_back);
+  Newton solver(newton_);
+  EXPECT_EQ(solver.solve(*found.sequence, found.trajectory).status, Status::fell_back);
   sequence::propagate(*expected.sequence, expected.trajectory);
   EXPECT_EQ(
       test::relative_difference(world(), z.data(), expected.trajectory.states().data(), z.size()),
@@ -189,14 +189,14 @@ TEST_P(NewtonTest, AFailedSolveLeavesNothingBehind) {
   const models::ModelOptions options = options_for("mlp", 60, 4);
   const auto layout = parallel::BlockLayout::balanced(60, world().size());
   ModelProblem problem(world(), options, layout, kBatch);
-  Newton solver(world(), *problem.sequence, newton_);
+  Newton solver(newton_);
   problem.trajectory.fill_with_input();
-  const SolveReport first = solver.solve(problem.trajectory);
+  const SolveReport first = solver.solve(*problem.sequence, problem.trajectory);
   for (Real& value : problem.trajectory.states()) value = std::nan("");
   problem.trajectory.touched();
-  EXPECT_EQ(solver.solve(problem.trajectory).status, Status::fell_back);
+  EXPECT_EQ(solver.solve(*problem.sequence, problem.trajectory).status, Status::fell_back);
   problem.trajectory.fill_with_input();
-  const SolveReport again = solver.solve(problem.trajectory);
+  const SolveReport again = solver.solve(*problem.sequence, problem.trajectory);
   EXPECT_EQ(again.status, Status::converged);
   EXPECT_EQ(again.neighbours, first.neighbours);
 }
@@ -205,10 +205,10 @@ TEST_P(NewtonTest, TakesAnotherTrajectoryOfAnotherSize) {
   const models::ModelOptions options = options_for("mlp", 30, 4);
   const auto layout = parallel::BlockLayout::balanced(30, world().size());
   const auto model = models::make(options, layout.range(world().rank()));
-  Newton solver(world(), *model, newton_);
+  Newton solver(newton_);
   for (const Index batch : {1, 4, 2}) {
     sequence::Trajectory z(world(), layout, batch, 4);
-    EXPECT_EQ(solver.solve(z).status, Status::converged) << "batch " << batch;
+    EXPECT_EQ(solver.solve(*model, z).status, Status::converged) << "batch " << batch;
   }
 }
 
@@ -227,8 +227,8 @@ TEST_P(NewtonTest, NaNWeightsAreAStatedFailure) {
   ModelProblem problem(world(), options, layout, kBatch);
   if (world().rank() == world().size() - 1) problem.sequence->parameters().data()[1] = std::nan("");
   problem.trajectory.fill_with_input();
-  Newton solver(world(), *problem.sequence, newton_);
-  const SolveReport report = solver.solve(problem.trajectory);
+  Newton solver(newton_);
+  const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
   EXPECT_EQ(report.status, Status::failed);
   EXPECT_NE(report.reason.find("NaN"), std::string::npos);
 }
@@ -285,8 +285,8 @@ TEST_P(NewtonTest, ExceptionsInTheModelComeOutWithTheirType) {
   // Every rank has a step: all throw.
   if (world().size() > 8) GTEST_SKIP();
   sequence::Trajectory z(world(), parallel::BlockLayout::balanced(8, world().size()), 1, 1);
-  Newton solver(world(), broken, newton_);
-  EXPECT_THROW(solver.solve(z), Error);
+  Newton solver(newton_);
+  EXPECT_THROW(solver.solve(broken, z), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Linear, NewtonTest, ::testing::Values("sequential", "pcr", "hybrid"));

@@ -145,15 +145,15 @@ TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
     // One chunk has the turn inside, so that its sweep merges before.
     for (const Index chunks : {Index{2}, Index{3}}) {
       if (chunks < world().size()) continue;
-      const auto layout = Shooting::layout(kSteps, world().size(), chunks, {2, kWidth});
+      Shooting solver(with(Coupling::zero, chunks));
+      const auto layout = solver.layout({kSteps, 2, kWidth, world().size()});
       const StepRange local = layout.range(world().rank());
       const Turning chain(options, local, kTurn, expansion);
       sequence::Trajectory found(world(), layout, 2, kWidth), expected(world(), layout, 2, kWidth);
       for (sequence::Trajectory* z : {&found, &expected})
         RandomStream(17, 1).normal(0, z->input().size(), z->input().data());
       found.fill_with_input();
-      const SolveReport report =
-          Shooting(world(), chain, with(Coupling::zero, chunks)).solve(found);
+      const SolveReport report = solver.solve(chain, found);
       sequence::propagate(chain, expected);
       EXPECT_LE(test::relative_difference(world(), found.states().data(), expected.states().data(),
                                           found.states().size()),
@@ -209,7 +209,8 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
   resnet.steps = 256;
   resnet.width = 8;
   resnet.residual_scale = "1/L";
-  const auto layout = Shooting::layout(resnet.steps, world().size(), 16, {2, 8});
+  const auto layout =
+      Shooting(with(Coupling::zero, 16)).layout({resnet.steps, 2, 8, world().size()});
   ModelProblem problem(world(), resnet, layout, 2), expected(world(), resnet, layout, 2);
   const auto first = models::make(resnet, {0, 1});
   for (ModelProblem* each : {&problem, &expected}) {
@@ -233,26 +234,27 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
 
 TEST_F(ShootingSpecial, TheFirstRankGetsStepsForTheTangentsOfTheOthers) {
   constexpr Index kSteps = 8192;
-  const auto first = [](const Shooting::StateSize& state) {
-    return Shooting::layout(kSteps, 2, 0, state).range(0).size();
+  const auto first = [](Index batch, int width, double tangent) {
+    const Problem problem{kSteps, batch, width, 2, linear::Passes::forward, tangent};
+    return Shooting({}).layout(problem).range(0).size();
   };
-  EXPECT_EQ(first({1, 16, 0}), kSteps / 2);
-  EXPECT_GT(first({1, 16, 0.04}), kSteps / 2);
-  EXPECT_GT(first({1, 16, 0.3}), first({1, 16, 0.04}));
-  EXPECT_GT(first({2, 16}), first({2, 64}));  // which come from memory
-  EXPECT_GT(first({2, 64}), kSteps / 2);
-  EXPECT_GT(first({2, 16}), first({32, 16}));
+  EXPECT_EQ(first(1, 16, 0), kSteps / 2);
+  EXPECT_GT(first(1, 16, 0.04), kSteps / 2);
+  EXPECT_GT(first(1, 16, 0.3), first(1, 16, 0.04));
+  EXPECT_GT(first(2, 16, 0.1), first(2, 64, 0.1));  // which come from memory
+  EXPECT_GT(first(2, 64, 0.1), kSteps / 2);
+  EXPECT_GT(first(2, 16, 0.1), first(32, 16, 0.1));
 }
 
 TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
   for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
-    const auto layout = Shooting::layout(100, world().size(), 0, {2, 4});
+    Shooting solver(with(coupling, 0));
+    const auto layout = solver.layout({100, 2, 4, world().size()});
     ModelProblem problem(world(), layers(100, 0.9, 4), layout, 2);
     if (world().rank() == world().size() - 1)
       problem.sequence->parameters().data()[1] = std::nan("");
     problem.trajectory.fill_with_input();
-    const SolveReport report =
-        Shooting(world(), *problem.sequence, with(coupling, 0)).solve(problem.trajectory);
+    const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
     EXPECT_EQ(report.status, Status::failed) << to_string(coupling);
     EXPECT_FALSE(report.reason.empty());
   }

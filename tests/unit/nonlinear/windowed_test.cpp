@@ -87,8 +87,9 @@ TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
           WindowedOptions options;
           options.jacobian = jacobian;
           options.window = window;
-          Windowed solver(world(), sampling.chain, options);
-          const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+          Windowed solver(options);
+          const SolveReport report =
+              solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
           EXPECT_EQ(report.status, Status::converged) << report.reason;
           EXPECT_LT(sampling.error(), 1e-9) << name(jacobian) << " window " << window;
           EXPECT_LE(report.iterations, steps);
@@ -109,8 +110,9 @@ TEST(Windowed, DenseTakesEveryLinearSolver) {
     options.jacobian = Jacobian::dense;
     options.linear = linear;
     options.window = 11;
-    Windowed solver(world(), sampling.chain, options);
-    const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+    Windowed solver(options);
+    const SolveReport report =
+        solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
     EXPECT_EQ(report.status, Status::converged);
     EXPECT_LT(sampling.error(), 1e-9) << linear;
   }
@@ -121,8 +123,8 @@ TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
     Sampling sampling(200, 0);
     WindowedOptions options;
     options.jacobian = jacobian;
-    return Windowed(world(), sampling.chain, options)
-        .solve_shared(sampling.states(sampling.z))
+    return Windowed(options)
+        .solve_shared(world(), sampling.chain, sampling.states(sampling.z))
         .iterations;
   };
   EXPECT_LT(sweeps(Jacobian::dense), sweeps(Jacobian::diagonal));
@@ -138,8 +140,9 @@ TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
     options.window = 20;
     options.rtol = 1e-3;
     options.extrapolate = extrapolate;
-    Windowed solver(world(), sampling.chain, options);
-    const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+    Windowed solver(options);
+    const SolveReport report =
+        solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
     EXPECT_EQ(report.status, Status::converged);
     EXPECT_LT(sampling.error(), 1e-3);
     return report.evaluations;
@@ -151,8 +154,9 @@ TEST(Windowed, GoesOnBehindAFrozenPrefix) {
   Sampling sampling(40, 1);
   constexpr Index kFrozen = 25, kRow = kBatch * kWidth;
   std::copy_n(sampling.expected.data(), (kFrozen + 1) * kRow, sampling.z.data());
-  Windowed solver(world(), sampling.chain, {});
-  const SolveReport report = solver.solve_shared(sampling.states(sampling.z), kFrozen);
+  Windowed solver({});
+  const SolveReport report =
+      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z), kFrozen);
   EXPECT_LT(sampling.error(), 1e-9);
   EXPECT_LE(report.iterations, 15);
   EXPECT_LE(report.evaluations, 15 * 15);
@@ -175,8 +179,9 @@ TEST(Windowed, StopsWhenItsMonitorSaysSo) {
   WindowedOptions options;
   options.jacobian = Jacobian::linear_part;
   Stopper monitor;
-  Windowed solver(world(), sampling.chain, options);
-  const SolveReport report = solver.solve_shared(sampling.states(sampling.z), 0, &monitor);
+  Windowed solver(options);
+  const SolveReport report =
+      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z), 0, &monitor);
   EXPECT_EQ(report.status, Status::interrupted);
   EXPECT_EQ(report.iterations, 2);
 }
@@ -186,15 +191,17 @@ TEST(Windowed, FallsBackToSequentialExecution) {
   WindowedOptions options;
   options.jacobian = Jacobian::linear_part;
   options.max_iterations = 3;
-  Windowed solver(world(), sampling.chain, options);
-  const SolveReport report = solver.solve_shared(sampling.states(sampling.z));
+  Windowed solver(options);
+  const SolveReport report =
+      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
   EXPECT_EQ(report.status, Status::fell_back);
   EXPECT_LT(sampling.error(), 1e-9);
 
   sampling.z[sampling.z.size() - 1] = std::numeric_limits<double>::quiet_NaN();
   options.fallback = false;
-  Windowed stubborn(world(), sampling.chain, options);
-  EXPECT_EQ(stubborn.solve_shared(sampling.states(sampling.z)).status, Status::failed);
+  Windowed stubborn(options);
+  EXPECT_EQ(stubborn.solve_shared(world(), sampling.chain, sampling.states(sampling.z)).status,
+            Status::failed);
 }
 
 TEST(Windowed, SolvesChainsOfWhichEachRankHoldsItsOwnSteps) {
@@ -210,8 +217,8 @@ TEST(Windowed, SolvesChainsOfWhichEachRankHoldsItsOwnSteps) {
       problem.trajectory.fill_with_input();
       WindowedOptions options;
       options.jacobian = jacobian;
-      Windowed solver(world(), *problem.sequence, options);
-      const SolveReport report = solver.solve(problem.trajectory);
+      Windowed solver(options);
+      const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
       EXPECT_EQ(report.status, Status::converged) << report.reason;
       EXPECT_LE(report.residual, report.tolerance);
       EXPECT_LT(test::relative_difference(world(), problem.trajectory.states().data(),
@@ -227,11 +234,10 @@ TEST(Windowed, RefusesAJacobianThatTheModelDoesNotKnow) {
   models::ModelOptions model;
   model.steps = 4;
   model.width = 3;
-  const test::ModelProblem problem(world(), model,
-                                   parallel::BlockLayout::balanced(4, world().size()), 1);
+  test::ModelProblem problem(world(), model, parallel::BlockLayout::balanced(4, world().size()), 1);
   WindowedOptions options;
   options.jacobian = Jacobian::gaussian;
-  EXPECT_THROW(Windowed(world(), *problem.sequence, options), Error);
+  EXPECT_THROW(Windowed(options).solve(*problem.sequence, problem.trajectory), Error);
   EXPECT_THROW(jacobian_from("sparse"), Error);
 }
 

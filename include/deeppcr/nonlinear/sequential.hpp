@@ -1,0 +1,26 @@
+#pragma once
+
+#include "deeppcr/nonlinear/solver.hpp"
+#include "deeppcr/nonlinear/tolerance.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// Sequential execution, rank after rank, step after step: the baseline that users have, and what
+/// every other method ends in. Its states are right by definition where they are numbers.
+///
+/// Cost: L step evaluations in a row; P - 1 messages of B n reals.
+class Sequential final : public Solver {
+ public:
+  explicit Sequential(const Tolerance& tolerance = {}) : tolerance_(tolerance) {}
+
+  SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
+                    Monitor* monitor = nullptr) override;
+  Cost cost(const Problem& problem, int iterations) const override;
+  double memory(const Problem& problem) const override;
+  Index most_iterations(const Problem&) const override { return 0; }
+
+ private:
+  Tolerance tolerance_;
+};
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/report.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// What layout, cost and memory of a solve depend on.
+struct Problem {
+  Index steps = 0;
+  Index batch = 1;
+  int width = 1;
+  int ranks = 1;  ///< that the steps are split over
+  linear::Passes passes = linear::Passes::forward;
+  /// What pushing a tangent along takes of a step of one sample, as the model's entry has it.
+  double tangent = 0.1;
+
+  /// Bytes of a state of all samples: [B, n].
+  Index state_bytes() const { return batch * width * Index{sizeof(Real)}; }
+};
+
+/// Work in a row and messages of a solve, by formula.
+struct Cost {
+  CriticalPath path;                ///< on the longest way through the ranks
+  parallel::Traffic neighbours;     ///< halos and pipelines, all ranks together
+  parallel::TrafficByLevel levels;  ///< of the linear solves together, all ranks
+};
+
+/// Finds the states of a chain. Ends in the sequential trajectory, to the tolerance, or says that
+/// it did not.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+
+  /// Starts from states.states(), leaves the solution there. Numerical failure is a status, not an
+  /// exception. May keep what depends on layout and sizes only for the next solve with the same
+  /// trajectory. Collective on states.comm().
+  virtual SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
+                            Monitor* monitor = nullptr) = 0;
+
+  /// The steps of each rank that balance this method's work. Default: equal counts.
+  virtual parallel::BlockLayout layout(const Problem& problem) const;
+  /// Of a solve with so many iterations (SolveReport::iterations) that ends without a fallback.
+  virtual Cost cost(const Problem& problem, int iterations) const = 0;
+  /// Bytes that the rank with most steps holds besides the trajectory and the parameters; an
+  /// estimate from above.
+  virtual double memory(const Problem& problem) const = 0;
+
+  /// Iterations of a solve at most, for progress; 0: it has none, and no safe point to stop at.
+  virtual Index most_iterations(const Problem& problem) const = 0;
+  /// Whether it takes the options of PETSc's SNES, KSP and PC.
+  virtual bool is_petsc() const { return false; }
+};
+
+/// Steps of the rank that has most.
+Index longest_range(const parallel::BlockLayout& layout);
+
+}  // namespace deeppcr::nonlinear

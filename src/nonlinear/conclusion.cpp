@@ -1,0 +1,107 @@
+#include "conclusion.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "chunk_sweep.hpp"
+#include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/growth.hpp"
+#include "deeppcr/sequence/propagate.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr double kLog10 = 2.302585092994046;
+
+}  // namespace
+
+double largest_state(const sequence::Trajectory& states) {
+  // A number of 32 steps apart: what one of them is, those behind it are, NaN above all.
+  constexpr Index kApart = 32, kAhead = 8 * kApart;
+  const ConstStates z = states.states();
+  const Index state = states.batch() * states.width(), bytes = state * Index{sizeof(Real)};
+  const auto after = [&](Index i) { return z.data() + (i - 1) * state; };
+  double most = largest_entry(states.input());
+  // They have left the cache, each by itself: some are under way while one is looked at.
+  for (Index i = z.extent(0); i > 0; i -= kApart) {
+    if (i > kAhead) prefetch(after(i - kAhead), bytes);
+    most = std::max(most, largest(state, after(i)));
+  }
+  return most;
+}
+
+std::string why_growth(const SolveReport& report, double error) {
+  return fmt::format(
+      "the chain expands (Lyapunov exponent {:+.2g}; a change grows up to 1e{:+.0f} times), so "
+      "that "
+      "a residual of {:.1e} may be an error of {:.1e} tolerances",
+      report.lyapunov, report.growth / kLog10, report.residual, error);
+}
+
+std::string why_not_finite(const std::string& after) {
+  return fmt::format("the states became infinite or NaN after {}", after);
+}
+
+void take_sequential(double largest, Index num_steps, const Tolerance& tolerance,
+                     SolveReport& report) {
+  const bool finite = std::isfinite(largest);
+  report.tolerance = tolerance.limit(largest);
+  // Each state is the value of the one before it.
+  report.residual = finite ? 0 : largest;
+  if (finite) report.frozen_prefix = num_steps;
+}
+
+namespace {
+
+/// All steps behind the exact ones, one after another.
+parallel::Traffic fall_back(Index exact, const Tolerance& tolerance,
+                            const sequence::Sequence& chain, sequence::Trajectory& states,
+                            SolveReport& report) {
+  const Stopwatch watch;
+  const Index L = states.layout().num_steps();
+  parallel::Traffic all;
+  sequence::propagate(chain, states, exact, &all);
+  report.frozen_prefix = exact;
+  take_sequential(states.comm().max(largest_state(states)), L, tolerance, report);
+  report.path.evaluations += static_cast<double>(L - exact);
+  report.seconds["fallback"] = states.comm().max(watch.seconds());
+  if (std::isfinite(report.tolerance)) {
+    report.status = Status::fell_back;
+    report.reason += fmt::format("; sequential substitution from step {} on", exact);
+  } else {
+    report.reason += "; sequential execution gives infinite or NaN states as well";
+  }
+  return states.comm().is_root() ? all : parallel::Traffic();  // it counts those of all ranks
+}
+
+}  // namespace
+
+parallel::Traffic conclude(const Conclusion& conclusion, const Tolerance& tolerance,
+                           const sequence::Sequence& chain, sequence::Trajectory& states,
+                           SolveReport& report) {
+  parallel::Traffic sent;
+  report.reason = conclusion.interrupted ? "stopped on request" : conclusion.why_not;
+  if (conclusion.interrupted) {
+    report.status = Status::interrupted;
+    return sent;
+  }
+  report.status = report.reason.empty() ? Status::converged : Status::failed;
+  if (report.status == Status::converged) return sent;
+  if (conclusion.fallback) sent = fall_back(conclusion.exact, tolerance, chain, states, report);
+  if (!std::isfinite(report.tolerance) || !std::isfinite(report.residual)) return sent;
+  const Assessment found = assess(chain, states, tolerance, sent);
+  report.lyapunov = found.lyapunov;
+  report.growth = found.growth;
+  if (report.status == Status::failed && found.hopeless)
+    report.reason += fmt::format(
+        "; a change grows up to 1e{:+.0f} times along the chain: it determines no trajectory in "
+        "this precision, and sequential execution was not to decide",
+        report.growth / kLog10);
+  return sent;
+}
+
+}  // namespace deeppcr::nonlinear

@@ -1,0 +1,216 @@
+#include "deeppcr/nonlinear/growth.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/random.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/parallel/exchange.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+using linear::ChunkFacts;
+using linear::kRightBelow;
+using linear::length;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/// Steps whose Jacobians are held at a time, and after which a tangent has turned into the
+/// direction that grows.
+constexpr Index kPiece = 64;
+constexpr std::uint64_t kStream = 0x67726f77;  // "grow"
+
+/// What one rank's steps do to errors, the worst of its samples, ready to be judged with the
+/// others' as if the rank had swept them as one chunk.
+class Stretch {
+ public:
+  explicit Stretch(const std::vector<double>& limits) : limits_(limits) {
+    facts_.exit = facts_.peak = -kInfinity;
+  }
+
+  /// residual, growth: of one sample, at stride B.
+  void add_sample(const double* residual, const double* growth, Index stride) {
+    constexpr double kNever = kInfinity;
+    const auto m = static_cast<Index>(limits_.size());
+    const double last = limits_.empty() ? 0 : limits_.back();
+    double error = 0, grown = 0, lowest = 0, lowest_behind = kNever;
+    for (Index l = 0; l < m; ++l) {
+      // Held against the limit of its own step, where the judge has the last one's.
+      const double scale = last / limits_[static_cast<std::size_t>(l)];
+      const double r = residual[l * stride];
+      error = error * std::exp(growth[l * stride]) + r;
+      grown += growth[l * stride];
+      facts_.seam = std::max(facts_.seam, r);
+      facts_.seam_peak = std::max(facts_.seam_peak, error == 0 ? 0 : error * scale);
+      facts_.peak = std::max(facts_.peak, grown + std::log(scale));
+      facts_.all_rise = std::max(facts_.all_rise, grown - lowest + std::log(scale));
+      most_ = std::max(most_, grown - lowest);
+      if (r > 0 || lowest_behind < kNever) lowest_behind = std::min(lowest_behind, grown);
+      if (lowest_behind < kNever)
+        facts_.rise = std::max(facts_.rise, grown - lowest_behind + std::log(scale));
+      lowest = std::min(lowest, grown);
+    }
+    facts_.seam_exit = std::max(facts_.seam_exit, error);
+    facts_.exit = std::max(facts_.exit, grown);
+    facts_.all_exit_rise = std::max(facts_.all_exit_rise, grown - lowest);
+    if (lowest_behind < kNever)
+      facts_.exit_rise = std::max(facts_.exit_rise, grown - lowest_behind);
+  }
+
+  const ChunkFacts& facts() const { return facts_; }
+  /// log of the most that a change within becomes within.
+  double most() const { return most_; }
+
+ private:
+  const std::vector<double>& limits_;
+  ChunkFacts facts_;
+  double most_ = 0;
+};
+
+/// Largest |r| of each sample of each step: [m, B]. NaN gives infinity.
+void sample_norms(ConstStates r, double* norms) {
+  for (Index l = 0; l < r.extent(0); ++l)
+    for (Index b = 0; b < r.extent(1); ++b)
+      *norms++ = largest_entry({r[l][b].data(), {1, r.extent(2)}});
+}
+
+}  // namespace
+
+bool Assessment::right() const { return error <= kRightBelow; }
+bool Assessment::finite() const { return std::isfinite(residual) && std::isfinite(tolerance); }
+
+GrowthProbe::GrowthProbe(const sequence::Trajectory& states)
+    : states_(states),
+      local_(states.local_range()),
+      batch_(states.batch()),
+      width_(states.width()),
+      residuals_(static_cast<std::size_t>(local_.size() * batch_), 0.0),
+      growth_(residuals_.size(), 0.0),
+      scratch_(batch_ * width_) {}
+
+/// Unit vectors, drawn by step.
+void GrowthProbe::start(Buffer<Real>& tangent, Index step) const {
+  RandomStream(0, kStream).normal(step * tangent.size(), tangent.size(), tangent.data());
+  for (Index b = 0; b < batch_; ++b) {
+    Real* x = tangent.data() + b * width_;
+    const double size = length(width_, x);
+    for (Index i = 0; i < width_; ++i) x[i] /= size;
+  }
+}
+
+/// t <- A t / |A t|, and log |A t| into growth_. A tangent that has died counts as shrunk to the
+/// smallest number, one that is infinite or NaN as grown by its inverse; both start anew.
+void GrowthProbe::push(const blocks::Linearisation& A, StepRange range, Buffer<Real>& tangent) {
+  const double kDead = std::log(std::numeric_limits<double>::min());
+  const std::array<Index, 3> shape{batch_, 1, width_};
+  Buffer<Real> fresh(tangent.size());
+  for (Index l = range.first; l < range.last; ++l) {
+    A.jvp(l, ConstPanel(tangent.data(), shape), Panel(scratch_.data(), shape));
+    tangent.swap(scratch_);
+    double* growth = growth_.data() + (l - local_.first) * batch_;
+    for (Index b = 0; b < batch_; ++b) {
+      Real* x = tangent.data() + b * width_;
+      const double size = length(width_, x);
+      if (std::isfinite(size) && size > 0) {
+        growth[b] = std::log(size);
+        for (Index i = 0; i < width_; ++i) x[i] /= size;
+      } else {
+        growth[b] = size == 0 ? kDead : -kDead;
+        start(fresh, l);
+        std::copy_n(fresh.data() + b * width_, width_, x);
+      }
+    }
+  }
+}
+
+Assessment GrowthProbe::assess(const Tolerance& tolerance, const Linearise& linearise,
+                               parallel::Traffic& traffic) {
+  const parallel::Communicator& comm = states_.comm();
+  const StepRange first{local_.first, std::min(local_.last, local_.first + kPiece)};
+  Buffer<Real> tangent(batch_ * width_), left(batch_ * width_);
+  start(tangent, local_.first);
+  for (Index l = local_.first; l < local_.last; l += kPiece) {
+    const StepRange piece{l, std::min(local_.last, l + kPiece)};
+    push(linearise(piece), piece, tangent);
+  }
+  parallel::halo(comm, 0, states_.layout().num_active_ranks() - 1, Direction::forward,
+                 tangent.data(), left.data(), local_.empty() ? 0 : left.size(), traffic);
+  if (local_.first > 0 && !local_.empty()) push(linearise(first), first, left);
+
+  const std::vector<double> allowed = limits(comm, tolerance, states_.input(), states_.states());
+  Stretch stretch(allowed);
+  for (Index b = 0; b < batch_; ++b)
+    stretch.add_sample(residuals_.data() + b, growth_.data() + b, batch_);
+  ChunkFacts facts = stretch.facts();
+  facts.scale = largest_entry({states_.states().data(), {local_.size(), batch_ * width_}});
+  if (local_.first == 0) facts.scale = std::max(facts.scale, largest_entry(states_.input()));
+  double sum = 0;
+  Index identical = local_.last;
+  for (std::size_t i = residuals_.size(); i-- > 0;) {
+    sum += growth_[i];
+    if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
+  }
+  // One row a rank: its facts, then [sum of logs, most, identical].
+  std::vector<double> row(reinterpret_cast<const double*>(&facts),
+                          reinterpret_cast<const double*>(&facts) + sizeof(facts) / sizeof(double));
+  row.insert(row.end(), {sum, stretch.most(), static_cast<double>(identical)});
+  const std::vector<double> all = comm.gather_all(row);
+  Assessment found;
+  std::vector<ChunkFacts> stretches;
+  bool leading = true;
+  double sums = 0, behind = 0;
+  for (int p = 0; p < comm.size(); ++p) {
+    const double* one = all.data() + static_cast<std::size_t>(p) * row.size();
+    const StepRange range = states_.layout().range(p);
+    if (range.empty()) continue;
+    stretches.emplace_back();
+    std::copy_n(one, row.size() - 3, reinterpret_cast<double*>(&stretches.back()));
+    const double* rest = one + row.size() - 3;
+    sums += rest[0];
+    found.growth = std::max({found.growth, rest[1], behind + stretches.back().exit});
+    behind = std::max(stretches.back().all_exit_rise, behind + stretches.back().exit);
+    if (leading) found.identical = static_cast<Index>(rest[2]);
+    leading = leading && found.identical == range.last;
+  }
+  const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
+  found.lyapunov = steps > 0 ? sums / steps : 0;
+  const linear::Judgement judgement =
+      linear::ChunkTable(std::move(stretches)).judge(tolerance.rtol, tolerance.atol);
+  found.residual = judgement.residual;
+  found.error = judgement.error;
+  found.tolerance = judgement.tolerance;
+  found.hopeless = judgement.hopeless;
+  return found;
+}
+
+Assessment assess(const sequence::Sequence& chain, const sequence::Trajectory& states,
+                  const Tolerance& tolerance, parallel::Traffic& traffic) {
+  const ConstStates in = states.starts(traffic), z = states.states();
+  const StepRange local = states.local_range();
+  GrowthProbe probe(states);
+  Buffer<Real> values(std::min(kPiece, local.size()) * states.batch() * states.width());
+  std::unique_ptr<blocks::Linearisation> A;
+  const auto linearise = [&](StepRange range) -> const blocks::Linearisation& {
+    const Index from = range.first - local.first, to = range.last - local.first;
+    const States r(values.data(), {range.size(), states.batch(), states.width()});
+    A = chain.linearise(range, in.slice(from, to), r);
+    const ConstStates here = z.slice(from, to);
+    for (Index i = 0; i < r.size(); ++i) r.data()[i] -= here.data()[i];
+    sample_norms(r, probe.residuals().data() + from * states.batch());
+    return *A;
+  };
+  return probe.assess(tolerance, linearise, traffic);
+}
+
+Assessment assess(const sequence::Trajectory& states, ConstStates residual,
+                  const blocks::Linearisation& A, const Tolerance& tolerance,
+                  parallel::Traffic& traffic) {
+  GrowthProbe probe(states);
+  sample_norms(residual, probe.residuals().data());
+  return probe.assess(
+      tolerance, [&](StepRange) -> const blocks::Linearisation& { return A; }, traffic);
+}
+
+}  // namespace deeppcr::nonlinear
