@@ -1,0 +1,39 @@
+#pragma once
+
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr {
+
+/// What choices and layouts take from measurements: one table. All are ratios, which differ less
+/// between machines than times do. Measured on 2 virtual AVX-512 cores (Zen 5, 1 and 2 MiB of
+/// second-level cache), October and November 2026.
+struct Machine {
+  /// Time of a flop in a small matrix product over one in a matrix-vector product. Falls with the
+  /// width: short columns fill vector registers badly in a matrix-vector product.
+  double product_flop_ratio(int width) const;
+
+  /// What pushing a tangent of one sample along takes of a step of `batch` samples, where one of a
+  /// single sample takes `alone`: one column more.
+  double tangent(Index batch, int width, double alone) const;
+  /// Steps that rank 0 does beyond its share where both passes are done by shooting: where carries
+  /// are forgotten, it has only zeros to write backward.
+  double first_rank_both_passes = 0.25;
+
+  /// Corrections that multiple shooting takes with whole Jacobians, and iterations that Newton's
+  /// method takes from a constant start on networks as they are initialised.
+  double dense_corrections = 4, newton_iterations = 5;
+  /// A method must promise at most this share of sequential execution's time to be preferred to it:
+  /// messages are not counted, and other cores may be slower than the first.
+  double worth_it = 0.85;
+  /// Parameter gradients against a forward pass: the pre-activations again, then two products.
+  double parameter_passes = 3;
+
+  /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
+  /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.
+  double evaluations_of_denoising(double tolerance, double eta, double window) const;
+};
+
+/// The table in force.
+const Machine& machine();
+
+}  // namespace deeppcr

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/options.hpp"
+#include "deeppcr/nonlinear/solver.hpp"
+#include "deeppcr/nonlinear/tolerance.hpp"
+
+namespace deeppcr::nonlinear {
+
+/// What every solver is told, whatever it is, and the values of its own options.
+struct Settings {
+  Tolerance tolerance;
+  int max_iterations = 0;  ///< 0: the solver's own limit
+  bool fallback = true;    ///< end by sequential execution where the iterations do not converge
+  OptionValues own;        ///< of the entry's options; what is not there has its default
+};
+
+/// One line a solver: the only table that names them. `solve`, `gradient`, `train` and `generate`
+/// know what stands here.
+struct CatalogueEntry {
+  std::string name;
+  std::string help;
+  std::vector<OptionSpec> options;
+  bool iterates = true;  ///< whether there are iterations to guess for, to trace and to stop at
+  /// settings.own holds all of `options`.
+  std::function<std::unique_ptr<Solver>(const Settings&)> make_with;
+
+  /// @throws Error for options that contradict each other
+  std::unique_ptr<Solver> make(Settings settings = {}) const;
+};
+
+const std::vector<CatalogueEntry>& catalogue();
+/// For a solver from outside, before the program reads its command line. @throws Error for a name
+/// that is taken
+void add_to_catalogue(CatalogueEntry entry);
+/// @throws Error that lists the known names
+const CatalogueEntry& find(const std::string& name);
+
+}  // namespace deeppcr::nonlinear

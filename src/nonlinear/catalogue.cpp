@@ -1,0 +1,178 @@
+#include "deeppcr/nonlinear/catalogue.hpp"
+
+#include <utility>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
+#include "deeppcr/nonlinear/shooting.hpp"
+#include "deeppcr/nonlinear/windowed.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr Index kMostChunks = 1'000'000'000'000;
+
+OptionSpec linear_option() {
+  std::vector<std::string> names;
+  std::string lines;
+  for (const auto& entry : linear::catalogue()) {
+    names.emplace_back(entry.name);
+    lines += fmt::format("{}{}: {}", lines.empty() ? "" : "\n", entry.name, entry.help);
+  }
+  return word_option("linear", "hybrid", std::move(names), "solver of the linear chains\n" + lines);
+}
+
+OptionSpec jacobian_option() {
+  return word_option("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part", "gaussian"},
+                     "dense, or in its place its diagonal, the diagonal estimated from one random "
+                     "column, what is linear in a step (resnet: the identity), or what it would be "
+                     "for Gaussian data (samplers); the result is the same");
+}
+
+OptionSpec chunks_option() {
+  return whole_option("chunks", 0, 0, kMostChunks,
+                      "chunks, as many as ranks or more; 0: one a rank");
+}
+
+OptionSpec coupling_option() {
+  return word_option("coupling", "auto", coupling_names(),
+                     "Jacobian of a chunk that corrects the starts of the next: zero (none), "
+                     "identity, first-order, dense; auto: by the contraction measured");
+}
+
+OptionSpec accelerate_option() {
+  return word_option("accelerate", "none", acceleration_names(),
+                     "PETSc's solver on the chunk ends: none, anderson, ngmres");
+}
+
+std::unique_ptr<Solver> make_sequential(const Settings& settings) {
+  return std::make_unique<Sequential>(settings.tolerance);
+}
+
+std::unique_ptr<Solver> make_newton(const Settings& settings) {
+  NewtonOptions options;
+  options.linear = settings.own.word("linear");
+  options.jacobian = jacobian_from(settings.own.word("jacobian"));
+  options.rtol = settings.tolerance.rtol;
+  options.atol = settings.tolerance.atol;
+  if (settings.max_iterations > 0) options.max_iterations = settings.max_iterations;
+  options.fallback = settings.fallback;
+  return std::make_unique<Newton>(options);
+}
+
+std::unique_ptr<Solver> make_windowed(const Settings& settings) {
+  WindowedOptions options;
+  if (settings.own.given("jacobian"))
+    options.jacobian = jacobian_from(settings.own.word("jacobian"));
+  if (options.jacobian == Jacobian::dense)
+    throw input_error("--jacobian dense goes with --nonlinear newton, not with windowed");
+  options.rtol = settings.tolerance.rtol;
+  options.atol = settings.tolerance.atol;
+  if (settings.max_iterations > 0) options.max_iterations = settings.max_iterations;
+  options.fallback = settings.fallback;
+  return std::make_unique<Windowed>(options);
+}
+
+ShootingOptions shooting_options(const Settings& settings) {
+  ShootingOptions options;
+  options.rtol = settings.tolerance.rtol;
+  options.atol = settings.tolerance.atol;
+  options.max_sweeps = settings.max_iterations;
+  options.fallback = settings.fallback;
+  return options;
+}
+
+std::unique_ptr<Solver> make_shooting(const Settings& settings) {
+  ShootingOptions options = shooting_options(settings);
+  options.chunks = settings.own.whole("chunks");
+  options.coupling = coupling_from(settings.own.word("coupling"));
+  options.acceleration = acceleration_from(settings.own.word("accelerate"));
+  if (options.acceleration != Acceleration::none && options.coupling == Coupling::automatic)
+    throw input_error(
+        "--accelerate {} needs a --coupling of its own: zero, identity, first-order or dense",
+        settings.own.word("accelerate"));
+  return std::make_unique<Shooting>(options);
+}
+
+/// Song et al.'s names: no coupling, with so many chunks.
+std::unique_ptr<Solver> make_jacobi(const Settings& settings) {
+  ShootingOptions options = shooting_options(settings);
+  options.coupling = Coupling::zero;
+  options.chunks = kMostChunks;  // cut to a step each
+  return std::make_unique<Shooting>(options);
+}
+
+std::unique_ptr<Solver> make_jacobi_gauss_seidel(const Settings& settings) {
+  ShootingOptions options = shooting_options(settings);
+  options.coupling = Coupling::zero;
+  options.chunks = settings.own.whole("chunks");
+  return std::make_unique<Shooting>(options);
+}
+
+std::vector<CatalogueEntry>& entries() {
+  static std::vector<CatalogueEntry> all{
+      {"sequential",
+       "one step after another, rank after rank: the baseline",
+       {},
+       false,
+       make_sequential},
+      {"newton",
+       "all steps at once, by Newton's method",
+       {linear_option(), jacobian_option()},
+       true,
+       make_newton},
+      {"shooting",
+       "chunks of steps at once, each one step after another",
+       {chunks_option(), coupling_option(), accelerate_option()},
+       true,
+       make_shooting},
+      {"windowed",
+       "all steps at once with a diagonal in place of the Jacobian",
+       {jacobian_option()},
+       true,
+       make_windowed},
+      {"jacobi", "shooting without coupling, with a chunk for each step", {}, true, make_jacobi},
+      {"jacobi-gauss-seidel",
+       "shooting without coupling, with --chunks chunks",
+       {chunks_option()},
+       true,
+       make_jacobi_gauss_seidel},
+      {"gauss-seidel",
+       "shooting with one chunk, which is sequential execution",
+       {},
+       false,
+       make_sequential},
+  };
+  return all;
+}
+
+}  // namespace
+
+std::unique_ptr<Solver> CatalogueEntry::make(Settings settings) const {
+  OptionValues all(options);
+  all.take(settings.own);
+  settings.own = std::move(all);
+  return make_with(settings);
+}
+
+const std::vector<CatalogueEntry>& catalogue() { return entries(); }
+
+void add_to_catalogue(CatalogueEntry entry) {
+  for (const CatalogueEntry& known : entries())
+    if (known.name == entry.name)
+      throw input_error("there is a nonlinear solver '{}' already", entry.name);
+  entries().push_back(std::move(entry));
+}
+
+const CatalogueEntry& find(const std::string& name) {
+  std::string known;
+  for (const CatalogueEntry& entry : entries()) {
+    if (entry.name == name) return entry;
+    known += (known.empty() ? "" : ", ") + entry.name;
+  }
+  throw input_error("unknown nonlinear solver '{}'; known: {}", name, known);
+}
+
+}  // namespace deeppcr::nonlinear
