@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include "deeppcr/blocks/register_product.hpp"
+#include "deeppcr/blocks/register_width.hpp"
 #include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/multiply_add.hpp"
 #include "deeppcr/core/simd.hpp"
 
 namespace deeppcr::blocks {
@@ -22,7 +24,8 @@ struct Tile {
     simd::Widest sum[kSums];
     for (int v = 0; v < kSums; ++v) sum[v] = simd::load<simd::Widest>(start + v * kLanes);
     for (int c = 0; c < kColumns; ++c, A += n)
-      for (int v = 0; v < kSums; ++v) sum[v] += simd::load<simd::Widest>(A + v * kLanes) * x[c];
+      for (int v = 0; v < kSums; ++v)
+        sum[v] = simd::multiply_add(simd::load<simd::Widest>(A + v * kLanes), x[c], sum[v]);
     for (int v = 0; v < kSums; ++v) simd::store(sum[v], y + v * kLanes);
   }
 
@@ -32,7 +35,7 @@ struct Tile {
     for (int i = 0; i < rows; ++i) {
       Real sum = start[i];
 #pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) sum += A[Index{c} * n + i] * x[c];
+      for (int c = 0; c < kColumns; ++c) sum = simd::multiply_add(A[Index{c} * n + i], x[c], sum);
       y[i] = sum;
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/blocks/batch_product.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
@@ -10,12 +11,9 @@
 namespace deeppcr::models {
 
 void dense_forward(const DenseShape& layer, const Real* theta, ConstState x, State y) {
-  const auto batch = static_cast<int>(x.extent(0));
   // y = W x + b
-  for (int s = 0; s < batch; ++s)
-    std::copy_n(theta + layer.bias_offset(), layer.outputs, y.data() + Index{s} * layer.outputs);
-  blocks::Gemm<Real>(layer.outputs, batch, layer.inputs, true)(theta + layer.offset, x.data(),
-                                                               y.data());
+  blocks::BatchProduct(layer.outputs, layer.inputs)(theta + layer.offset, x.extent(0), x.data(),
+                                                    theta + layer.bias_offset(), y.data());
 }
 
 void dense_gradient(const DenseShape& layer, const Real* theta, ConstState x, ConstState g,

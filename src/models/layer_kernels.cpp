@@ -38,26 +38,13 @@ void add_identity(int n, Real* A) {
 
 }  // namespace
 
-template <typename Product>
-void ColumnProducts<Product>::choose(Index columns) {
-  auto found = std::find_if(known_.begin(), known_.end(),
-                            [&](const Entry& entry) { return entry.columns == columns; });
-  if (found == known_.end()) {
-    const auto count = static_cast<int>(columns);
-    known_.push_back({columns, Product(width_, count, width_, accumulate_)});
-    found = known_.end() - 1;
-  }
-  columns_ = columns;
-  product_ = found->product;
-}
-
 LayerKernels::LayerKernels(const StepShape& shape, blocks::BlocksFrom weights)
     : shape_(shape),
       n_(shape.width),
       product_(n_, false),
-      accumulated_product_(n_, true),
       transposed_product_(n_, false),
       accumulated_transposed_product_(n_, true),
+      multiply_add_all_(n_, n_, weights),
       multiply_add_(n_, weights),
       multiply_pair_(n_, weights),
       tight_(tight_kernels(shape, weights)),
@@ -111,16 +98,10 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
     // a = W x + b; next x = sigma(a)
     Real* a = j == last ? y : hidden + j * size;
     const Real* W = theta + shape_.weight_offset(j);
-    if (shape_.bias) {
-      const Real* b = theta + shape_.bias_offset(j);
-      if (batch == 1) {
-        multiply_add_(W, x, b, a);
-      } else {
-        kernels_.repeat(n_, batch, b, a);
-        accumulated_product_(W, batch, x, a);
-      }
+    if (batch == 1) {
+      multiply_add_(W, x, bias(theta, j), a);
     } else {
-      product_(W, batch, x, a);
+      multiply_add_all_(W, batch, x, bias(theta, j), a);
     }
     if (slopes != nullptr && has_slopes()) {
       activate_with_slope(shape_.activation, size, a, a, slopes + j * size);
@@ -182,8 +163,7 @@ void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c,
     if (x == nullptr) {
       std::copy_n(W, size, y);
     } else if (c.count == 1) {
-      std::fill_n(y, n_, Real{0});
-      multiply_add_(W, x, y, y);
+      multiply_add_(W, x, zeros_.data(), y);
     } else {
       product_(W, c.count, x, y);
     }

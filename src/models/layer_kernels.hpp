@@ -1,7 +1,7 @@
 #pragma once
 
-#include <vector>
-
+#include "column_products.hpp"
+#include "deeppcr/blocks/batch_product.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/buffer.hpp"
@@ -9,32 +9,6 @@
 #include "tight_steps.hpp"
 
 namespace deeppcr::models {
-
-/// Products of one kind (Gemm, GemmTransposed) with n x n matrices and any number of columns; a
-/// kernel for each number of columns met, kept.
-template <typename Product>
-class ColumnProducts {
- public:
-  ColumnProducts(int width, bool accumulate) : width_(width), accumulate_(accumulate) {}
-  /// Y = op(W) X or Y = Y + op(W) X. Shapes: W [n x n], X, Y [n x columns], all column-major.
-  void operator()(const Real* W, Index columns, const Real* X, Real* Y) {
-    if (columns != columns_) choose(columns);
-    product_(W, X, Y);
-  }
-
- private:
-  struct Entry {
-    Index columns;
-    Product product;
-  };
-  void choose(Index columns);
-
-  int width_;
-  bool accumulate_;
-  Index columns_ = -1;
-  Product product_;
-  std::vector<Entry> known_;
-};
 
 /// Working memory that only grows and is not cleared.
 class Scratch {
@@ -51,7 +25,6 @@ class Scratch {
 /// Loops over columns of n numbers, compiled for one n.
 struct WidthKernels {
   void (*scale_run)(int n, Index columns, const Real* s, const Real* x, Real* y);
-  void (*repeat)(int n, Index columns, const Real* b, Real* y);
   void (*sum)(int n, Index columns, const Real* x, Real* y);
 };
 /// The usual widths have their own.
@@ -81,7 +54,8 @@ class LayerKernels {
   /// Reals of `slopes` for a step; 0 where all would be one.
   Index num_slopes(Index batch) const;
 
-  /// y = f(z). Shapes: z, y [B, n]. Fills `slopes` unless it is null.
+  /// y = f(z). Shapes: z, y [B, n]. A sample's y does not depend on the batch, to the last bit.
+  /// Fills `slopes` unless it is null.
   void forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
   /// forward() of steps one after another: states [steps, B, n], parameters of a step behind those
   /// of the one before.
@@ -126,19 +100,24 @@ class LayerKernels {
   void transposed_product(const Real* W, Index columns, const Real* X, const Real* start, Real* Y);
   const Real* scaled_gradient(const BackwardStep& step, Index batch);
   void layer_gradient(int layer, Index batch, const Real* x, const Real* delta, Real* grad);
+  /// b of a layer, or zeros.
+  const Real* bias(const Real* theta, int layer) const {
+    return shape_.bias ? theta + shape_.bias_offset(layer) : zeros_.data();
+  }
   bool has_slopes() const;
   bool is_single(Index batch) const;
 
   StepShape shape_;
   int n_;
-  ColumnProducts<blocks::Gemm<Real>> product_, accumulated_product_;
+  ColumnProducts<blocks::Gemm<Real>> product_;
   ColumnProducts<blocks::GemmTransposed> transposed_product_, accumulated_transposed_product_;
+  blocks::BatchProduct multiply_add_all_;
   blocks::Gemv multiply_add_;
   blocks::GemvPair multiply_pair_;
   TightKernels tight_;
   blocks::GemvTransposed transposed_add_;
   blocks::GemvTransposedOuter transposed_add_outer_;
-  Buffer<Real> zeros_;  ///< what single products are added to
+  Buffer<Real> zeros_;  ///< [n], where there is no bias
   Index outer_batch_ = -1;
   blocks::Gemm<Real> outer_product_;
   Scratch hidden_, panels_, gradient_, input_transposed_, tangent_;

@@ -6,10 +6,7 @@
 namespace deeppcr::models {
 
 // Where no kernel was compiled for the width, what is the same for all steps is looked up once.
-// Without a bias forward() multiplies by product_, whose sums have other bits.
-bool LayerKernels::is_single(Index batch) const {
-  return batch == 1 && shape_.layers == 1 && shape_.bias;
-}
+bool LayerKernels::is_single(Index batch) const { return batch == 1 && shape_.layers == 1; }
 
 void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* z, Real* states) {
   const Index size = batch * n_, parameters = shape_.parameters();
@@ -22,12 +19,12 @@ void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* 
     tight_.run({theta, steps, z, states, shape_.scale});
     return;
   }
-  const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
+  const Index W = shape_.weight_offset(0);
   const bool linear = shape_.activation == Activation::identity;
   const auto sigma = activation_functions(shape_.activation).value;
   const Real h = shape_.scale;
   for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
-    multiply_add_(theta + W, z, theta + b, states);
+    multiply_add_(theta + W, z, bias(theta, 0), states);
     if (!linear) sigma(size, states, states);
     if (!shape_.skip) continue;
 #pragma GCC ivdep
@@ -47,7 +44,7 @@ void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch,
     tight_.run_with_tangent({theta, steps, z, states, shape_.scale}, tangent);
     return;
   }
-  const Index W = shape_.weight_offset(0), b = shape_.bias_offset(0);
+  const Index W = shape_.weight_offset(0);
   const bool linear = shape_.activation == Activation::identity;
   const auto sigma = activation_functions(shape_.activation).with_slope;
   const Real h = shape_.scale, kept = shape_.skip ? 1 : 0;
@@ -55,7 +52,7 @@ void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch,
   std::fill_n(slopes, n_, 1.0);
   for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
     // The weights are read once for both products; the state has the bits of run().
-    multiply_pair_({theta + W, z, theta + b, tangent, states, image});
+    multiply_pair_({theta + W, z, bias(theta, 0), tangent, states, image});
     if (!linear) sigma(size, states, states, slopes);
 #pragma GCC ivdep
     for (Index i = 0; i < n_; ++i) tangent[i] = kept * tangent[i] + h * (slopes[i] * image[i]);

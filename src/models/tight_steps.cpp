@@ -1,6 +1,7 @@
 #include "tight_steps.hpp"
 
 #include "deeppcr/blocks/register_product.hpp"
+#include "deeppcr/blocks/register_width.hpp"
 #include "sigma.hpp"
 
 namespace deeppcr::models {

@@ -18,13 +18,6 @@ void scale_run(int n, Index columns, const Real* s, const Real* x, Real* y) {
   }
 }
 
-// y_c = b for all columns
-template <int N>
-void repeat(int n, Index columns, const Real* b, Real* y) {
-  const Index length = N > 0 ? N : n;
-  for (Index c = 0; c < columns; ++c) std::copy_n(b, length, y + c * length);
-}
-
 // y = sum over columns of x_c
 template <int N>
 void sum(int n, Index columns, const Real* x, Real* y) {
@@ -38,7 +31,7 @@ void sum(int n, Index columns, const Real* x, Real* y) {
 }
 
 template <int N>
-constexpr WidthKernels kKernels{scale_run<N>, repeat<N>, sum<N>};
+constexpr WidthKernels kKernels{scale_run<N>, sum<N>};
 
 }  // namespace
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/multiply_add.hpp"
 #include "deeppcr/core/simd.hpp"
 #include "deeppcr/core/types.hpp"
 
@@ -38,12 +40,17 @@ class RegisterProduct {
   static constexpr bool kFits = kVectors <= detail::kMostSums;
   static constexpr bool kBothFit =
       kFits && 2 * detail::sets_for(n, kVectors) * kVectors <= simd::kRegisters * 3 / 4;
+  /// Vectors x for whose sums there are registers.
+  static constexpr int kSamples =
+      std::clamp(simd::kRegisters * 3 / 4 / (detail::sets_for(n, kVectors) * kVectors), 1, 6);
 
   /// start null stands for zero.
   static void add(const Real* A, const Real* x, const Real* start, Vector* y) {
     Sums sums;
     if (start != nullptr) sums.start_from(start);
-    for_columns(A, [&](int j, int set, int v, const Vector& a) { sums.of[set][v] += a * x[j]; });
+    for_columns(A, [&](int j, int set, int v, const Vector& a) {
+      sums.of[set][v] = simd::multiply_add(a, x[j], sums.of[set][v]);
+    });
     sums.add_up(y);
   }
 
@@ -53,11 +60,32 @@ class RegisterProduct {
     Sums sums, images;
     if (start != nullptr) sums.start_from(start);
     for_columns(A, [&](int j, int set, int i, const Vector& a) {
-      sums.of[set][i] += a * x[j];
-      images.of[set][i] += a * v[j];
+      sums.of[set][i] = simd::multiply_add(a, x[j], sums.of[set][i]);
+      images.of[set][i] = simd::multiply_add(a, v[j], images.of[set][i]);
     });
     sums.add_up(y);
     images.add_up(w);
+  }
+
+  /// y_b = start + A x_b for `count` vectors; the block is read once. Shapes: X, Y [count, n]
+  template <int count>
+  static void add_several(const Real* A, const Real* X, const Real* start, Real* Y) {
+    Sums sums[count];
+#pragma GCC unroll 8
+    for (int b = 0; b < count; ++b) sums[b].start_from(start);
+    for_columns(A, [&](int j, int set, int v, const Vector& loaded) {
+      const Vector a = count > 1 ? simd::in_register(loaded) : loaded;
+#pragma GCC unroll 8
+      for (int b = 0; b < count; ++b)
+        sums[b].of[set][v] = simd::multiply_add(a, X[b * n + j], sums[b].of[set][v]);
+    });
+#pragma GCC unroll 8
+    for (int b = 0; b < count; ++b) {
+      Vector y[kVectors];
+      sums[b].add_up(y);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) simd::store(y[v], Y + b * n + v * kLanes);
+    }
   }
 
  private:
@@ -117,34 +145,5 @@ class RegisterProduct {
     }
   }
 };
-
-/// body(std::integral_constant<int, n>) for a width whose sums fit: powers of two up to 64 with
-/// AVX-512, 32 with AVX, 16 else. For others, otherwise(). Both return the same type.
-template <typename Body, typename Otherwise>
-auto with_register_width(int n, Body&& body, Otherwise&& otherwise) {
-  const auto attempt = [&](auto width) {
-    if constexpr (RegisterProduct<width(), false>::kFits) {
-      return body(width);
-    } else {
-      return otherwise();
-    }
-  };
-  switch (n) {
-    case 2:
-      return attempt(std::integral_constant<int, 2>{});
-    case 4:
-      return attempt(std::integral_constant<int, 4>{});
-    case 8:
-      return attempt(std::integral_constant<int, 8>{});
-    case 16:
-      return attempt(std::integral_constant<int, 16>{});
-    case 32:
-      return attempt(std::integral_constant<int, 32>{});
-    case 64:
-      return attempt(std::integral_constant<int, 64>{});
-    default:
-      return otherwise();
-  }
-}
 
 }  // namespace deeppcr::blocks

@@ -50,6 +50,18 @@ Vector all(Real x) {
   return Vector{} + x;
 }
 
+/// The same value, in a register: where it is used several times GCC would rather read it from
+/// memory as often.
+template <typename Vector>
+Vector in_register(Vector v) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+  return v;
+}
+
 /// The same address, unknown to the compiler: it cannot read the column there before the ones
 /// already used. Blocks from memory come fastest from one end to the other.
 inline const Real* in_order(const Real* column) {

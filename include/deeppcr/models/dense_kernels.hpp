@@ -17,7 +17,8 @@ struct DenseShape {
   Index bias_offset() const { return offset + Index{inputs} * outputs; }
 };
 
-/// y = W x + b. Shapes: x [B, inputs], y [B, outputs]. Cost: 2 B inputs outputs flops.
+/// y = W x + b; a sample's y does not depend on the others, to the last bit. Shapes: x [B, inputs],
+/// y [B, outputs]. Cost: 2 B inputs outputs flops.
 void dense_forward(const DenseShape& layer, const Real* theta, ConstState x, State y);
 
 /// From g [B, outputs] = d loss / d y: the layer's part of `gradient` (laid out as theta), summed
