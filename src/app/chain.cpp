@@ -118,29 +118,19 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
   }
   if (config.weights.empty()) return;
   const storage::WeightsSizes sizes = storage::weights_sizes(comm, config.weights);
-  const bool resnet = config.model.model == "resnet";
-  Index width = config.model.width, block_layers = config.model.block_layers;
+  Index width = config.model.width;
   take_size(config.weights, "steps", sizes.steps, config.steps_given, config.model.steps);
   take_size(config.weights, "width", sizes.width, config.width_given, width);
-  take_size(config.weights, "block-layers", sizes.block_layers, resnet && config.block_layers_given,
-            block_layers);
-  if (sizes.bias && !config.model.bias)
-    throw input_error("--no-bias: {} has a bias; leave the option out", config.weights);
   config.model.width = static_cast<int>(width);
-  config.model.block_layers = static_cast<int>(block_layers);
-  config.model.bias = true;
-  config.model.init = "zero";
-  if (!resnet && sizes.block_layers != 1) {
-    throw input_error("{} has {} layers in a step, an mlp has one; use --model resnet",
-                      config.weights, sizes.block_layers);
-  }
+  models::adopt(config.model, {config.weights, sizes.block_layers, sizes.bias});
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
   if (config.solver.method == SolverConfig::Method::shooting) {
     return nonlinear::Shooting(config.solver.shooting)
         .layout({config.chain.model.steps, config.chain.batch, config.chain.model.width,
-                 comm.size(), config.solver.passes, models::tangent_share(config.chain.model)});
+                 comm.size(), config.solver.passes,
+                 models::step_cost(config.chain.model).tangent_share});
   }
   const std::string& name = config.solver.method == SolverConfig::Method::newton
                                 ? config.solver.newton.linear

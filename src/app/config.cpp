@@ -22,12 +22,6 @@ constexpr Index kMostSeed = 1'000'000'000'000'000;
 constexpr Index kMostIterations = 50;
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
-std::vector<std::string> model_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : models::catalogue()) names.emplace_back(entry.name);
-  return names;
-}
-
 std::vector<std::string> linear_names() {
   std::vector<std::string> names;
   for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
@@ -164,9 +158,6 @@ void refuse_contradictions(const po::variables_map& options) {
   refuse_shooting_contradictions(options, method);
   if (real_of(options, "rtol") == 0 && real_of(options, "atol") == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
-  if (text_of(options, "model") == "affine" && asked_for(options, "weights"))
-    throw input_error("--weights {}: a weights file holds an mlp or resnet; give its --model",
-                      text_of(options, "weights"));
 }
 
 void refuse_files_without_io(const po::variables_map& options) {
@@ -188,6 +179,14 @@ void check_trace_states(const std::string& which) {
       "--trace-states {}: allowed: all, last, none, every:K with K from 1, such as "
       "every:64",
       which);
+}
+
+/// The option for layers in a step that a weights file of the chosen model decides; empty without.
+std::string layers_option(const po::variables_map& options) {
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.name == text_of(options, "model") && entry.weights)
+      return entry.weights->layers_option;
+  return "";
 }
 
 std::string folder_of(const std::string& file) {
@@ -213,35 +212,24 @@ std::string FilesConfig::checkpoint_path() const {
 std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
 
 bool comes_from_file(const po::variables_map& options, const std::string& name) {
-  const bool chain = name == "steps" || name == "width" || name == "block-layers";
+  const bool chain = name == "steps" || name == "width" || name == layers_option(options);
   const char* file = chain ? "weights" : "input";
   const bool size = chain || name == "batch";
   return size && options[name].defaulted() && !text_of(options, file).empty();
 }
 
 void add_model_options(po::options_description& options, DefaultSizes sizes,
-                       const std::vector<std::string>& more_models) {
-  std::vector<std::string> names = model_names();
-  names.insert(names.end(), more_models.begin(), more_models.end());
+                       const std::vector<OfferedEntry>& more_models) {
+  std::vector<OfferedEntry> entries = offered(models::catalogue());
+  entries.insert(entries.end(), more_models.begin(), more_models.end());
   po::options_description group("Model", kHelpColumns);
+  add_selector(group, "model", "resnet", entries);
   auto add = group.add_options();
-  add("model", one_of("model", "resnet", names), explain(models::catalogue()).c_str());
   add("steps", whole_number("steps", sizes.steps, 0, kMostSteps), "length L of the chain");
   add("width", whole_number("width", sizes.width, 1, kMostWidth), "numbers n in a state");
   add("batch", whole_number("batch", sizes.batch, 1, kMostBatch), "samples B");
-  add("activation", one_of("activation", "tanh", {"identity", "tanh", "relu", "silu", "gelu"}),
-      "identity, tanh, relu, silu, gelu");
-  add("init", one_of("init", "default", {"default", "xavier", "he", "orthogonal", "zero"}),
-      "first weights: default (uniform, 1/sqrt(n)), xavier, he, orthogonal, zero");
-  add("gain", real_number("gain", "1", -1e6, 1e6), "factor on the first weights");
-  add("no-bias", flag(), "layers without bias");
-  add("block-layers", whole_number("block-layers", 2, 1, 64), "resnet: layers in a block");
-  add("residual-scale", one_of("residual-scale", "1/sqrt(L)", {"none", "1/sqrt(L)", "1/L"}),
-      "resnet: factor on a block: none, 1/sqrt(L), 1/L");
-  add("layer-norm", flag(), "resnet: normalise the state that a block sees");
-  add("contraction", real_number("contraction", "0.9", 0, 1e3),
-      "affine: every singular value of a step");
   add("seed", whole_number("seed", 1, 0, kMostSeed), "of weights, noise and labels");
+  add_entry_options(group, "model", entries);
   options.add(group);
 }
 
@@ -281,15 +269,9 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   model.model = text_of(options, "model");
   model.steps = whole_of(options, "steps");
   model.width = static_cast<int>(whole_of(options, "width"));
-  model.activation = text_of(options, "activation");
-  model.init = text_of(options, "init");
-  model.gain = real_of(options, "gain");
-  model.bias = !is_set(options, "no-bias");
-  model.block_layers = static_cast<int>(whole_of(options, "block-layers"));
-  model.residual_scale = text_of(options, "residual-scale");
-  model.layer_norm = is_set(options, "layer-norm");
-  model.contraction = real_of(options, "contraction");
   model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.name == model.model) model.own = entry_values(entry.options, options);
   config.batch = whole_of(options, "batch");
   config.data = text_of(options, "data");
   config.weights = text_of(options, "weights");
@@ -297,7 +279,6 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   config.steps_given = given(options, "steps");
   config.width_given = given(options, "width");
   config.batch_given = given(options, "batch");
-  config.block_layers_given = given(options, "block-layers");
   return config;
 }
 

@@ -40,6 +40,15 @@ Index coarsening(const std::string& guess) {
       "--guess {}: coarse:K with a whole number K from 1 is needed, such as coarse:16", guess);
 }
 
+void require_coarse_chain(const std::string& model, const std::string& guess) {
+  if (models::find(model).coarse_chain) return;
+  std::vector<std::string> with;
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.coarse_chain) with.push_back(entry.name);
+  throw input_error("--guess {}: only a {} has a coarse chain, --model {} has none; use copy",
+                    guess, fmt::join(with, " or "), model);
+}
+
 void fill_guess(const RunConfig& config, Chain& chain) {
   sequence::Trajectory& trajectory = chain.trajectory;
   const std::string& guess = config.solver.guess;
@@ -51,8 +60,7 @@ void fill_guess(const RunConfig& config, Chain& chain) {
     trajectory.fill_with_noise(config.chain.model.seed);
   } else if (guess.rfind(kCoarse, 0) == 0) {
     const Index factor = coarsening(guess);
-    if (config.chain.model.model != "resnet")
-      throw input_error("--guess {}: only a resnet has a coarse chain; use copy", guess);
+    require_coarse_chain(config.chain.model.model, guess);
     nonlinear::fill_with_coarse_chain(*chain.sequence, factor, trajectory);
   } else {
     parallel::agree(trajectory.comm(), [&] {

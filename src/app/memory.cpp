@@ -29,8 +29,7 @@ double estimate_bytes(const RunConfig& config, Index local_steps) {
   constexpr double kParameterArrays = 3;
   const double block = B * n * (n + 1);
   const double states = state_arrays * (steps + 1) * B * n;
-  const double layers = model.model == "resnet" ? model.block_layers : 1;
-  const double parameters = kParameterArrays * steps * layers * n * (n + 1);
+  const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
   const double maps = config.solver.newton.linear == "pcr" ? 3 * steps * block : 4 * block;
   return sizeof(Real) * (states + parameters + maps);
 }

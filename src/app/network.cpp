@@ -45,12 +45,11 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   sequence::check_index_size(model.steps, batch, model.width);
   const auto n = static_cast<double>(model.width), B = static_cast<double>(batch);
   const double steps = static_cast<double>((model.steps + D - 1) / D + 1);
-  const double layers = model.model == "resnet" ? model.block_layers : 1;
   // states: trajectory, starts, slopes, gradients, what Newton adds; parameters: values, gradients,
   // optimiser's memory and copies of it
   constexpr double kStateArrays = 12, kParameterArrays = 8;
   const double states = kStateArrays * steps * B * n;
-  const double parameters = kParameterArrays * steps * layers * n * (n + 1);
+  const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
   const double maps = 4 * B * n * (n + 1) +
                       (config.sharing.solver.forward == "pcr" ? 3 * steps * B * n * (n + 1) : 0);
   const double pixels = static_cast<double>(images.features()) *

@@ -122,4 +122,12 @@ bool is_set(const po::variables_map& options, const std::string& name) {
   return options[name].as<bool>();
 }
 
+std::string value_text(const boost::any& value) {
+  if (const auto* number = boost::any_cast<Index>(&value)) return fmt::format("{}", *number);
+  if (const auto* number = boost::any_cast<double>(&value)) return fmt::format("{}", *number);
+  if (const auto* on = boost::any_cast<bool>(&value)) return *on ? "true" : "false";
+  if (const auto* words = boost::any_cast<std::string>(&value)) return *words;
+  return "";
+}
+
 }  // namespace deeppcr::app

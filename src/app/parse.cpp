@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "deeppcr/app/config.hpp"
+#include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
@@ -163,13 +165,11 @@ void store_file(const Command& command, const std::string& file, const std::stri
   }
 }
 
-/// The value as text; empty where there is none.
-std::string value_text(const boost::any& value) {
-  if (const auto* number = boost::any_cast<Index>(&value)) return fmt::format("{}", *number);
-  if (const auto* number = boost::any_cast<double>(&value)) return fmt::format("{}", *number);
-  if (const auto* on = boost::any_cast<bool>(&value)) return *on ? "true" : "false";
-  if (const auto* words = boost::any_cast<std::string>(&value)) return *words;
-  return "";
+std::set<std::string> given_names(const po::variables_map& values) {
+  std::set<std::string> names;
+  for (const auto& [name, value] : values)
+    if (!value.defaulted()) names.insert(name);
+  return names;
 }
 
 }  // namespace
@@ -204,18 +204,24 @@ po::variables_map parse(const Command& command, const std::vector<std::string>& 
   po::variables_map values;
   // the first to store a value wins
   store_command_line(command, words, options, values);
+  const std::set<std::string> typed = given_names(values);
   const std::string file = values["config"].as<std::string>();
   if (!file.empty()) store_file(command, file, text_of(file, comm), options, values);
+  std::set<std::string> from_file = given_names(values);
+  for (const std::string& name : typed) from_file.erase(name);
+  select_entries(options, values, from_file);
   po::notify(values);
   return values;
 }
 
 std::string configuration_text(const Command& command, const po::variables_map& options) {
+  const po::options_description known = options_of(command);
   std::string lines = fmt::format("[{}]\n", command.name);
   for (const auto& entry : options) {
     const std::string value = value_text(entry.second.value());
     const bool about_run = entry.first == "help" || entry.first == "config";
-    if (!about_run && !value.empty() && !comes_from_file(options, entry.first))
+    if (about_run || value.empty() || is_idle(known, options, entry.first)) continue;
+    if (!comes_from_file(options, entry.first))
       lines += fmt::format("{} = {}\n", entry.first, value);
   }
   return lines;

@@ -102,7 +102,7 @@ Sharing best_of(const TrainConfig& config, int ranks) {
 
 PassCosts update_cost(const TrainConfig& config, const Sharing& sharing) {
   const models::ModelOptions& model = config.chain.model;
-  const double layers = model.model == "resnet" ? model.block_layers : 1;
+  const double layers = models::step_cost(model).layers;
   const Index batch = (config.chain.batch + sharing.data_ranks - 1) / sharing.data_ranks;
   const parallel::BlockLayout layout = linear::find(sharing.solver.forward)
                                            .layout(model.steps, sharing.depth_ranks, model.width,

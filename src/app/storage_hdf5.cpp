@@ -36,8 +36,9 @@ io::WeightsShape file_shape(const NetworkParts& network) {
   io::WeightsShape shape;
   shape.num_steps = network.model.steps;
   shape.width = network.model.width;
-  shape.nested = network.model.model == "resnet";
-  shape.block_layers = shape.nested ? network.model.block_layers : 1;
+  const models::CatalogueEntry& entry = models::find(network.model.model);
+  shape.nested = entry.weights && entry.weights->nested;
+  shape.block_layers = models::stored_layers(network.model);
   shape.features = network.embedding == nullptr ? 0 : network.embedding->inputs();
   shape.classes = network.head == nullptr ? 0 : network.head->outputs();
   return shape;

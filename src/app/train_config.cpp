@@ -80,15 +80,10 @@ void add_training_files(po::options_description& options) {
 
 void refuse_contradictions(const po::variables_map& options) {
   if (whole_of(options, "steps") == 0) throw input_error("--steps 0: train needs 1 or more");
-  if (is_set(options, "layer-norm") && text_of(options, "model") != "resnet")
-    throw input_error("--layer-norm goes with --model resnet; leave it out");
   if (real_of(options, "newton-rtol") == 0)
     throw input_error("--newton-rtol 0 can never be reached; give a value above 0, such as 1e-8");
   if (!text_of(options, "weights").empty() && !text_of(options, "restart").empty())
     throw input_error("--weights and --restart exclude each other: both say where to start");
-  if (!text_of(options, "weights").empty() && text_of(options, "model") == "affine")
-    throw input_error("--weights {}: a weights file holds an mlp or resnet; give its --model",
-                      text_of(options, "weights"));
   if (whole_of(options, "checkpoint-steps") > 0 && text_of(options, "checkpoint").empty())
     throw input_error("--checkpoint-steps needs --checkpoint FILE");
   const std::string reason = storage::unavailable();
@@ -148,7 +143,6 @@ void add_grid_options(po::options_description& options) {
 
 void add_train_options(po::options_description& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
-  add_diffusion_options(options);
   add_data_options(options);
   add_optimiser_options(options);
   add_grid_options(options);

@@ -18,11 +18,35 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr int kMostHidden = 32768;
-
-int whole(const po::variables_map& options, const char* name) {
-  return static_cast<int>(whole_of(options, name));
+OptionSpec hidden_option() {
+  return whole_option("hidden", 256, 1, 32768, "numbers in a hidden layer");
 }
+
+OptionSpec average_option() {
+  return real_option("average", "0.999", 0, 1,
+                     "memory of the moving average of the weights, which is what is used");
+}
+
+std::vector<OptionSpec> autoencoder_options() {
+  return {
+      hidden_option(), average_option(),
+      whole_option("hidden-layers", 2, 1, 64, "hidden layers in each half"),
+      real_option("jitter", "0.1", 0, 10, "deviation of the noise on latents while it is trained")};
+}
+
+std::vector<OptionSpec> denoiser_options() {
+  return {text_option("autoencoder", "", "checkpoint of the trained autoencoder", "FILE"),
+          hidden_option(),
+          average_option(),
+          whole_option("blocks", 4, 1, 256, "residual blocks"),
+          whole_option("frequencies", 32, 1, 4096, "of the time embedding"),
+          flag_option("conditional", "knows the class of a sample"),
+          word_option("noise-schedule", "linear", {"linear", "cosine"},
+                      "how noise grows with time: linear, cosine"),
+          whole_option("noise-steps", 1000, 1, 1'000'000, "times T")};
+}
+
+int whole(const OptionValues& own, const char* name) { return static_cast<int>(own.whole(name)); }
 
 /// Batch, epochs and rate that suit these models, where the user has not said.
 TrainConfig read_config(const po::variables_map& options) {
@@ -40,8 +64,6 @@ TrainConfig read_config(const po::variables_map& options) {
   const std::string autoencoder = text_of(options, "autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
-  if (!denoiser && !autoencoder.empty())
-    throw input_error("--autoencoder {} goes with --model denoiser; leave it out", autoencoder);
   for (const char* name : {"weights", "save-weights"}) {
     if (!text_of(options, name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",
@@ -91,19 +113,21 @@ int Job::run(train::Trainable& model, const std::function<double()>& score) {
 
 int train_autoencoder(Job& job, const po::variables_map& options) {
   const models::ModelOptions& named = job.config.chain.model;
+  const OptionValues own = entry_values(autoencoder_options(), options);
   models::Autoencoder model({static_cast<int>(job.images.features()), named.width,
-                             whole(options, "hidden"), whole(options, "hidden-layers")},
+                             whole(own, "hidden"), whole(own, "hidden-layers")},
                             named.seed);
   train::AutoencoderTraining::Options wanted;
-  wanted.jitter = real_of(options, "jitter");
-  wanted.memory = real_of(options, "average");
+  wanted.jitter = own.real("jitter");
+  wanted.memory = own.real("average");
   wanted.seed = named.seed;
   train::AutoencoderTraining training(job.grid, model, job.images, wanted);
   return job.run(training, [&] { return training.finish(job.test_images); });
 }
 
 int train_denoiser(Job& job, const po::variables_map& options) {
-  const std::string path = text_of(options, "autoencoder");
+  const OptionValues own = entry_values(denoiser_options(), options);
+  const std::string& path = own.word("autoencoder");
   const models::Autoencoder autoencoder = storage::read_autoencoder(job.context.comm, path);
   require_pixels(autoencoder, path, job.images, job.config.chain.data);
   const bool given = !options["width"].defaulted();
@@ -115,30 +139,32 @@ int train_denoiser(Job& job, const po::variables_map& options) {
   named.width = autoencoder.shape().latent;
   models::DenoiserShape shape;
   shape.latent = named.width;
-  shape.hidden = whole(options, "hidden");
-  shape.blocks = whole(options, "blocks");
-  shape.frequencies = whole(options, "frequencies");
-  shape.classes = is_set(options, "conditional") ? job.images.classes() : 0;
-  const models::NoiseSchedule schedule(models::schedule_from(text_of(options, "noise-schedule")),
-                                       whole(options, "noise-steps"));
+  shape.hidden = whole(own, "hidden");
+  shape.blocks = whole(own, "blocks");
+  shape.frequencies = whole(own, "frequencies");
+  shape.classes = own.flag("conditional") ? job.images.classes() : 0;
+  const models::NoiseSchedule schedule(models::schedule_from(own.word("noise-schedule")),
+                                       whole(own, "noise-steps"));
   models::Denoiser model(shape, schedule, named.seed);
   const train::LabelledLatents latents = train::encode_all(autoencoder, job.images);
   const train::LabelledLatents others = train::encode_all(autoencoder, job.test_images);
-  train::DenoiserTraining training(job.grid, model, latents, real_of(options, "average"),
-                                   named.seed);
+  train::DenoiserTraining training(job.grid, model, latents, own.real("average"), named.seed);
   return job.run(training, [&] { return training.score(others); });
 }
 
 }  // namespace
 
-const std::vector<std::string>& diffusion_models() {
-  static const std::vector<std::string> names{"autoencoder", "denoiser"};
-  return names;
+const std::vector<OfferedEntry>& diffusion_models() {
+  static const std::vector<OfferedEntry> models{
+      {"autoencoder", "latents of images, --width numbers each", autoencoder_options()},
+      {"denoiser", "noise predicted in the latents of an autoencoder", denoiser_options()}};
+  return models;
 }
 
 bool is_diffusion_model(const std::string& model) {
-  const auto& names = diffusion_models();
-  return std::find(names.begin(), names.end(), model) != names.end();
+  const auto& models = diffusion_models();
+  return std::any_of(models.begin(), models.end(),
+                     [&](const OfferedEntry& entry) { return entry.name == model; });
 }
 
 void require_pixels(const models::Autoencoder& autoencoder, const std::string& path,
@@ -146,25 +172,6 @@ void require_pixels(const models::Autoencoder& autoencoder, const std::string& p
   if (autoencoder.shape().pixels == images.features()) return;
   throw input_error("{}: the autoencoder takes {} pixels, but the images of {} have {}", path,
                     autoencoder.shape().pixels, data, images.features());
-}
-
-void add_diffusion_options(po::options_description& options) {
-  po::options_description group("Autoencoder and denoiser (--width: of the latents)", kHelpColumns);
-  auto add = group.add_options();
-  add("autoencoder", text("FILE"), "denoiser: checkpoint of the trained autoencoder");
-  add("hidden", whole_number("hidden", 256, 1, kMostHidden), "numbers in a hidden layer");
-  add("hidden-layers", whole_number("hidden-layers", 2, 1, 64), "autoencoder: in each half");
-  add("blocks", whole_number("blocks", 4, 1, 256), "denoiser: residual blocks");
-  add("frequencies", whole_number("frequencies", 32, 1, 4096), "denoiser: of the time embedding");
-  add("conditional", flag(), "denoiser: knows the class of a sample");
-  add("noise-schedule", one_of("noise-schedule", "linear", {"linear", "cosine"}),
-      "denoiser: how noise grows with time");
-  add("noise-steps", whole_number("noise-steps", 1000, 1, 1'000'000), "denoiser: times T");
-  add("jitter", real_number("jitter", "0.1", 0, 10),
-      "autoencoder: deviation of the noise on latents while it is trained");
-  add("average", real_number("average", "0.999", 0, 1),
-      "memory of the moving average of the weights, which is what is used");
-  options.add(group);
 }
 
 int train_diffusion(const po::variables_map& options, const Context& context) {

@@ -66,26 +66,30 @@ OptionSpec whole_option(std::string name, Index otherwise, Index lowest, Index h
           static_cast<double>(lowest),
           static_cast<double>(highest),
           {},
-          std::move(help)};
+          std::move(help),
+          ""};
 }
 
 OptionSpec real_option(std::string name, std::string otherwise, double lowest, double highest,
                        std::string help) {
-  return {std::move(name), Kind::real, std::move(otherwise), lowest, highest, {}, std::move(help)};
+  return {std::move(name), Kind::real, std::move(otherwise), lowest,
+          highest,         {},         std::move(help),      ""};
 }
 
 OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
                        std::string help) {
-  return {std::move(name),  Kind::word,     std::move(otherwise), 0, 0,
-          std::move(words), std::move(help)};
+  return {std::move(name), Kind::word, std::move(otherwise), 0, 0, std::move(words),
+          std::move(help), ""};
 }
 
-OptionSpec text_option(std::string name, std::string otherwise, std::string help) {
-  return {std::move(name), Kind::text, std::move(otherwise), 0, 0, {}, std::move(help)};
+OptionSpec text_option(std::string name, std::string otherwise, std::string help,
+                       std::string placeholder) {
+  return {std::move(name),       Kind::text, std::move(otherwise), 0, 0, {}, std::move(help),
+          std::move(placeholder)};
 }
 
 OptionSpec flag_option(std::string name, std::string help) {
-  return {std::move(name), Kind::flag, "false", 0, 0, {}, std::move(help)};
+  return {std::move(name), Kind::flag, "false", 0, 0, {}, std::move(help), ""};
 }
 
 OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text) {
@@ -117,10 +121,14 @@ OptionValues& OptionValues::set(const std::string& name, const std::string& text
   return *this;
 }
 
+OptionValues& OptionValues::set(const std::string& name, double number) {
+  return set(name, fmt::format("{}", number));
+}
+
 void OptionValues::take(const OptionValues& others) {
   for (auto& [name, value] : values_) {
     const auto other = others.values_.find(name);
-    if (other == others.values_.end()) continue;
+    if (other == others.values_.end() || other->second.index() != value.index()) continue;
     value = other->second;
     if (others.given(name)) given_.insert(name);
   }

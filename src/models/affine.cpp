@@ -2,6 +2,7 @@
 
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/initialisation.hpp"
+#include "layer_options.hpp"
 
 namespace deeppcr::models {
 
@@ -20,6 +21,21 @@ Affine::Affine(const AffineOptions& options, const StepSet& local)
                        theta);
     offsets.normal(l * n, n, theta + shape().bias_offset(0));
   }
+}
+
+CatalogueEntry affine_entry() {
+  CatalogueEntry entry;
+  entry.name = "affine";
+  entry.help = "random affine steps A z + c with a chosen contraction";
+  entry.options = {
+      real_option("contraction", "0.9", 0, 1e3, "every singular value of a step's matrix")};
+  entry.make = [](const ModelOptions& options, const StepSet& local) {
+    return std::make_unique<Affine>(
+        AffineOptions{options.steps, options.width, options.own.real("contraction"), options.seed},
+        local);
+  };
+  entry.cost = [](const ModelOptions& options) { return cost_of(StepShape{options.width}); };
+  return entry;
 }
 
 }  // namespace deeppcr::models

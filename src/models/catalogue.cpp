@@ -1,85 +1,105 @@
 #include "deeppcr/models/catalogue.hpp"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/mlp.hpp"
-#include "deeppcr/models/normalised_resnet.hpp"
 #include "deeppcr/models/resnet.hpp"
-#include "tight_steps.hpp"
 
 namespace deeppcr::models {
 
 namespace {
 
-using Made = std::unique_ptr<sequence::ParametricSequence>;
-
-Made make_mlp(const ModelOptions& options, const StepSet& local) {
-  return std::make_unique<Mlp>(
-      MlpOptions{options.steps, options.width, activation_from(options.activation),
-                 initialisation_from(options.init), options.gain, options.bias, options.seed},
-      local);
+/// The only table that names the models.
+std::deque<CatalogueEntry>& entries() {
+  static std::deque<CatalogueEntry> table{mlp_entry(), resnet_entry(), affine_entry()};
+  return table;
 }
 
-Made make_resnet(const ModelOptions& options, const StepSet& local) {
-  const ResNetOptions resnet{options.steps,
-                             options.width,
-                             options.block_layers,
-                             activation_from(options.activation),
-                             residual_scale_from(options.residual_scale),
-                             initialisation_from(options.init),
-                             options.gain,
-                             options.bias,
-                             options.seed};
-  if (options.layer_norm) return std::make_unique<NormalisedResNet>(resnet, local);
-  return std::make_unique<ResNet>(resnet, local);
+const CatalogueEntry* find_nothrow(const std::string& model) {
+  for (const CatalogueEntry& entry : entries())
+    if (entry.name == model) return &entry;
+  return nullptr;
 }
 
-Made make_affine(const ModelOptions& options, const StepSet& local) {
-  return std::make_unique<Affine>(
-      AffineOptions{options.steps, options.width, options.contraction, options.seed}, local);
+/// "mlp, resnet": the models that `which` holds for.
+template <typename Which>
+std::string names(const char* separator, Which&& which) {
+  std::vector<std::string> chosen;
+  for (const CatalogueEntry& entry : entries())
+    if (which(entry)) chosen.push_back(entry.name);
+  return fmt::format("{}", fmt::join(chosen, separator));
 }
 
-/// @throws Error that lists the known models
-const CatalogueEntry& entry(const std::string& name) {
-  std::string known;
-  for (const CatalogueEntry& candidate : catalogue()) {
-    if (name == candidate.name) return candidate;
-    known += known.empty() ? candidate.name : std::string(", ") + candidate.name;
-  }
-  throw input_error("unknown model '{}': known are {}", name, known);
+/// The same with the entry's defaults where an option is missing.
+ModelOptions complete(const CatalogueEntry& entry, const ModelOptions& options) {
+  ModelOptions all = options;
+  all.own = OptionValues(entry.options);
+  all.own.take(options.own);
+  return all;
 }
 
 }  // namespace
 
-const std::vector<CatalogueEntry>& catalogue() {
-  static const std::vector<CatalogueEntry> entries{
-      {"mlp", "multilayer perceptron: sigma(W z + b)", make_mlp},
-      {"resnet", "residual network: z + h g(z), g = block layers of sigma(W x + b)", make_resnet},
-      {"affine", "random affine steps A z + c with a chosen contraction", make_affine},
-  };
-  return entries;
+ModelOptions& ModelOptions::set(const std::string& option, const std::string& value) {
+  *this = complete(find(model), *this);
+  own.set(option, value);
+  return *this;
+}
+
+ModelOptions& ModelOptions::set(const std::string& option, double value) {
+  return set(option, fmt::format("{}", value));
+}
+
+const std::deque<CatalogueEntry>& catalogue() { return entries(); }
+
+void add_to_catalogue(CatalogueEntry entry) {
+  if (find_nothrow(entry.name) != nullptr)
+    throw input_error("model '{}': the name is taken; choose another", entry.name);
+  entries().push_back(std::move(entry));
+}
+
+const CatalogueEntry& find(const std::string& model) {
+  const CatalogueEntry* entry = find_nothrow(model);
+  if (entry != nullptr) return *entry;
+  throw input_error("unknown model '{}': known are {}", model,
+                    names(", ", [](const CatalogueEntry&) { return true; }));
 }
 
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
                                                    const StepSet& local) {
-  return entry(options.model).make(options, local);
+  const CatalogueEntry& entry = find(options.model);
+  return entry.make(complete(entry, options), local);
 }
 
-double tangent_share(const ModelOptions& options) {
-  constexpr int kNarrow = 16, kNear = 48;
-  const auto model = make(options, {0, 0});  // for its shape
-  const auto* chain = dynamic_cast<const LayeredChain*>(model.get());
-  if (chain == nullptr || chain->shape().layers > 1 || !chain->shape().bias) return 0.4;
-  const StepShape& shape = chain->shape();
-  const TightKernels kernels = tight_kernels(shape, blocks::BlocksFrom::cache);
-  if (kernels.run == nullptr) return shape.width < kNear ? 0.3 : 0.12;
-  const double product = shape.width <= kNarrow ? 0.07 : kernels.one_pass ? 0.03 : 0.2;
-  if (shape.activation != Activation::gelu) return product;
-  // Its slope needs an exponential.
-  const double narrower = std::min(1.0, double{kNarrow} / shape.width);
-  return product + 0.12 * narrower * narrower;
+StepCost step_cost(const ModelOptions& options) {
+  const CatalogueEntry& entry = find(options.model);
+  const ModelOptions all = complete(entry, options);
+  if (entry.cost) return entry.cost(all);
+  StepCost cost;
+  cost.parameters = static_cast<double>(entry.make(all, {0, 0})->parameters_per_step());
+  cost.flops = 2 * cost.parameters;
+  return cost;
+}
+
+void adopt(ModelOptions& options, const StoredLayers& stored) {
+  const CatalogueEntry& entry = find(options.model);
+  if (!entry.weights) {
+    throw input_error(
+        "--weights {}: a weights file holds an {}; give its --model", stored.file,
+        names(" or ", [](const CatalogueEntry& one) { return one.weights.has_value(); }));
+  }
+  options = complete(entry, options);
+  entry.weights->adopt(options, stored);
+}
+
+Index stored_layers(const ModelOptions& options) {
+  const CatalogueEntry& entry = find(options.model);
+  if (!entry.weights || entry.weights->layers_option.empty()) return 1;
+  return complete(entry, options).own.whole(entry.weights->layers_option);
 }
 
 }  // namespace deeppcr::models

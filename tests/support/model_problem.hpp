@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
+#include "support/model_options.hpp"
 
 namespace deeppcr::test {
 
@@ -13,8 +13,8 @@ inline models::ModelOptions chain_options(const char* model, const char* activat
                                           const char* residual_scale, Index steps, int width) {
   models::ModelOptions options;
   options.model = model;
-  options.activation = activation;
-  options.residual_scale = residual_scale;
+  set_where_known(options, "activation", activation);
+  set_where_known(options, "residual-scale", residual_scale);
   options.steps = steps;
   options.width = width;
   return options;

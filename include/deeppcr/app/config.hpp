@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
@@ -23,7 +24,6 @@ struct ChainConfig {
   bool steps_given = false;
   bool width_given = false;
   bool batch_given = false;
-  bool block_layers_given = false;
 };
 
 /// How the chain is solved.
@@ -76,9 +76,9 @@ struct DefaultSizes {
   Index width = 16;
   Index batch = 8;
 };
-/// more_models: names besides those of the catalogue.
+/// more_models: besides those of the catalogue.
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
-                       const std::vector<std::string>& more_models = {});
+                       const std::vector<OfferedEntry>& more_models = {});
 /// Trace, checkpoints, restart: of every command that runs for long. minutes: between checkpoints,
 /// where the user has not said.
 boost::program_options::options_description run_file_options(const std::string& minutes);
@@ -86,8 +86,8 @@ boost::program_options::options_description run_file_options(const std::string& 
 void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);
 
-/// Whether a file gives the size `name` ("steps", "width", "block-layers", "batch"), because the
-/// user did not.
+/// Whether a file gives the size `name` ("steps", "width", "batch", the model's layers in a step),
+/// because the user did not.
 bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
 
 /// @throws Error for combinations of the options of add_file_options() without sense

@@ -41,4 +41,7 @@ Index whole_of(const boost::program_options::variables_map& options, const std::
 double real_of(const boost::program_options::variables_map& options, const std::string& name);
 bool is_set(const boost::program_options::variables_map& options, const std::string& name);
 
+/// A value as it is typed; empty where there is none.
+std::string value_text(const boost::any& value);
+
 }  // namespace deeppcr::app

@@ -23,12 +23,14 @@ boost::program_options::options_description options_of(const Command& command);
 
 /// Reads the options: command line over file (--config, read by rank 0) over defaults. `words`:
 /// without the command's name. Collective.
-/// @throws Error for unknown words (with the nearest known ones) and wrong values
+/// @throws Error for unknown words (with the nearest known ones), wrong values, and options of
+/// another entry than the one chosen (select_entries())
 boost::program_options::variables_map parse(const Command& command,
                                             const std::vector<std::string>& words,
                                             const parallel::Communicator& comm);
 
-/// All options and their values as a section that --config reads back.
+/// All options and their values as a section that --config reads back, but for those of entries
+/// (models, solvers) that were not chosen.
 std::string configuration_text(const Command& command,
                                const boost::program_options::variables_map& options);
 

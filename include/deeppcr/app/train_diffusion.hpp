@@ -5,21 +5,20 @@
 #include <vector>
 
 #include "deeppcr/app/command.hpp"
+#include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/train/images.hpp"
 
 namespace deeppcr::app {
 
-/// Models of `train` that are no chains: "autoencoder", "denoiser".
-const std::vector<std::string>& diffusion_models();
+/// Models of `train` that are no chains: "autoencoder", "denoiser", with their options.
+const std::vector<OfferedEntry>& diffusion_models();
 bool is_diffusion_model(const std::string& model);
 
 /// @throws Error where images of `data` have not the pixels of the autoencoder in `path`
 void require_pixels(const models::Autoencoder& autoencoder, const std::string& path,
                     const train::Images& images, const std::string& data);
 
-/// The options that only they have.
-void add_diffusion_options(boost::program_options::options_description& options);
 /// `train` for one of them: every rank holds the whole network, samples are split over all ranks.
 int train_diffusion(const boost::program_options::variables_map& options, const Context& context);
 

@@ -20,6 +20,7 @@ struct OptionSpec {
   double lowest = 0, highest = 0;  ///< of whole and real
   std::vector<std::string> words;  ///< those allowed, of word
   std::string help;
+  std::string placeholder = "TEXT";  ///< what --help shows for a text, such as FILE
 };
 
 /// A whole number in [lowest, highest], held as Index.
@@ -31,7 +32,8 @@ OptionSpec real_option(std::string name, std::string otherwise, double lowest, d
 /// One of the words.
 OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
                        std::string help);
-OptionSpec text_option(std::string name, std::string otherwise, std::string help);
+OptionSpec text_option(std::string name, std::string otherwise, std::string help,
+                       std::string placeholder = "TEXT");
 /// A switch; off unless given.
 OptionSpec flag_option(std::string name, std::string help);
 
@@ -46,7 +48,9 @@ class OptionValues {
 
   /// @throws Error for a name that was not declared, or a value that is not allowed
   OptionValues& set(const std::string& name, const std::string& text);
-  /// Takes the values of `others` under the same names, and whether they were given.
+  OptionValues& set(const std::string& name, double number);
+  /// Takes the values of `others` under the same names and of the same kind, and whether they were
+  /// given.
   void take(const OptionValues& others);
 
   /// @pre the name was declared, with this kind

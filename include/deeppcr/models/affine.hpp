@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "deeppcr/models/catalogue_entry.hpp"
 #include "deeppcr/models/layered_chain.hpp"
 
 namespace deeppcr::models {
@@ -21,5 +22,7 @@ class Affine : public LayeredChain {
   /// Makes the parameters of the `local` steps only; they are the same for any split.
   Affine(const AffineOptions& options, const StepSet& local);
 };
+
+CatalogueEntry affine_entry();
 
 }  // namespace deeppcr::models

@@ -1,38 +1,22 @@
 #pragma once
 
-#include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/models/catalogue_entry.hpp"
 
 namespace deeppcr::models {
 
-/// A model in words, as the command line gives it. A model ignores what it has no use for.
-struct ModelOptions {
-  std::string model = "mlp";
-  Index steps = 0;
-  int width = 1;
-  std::string activation = "tanh";  ///< identity, tanh, relu, silu, gelu
-  std::string init = "default";     ///< default, xavier, he, orthogonal, zero
-  double gain = 1;
-  bool bias = true;
-  int block_layers = 2;                      ///< resnet
-  std::string residual_scale = "1/sqrt(L)";  ///< resnet: none, 1/sqrt(L), 1/L
-  bool layer_norm = false;                   ///< resnet
-  double contraction = 0.9;                  ///< affine
-  std::uint64_t seed = 1;
-};
+/// All models by their names: those that come with the library, then those that were added.
+const std::deque<CatalogueEntry>& catalogue();
 
-/// One line a model: the only table that names them.
-struct CatalogueEntry {
-  const char* name;
-  const char* help;
-  std::unique_ptr<sequence::ParametricSequence> (*make)(const ModelOptions&, const StepSet& local);
-};
+/// Adds a model; to be called before the command line is read. @throws Error for a name that is
+/// taken
+void add_to_catalogue(CatalogueEntry entry);
 
-const std::vector<CatalogueEntry>& catalogue();
+/// @throws Error that lists the known models
+const CatalogueEntry& find(const std::string& model);
 
 /// Makes a model with the parameters of the `local` steps. They depend on seed and global step
 /// only, not on the split.
@@ -40,8 +24,14 @@ const std::vector<CatalogueEntry>& catalogue();
 std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
                                                    const StepSet& local);
 
-/// What pushing one tangent along takes of a step of one sample, as a share of that step. Measured.
-/// @throws as make()
-double tangent_share(const ModelOptions& options);
+/// What a step of such a model takes. @throws as make()
+StepCost step_cost(const ModelOptions& options);
+
+/// Makes the options those of a chain in a weights file.
+/// @throws Error where they contradict it, and for a model that no weights file holds
+void adopt(ModelOptions& options, const StoredLayers& stored);
+
+/// Layers in a step, as the option says that its weights file is told by; 1 without.
+Index stored_layers(const ModelOptions& options);
 
 }  // namespace deeppcr::models

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "deeppcr/models/catalogue_entry.hpp"
 #include "deeppcr/models/initialisation.hpp"
 #include "deeppcr/models/layered_chain.hpp"
 
@@ -23,5 +24,7 @@ class Mlp : public LayeredChain {
   /// Makes the weights of the `local` steps only; they are the same for any split.
   Mlp(const MlpOptions& options, const StepSet& local);
 };
+
+CatalogueEntry mlp_entry();
 
 }  // namespace deeppcr::models

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "deeppcr/models/catalogue_entry.hpp"
 #include "deeppcr/models/initialisation.hpp"
 #include "deeppcr/models/layered_chain.hpp"
 
@@ -36,5 +37,8 @@ class ResNet : public LayeredChain {
   /// Makes the weights of the `local` steps only; they are the same for any split.
   ResNet(const ResNetOptions& options, const StepSet& local);
 };
+
+/// Residual networks, with normalised blocks by an option.
+CatalogueEntry resnet_entry();
 
 }  // namespace deeppcr::models

@@ -21,7 +21,7 @@ constexpr Network kNetworks[] = {{"mlp, tanh", "mlp", "tanh"},
 models::ModelOptions options_of(const Network& network, const LinearSizes& sizes) {
   models::ModelOptions options;
   options.model = network.model;
-  options.activation = network.activation;
+  options.set("activation", network.activation);
   options.steps = sizes.steps;
   options.width = sizes.width;
   return options;

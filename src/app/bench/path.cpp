@@ -28,6 +28,11 @@ Row row_of(const Animal& animal, const std::string& method, const LinearSizes& s
   return row;
 }
 
+bool is_nearly_identity(const Animal& animal) {
+  const OptionValues& own = animal.options.own;
+  return own.has("residual-scale") && own.word("residual-scale") == "1/L";
+}
+
 void demand_path(Row& row, double most) {
   row.target = fmt::format("path <= {:.3g}", most);
   row.met = row.path_evaluations <= most ? "yes" : "no";
@@ -51,7 +56,7 @@ void add_shooting(Harness& harness, const Animal& animal, const LinearSizes& siz
     const bool asked = chunks == 64 && sizes.steps == 4096;
     if (asked && animal.name == "mlp tanh" && coupling == Coupling::zero)
       demand_path(row, 1.8 * share + 100.0 / static_cast<double>(sizes.steps));
-    if (asked && animal.options.residual_scale == "1/L" && coupling == Coupling::identity)
+    if (asked && is_nearly_identity(animal) && coupling == Coupling::identity)
       demand_path(row, 6 * share);
     harness.add(row);
   }

@@ -101,7 +101,7 @@ class Together {
                 nonlinear::Shooting({}).layout(
                     {what.sizes.steps, what.sizes.batch, what.sizes.width, ranks_,
                      what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward,
-                     models::tangent_share(what.options)}),
+                     models::step_cost(what.options).tangent_share}),
                 what.options, what.sizes.batch, what.backward) {}
 
   Contender contender() {
@@ -151,11 +151,10 @@ Row side_by_side(const Case& what, int ranks, const Seconds& seconds, const Seco
 bool all_fit(const parallel::Communicator& comm, const Case& what) {
   const auto L = static_cast<double>(what.sizes.steps), n = static_cast<double>(what.sizes.width);
   const auto B = static_cast<double>(what.sizes.batch);
-  const double layers = what.options.model == "resnet" ? what.options.block_layers : 1;
+  const models::StepCost step = models::step_cost(what.options);
   const double arrays = what.backward ? 2 : 1;  // gradients are as large as what they are of
-  const double slopes = what.backward ? layers : 0;
-  const double chain =
-      sizeof(Real) * L * (arrays * (layers * n * (n + 1) + B * n) + slopes * B * n);
+  const double slopes = what.backward ? step.layers : 0;
+  const double chain = sizeof(Real) * L * (arrays * (step.parameters + B * n) + slopes * B * n);
   return comm.min(available_bytes()) > 1.1 * chain * (comm.size() + 1);
 }
 

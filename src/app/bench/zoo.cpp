@@ -13,7 +13,7 @@ Animal mlp(const char* activation) {
   Animal animal;
   animal.name = fmt::format("mlp {}", activation);
   animal.options.model = "mlp";
-  animal.options.activation = activation;
+  animal.options.set("activation", activation);
   animal.forgets = std::string(activation) != "gelu";
   return animal;
 }
@@ -21,8 +21,7 @@ Animal mlp(const char* activation) {
 Animal xavier(double gain) {
   Animal animal = mlp("tanh");
   animal.name = fmt::format("mlp tanh xavier {}", gain);
-  animal.options.init = "xavier";
-  animal.options.gain = gain;
+  animal.options.set("init", "xavier").set("gain", gain);
   animal.forgets = false;
   return animal;
 }
@@ -31,8 +30,7 @@ Animal resnet(const char* scale, const char* activation) {
   Animal animal;
   animal.name = fmt::format("resnet {} {}", scale, activation);
   animal.options.model = "resnet";
-  animal.options.residual_scale = scale;
-  animal.options.activation = activation;
+  animal.options.set("residual-scale", scale).set("activation", activation);
   return animal;
 }
 
@@ -40,7 +38,7 @@ Animal affine(double contraction) {
   Animal animal;
   animal.name = fmt::format("affine {}", contraction);
   animal.options.model = "affine";
-  animal.options.contraction = contraction;
+  animal.options.set("contraction", contraction);
   return animal;
 }
 

@@ -12,6 +12,7 @@
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/sequence/self_check.hpp"
+#include "support/model_options.hpp"
 
 namespace deeppcr {
 namespace {
@@ -36,10 +37,10 @@ class SequenceContract : public testing::TestWithParam<Case> {
   SequenceContract() {
     const auto& [variant, activation, width, batch, steps] = GetParam();
     options_.model = variant.model;
-    options_.block_layers = variant.block_layers;
-    options_.bias = variant.bias;
-    options_.layer_norm = variant.layer_norm;
-    options_.activation = activation;
+    test::set_where_known(options_, "block-layers", variant.block_layers);
+    if (!variant.bias) options_.set("no-bias", "true");
+    if (variant.layer_norm) options_.set("layer-norm", "true");
+    test::set_where_known(options_, "activation", activation);
     options_.width = width;
     options_.steps = 9;
     batch_ = batch;

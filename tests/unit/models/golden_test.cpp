@@ -13,6 +13,7 @@
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/head.hpp"
 #include "deeppcr/models/layered_chain.hpp"
+#include "support/model_options.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -63,11 +64,10 @@ class Network {
         gradients_((L_ + 1) * B_ * n_) {
     ModelOptions options;
     options.model = network["model"];
-    options.activation = network["activation"];
-    options.bias = network["bias"];
-    options.block_layers = network["layers"];
-    options.residual_scale = network["scale"];
-    options.init = "zero";
+    options.set("activation", network["activation"].get<std::string>()).set("init", "zero");
+    if (!network["bias"]) options.set("no-bias", "true");
+    test::set_where_known(options, "block-layers", network["layers"].get<int>());
+    test::set_where_known(options, "residual-scale", network["scale"].get<std::string>());
     options.steps = L_;
     options.width = n_;
     chain_ = make(options, {0, L_});

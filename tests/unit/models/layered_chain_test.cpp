@@ -16,6 +16,7 @@
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/mlp.hpp"
 #include "deeppcr/models/resnet.hpp"
+#include "support/model_options.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -41,7 +42,7 @@ TEST(LayeredChain, ParametersDoNotDependOnTheSplit) {
     for (const char* init : {"default", "he", "orthogonal"}) {
       ModelOptions options;
       options.model = name;
-      options.init = init;
+      test::set_where_known(options, "init", init);
       options.steps = kSteps;
       options.width = 3;
       const auto whole = make(options, {0, kSteps});
@@ -182,9 +183,9 @@ class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const 
   static std::unique_ptr<sequence::ParametricSequence> chain(int width, Index steps) {
     ModelOptions options;
     options.model = std::get<0>(GetParam());
-    options.activation = std::get<1>(GetParam());
-    options.residual_scale = "1/L";
-    options.block_layers = 1;
+    test::set_where_known(options, "activation", std::get<1>(GetParam()));
+    test::set_where_known(options, "residual-scale", "1/L");
+    test::set_where_known(options, "block-layers", 1);
     options.steps = steps;
     options.width = width;
     return make(options, {0, steps});

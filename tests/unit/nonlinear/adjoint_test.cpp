@@ -65,7 +65,6 @@ class AdjointTest : public ::testing::TestWithParam<std::tuple<std::string, std:
     options_.model = std::get<1>(GetParam());
     options_.steps = std::get<2>(GetParam());
     options_.width = kWidth;
-    options_.activation = "tanh";
     layout_ = test::uneven_layout(options_.steps, world().size());
   }
   std::unique_ptr<linear::LinearSolver> solver_ = linear::find(std::get<0>(GetParam())).make();
@@ -177,9 +176,9 @@ models::ModelOptions chain_options(const char* model, const char* activation, co
   options.model = model;
   options.steps = 200;
   options.width = kWidth;
-  options.activation = activation;
-  options.residual_scale = scale;
-  options.contraction = contraction;
+  test::set_where_known(options, "activation", activation);
+  test::set_where_known(options, "residual-scale", scale);
+  test::set_where_known(options, "contraction", contraction);
   return options;
 }
 

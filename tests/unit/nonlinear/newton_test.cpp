@@ -82,13 +82,13 @@ TEST_P(NewtonTest, ALinearChainTakesOneIteration) {
 TEST_P(NewtonTest, DeepNetworksTakeFewIterations) {
   for (const std::string activation : {"tanh", "relu"}) {
     models::ModelOptions mlp = options_for("mlp", 1024, 8);
-    mlp.activation = activation;
+    mlp.set("activation", activation);
     const Outcome outcome = solve(mlp, newton_);
     EXPECT_EQ(outcome.report.status, Status::converged);
     EXPECT_LE(outcome.report.iterations, 8) << activation;
     EXPECT_LE(outcome.error, 1e-10) << activation;
     models::ModelOptions resnet = options_for("resnet", 1024, 8);
-    resnet.activation = activation;
+    resnet.set("activation", activation);
     const Outcome residual = solve(resnet, newton_);
     EXPECT_EQ(residual.report.status, Status::converged);
     EXPECT_LE(residual.report.iterations, 5) << activation;
@@ -130,8 +130,7 @@ TEST_P(NewtonTest, SolvesAgainWithTheSameObject) {
 // same.
 TEST_P(NewtonTest, FallsBackToTheRightAnswer) {
   models::ModelOptions chaotic = options_for("mlp", 512, 32);
-  chaotic.init = "xavier";
-  chaotic.gain = 2;
+  chaotic.set("init", "xavier").set("gain", 2);
   newton_.max_iterations = 30;
   const Outcome outcome = solve(chaotic, newton_);
   EXPECT_EQ(outcome.report.status, Status::fell_back);
@@ -144,8 +143,7 @@ TEST_P(NewtonTest, FallsBackToTheRightAnswer) {
 // Newton.
 TEST_P(NewtonTest, HeInitialisedReluEndsRight) {
   models::ModelOptions he = options_for("mlp", 1024, 8);
-  he.activation = "relu";
-  he.init = "he";
+  he.set("activation", "relu").set("init", "he");
   const Outcome outcome = solve(he, newton_);
   EXPECT_TRUE(outcome.report.status == Status::converged ||
               outcome.report.status == Status::fell_back)
@@ -178,8 +176,7 @@ TEST_P(NewtonTest, ABlownUpTailDoesNotFreezeWrongStates) {
 // wrong state further on.
 TEST_P(NewtonTest, AConvergedResidualIsNotTrustedWhereTheChainExpands) {
   models::ModelOptions chaotic = options_for("mlp", 192, 32);
-  chaotic.init = "xavier";
-  chaotic.gain = 2;
+  chaotic.set("init", "xavier").set("gain", 2);
   newton_.max_iterations = 200;
   const Outcome outcome = solve(chaotic, newton_);
   EXPECT_LE(outcome.error, 1e-10);
@@ -214,8 +211,7 @@ TEST_P(NewtonTest, TakesAnotherTrajectoryOfAnotherSize) {
 
 TEST_P(NewtonTest, WithoutFallbackFailureIsStated) {
   models::ModelOptions chaotic = options_for("mlp", 512, 32);
-  chaotic.init = "xavier";
-  chaotic.gain = 2;
+  chaotic.set("init", "xavier").set("gain", 2);
   newton_.max_iterations = 3;
   newton_.fallback = false;
   EXPECT_EQ(solve(chaotic, newton_).report.status, Status::failed);

@@ -54,8 +54,7 @@ class ShootingSweeps : public ::testing::TestWithParam<Sweeps> {};
 TEST_P(ShootingSweeps, NoMoreThanInTheTable) {
   const Sweeps& row = GetParam();
   models::ModelOptions chain = chain_options(row.model, row.activation, row.scale, kSteps, 32);
-  chain.init = row.init;
-  chain.gain = row.gain;
+  chain.set("init", row.init).set("gain", row.gain);
   for (const Index chunks : {Index{8}, Index{64}}) {
     const ShootingOutcome outcome = shoot(chain, with(row.coupling, chunks));
     EXPECT_EQ(outcome.report.status, Status::converged) << outcome.report.reason;

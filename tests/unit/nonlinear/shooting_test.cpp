@@ -51,9 +51,9 @@ constexpr Animal kZoo[] = {
 models::ModelOptions options_of(const Animal& animal, Index steps, int width) {
   models::ModelOptions options =
       test::chain_options(animal.model, animal.activation, animal.scale, steps, width);
-  options.gain = animal.gain;
-  options.contraction = animal.contraction;
-  if (animal.contraction < 0 || animal.gain != 1.0) options.init = "xavier";
+  test::set_where_known(options, "gain", animal.gain);
+  test::set_where_known(options, "contraction", animal.contraction);
+  if (animal.contraction < 0 || animal.gain != 1.0) options.set("init", "xavier");
   return options;
 }
 
@@ -93,8 +93,7 @@ class ShootingSpecial : public ::testing::Test {
     options.model = "mlp";
     options.steps = steps;
     options.width = width;
-    options.init = "xavier";
-    options.gain = gain;
+    options.set("init", "xavier").set("gain", gain);
     return options;
   }
 };
@@ -175,7 +174,7 @@ TEST_F(ShootingSpecial, ChainsWithoutABias) {
     for (const Index batch : {1, 3})
       for (const Coupling coupling : {Coupling::zero, Coupling::dense, Coupling::automatic}) {
         models::ModelOptions chain = layers(600, gain);
-        chain.bias = false;
+        chain.set("no-bias", "true");
         const ShootingOutcome outcome = shoot(chain, with(coupling, 8), batch);
         const std::string what =
             fmt::format("gain {}, B = {}, {}", gain, batch, to_string(coupling));
@@ -208,7 +207,7 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
   resnet.model = "resnet";
   resnet.steps = 256;
   resnet.width = 8;
-  resnet.residual_scale = "1/L";
+  resnet.set("residual-scale", "1/L");
   const auto layout =
       Shooting(with(Coupling::zero, 16)).layout({resnet.steps, 2, 8, world().size()});
   ModelProblem problem(world(), resnet, layout, 2), expected(world(), resnet, layout, 2);

@@ -88,9 +88,9 @@ struct Fixture {
   static ChainNetwork::Parts parts_of(const json& network, const parallel::ProcessGrid& grid) {
     models::ModelOptions model;
     model.model = "resnet";
-    model.activation = network["name"];
-    model.block_layers = golden()["block_layers"];
-    model.layer_norm = network["layer_norm"];
+    model.set("activation", network["name"].get<std::string>());
+    model.set("block-layers", golden()["block_layers"].get<int>());
+    if (network["layer_norm"]) model.set("layer-norm", "true");
     model.steps = golden()["steps"];
     model.width = golden()["width"];
     const int features = golden()["height"].get<int>() * golden()["columns"].get<int>();

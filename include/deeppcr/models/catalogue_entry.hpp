@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/options.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::models {
+
+/// A model in words, as the command line gives it.
+struct ModelOptions {
+  std::string model = "mlp";
+  Index steps = 0;
+  int width = 1;
+  std::uint64_t seed = 1;
+  /// The options that the model's entry declares; those that are missing are at their defaults.
+  OptionValues own;
+
+  /// Sets one of the model's own options. @throws Error for an unknown model, for an option that it
+  /// does not have and for a value that is not allowed
+  ModelOptions& set(const std::string& option, const std::string& value);
+  ModelOptions& set(const std::string& option, double value);
+};
+
+/// What a step of a model takes, for those who plan.
+struct StepCost {
+  double layers = 1;           ///< products [n x n] one after another
+  double parameters = 0;       ///< numbers
+  double flops = 0;            ///< of its value, for one sample
+  double tangent_share = 0.4;  ///< a tangent pushed along, as a share of the value; measured
+};
+
+/// The layers of a chain in a weights file.
+struct StoredLayers {
+  std::string file;
+  Index per_step = 1;
+  bool bias = false;
+};
+
+/// How weights files hold a model.
+struct WeightsFile {
+  bool nested = false;        ///< weights [L, k, n, n], k layers a step; else [L, n, n]
+  std::string layers_option;  ///< the option that says k; empty where a step has one layer
+  /// Makes the options those of a stored chain. @throws Error where they contradict it
+  std::function<void(ModelOptions&, const StoredLayers&)> adopt;
+};
+
+/// A model as the catalogue has it. Its functions get options that are complete.
+struct CatalogueEntry {
+  std::string name;
+  std::string help;  ///< one line
+  std::vector<OptionSpec> options;
+  /// Makes the chain with the parameters of the `local` steps.
+  std::function<std::unique_ptr<sequence::ParametricSequence>(const ModelOptions&, const StepSet& local)>
+      make;
+  /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
+  std::function<StepCost(const ModelOptions&)> cost;
+  std::optional<WeightsFile> weights;  ///< none: no weights file holds such a model
+  /// A chain of every K-th step with K times the scale approximates it (--guess coarse:K).
+  bool coarse_chain = false;
+};
+
+}  // namespace deeppcr::models
