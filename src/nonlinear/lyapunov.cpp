@@ -36,7 +36,7 @@ double estimate_lyapunov(const parallel::Communicator& comm, const blocks::Linea
   for (Index b = 0; b < batch; ++b) normalise(first.data() + b * width, width);
   double growth = 0;
   for (Index l = local.first; l < local.last; ++l) {
-    A.jvp(l, ConstPanel(first.data(), shape), Panel(second.data(), shape));
+    A.product(l, Direction::forward, ConstPanel(first.data(), shape), Panel(second.data(), shape));
     for (Index b = 0; b < batch; ++b) {
       Real* x = second.data() + b * width;
       const double log_length = normalise(x, width);
