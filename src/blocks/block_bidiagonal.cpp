@@ -8,6 +8,7 @@
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
+#include "shifted.hpp"
 
 namespace deeppcr::blocks {
 
@@ -74,8 +75,10 @@ const Linearisation& BlockBidiagonal::linearisation() const {
   return *linearisation_;
 }
 
-void BlockBidiagonal::set_linearisation(const Linearisation* A) {
-  linearisation_ = A;
+void BlockBidiagonal::set_linearisation(const Linearisation* A, Index first_step) {
+  const bool shifts = A != nullptr && first_step != 0;
+  shifted_ = shifts ? std::make_unique<Shifted>(*A, first_step) : nullptr;
+  linearisation_ = shifts ? shifted_.get() : A;
   if (mat_) petsc::mark_changed(reinterpret_cast<PetscObject>(mat_.get()));
 }
 
@@ -92,7 +95,7 @@ void BlockBidiagonal::multiply(ConstStates x, States y) const {
     if (local.first + i == 0) continue;
     const ConstState before(i == 0 ? left.data() : x.data() + (i - 1) * state, {batch_, width_});
     const State image(product.data(), {batch_, width_});
-    linearisation().jvp(local.first + i, column(before), column(image));
+    linearisation().product(local.first + i, Direction::forward, column(before), column(image));
     for (Index j = 0; j < state; ++j) y.data()[i * state + j] -= image.data()[j];
   }
 }
@@ -106,8 +109,8 @@ void BlockBidiagonal::multiply_transpose(ConstStates x, States y) const {
   std::copy_n(x.data(), m * state, y.data());
   for (Index i = 0; i < m; ++i) {
     if (local.first + i == 0) continue;
-    linearisation().vjp(local.first + i, column(x[i]),
-                        column(State(to_left.data(), {batch_, width_})));
+    linearisation().product(local.first + i, Direction::backward, column(x[i]),
+                            column(State(to_left.data(), {batch_, width_})));
     if (i == 0) {
       std::copy_n(to_left.data(), state, from_right.data());  // kept until the loop is done
     } else {

@@ -28,7 +28,15 @@ const Real* DenseLinearisation::block(Index l, Index b) const {
   return blocks_.data() + ((l - range_.first) * batch_ + b) * width_ * width_;
 }
 
-void DenseLinearisation::jvp(Index l, ConstPanel V, Panel W) const {
+void DenseLinearisation::product(Index l, Direction direction, ConstPanel V, Panel W) const {
+  if (direction == Direction::forward) {
+    multiply(l, V, W);
+  } else {
+    multiply_transposed(l, V, W);
+  }
+}
+
+void DenseLinearisation::multiply(Index l, ConstPanel V, Panel W) const {
   const Index k = V.extent(1), column = width_;
   for (Index b = 0; b < batch_; ++b) {
     const Real* A = block(l, b);
@@ -44,7 +52,7 @@ void DenseLinearisation::jvp(Index l, ConstPanel V, Panel W) const {
   }
 }
 
-void DenseLinearisation::vjp(Index l, ConstPanel V, Panel W) const {
+void DenseLinearisation::multiply_transposed(Index l, ConstPanel V, Panel W) const {
   const Index k = V.extent(1), column = width_;
   for (Index b = 0; b < batch_; ++b) {
     const Real* A = block(l, b);
@@ -60,8 +68,17 @@ void DenseLinearisation::vjp(Index l, ConstPanel V, Panel W) const {
   }
 }
 
-void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States result,
-                                    State carry) const {
+void DenseLinearisation::substitute(StepRange range, Direction direction, ConstStates rhs,
+                                    States result, State carry) const {
+  if (direction == Direction::forward) {
+    substitute_forward(range, rhs, result, carry);
+  } else {
+    substitute_backward(range, rhs, result, carry);
+  }
+}
+
+void DenseLinearisation::substitute_forward(StepRange range, ConstStates rhs, States result,
+                                            State carry) const {
   const Index n = width_, state = batch_ * n;
   const Real* before = carry.data();
   const Real* A = block(range.first, 0);
@@ -76,8 +93,8 @@ void DenseLinearisation::substitute(StepRange range, ConstStates rhs, States res
   if (!range.empty()) std::copy_n(before, state, carry.data());
 }
 
-void DenseLinearisation::substitute_transposed(StepRange range, ConstStates rhs, States result,
-                                               State carry) const {
+void DenseLinearisation::substitute_backward(StepRange range, ConstStates rhs, States result,
+                                             State carry) const {
   const Index n = width_, state = batch_ * n, m = range.size();
   if (range.empty()) return;
   // g_l = c_l + A_{l+1}^T g_{l+1}; from the right the carry stands for the product
@@ -125,7 +142,16 @@ DenseLinearisation::Walk DenseLinearisation::walk(const Strand& s) const {
   return {block(s.range.first, 0), s.carry.data(), s.rhs.data(), s.result.data(), s.range.size()};
 }
 
-void DenseLinearisation::substitute_both(const Strand& one, const Strand& other) const {
+void DenseLinearisation::substitute_both(Direction direction, const Strand& one,
+                                         const Strand& other) const {
+  if (direction == Direction::forward) {
+    both_forward(one, other);
+  } else {
+    both_backward(one, other);
+  }
+}
+
+void DenseLinearisation::both_forward(const Strand& one, const Strand& other) const {
   const Index n = width_;
   alternate(walk(one), walk(other), [this, n](Walk& w) {
     multiply_add_(w.A, w.before, w.rhs, w.result);
@@ -145,7 +171,7 @@ DenseLinearisation::Walk DenseLinearisation::walk_back(const Strand& s) const {
   return {block(s.range.last, 0), g, c - n, g - n, m - 1};
 }
 
-void DenseLinearisation::substitute_both_transposed(const Strand& one, const Strand& other) const {
+void DenseLinearisation::both_backward(const Strand& one, const Strand& other) const {
   const Index n = width_;
   alternate(walk_back(one), walk_back(other), [this, n](Walk& w) {
     w.A -= n * n;
@@ -160,8 +186,17 @@ void DenseLinearisation::substitute_both_transposed(const Strand& one, const Str
   }
 }
 
-void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,
+void DenseLinearisation::eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
                                    Panel scratch) const {
+  if (direction == Direction::forward) {
+    eliminate_forward(range, rhs, map, scratch);
+  } else {
+    eliminate_backward(range, rhs, map, scratch);
+  }
+}
+
+void DenseLinearisation::eliminate_forward(StepRange range, ConstStates rhs, Panel map,
+                                           Panel scratch) const {
   const Index n = width_, panel = n * (n + 1);
   const Real* A = block(range.first, 0);
   const Real* r = rhs.data();
@@ -178,8 +213,8 @@ void DenseLinearisation::eliminate(StepRange range, ConstStates rhs, Panel map,
 }
 
 // With U = V^T: U <- U A and v <- A^T (v + c), so that no block is transposed.
-void DenseLinearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
-                                              Panel scratch) const {
+void DenseLinearisation::eliminate_backward(StepRange range, ConstStates rhs, Panel map,
+                                            Panel scratch) const {
   const Index n = width_, square = n * n, panel = square + n, m = range.size();
   Real *from = scratch.data(), *to = map.data();
   for (Index b = 0; b < batch_; ++b) {

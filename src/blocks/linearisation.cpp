@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "deeppcr/core/error.hpp"
+
 namespace deeppcr::blocks {
 
 namespace {
@@ -20,11 +22,18 @@ void add_to_last_column(const Real* rhs, Panel V) {
 
 }  // namespace
 
-void Linearisation::jvp_each(StepRange range, View<const Real, 4> V, View<Real, 4> W) const {
-  for (Index i = 0; i < range.size(); ++i) jvp(range.first + i, V[i], W[i]);
+void Linearisation::product_each(StepRange range, Direction direction, View<const Real, 4> V,
+                                 View<Real, 4> W) const {
+  for (Index i = 0; i < range.size(); ++i) product(range.first + i, direction, V[i], W[i]);
 }
 
 void Linearisation::diagonals(StepRange range, States D) const {
+  if (structure() != Structure::dense) {
+    const std::vector<Real> ones(static_cast<std::size_t>(D.size()), 1.0);
+    const std::array<Index, 4> column{range.size(), D.extent(1), 1, D.extent(2)};
+    product_each(range, Direction::forward, {ones.data(), column}, {D.data(), column});
+    return;
+  }
   constexpr Index kSteps = 16;  // of which the blocks are there at once
   const Index batch = D.extent(1), n = D.extent(2);
   const Index most = std::min(kSteps, range.size());
@@ -39,14 +48,18 @@ void Linearisation::diagonals(StepRange range, States D) const {
   }
 }
 
-void Linearisation::substitute(StepRange range, ConstStates rhs, States result, State carry) const {
+namespace {
+
+void substitute_forward(const Linearisation& A, StepRange range, ConstStates rhs, States result,
+                        State carry) {
   const Index state = carry.size();
   const std::array<Index, 3> shape{carry.extent(0), 1, carry.extent(1)};
   std::vector<Real> product(static_cast<std::size_t>(state));
   const Real* before = carry.data();
   for (Index i = 0; i < range.size(); ++i) {
     // d_l = A_l d_{l-1} + r_l
-    jvp(range.first + i, ConstPanel(before, shape), Panel(product.data(), shape));
+    A.product(range.first + i, Direction::forward, ConstPanel(before, shape),
+              Panel(product.data(), shape));
     const Real* r = rhs.data() + i * state;
     Real* d = result.data() + i * state;
     for (Index j = 0; j < state; ++j) d[j] = product[static_cast<std::size_t>(j)] + r[j];
@@ -55,8 +68,8 @@ void Linearisation::substitute(StepRange range, ConstStates rhs, States result, 
   if (!range.empty()) std::copy_n(before, state, carry.data());
 }
 
-void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, States result,
-                                          State carry) const {
+void substitute_backward(const Linearisation& A, StepRange range, ConstStates rhs, States result,
+                         State carry) {
   const Index state = carry.size();
   const std::array<Index, 3> shape{carry.extent(0), 1, carry.extent(1)};
   for (Index i = range.size() - 1; i >= 0; --i) {
@@ -65,39 +78,33 @@ void Linearisation::substitute_transposed(StepRange range, ConstStates rhs, Stat
     const Real* c = row_at(rhs, range.size(), i);
     for (Index j = 0; j < state; ++j)
       g[j] = c == nullptr ? carry.data()[j] : carry.data()[j] + c[j];
-    vjp(range.first + i, ConstPanel(g, shape), Panel(carry.data(), shape));
+    A.product(range.first + i, Direction::backward, ConstPanel(g, shape),
+              Panel(carry.data(), shape));
   }
 }
 
-void Linearisation::skip_transposed(StepRange, States result) const {
-  std::fill(result.begin(), result.end(), 0.0);
-}
+}  // namespace
 
-void Linearisation::substitute_both(const Strand& one, const Strand& other) const {
-  for (const Strand* s : {&one, &other}) substitute(s->range, s->rhs, s->result, s->carry);
-}
-
-void Linearisation::substitute_both_transposed(const Strand& one, const Strand& other) const {
-  for (const Strand* s : {&one, &other})
-    substitute_transposed(s->range, s->rhs, s->result, s->carry);
-}
-
-void Linearisation::eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const {
-  Panel from = map, to = scratch;
-  for (Index i = 0; i < range.size(); ++i, std::swap(from, to)) {
-    jvp(range.first + i, from, to);
-    add_to_last_column(rhs[i].data(), to);
+void Linearisation::substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                               State carry) const {
+  if (direction == Direction::forward) {
+    substitute_forward(*this, range, rhs, result, carry);
+  } else {
+    substitute_backward(*this, range, rhs, result, carry);
   }
-  if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());
 }
 
-void Linearisation::eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
-                                         Panel scratch) const {
+void Linearisation::eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
+                              Panel scratch) const {
+  const bool forward = direction == Direction::forward;
+  const Index m = range.size();
   Panel from = map, to = scratch;
-  for (Index i = range.size() - 1; i >= 0; --i, std::swap(from, to)) {
-    const Real* c = row_at(rhs, range.size(), i);
-    if (c != nullptr) add_to_last_column(c, from);
-    vjp(range.first + i, from, to);
+  for (Index k = 0; k < m; ++k, std::swap(from, to)) {
+    const Index i = forward ? k : m - 1 - k;
+    const Real* r = row_at(rhs, m, i);
+    if (!forward && r != nullptr) add_to_last_column(r, from);
+    product(range.first + i, direction, from, to);
+    if (forward && r != nullptr) add_to_last_column(r, to);
   }
   if (from.data() != map.data()) std::copy(from.begin(), from.end(), map.begin());
 }
@@ -107,7 +114,23 @@ void Linearisation::blocks(StepRange range, Blocks A) const {
   std::vector<Real> identity(static_cast<std::size_t>(A.size()), 0.0);
   for (Index row = 0; row < A.size() / n; ++row)
     identity[static_cast<std::size_t>(row * n + row % n)] = 1.0;
-  jvp_each(range, {identity.data(), A.shape()}, A);
+  product_each(range, Direction::forward, {identity.data(), A.shape()}, A);
+}
+
+void Tuned::substitute_both(Direction, const Strand&, const Strand&) const {
+  DEEPPCR_ASSERT(!overlaps(), "a model that overlaps substitutes through two ranges at once");
+}
+
+void Tuned::substitute_first(const Strand&) const {
+  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be left for later");
+}
+
+void Tuned::catch_up(StepRange, ConstStates) const {
+  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be caught up with");
+}
+
+void Tuned::skip(StepRange, States) const {
+  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be skipped");
 }
 
 }  // namespace deeppcr::blocks

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "deeppcr/core/random.hpp"
+#include "deeppcr/linear/local_chain.hpp"
 
 namespace deeppcr::linear {
 
@@ -72,11 +73,7 @@ ConstStates ChunkWalk::rows(ConstStates rhs, Index first, Index last) const {
 void ChunkWalk::substitute(StepRange range, ConstStates rhs, States result, Real* carry) const {
   const Index first = range.first - local_.first, last = range.last - local_.first;
   const State at(carry, {batch_, width_});
-  if (direction_ == Direction::forward) {
-    A_.substitute(range, rhs.slice(first, last), result.slice(first, last), at);
-  } else {
-    A_.substitute_transposed(range, rows(rhs, first, last), result.slice(first, last), at);
-  }
+  A_.substitute(range, direction_, rows(rhs, first, last), result.slice(first, last), at);
 }
 
 void ChunkWalk::first(Index k, ConstStates rhs, States result) {
@@ -85,8 +82,8 @@ void ChunkWalk::first(Index k, ConstStates rhs, States result) {
   std::fill(leaves.begin(), leaves.end(), 0.0);
   c.done = c.steps.size();
   if (rhs.extent(0) == 0) {
-    A_.skip_transposed(c.steps,
-                       result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
+    LocalChain::skip(A_, direction_, c.steps,
+                     result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
     return;
   }
   substitute(c.steps, rhs, result, leaves.data());
@@ -125,7 +122,7 @@ void ChunkWalk::push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) cons
   const std::array<Index, 3> shape{batch_, 1, width_};
   for (Index i = 0; i < range.size(); ++i) {
     const Index l = direction_ == Direction::forward ? range.first + i : range.last - 1 - i;
-    blocks::push(A_, direction_, l, ConstPanel(from.data(), shape), Panel(to.data(), shape));
+    A_.product(l, direction_, ConstPanel(from.data(), shape), Panel(to.data(), shape));
     from.swap(to);
   }
 }

@@ -106,7 +106,7 @@ Hybrid::Way Hybrid::prepare(const Part& part, const Place& place) {
       return Way::again;
   }
   const bool in_two = part.range.size() >= kLeastInTwo && part.rhs.extent(0) == part.range.size() &&
-                      J_->linearisation().overlaps() &&
+                      LocalChain::overlaps(J_->linearisation()) &&
                       (part.direction == Direction::backward || J_->width() <= kWidestForward);
   eliminate(part, in_two, last);
   return in_two ? Way::in_two : Way::once;
@@ -131,7 +131,7 @@ void Hybrid::eliminate(const Part& part, bool in_two, bool last) {
   const blocks::Linearisation& A = J_->linearisation();
   if (last && !in_two) {
     // It would be idle: three quarters of the cache, the rest is for other things.
-    A.prefetch(part.range, part.direction, second_level_cache() / 4 * 3);
+    LocalChain::prefetch(A, part.direction, part.range, second_level_cache() / 4 * 3);
     return;
   }
   const StageTimer timer(stages_, "eliminate");

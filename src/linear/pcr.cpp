@@ -41,7 +41,7 @@ States Pcr::reduce(PcrLevels& levels) {
   const Index m = J_->local_range().size(), B = shape_.batch, n = shape_.width;
   const Blocks blocks(blocks_.data(), {m, B, n, n});
   const States columns(columns_.data(), {m, B, n});
-  J_->linearisation().blocks(J_->local_range(), blocks);
+  if (m > 0) J_->linearisation().blocks(J_->local_range(), blocks);
   levels.reduce(blocks, columns, levels_);
   return columns;
 }
@@ -74,7 +74,8 @@ void Pcr::solve_transpose(ConstStates c, States g) {
     if (row == nullptr) {
       std::fill(image.begin(), image.end(), 0.0);
     } else {
-      J_->linearisation().vjp(local.first + i, ConstPanel(row, column), image);
+      J_->linearisation().product(local.first + i, Direction::backward, ConstPanel(row, column),
+                                  image);
     }
   }
   const States h = reduce(*backward_);

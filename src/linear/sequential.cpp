@@ -40,7 +40,7 @@ void Sequential::walk(Direction direction, StepRange range, ConstStates rhs, Sta
   const int to = forward ? comm.rank() + 1 : comm.rank() - 1;
   const Index state = carry_.size();
   if (first <= from && from <= last) {
-    J_->linearisation().prefetch(range, direction, idle_prefetch_bytes());
+    LocalChain::prefetch(J_->linearisation(), direction, range, idle_prefetch_bytes());
     comm.receive(carry_.data(), state, from);
   } else {
     std::fill(carry_.begin(), carry_.end(), 0.0);

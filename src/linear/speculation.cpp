@@ -55,7 +55,7 @@ bool Speculation::pays(double forgetting_steps, Index steps, Index ahead) {
 bool Speculation::guess(const blocks::Linearisation& A, Direction direction,
                         const blocks::Strand& part, Index ahead) {
   const Index m = part.range.size();
-  if (!pays(0, m, ahead) || part.rhs.extent(0) != m || !A.repeatable()) return false;
+  if (!pays(0, m, ahead) || part.rhs.extent(0) != m || !LocalChain::repeatable(A)) return false;
   const double steps = forgetting_steps(A, direction, part.range, part.carry);
   if (!pays(steps, m, ahead)) return false;
   if (part.rhs.data() == part.result.data()) {
@@ -65,8 +65,9 @@ bool Speculation::guess(const blocks::Linearisation& A, Direction direction,
   std::fill(part.carry.begin(), part.carry.end(), 0.0);
   LocalChain::substitute(A, direction, part);
   // What will be read again.
-  A.prefetch(blocks::met_first(part.range, direction, static_cast<Index>(steps) + kPiece),
-             direction, idle_prefetch_bytes());
+  LocalChain::prefetch(A, direction,
+                       blocks::met_first(part.range, direction, static_cast<Index>(steps) + kPiece),
+                       idle_prefetch_bytes());
   return true;
 }
 

@@ -37,26 +37,21 @@ class DenoisingLinearisation final : public blocks::Linearisation {
 
   T* slopes() { return slopes_.data(); }
 
-  void jvp(Index l, ConstPanel V, Panel W) const override {
-    if (dense_) return dense_->jvp(l, V, W);
-    push(Direction::forward, {l, l + 1}, V.extent(1), V.data(), W.data());
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    if (dense_) return dense_->product(l, direction, V, W);
+    push(direction, {l, l + 1}, V.extent(1), V.data(), W.data());
   }
-  void vjp(Index l, ConstPanel V, Panel W) const override {
-    if (dense_) return dense_->vjp(l, V, W);
-    push(Direction::backward, {l, l + 1}, V.extent(1), V.data(), W.data());
+  void product_each(StepRange range, Direction direction, View<const Real, 4> V,
+                    View<Real, 4> W) const override {
+    push(direction, range, V.extent(2), V.data(), W.data());
   }
-  void jvp_each(StepRange range, View<const Real, 4> V, View<Real, 4> W) const override {
-    push(Direction::forward, range, V.extent(2), V.data(), W.data());
+  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                  State carry) const override {
+    dense().substitute(range, direction, rhs, result, carry);
   }
-  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
-    dense().substitute(range, rhs, result, carry);
-  }
-  void substitute_transposed(StepRange range, ConstStates rhs, States result,
-                             State carry) const override {
-    dense().substitute_transposed(range, rhs, result, carry);
-  }
-  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
-    dense().eliminate(range, rhs, map, scratch);
+  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
+                 Panel scratch) const override {
+    dense().eliminate(range, direction, rhs, map, scratch);
   }
 
  private:

@@ -34,7 +34,7 @@ class SlopePool {
 
 namespace {
 
-class LayeredLinearisation : public blocks::Linearisation {
+class LayeredLinearisation : public blocks::Linearisation, private blocks::Tuned {
  public:
   /// parameters: those of step range.first, the other steps' behind.
   LayeredLinearisation(const Real* parameters, LayerKernels& kernels, StepRange range, Index batch)
@@ -48,19 +48,24 @@ class LayeredLinearisation : public blocks::Linearisation {
   /// sigma' of step l, [layers, B, n].
   virtual const Real* slopes(Index l) const = 0;
 
-  void jvp(Index l, ConstPanel V, Panel W) const override {
-    kernels_.jvp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    if (direction == Direction::forward) {
+      kernels_.jvp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+    } else {
+      kernels_.vjp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
+    }
   }
-  void vjp(Index l, ConstPanel V, Panel W) const override {
-    kernels_.vjp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
-  }
-  void substitute_transposed(StepRange range, ConstStates rhs, States result,
-                             State carry) const override {
+  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                  State carry) const override {
+    if (direction == Direction::forward) {
+      Linearisation::substitute(range, direction, rhs, result, carry);
+      return;
+    }
     walk_back(range, rhs, result, carry, [this](Index, const BackwardStep& step) {
       kernels_.substitute_transposed(step, batch_);
     });
   }
-  /// substitute_transposed() with the parameter gradients of each step.
+  /// substitute() backward with the parameter gradients of each step.
   void backpropagate(StepRange range, const sequence::BackwardPass& pass) const {
     walk_back(range, pass.loss, pass.gradient, pass.carry, [&](Index i, BackwardStep& step) {
       step.z = pass.in.data() + i * pass.carry.size();
@@ -68,11 +73,7 @@ class LayeredLinearisation : public blocks::Linearisation {
       kernels_.backpropagate(step, batch_);
     });
   }
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    const Index step = num_parameters_ * Index{sizeof(Real)};
-    const StepRange first = blocks::met_first(range, direction, bytes / step);
-    deeppcr::prefetch(theta(first.first), first.size() * step);
-  }
+  const Tuned* tuned() const override { return this; }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)
       kernels_.jacobian(theta(range.first + i), slopes(range.first + i), batch_, A[i].data());
@@ -84,6 +85,11 @@ class LayeredLinearisation : public blocks::Linearisation {
   Index num_slopes() const { return num_slopes_; }
 
  private:
+  void prefetch(StepRange range, Direction direction, Index bytes) const override {
+    const Index step = num_parameters_ * Index{sizeof(Real)};
+    const StepRange first = blocks::met_first(range, direction, bytes / step);
+    deeppcr::prefetch(theta(first.first), first.size() * step);
+  }
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
 
   /// visit(i, step) from the last step to the first. A step adds to the loss of the state before

@@ -68,20 +68,27 @@ class NormalisedLinearisation final : public blocks::Linearisation {
     add_scaled(in.size(), in.data(), scale_, out.data(), out.data());
   }
 
-  void jvp(Index l, ConstPanel V, Panel W) const override {
-    const Panel pushed(scratch(V.size()), V.shape());
-    push_all(l, V, pushed);
-    block_->jvp(l, pushed, W);
-    add_scaled(V.size(), V.data(), scale_, W.data(), W.data());
-  }
-  void vjp(Index l, ConstPanel V, Panel W) const override {
-    const Panel pulled(scratch(V.size()), V.shape());
-    block_->vjp(l, V, pulled);
-    push_all(l, pulled, pulled);
-    add_scaled(V.size(), V.data(), scale_, pulled.data(), W.data());
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    if (direction == Direction::forward) {
+      multiply(l, V, W);
+    } else {
+      multiply_transposed(l, V, W);
+    }
   }
 
  private:
+  void multiply(Index l, ConstPanel V, Panel W) const {
+    const Panel pushed(scratch(V.size()), V.shape());
+    push_all(l, V, pushed);
+    block_->product(l, Direction::forward, pushed, W);
+    add_scaled(V.size(), V.data(), scale_, W.data(), W.data());
+  }
+  void multiply_transposed(Index l, ConstPanel V, Panel W) const {
+    const Panel pulled(scratch(V.size()), V.shape());
+    block_->product(l, Direction::backward, V, pulled);
+    push_all(l, pulled, pulled);
+    add_scaled(V.size(), V.data(), scale_, pulled.data(), W.data());
+  }
   Real* scratch(Index size) const {
     scratch_.reserve(size);
     return scratch_.data();

@@ -14,7 +14,8 @@ namespace {
 void input_gradient(const parallel::Communicator& comm, const blocks::Linearisation& A,
                     StepRange local, ConstStates g, State result) {
   const std::array<Index, 3> column{result.extent(0), 1, result.extent(1)};
-  if (local.contains(0)) A.vjp(0, ConstPanel(g.data(), column), Panel(result.data(), column));
+  if (local.contains(0))
+    A.product(0, Direction::backward, ConstPanel(g.data(), column), Panel(result.data(), column));
   comm.broadcast(result.data(), result.size(), 0);
 }
 

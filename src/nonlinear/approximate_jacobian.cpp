@@ -67,7 +67,7 @@ class DiagonalJacobian final : public ApproximateJacobian {
         .uniform(range.first * state, D.size(), v);
     for (Index i = 0; i < D.size(); ++i) v[i] = v[i] < 0.5 ? -1 : 1;
     const std::array<Index, 4> shape{range.size(), B, 1, n};
-    J.jvp_each(range, {v, shape}, {Av, shape});
+    J.product_each(range, Direction::forward, {v, shape}, {Av, shape});
     for (Index i = 0; i < D.size(); ++i) D.data()[i] = v[i] * Av[i];
   }
 
@@ -85,33 +85,6 @@ class DiagonalJacobian final : public ApproximateJacobian {
   Buffer<Real> diagonals_, known_, probe_;
 };
 
-/// Steps offset.. of a linearisation, counted from 0; of a rank without steps, none.
-class Shifted final : public blocks::Linearisation {
- public:
-  Shifted(std::unique_ptr<blocks::Linearisation> all, Index offset)
-      : all_(std::move(all)), offset_(offset) {}
-  void jvp(Index l, ConstPanel V, Panel W) const override { all_->jvp(l + offset_, V, W); }
-  void vjp(Index l, ConstPanel V, Panel W) const override { all_->vjp(l + offset_, V, W); }
-  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
-    all_->substitute(shift(range), rhs, result, carry);
-  }
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    if (!range.empty()) all_->prefetch(shift(range), direction, bytes);
-  }
-  bool repeatable() const override { return !all_ || all_->repeatable(); }
-  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
-    all_->eliminate(shift(range), rhs, map, scratch);
-  }
-  void blocks(StepRange range, Blocks A) const override {
-    if (!range.empty()) all_->blocks(shift(range), A);
-  }
-
- private:
-  StepRange shift(StepRange range) const { return {range.first + offset_, range.last + offset_}; }
-  std::unique_ptr<blocks::Linearisation> all_;
-  Index offset_;
-};
-
 /// The Jacobians themselves, by any solver of the linear catalogue. For windows in balanced parts.
 class DenseJacobian final : public ApproximateJacobian {
  public:
@@ -121,9 +94,7 @@ class DenseJacobian final : public ApproximateJacobian {
 
   void evaluate(const Section& section, ConstStates in, States out) override {
     batch_ = in.extent(1);
-    const bool any = !section.mine.empty();
-    J_ = std::make_unique<Shifted>(any ? sequence_.linearise(section.mine, in, out) : nullptr,
-                                   section.window.first);
+    J_ = section.mine.empty() ? nullptr : sequence_.linearise(section.mine, in, out);
   }
 
   void solve(const Section& section, States d) override {
@@ -133,7 +104,7 @@ class DenseJacobian final : public ApproximateJacobian {
       operator_ =
           std::make_unique<blocks::BlockBidiagonal>(comm_, layout, batch_, sequence_.width());
     }
-    operator_->set_linearisation(J_.get());
+    operator_->set_linearisation(J_.get(), section.window.first);
     solver_->setup(*operator_);
     solver_->solve(d, d);
   }

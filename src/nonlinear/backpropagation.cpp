@@ -27,8 +27,12 @@ void Backpropagation::each_piece(StepRange range, Visit&& visit) const {
   }
 }
 
-void Backpropagation::substitute_transposed(StepRange range, ConstStates rhs, States result,
-                                            State carry) const {
+void Backpropagation::substitute(StepRange range, Direction direction, ConstStates rhs,
+                                 States result, State carry) const {
+  if (direction == Direction::forward) {
+    A_.substitute(range, direction, rhs, result, carry);
+    return;
+  }
   // rhs has the rows of the last steps of the range only
   const Index before_rhs = range.size() - rhs.extent(0);
   each_piece(range, [&](StepRange piece) {
@@ -51,8 +55,8 @@ void Backpropagation::catch_up(StepRange range, ConstStates result) const {
   });
 }
 
-void Backpropagation::skip_transposed(StepRange range, States result) const {
-  A_.skip_transposed(range, result);
+void Backpropagation::skip(StepRange range, States result) const {
+  std::fill(result.begin(), result.end(), 0.0);
   const auto grads = grads_.slice(range.first - local_.first, range.last - local_.first);
   std::fill(grads.begin(), grads.end(), 0.0);
 }

@@ -88,7 +88,8 @@ class MatrixCoupling final : public ChunkCoupling {
                    halo_);
     for (Index i = 0; i < own_.size(); ++i) {
       const Real* before = i == 0 ? left.data() : e[i - 1].data();
-      maps_.jvp(own_.first + i, ConstPanel(before, {B, 1, n}), Panel(v[i].data(), {B, 1, n}));
+      maps_.product(own_.first + i, Direction::forward, ConstPanel(before, {B, 1, n}),
+                    Panel(v[i].data(), {B, 1, n}));
     }
   }
 
@@ -146,7 +147,8 @@ class MatrixCoupling final : public ChunkCoupling {
   void compose(const blocks::Linearisation& J, StepRange steps, Panel M) {
     block_.reserve(M.size());
     Panel from = M, to(block_.data(), M.shape());
-    for (Index l = steps.first; l < steps.last; ++l, std::swap(from, to)) J.jvp(l, from, to);
+    for (Index l = steps.first; l < steps.last; ++l, std::swap(from, to))
+      J.product(l, Direction::forward, from, to);
     if (from.data() != M.data()) std::copy(from.begin(), from.end(), M.begin());
   }
 

@@ -107,7 +107,8 @@ void GrowthProbe::push(const blocks::Linearisation& A, StepRange range, Buffer<R
   const std::array<Index, 3> shape{batch_, 1, width_};
   Buffer<Real> fresh(tangent.size());
   for (Index l = range.first; l < range.last; ++l) {
-    A.jvp(l, ConstPanel(tangent.data(), shape), Panel(scratch_.data(), shape));
+    A.product(l, Direction::forward, ConstPanel(tangent.data(), shape),
+              Panel(scratch_.data(), shape));
     tangent.swap(scratch_);
     double* growth = growth_.data() + (l - local_.first) * batch_;
     for (Index b = 0; b < batch_; ++b) {

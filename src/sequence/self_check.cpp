@@ -130,7 +130,7 @@ double Check::propagate_error() {
 }
 
 /// propagate_with_tangent() against propagate(), whose bits it must have, and the tangent of the
-/// last sample against jvp() step by step.
+/// last sample against product() step by step.
 double Check::tangent_error() {
   if (range_.empty()) return 0;
   const ConstState z = states(in_)[0];
@@ -144,7 +144,7 @@ double Check::tangent_error() {
   for (Index l = range_.first; l < range_.last; ++l) {
     const auto J = sequence_.linearise({l, l + 1}, ConstStates(before, {1, batch_, n_}),
                                        States(again.data(), {1, batch_, n_}));
-    J->jvp(l, panel(v, 1), panel(Av, 1));
+    J->product(l, Direction::forward, panel(v, 1), panel(Av, 1));
     v.swap(Av);
     before = state(chained, l);
   }
@@ -158,7 +158,7 @@ double Check::tangent_error() {
 double Check::jvp_error(const blocks::Linearisation& J, Index l) {
   const Index size = state_size();
   Buffer<Real> v = normal(size), Av(size), z(size), above(size), below(size);
-  J.jvp(l, panel(v, 1), panel(Av, 1));
+  J.product(l, Direction::forward, panel(v, 1), panel(Av, 1));
   const auto value_at = [&](double h, Buffer<Real>& f) {
     for (Index i = 0; i < size; ++i) z[i] = state(in_, l)[i] + h * v[i];
     sequence_.value({l, l + 1}, States{z.data(), {1, batch_, n_}},
@@ -175,8 +175,8 @@ double Check::jvp_error(const blocks::Linearisation& J, Index l) {
 double Check::vjp_error(const blocks::Linearisation& J, Index l) {
   const Index k = n_ + 1, size = state_size() * k;
   Buffer<Real> u = normal(size), v = normal(size), Av(size), Atu(size);
-  J.jvp(l, panel(v, k), panel(Av, k));
-  J.vjp(l, panel(u, k), panel(Atu, k));
+  J.product(l, Direction::forward, panel(v, k), panel(Av, k));
+  J.product(l, Direction::backward, panel(u, k), panel(Atu, k));
   double error = 0;
   for (Index c = 0; c < size; c += n_) {
     const Real *uc = u.data() + c, *vc = v.data() + c, *Avc = Av.data() + c, *Atuc = Atu.data() + c;
@@ -186,7 +186,7 @@ double Check::vjp_error(const blocks::Linearisation& J, Index l) {
   return error;
 }
 
-/// blocks() against jvp() on one unit vector after the other; zeros of blocks() against the
+/// blocks() against product() on one unit vector after the other; zeros of blocks() against the
 /// declared structure.
 void Check::check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result) {
   Buffer<Real> A(state_size() * n_), e(state_size()), Ae(state_size());
@@ -197,7 +197,7 @@ void Check::check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& res
       std::fill_n(e.data() + b * n_, n_, Real{0});
       e[b * n_ + j] = 1;
     }
-    J.jvp(l, panel(e, 1), panel(Ae, 1));
+    J.product(l, Direction::forward, panel(e, 1), panel(Ae, 1));
     for (Index b = 0; b < batch_; ++b) {
       const double off = largest_difference(n_, Ae.data() + b * n_, A.data() + (b * n_ + j) * n_);
       result.blocks_error = worse(result.blocks_error, relative(off, size));

@@ -24,7 +24,7 @@ bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { 
 
 void ParametricSequence::backpropagate(const blocks::Linearisation& J, StepRange range,
                                        const BackwardPass& pass) const {
-  J.substitute_transposed(range, pass.loss, pass.gradient, pass.carry);
+  J.substitute(range, Direction::backward, pass.loss, pass.gradient, pass.carry);
   parameter_gradient_at(J, range, pass.in, pass.gradient, pass.by_step);
 }
 
@@ -55,7 +55,8 @@ void Sequence::propagate_with_tangent(StepRange range, ConstState z, States out,
   for (Index l = range.first; l < range.last; ++l) {
     const auto J = linearise({l, l + 1}, ConstStates(before, {1, batch, n}),
                              States(again.data(), {1, batch, n}));
-    J->jvp(l, ConstPanel(V.data(), {batch, 1, n}), Panel(W.data(), {batch, 1, n}));
+    J->product(l, Direction::forward, ConstPanel(V.data(), {batch, 1, n}),
+               Panel(W.data(), {batch, 1, n}));
     V.swap(W);
     before = out[l - range.first].data();
   }

@@ -89,7 +89,8 @@ void ChainSolver::backward(View<Real, 2> gradients, const std::function<void(Ste
   const States g(state_gradients_.data(), trajectory_.states().shape());
   if (local.contains(0)) {
     const std::array<Index, 3> column{trajectory_.batch(), 1, trajectory_.width()};
-    A->vjp(0, ConstPanel(g.data(), column), Panel(input_gradient_.data(), column));
+    A->product(0, Direction::backward, ConstPanel(g.data(), column),
+               Panel(input_gradient_.data(), column));
   }
   linear_ = watch.seconds() - linearise_;
 

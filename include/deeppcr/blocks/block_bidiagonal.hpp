@@ -12,6 +12,8 @@
 
 namespace deeppcr::blocks {
 
+class Shifted;
+
 /// The linear system of a chain: x_l - A_l x_{l-1} = r_l for the steps of a layout, B samples of
 /// width n.
 ///
@@ -35,8 +37,10 @@ class BlockBidiagonal {
   int width() const { return width_; }
 
   const Linearisation& linearisation() const;
-  /// New Jacobians for the same chain; counts as a change of the matrix for PETSc.
-  void set_linearisation(const Linearisation* A);
+  /// New Jacobians for the same chain; counts as a change of the matrix for PETSc. Of a window into
+  /// a longer chain, row 0 is step `first_step` of A.
+  /// A rank without steps may have none.
+  void set_linearisation(const Linearisation* A, Index first_step = 0);
 
   /// Steps 0..frozen()-1 have no correction: d_l = 0 there, and solvers skip them.
   Index frozen() const { return frozen_; }
@@ -66,6 +70,7 @@ class BlockBidiagonal {
   Index batch_;
   int width_;
   const Linearisation* linearisation_ = nullptr;
+  std::unique_ptr<Shifted> shifted_;  ///< of a window
   Index frozen_ = 0;
   petsc::Handle<Mat> mat_;
 };

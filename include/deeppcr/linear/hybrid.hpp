@@ -18,7 +18,7 @@ namespace deeppcr::linear {
 /// substitution from there. The first rank needs no matrix and does (3) at once; the last rank's
 /// map is read by nobody and is not made.
 ///
-/// Where a step's time is mostly waiting for the step before (Linearisation::overlaps()), (3) goes
+/// Where a step's time is mostly waiting for the step before (Tuned::overlaps()), (3) goes
 /// through two pieces of a rank's part in turns: (1) also keeps the map of the piece that is
 /// entered first, and the last rank makes that one alone while it would be idle. Where the chain
 /// forgets, the last rank substitutes from a zero carry instead (Speculation): two ranks then take

@@ -65,8 +65,8 @@ class LinearSolver {
   virtual void solve_transpose(ConstStates c, States g) = 0;
 
   /// Whether solve_transpose() passes every step of a linearisation that is not repeatable() once
-  /// through its substitute_transposed(), or through substitute_transposed_first() and catch_up(),
-  /// with the right carry: what else the backward pass needs of a step can then be computed there.
+  /// through its substitute(), or through Tuned::substitute_first() and catch_up(), with the right
+  /// carry: what else the backward pass needs of a step can then be computed there.
   virtual bool substitutes_once() const { return false; }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on

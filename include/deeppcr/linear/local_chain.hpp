@@ -22,12 +22,21 @@ class LocalChain {
   static void substitute(const blocks::Linearisation& A, Direction direction,
                          const blocks::Strand& part);
 
-  /// The same for a rank whose carry another one waits for, and what it left undone.
+  // What a linearisation has in its Tuned facet, or what is right without it.
+
+  /// substitute() for a rank whose carry another one waits for, and what it left undone.
   static void substitute_first(const blocks::Linearisation& A, Direction direction,
                                const blocks::Strand& part);
   static void catch_up(const blocks::Linearisation& A, Direction direction,
                        const blocks::Strand& part);
 
+  /// Backward substitution where right-hand side and carry are zero: result [m, B, n] is zero.
+  static void skip(const blocks::Linearisation& A, Direction direction, StepRange range,
+                   States result);
+  static bool repeatable(const blocks::Linearisation& A);
+  static bool overlaps(const blocks::Linearisation& A);
+  static void prefetch(const blocks::Linearisation& A, Direction direction, StepRange range,
+                       Index bytes);
   /// substitute() through two ranges in turns.
   static void substitute_both(const blocks::Linearisation& A, Direction direction,
                               const blocks::Strand& one, const blocks::Strand& other);

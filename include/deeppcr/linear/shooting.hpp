@@ -43,8 +43,8 @@ class Shooting final : public LinearSolver {
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
-  /// A step that is walked more than once, whatever repeatable() says, is walked from the right
-  /// carry last: what is computed on the way must be overwritten by then.
+  /// A step that is walked more than once, whatever Tuned::repeatable() says, is walked from the
+  /// right carry last: what is computed on the way must be overwritten by then.
   bool substitutes_once() const override { return true; }
   /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
   Cost cost(const Problem& problem) const override;

@@ -36,7 +36,7 @@ class LayerKernels;
 ///
 /// Not for use by several threads at once: kernels and scratch are kept between calls. A
 /// linearisation borrows them, so the chain must outlive it, and it sees the parameters of the
-/// moment when jvp() or vjp() is called.
+/// moment when it is used.
 class LayeredChain : public sequence::ParametricSequence {
  public:
   /// Parameters of the `local` steps, all zero. @throws Error for sizes without sense
@@ -67,10 +67,10 @@ class LayeredChain : public sequence::ParametricSequence {
   View<const Real, 2> parameters() const override;
   StepSet local_steps() const override { return local_; }
   /// Computes the pre-activations again from `in`: about the cost of value() and twice that of
-  /// vjp() with one column.
+  /// product() with one column.
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                           View<Real, 2> grads) const override;
-  /// For one layer a step the slopes are in J: about the cost of vjp() with one column.
+  /// For one layer a step the slopes are in J: about the cost of product() with one column.
   void parameter_gradient_at(const blocks::Linearisation& J, StepRange range, ConstStates in,
                              ConstStates g, View<Real, 2> grads) const override;
   /// Step by step, with weights, states and gradients still in the caches.

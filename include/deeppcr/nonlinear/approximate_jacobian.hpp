@@ -15,7 +15,7 @@ namespace deeppcr::nonlinear {
 /// sweeps.
 ///
 ///     dense        the Jacobians themselves: Newton
-///     diagonal     their diagonals, from n columns of jvp
+///     diagonal     their diagonals, from n products each
 ///     probe        the same estimated from one random column: v .* (A v)
 ///     linear_part  what the model says is linear in its steps, no evaluation (Picard's iteration)
 ///     gaussian     what the Jacobians of a denoiser would be for Gaussian data, no evaluation

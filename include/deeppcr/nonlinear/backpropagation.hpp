@@ -8,7 +8,7 @@ namespace deeppcr::nonlinear {
 
 /// A linearisation that computes the parameter gradients while a solver substitutes through it; see
 /// LinearSolver::substitutes_once().
-class Backpropagation final : public blocks::Linearisation {
+class Backpropagation final : public blocks::Linearisation, private blocks::Tuned {
  public:
   /// in [m, B, n], grads [m, parameters]: of the steps of `local`. `ready`, unless it is empty,
   /// hears of each range of steps whose gradients are final; ranges come from the right, in pieces
@@ -17,34 +17,36 @@ class Backpropagation final : public blocks::Linearisation {
                   StepRange local, ConstStates in, View<Real, 2> grads, Index piece = 0,
                   std::function<void(StepRange)> ready = {});
 
-  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
-  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
-  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
-    A_.substitute(range, rhs, result, carry);
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    A_.product(l, direction, V, W);
   }
-  void substitute_transposed(StepRange range, ConstStates rhs, States result,
-                             State carry) const override;
-  void substitute_transposed_first(StepRange range, ConstStates rhs, States result,
-                                   State carry) const override {
-    A_.substitute_transposed(range, rhs, result, carry);
+  void product_each(StepRange range, Direction direction, View<const Real, 4> V,
+                    View<Real, 4> W) const override {
+    A_.product_each(range, direction, V, W);
   }
-  void catch_up(StepRange range, ConstStates result) const override;
-  void skip_transposed(StepRange range, States result) const override;
-  void eliminate(StepRange range, ConstStates rhs, Panel map, Panel scratch) const override {
-    A_.eliminate(range, rhs, map, scratch);
+  void diagonals(StepRange range, States D) const override { A_.diagonals(range, D); }
+  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                  State carry) const override;
+  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
+                 Panel scratch) const override {
+    A_.eliminate(range, direction, rhs, map, scratch);
   }
-  void eliminate_transposed(StepRange range, ConstStates rhs, Panel map,
-                            Panel scratch) const override {
-    A_.eliminate_transposed(range, rhs, map, scratch);
-  }
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    A_.prefetch(range, direction, bytes);
-  }
-  bool repeatable() const override { return false; }
-  blocks::Structure structure() const override { return A_.structure(); }
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
+  blocks::Structure structure() const override { return A_.structure(); }
+  const Tuned* tuned() const override { return this; }
 
  private:
+  // Two ranges in turns would leave no step's data in the cache for its gradient: not overlaps().
+  bool repeatable() const override { return false; }
+  void substitute_first(const blocks::Strand& part) const override {
+    A_.substitute(part.range, Direction::backward, part.rhs, part.result, part.carry);
+  }
+  void catch_up(StepRange range, ConstStates result) const override;
+  void skip(StepRange range, States result) const override;
+  void prefetch(StepRange range, Direction direction, Index bytes) const override {
+    if (A_.tuned() != nullptr) A_.tuned()->prefetch(range, direction, bytes);
+  }
+
   /// visit(piece) for the pieces of a range, from the right; ready_(piece) behind each.
   template <typename Visit>
   void each_piece(StepRange range, Visit&& visit) const;

@@ -14,7 +14,7 @@ struct SelfCheck {
   double parameter_error =
       0;                   ///< parameter_gradient against central differences; 0 without parameters
   double value_error = 0;  ///< linearise() and propagate() against value()
-  double tangent_error = 0;     ///< propagate_with_tangent() against propagate() and jvp()
+  double tangent_error = 0;     ///< propagate_with_tangent() against propagate() and product()
   bool structure_holds = true;  ///< no entry outside of the declared structure
   double tolerance = 0;
   bool passed() const {

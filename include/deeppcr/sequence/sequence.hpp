@@ -78,7 +78,7 @@ class Sequence {
 struct BackwardPass {
   ConstStates in;         ///< the states that the steps start from, [m, B, n]
   ConstStates loss;       ///< c: explicit gradient of the loss by the states after them, [m, B, n],
-                          ///< or its last rows, as in Linearisation::substitute_transposed()
+                          ///< or its last rows, as in Linearisation::substitute()
   States gradient;        ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
   State carry;            ///< A^T g of the step behind the range, then of its first; [B, n]
   View<Real, 2> by_step;  ///< gradients of the parameters, [m, parameters_per_step()]
@@ -98,7 +98,7 @@ class ParametricSequence : public Sequence {
 
   /// grads[i] = sum over samples of (df_l / dtheta_l)^T g[i], l = range.first + i.
   /// Shapes: in, g [m, B, n] (state before the step; gradient of the loss by the state after it),
-  /// grads [m, parameters]. Cost: about that of value() and vjp() with one column.
+  /// grads [m, parameters]. Cost: about that of value() and one product backward.
   virtual void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                                   View<Real, 2> grads) const = 0;
   /// The same with a linearisation of this sequence at the same states, which may know what would
@@ -106,7 +106,7 @@ class ParametricSequence : public Sequence {
   virtual void parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
                                      ConstStates in, ConstStates g, View<Real, 2> grads) const;
 
-  /// J.substitute_transposed() and the parameter gradients: g_l = c_l + carry, grads_l = (df_l /
+  /// J.substitute() backward and the parameter gradients: g_l = c_l + carry, grads_l = (df_l /
   /// dtheta_l)^T g_l, carry = A_l^T g_l, from the last step to the first. Default: one after the
   /// other; a model that does both while a step's data are in the caches saves a pass over them.
   virtual void backpropagate(const blocks::Linearisation& J, StepRange range,

@@ -35,7 +35,11 @@ class DiagonalJacobian : public blocks::Linearisation {
 
   States slopes() { return {s_.data(), shape_}; }
 
-  void jvp(Index l, ConstPanel V, Panel W) const override {
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    if (direction == Direction::backward) {
+      multiply(l, fault_ == Fault::vjp ? -1 : 1, V, W);
+      return;
+    }
     const double wrong = fault_ == Fault::jvp ? 1.001 : 1;
     multiply(l, wrong, V, W);
     if (fault_ == Fault::not_a_number) W(0, 0, 0) = std::numeric_limits<double>::quiet_NaN();
@@ -43,9 +47,6 @@ class DiagonalJacobian : public blocks::Linearisation {
     if (fault_ == Fault::structure && V.extent(2) > 1)
       for (Index b = 0; b < V.extent(0); ++b)
         for (Index k = 0; k < V.extent(1); ++k) W(b, k, 1) += 1e-3 * V(b, k, 0);
-  }
-  void vjp(Index l, ConstPanel V, Panel W) const override {
-    multiply(l, fault_ == Fault::vjp ? -1 : 1, V, W);
   }
   blocks::Structure structure() const override { return blocks::Structure::diagonal; }
   void blocks(StepRange range, Blocks A) const override {

@@ -110,8 +110,8 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
   const std::array<Index, 2> parameters{m, model_->parameters_per_step()};
   Buffer<Real> grads(parameters[0] * parameters[1]), grads_found(grads.size());
   const auto J = model_->linearise(range_, in, States(found.data(), shape));
-  J->substitute_transposed(range_, c, States(expected.data(), shape),
-                           State(carry.data(), {batch_, n}));
+  J->substitute(range_, Direction::backward, c, States(expected.data(), shape),
+                State(carry.data(), {batch_, n}));
   model_->parameter_gradient(range_, in, ConstStates(expected.data(), shape),
                              {grads.data(), parameters});
 

@@ -22,11 +22,8 @@ class LeakyJacobian : public blocks::Linearisation {
       : first_(first), W_(W), slopes_(size) {}
 
   Buffer<Real>& slopes() { return slopes_; }
-  void jvp(Index l, ConstPanel V, Panel out) const override { apply(l, V, out, false); }
-  void vjp(Index l, ConstPanel V, Panel out) const override { apply(l, V, out, true); }
-
- private:
-  void apply(Index l, ConstPanel V, Panel out, bool transposed) const {
+  void product(Index l, Direction direction, ConstPanel V, Panel out) const override {
+    const bool transposed = direction == Direction::backward;
     for (Index b = 0; b < V.extent(0); ++b)
       for (Index k = 0; k < V.extent(1); ++k)
         for (int i = 0; i < n; ++i) {
@@ -38,6 +35,7 @@ class LeakyJacobian : public blocks::Linearisation {
         }
   }
 
+ private:
   Index first_;
   const Buffer<Real>& W_;
   Buffer<Real> slopes_;

@@ -18,11 +18,13 @@ constexpr int kWidth = 4;
 class Counted : public blocks::Linearisation {
  public:
   explicit Counted(const blocks::Linearisation& A) : A_(A) {}
-  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
-  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
-  void substitute(StepRange range, ConstStates rhs, States result, State carry) const override {
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    A_.product(l, direction, V, W);
+  }
+  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                  State carry) const override {
     steps_ += range.size();
-    A_.substitute(range, rhs, result, carry);
+    A_.substitute(range, direction, rhs, result, carry);
   }
   Index steps() const { return steps_; }
 

@@ -162,11 +162,13 @@ TEST(Speculation, LeavesAPartWithMissingRowsAlone) {
 }
 
 /// A chain whose substitution computes something else on its way.
-class OnceOnly : public blocks::Linearisation {
+class OnceOnly : public blocks::Linearisation, public blocks::Tuned {
  public:
   explicit OnceOnly(const blocks::Linearisation& A) : A_(A) {}
-  void jvp(Index l, ConstPanel V, Panel W) const override { A_.jvp(l, V, W); }
-  void vjp(Index l, ConstPanel V, Panel W) const override { A_.vjp(l, V, W); }
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    A_.product(l, direction, V, W);
+  }
+  const blocks::Tuned* tuned() const override { return this; }
   bool repeatable() const override { return false; }
 
  private:

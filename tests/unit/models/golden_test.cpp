@@ -104,7 +104,8 @@ class Network {
     const auto J = chain_->linearise({0, L_}, starts, {out.data(), {L_, B_, n_}});
     for (Index l = L_ - 1; l >= 0; --l) {
       const States g = gradients();
-      J->vjp(l, {g[l + 1].data(), {B_, 1, n_}}, {g[l].data(), {B_, 1, n_}});
+      J->product(l, Direction::backward, {g[l + 1].data(), {B_, 1, n_}},
+                 {g[l].data(), {B_, 1, n_}});
       expect_near(case_["state_gradients"][static_cast<std::size_t>(l)], g[l].data(), B_ * n_,
                   "gradient of state " + std::to_string(l));
     }

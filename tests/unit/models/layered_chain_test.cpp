@@ -132,8 +132,8 @@ TEST(LayeredChain, WideAndManyColumnsAgreeWithTheBlocks) {
       Buffer<Real> out(batch * n), A(batch * n * n), W(V.size()), Wt(V.size());
       const auto J = net.linearise({0, 1}, {z.data(), {1, batch, n}}, {out.data(), {1, batch, n}});
       J->blocks({0, 1}, {A.data(), {1, batch, n, n}});
-      J->jvp(0, {V.data(), {batch, k, n}}, {W.data(), {batch, k, n}});
-      J->vjp(0, {V.data(), {batch, k, n}}, {Wt.data(), {batch, k, n}});
+      J->product(0, Direction::forward, {V.data(), {batch, k, n}}, {W.data(), {batch, k, n}});
+      J->product(0, Direction::backward, {V.data(), {batch, k, n}}, {Wt.data(), {batch, k, n}});
       for (Index b = 0; b < batch; ++b)
         for (Index c = 0; c < k; ++c)
           for (Index i = 0; i < n; ++i) {
@@ -162,7 +162,7 @@ TEST(LayeredChain, LinearisationsAtDifferentStatesLiveSideBySide) {
   const auto column = [&](const blocks::Linearisation& J, Index batch) {
     const Buffer<Real> v = normal(batch * 4, 9);
     std::vector<double> w(static_cast<std::size_t>(batch) * 4);
-    J.jvp(1, {v.data(), {batch, 1, 4}}, {w.data(), {batch, 1, 4}});
+    J.product(1, Direction::forward, {v.data(), {batch, 1, 4}}, {w.data(), {batch, 1, 4}});
     return w;
   };
   const Buffer<Real> z1 = normal(3 * 2 * 4, 1), z2 = normal(3 * 2 * 4, 2), z3 = normal(3 * 4, 3);
@@ -234,7 +234,8 @@ class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const 
       const Real* from = l == 0 ? z.data() : states.data() + (l - 1) * width;
       Buffer<Real> out(width);
       model->linearise({l, l + 1}, {from, {1, 1, width}}, {out.data(), {1, 1, width}})
-          ->jvp(l, {expected.data(), {1, 1, width}}, {image.data(), {1, 1, width}});
+          ->product(l, Direction::forward, {expected.data(), {1, 1, width}},
+                    {image.data(), {1, 1, width}});
       std::copy(image.begin(), image.end(), expected.begin());
     }
     for (int i = 0; i < width; ++i)
