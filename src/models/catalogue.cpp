@@ -13,7 +13,7 @@ namespace deeppcr::models {
 
 namespace {
 
-using Made = std::unique_ptr<sequence::ParametricSequence>;
+using Made = std::unique_ptr<sequence::Sequence>;
 
 Made make_mlp(const ModelOptions& options, const StepSet& local) {
   return std::make_unique<Mlp>(
@@ -62,7 +62,7 @@ const std::vector<CatalogueEntry>& catalogue() {
   return entries;
 }
 
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
+std::unique_ptr<sequence::Sequence> make(const ModelOptions& options,
                                                    const StepSet& local) {
   return entry(options.model).make(options, local);
 }

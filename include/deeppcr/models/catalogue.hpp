@@ -29,7 +29,7 @@ struct ModelOptions {
 struct CatalogueEntry {
   const char* name;
   const char* help;
-  std::unique_ptr<sequence::ParametricSequence> (*make)(const ModelOptions&, const StepSet& local);
+  std::unique_ptr<sequence::Sequence> (*make)(const ModelOptions&, const StepSet& local);
 };
 
 const std::vector<CatalogueEntry>& catalogue();
@@ -37,7 +37,7 @@ const std::vector<CatalogueEntry>& catalogue();
 /// Makes a model with the parameters of the `local` steps. They depend on seed and global step
 /// only, not on the split.
 /// @throws Error for an unknown word (with the known ones) or a size without sense
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
+std::unique_ptr<sequence::Sequence> make(const ModelOptions& options,
                                                    const StepSet& local);
 
 /// What pushing one tangent along takes of a step of one sample, as a share of that step. Measured.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "deeppcr/core/error.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -58,14 +59,16 @@ TEST(ModelCatalogue, TangentsCostLeastWhereKernelsPushThem) {
 TEST(ModelCatalogue, UsesTheOptions) {
   ModelOptions options = options_for("resnet");
   options.block_layers = 3;
-  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 12);
+  const auto row_size = [&] { return test::rows_of(*make(options, {0, 2})).extent(1); };
+  EXPECT_EQ(row_size(), 3 * 12);
   options.bias = false;
-  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 9);
-  EXPECT_EQ(make(options_for("mlp"), {0, 2})->parameters_per_step(), 12);
+  EXPECT_EQ(row_size(), 3 * 9);
+  EXPECT_EQ(test::rows_of(*make(options_for("mlp"), {0, 2})).extent(1), 12);
   options.seed = 2;
-  const Real with_seed_2 = make(options, {0, 2})->parameters()(0, 0);
+  const auto with_seed_2 = make(options, {0, 2});
   options.seed = 3;
-  EXPECT_NE(make(options, {0, 2})->parameters()(0, 0), with_seed_2);
+  const auto with_seed_3 = make(options, {0, 2});
+  EXPECT_NE(test::rows_of(*with_seed_3)(0, 0), test::rows_of(*with_seed_2)(0, 0));
 }
 
 TEST(ModelCatalogue, RefusesUnknownWordsWithTheKnownOnes) {
