@@ -68,7 +68,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
   if (kept > 0 && options.solver.forward != "sequential") {
-    store_.emplace(grid, parts_.sequence->num_steps(), parts_.sequence->local_steps().range(),
+    store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_range(),
                    parts_.sequence->width(), kept);
   }
 }
