@@ -10,6 +10,13 @@
 #include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
+
+View<Real, 2> storage::layer_rows(sequence::Sequence& model) {
+  const std::vector<sequence::ParameterGroup> groups = model.parameters();
+  if (groups.size() == 1 && groups.front().name == "layers") return groups.front().values;
+  throw input_error("a weights file holds the layers of a chain; this model has other parameters");
+}
+
 namespace {
 
 constexpr int kRandomClasses = 10;

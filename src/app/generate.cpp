@@ -233,10 +233,10 @@ double sample_sequentially(const parallel::Communicator& comm, const models::Den
   Buffer<Real> values((L + 1) * mine.size() * n);
   const States z(values.data(), {L + 1, mine.size(), n});
   std::copy_n(states.data() + mine.first * n, z[0].size(), z.data());
+  const sequence::FromSample part(chain, mine.first);
   comm.barrier();
   const Stopwatch watch;
-  for (Index l = 0; l < L && !mine.empty(); ++l)
-    chain.value_of_samples(mine.first, {l, l + 1}, z.slice(l, l + 1), z.slice(l + 1, l + 2));
+  if (!mine.empty()) part->propagate({0, L}, z[0], z.slice(1, L + 1));
   const double seconds = comm.max(watch.seconds());
   parallel::Traffic ignored;
   for (Index l = 1; l <= L; ++l) {

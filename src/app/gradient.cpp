@@ -16,12 +16,12 @@ namespace {
 /// The loss at a trajectory and all its gradients.
 struct Gradients {
   models::LossReport loss;
-  Buffer<Real> logits;      ///< [B, classes]
-  Buffer<Real> states;      ///< d loss / d z_l, [L_local, B, n]
-  Buffer<Real> input;       ///< d loss / d z_0, [B, n], on every rank
-  Buffer<Real> parameters;  ///< [L_local, parameters a step]
-  Buffer<Real> head;        ///< as the head's parameters, on every rank
-  Buffer<Real> embedding;   ///< as the embedding's parameters; empty without one
+  Buffer<Real> logits;                          ///< [B, classes]
+  std::unique_ptr<nonlinear::Adjoint> adjoint;  ///< d loss / d z_l
+  Buffer<Real> input;                           ///< d loss / d z_0, [B, n], on every rank
+  sequence::ParameterGradients parameters;
+  Buffer<Real> head;       ///< as the head's parameters, on every rank
+  Buffer<Real> embedding;  ///< as the embedding's parameters; empty without one
   nonlinear::AdjointReport report;
 };
 
@@ -60,21 +60,20 @@ Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
                         linear::LinearSolver& linear) {
   const StepRange local = at.local_range();
   const State z0(nullptr, {at.batch(), at.width()});
-  const std::array<Index, 3> shape{local.size(), at.batch(), at.width()};
-  const std::array<Index, 2> layers{local.size(), chain.sequence->parameters_per_step()};
   Gradients g;
   Buffer<Real> at_end;
   differentiate_head(chain, at, g, at_end);
   // The loss is of the last state alone: one row on the rank that has it.
   const Index rows = local.contains(at.layout().num_steps() - 1) ? 1 : 0;
-  g.states.reset(at.states().size());
+  g.parameters = sequence::ParameterGradients(chain.sequence->parameters());
+  g.adjoint = std::make_unique<nonlinear::Adjoint>(*chain.sequence, at, linear);
+  g.adjoint->solve({at_end.data(), {rows, at.batch(), at.width()}}, &g.parameters);
+  g.adjoint->share_input();
+  g.report = g.adjoint->report();
   g.input.reset(z0.size());
-  g.parameters.reset(layers[0] * layers[1]);
-  g.report = nonlinear::adjoint(
-      *chain.sequence, at, linear, {at_end.data(), {rows, shape[1], shape[2]}},
-      {g.states.data(), shape}, {g.input.data(), z0.shape()}, {g.parameters.data(), layers});
   // without steps the loss is a function of z_0 itself
-  if (at.layout().num_steps() == 0) std::copy(at_end.begin(), at_end.end(), g.input.begin());
+  const bool no_steps = at.layout().num_steps() == 0;
+  std::copy_n(no_steps ? at_end.data() : g.adjoint->input().data(), z0.size(), g.input.data());
   if (chain.embedding) {
     g.embedding.reset(chain.embedding->parameters().size());
     chain.embedding->gradient(chain.feature_view(), {g.input.data(), z0.shape()}, view(g.embedding),
@@ -83,10 +82,20 @@ Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
   return g;
 }
 
-double square_sum(const Buffer<Real>& values) {
+template <typename Values>
+double square_sum(const Values& values) {
   double sum = 0;
   for (const Real value : values) sum += value * value;
   return sum;
+}
+
+/// Of all groups over all ranks; shared rows count once. Collective.
+double square_sum(const parallel::Communicator& comm,
+                  const sequence::ParameterGradients& gradients) {
+  double sum = 0;
+  for (int g = 0; g < gradients.groups(); ++g)
+    if (!gradients.shared(g) || comm.is_root()) sum += square_sum(gradients[g]);
+  return comm.sum(sum);
 }
 
 GradientSummary summarise(const Chain& chain, const Gradients& g) {
@@ -95,7 +104,7 @@ GradientSummary summarise(const Chain& chain, const Gradients& g) {
   summary.accuracy = static_cast<double>(g.loss.correct) / static_cast<double>(chain.labels.size());
   summary.norms["input"] = std::sqrt(square_sum(g.input));
   summary.norms["head"] = std::sqrt(square_sum(g.head));
-  summary.norms["parameters"] = std::sqrt(chain.trajectory.comm().sum(square_sum(g.parameters)));
+  summary.norms["parameters"] = std::sqrt(square_sum(chain.trajectory.comm(), g.parameters));
   if (chain.embedding) summary.norms["embedding"] = std::sqrt(square_sum(g.embedding));
   summary.seconds = g.report.seconds;
   summary.levels = g.report.levels;
@@ -129,7 +138,7 @@ void add_method(const linear::LinearSolver& solver, const Chain& chain, Gradient
   summary.path = nonlinear::linear_path(solver.name(), chain.trajectory.layout());
 }
 
-double largest_entry(const Buffer<Real>& values) {
+double largest_entry(ConstStates values) {
   double largest = 0;
   for (const Real value : values) largest = std::max(largest, std::abs(value));
   return largest;
@@ -141,15 +150,17 @@ Verification verify(const Chain& chain, const Gradients& ours) {
   const SequentialRun sequential = run_sequential(chain);
   const auto solver = linear::find("sequential").make();
   const Gradients theirs = differentiate(chain, sequential.trajectory, *solver);
-  const auto error = [&](const Buffer<Real>& a, const Buffer<Real>& b) {
+  const auto error = [&](const auto& a, const auto& b) {
     return relative_difference(comm, a.size(), a.data(), b.data());
   };
   Verification verification;
   verification.sequential_seconds = sequential.seconds + theirs.report.seconds.at("total");
-  verification.errors["state gradients"] = error(ours.states, theirs.states);
-  verification.errors["parameter gradients"] = error(ours.parameters, theirs.parameters);
+  verification.errors["state gradients"] = error(ours.adjoint->states(), theirs.adjoint->states());
+  double& parameters = verification.errors["parameter gradients"] = 0;
+  for (int g = 0; g < ours.parameters.groups(); ++g)
+    parameters = std::max(parameters, error(ours.parameters[g], theirs.parameters[g]));
   // Of the same kind as the states' gradients, and far smaller where the chain forgets its input.
-  const double largest = comm.max(largest_entry(theirs.states));
+  const double largest = comm.max(largest_entry(theirs.adjoint->states()));
   double difference = 0;
   for (Index i = 0; i < ours.input.size(); ++i)
     difference = std::max(difference, std::abs(ours.input[i] - theirs.input[i]));
@@ -176,12 +187,8 @@ void save(const Setup& setup, const Gradients& g, const Context& context) {
   results.logits = {g.logits.data(), {chain.trajectory.batch(), chain.head.classes()}};
   results.loss = g.loss.loss;
   results.input_gradient = {g.input.data(), chain.trajectory.input().shape()};
-  results.gradients = storage::NetworkParts{
-      setup.config.chain.model,
-      local,
-      {g.parameters.data(), {local.size(), chain.sequence->parameters_per_step()}},
-      embedding ? &*embedding : nullptr,
-      &*head};
+  results.gradients = storage::NetworkParts{setup.config.chain.model, local, g.parameters[0],
+                                            embedding ? &*embedding : nullptr, &*head};
   storage::save_results(context, setup.config.files.output, results);
 }
 

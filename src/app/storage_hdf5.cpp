@@ -176,9 +176,9 @@ WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string
 }
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  sequence::ParametricSequence& model) {
+                  sequence::Sequence& model) {
   io::read_weights(comm, path, io::inspect_weights(comm, path), model.local_steps().range(),
-                   model.parameters());
+                   layer_rows(model));
 }
 
 void read_layer(const parallel::Communicator& comm, const std::string& path,

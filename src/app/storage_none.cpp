@@ -19,8 +19,7 @@ std::string program_version() { return DEEPPCR_VERSION; }
 Samples read_images(const parallel::Communicator&, const std::string&, Index) { refuse(); }
 Samples read_input(const parallel::Communicator&, const std::string&, Index) { refuse(); }
 WeightsSizes weights_sizes(const parallel::Communicator&, const std::string&) { refuse(); }
-void read_weights(const parallel::Communicator&, const std::string&,
-                  sequence::ParametricSequence&) {
+void read_weights(const parallel::Communicator&, const std::string&, sequence::Sequence&) {
   refuse();
 }
 void read_layer(const parallel::Communicator&, const std::string&, const std::string&,

@@ -31,7 +31,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
   const View<Real, 1> head = parts.head.parameters();
   grid.depth().broadcast(head.data(), head.size(), owner);
   StepRange range = parts.sequence->local_steps().range();
-  View<const Real, 2> parameters = parts.sequence->parameters();
+  View<const Real, 2> parameters = storage::layer_rows(*parts.sequence);
   if (grid.data().rank() > 0) {
     range.last = range.first;
     parameters = {parameters.data(), {0, parameters.extent(1)}};

@@ -87,7 +87,8 @@ io::CheckpointArray Hdf5TrainingFiles::to_checkpoint(const train::StoredArray& a
   io::CheckpointArray stored;
   stored.name = "/" + array.name;
   stored.shape = {array.rows, array.row_size};
-  if (array.per_data_rank || grid_.data().rank() == 0)
+  const bool first_holder = !array.shared || grid_.depth().rank() == 0;
+  if (first_holder && (array.per_data_rank || grid_.data().rank() == 0))
     stored.pieces.push_back({array.own.first, array.own.size(), array.values});
   stored.about = {array.long_name, {"row", "number"}, ""};
   return stored;

@@ -16,7 +16,7 @@ Affine::Affine(const AffineOptions& options, const StepSet& local)
   const RandomStream offsets(options.seed, kOffsetStream);
   for (Index row = 0; row < local.size(); ++row) {
     const Index l = local.step(row);
-    Real* theta = parameters()[row].data();
+    Real* theta = rows()[row].data();
     initialise_weights(Initialisation::orthogonal, options.contraction, {options.seed, l, 0}, n,
                        theta);
     offsets.normal(l * n, n, theta + shape().bias_offset(0));

@@ -69,8 +69,7 @@ const CatalogueEntry& find(const std::string& model) {
                     names(", ", [](const CatalogueEntry&) { return true; }));
 }
 
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
-                                                   const StepSet& local) {
+std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const StepSet& local) {
   const CatalogueEntry& entry = find(options.model);
   return entry.make(complete(entry, options), local);
 }
@@ -80,7 +79,8 @@ StepCost step_cost(const ModelOptions& options) {
   const ModelOptions all = complete(entry, options);
   if (entry.cost) return entry.cost(all);
   StepCost cost;
-  cost.parameters = static_cast<double>(entry.make(all, {0, 0})->parameters_per_step());
+  for (const sequence::ParameterGroup& group : entry.make(all, StepRange{0, 0})->parameters())
+    cost.parameters += static_cast<double>(group.row_size);
   cost.flops = 2 * cost.parameters;
   return cost;
 }

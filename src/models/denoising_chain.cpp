@@ -91,11 +91,28 @@ class DenoisingLinearisation final : public blocks::Linearisation {
 template <typename T>
 std::unique_ptr<blocks::Linearisation> linearised(const PackedDenoiser<T>& network,
                                                   const std::vector<SamplerStep>& steps,
-                                                  StepRange range, ConstStates in, States eps) {
+                                                  StepRange range, ConstStates in, States eps,
+                                                  Index first_sample) {
   auto made = std::make_unique<DenoisingLinearisation<T>>(network, steps, range, in.extent(1),
                                                           static_cast<int>(in.extent(2)));
-  network.linearise(range, in, eps, made->slopes());
+  network.linearise(range, in, eps, made->slopes(), first_sample);
   return made;
+}
+
+/// c_l xi_l by (seed, sample, step), [L, B, n].
+Buffer<Real> draw_noise(const std::vector<SamplerStep>& steps, Index batch, int width,
+                        std::uint64_t seed) {
+  const auto L = static_cast<Index>(steps.size());
+  Buffer<Real> noise(L * batch * width);
+  const RandomStream random(seed, kFreshStream);
+  for (Index l = 0; l < L; ++l) {
+    for (Index b = 0; b < batch; ++b) {
+      Real* xi = noise.data() + (l * batch + b) * width;
+      random.normal((b * L + l) * width, width, xi);
+      for (int i = 0; i < width; ++i) xi[i] *= steps[static_cast<std::size_t>(l)].fresh;
+    }
+  }
+  return noise;
 }
 
 }  // namespace
@@ -114,54 +131,57 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
       throw input_error("label {}: the denoiser has {} classes, from 0 on", label, classes);
   }
   if (options.precision == NetworkPrecision::float32) {
-    single_ = std::make_unique<PackedDenoiser<float>>(denoiser, times_of(steps_), options.labels);
+    single_ = std::make_shared<PackedDenoiser<float>>(denoiser, times_of(steps_), options.labels);
   } else {
-    double_ = std::make_unique<PackedDenoiser<double>>(denoiser, times_of(steps_), options.labels);
+    double_ = std::make_shared<PackedDenoiser<double>>(denoiser, times_of(steps_), options.labels);
   }
+  inputs_ = {{0, num_steps()}, {nullptr, {num_steps(), batch, 0}}};
   if (options.eta == 0) return;
-  const Index L = num_steps(), n = width();
-  fresh_noise_.reset(L * batch * n);
-  const RandomStream random(seed_, kFreshStream);
-  for (Index l = 0; l < L; ++l) {
-    for (Index b = 0; b < batch; ++b) {
-      Real* xi = fresh_noise_.data() + (l * batch + b) * n;
-      random.normal((b * L + l) * n, n, xi);
-      for (Index i = 0; i < n; ++i) xi[i] *= steps_[static_cast<std::size_t>(l)].fresh;
-    }
-  }
+  drawn_ = std::make_shared<Buffer<Real>>(draw_noise(steps_, batch, width(), seed_));
+  inputs_.values = {drawn_->data(), {num_steps(), batch, width()}};
 }
 
-void DenoisingChain::finish(Index first_sample, StepRange range, ConstStates z, States eps) const {
+std::unique_ptr<sequence::Sequence> DenoisingChain::bound_to(const sequence::Inputs& inputs) const {
+  DEEPPCR_ASSERT(inputs.values.extent(2) == inputs_.values.extent(2),
+                 "{} numbers of noise for a state of {}", inputs.values.extent(2), width());
+  auto bound = std::make_unique<DenoisingChain>(*this);
+  bound->inputs_ = inputs;
+  return bound;
+}
+
+void DenoisingChain::check_samples(ConstStates in) const {
+  DEEPPCR_ASSERT(inputs_.first_sample + in.extent(1) <= batch_, "samples {} to {} of {}",
+                 inputs_.first_sample, inputs_.first_sample + in.extent(1), batch_);
+}
+
+void DenoisingChain::finish(StepRange range, ConstStates z, States eps) const {
   const Index state = z.extent(1) * width();
+  const bool noisy = inputs_.values.size() > 0;
   for (Index l = range.first; l < range.last; ++l) {
     const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
     const Real* from = z.data() + (l - range.first) * state;
     Real* to = eps.data() + (l - range.first) * state;
     for (Index i = 0; i < state; ++i) to[i] = step.state * from[i] + step.noise_estimate * to[i];
-    if (fresh_noise_.empty()) continue;
-    const Real* xi = fresh_noise_.data() + (l * batch_ + first_sample) * width();
+    if (!noisy) continue;
+    const Real* xi = inputs_.at(l);
     for (Index i = 0; i < state; ++i) to[i] += xi[i];
   }
 }
 
 void DenoisingChain::value(StepRange range, ConstStates in, States out) const {
-  value_of_samples(0, range, in, out);
-}
-
-void DenoisingChain::value_of_samples(Index first, StepRange range, ConstStates in,
-                                      States out) const {
-  DEEPPCR_ASSERT(first + in.extent(1) <= batch_, "samples {} to {} of {}", first,
-                 first + in.extent(1), batch_);
-  if (single_) single_->evaluate(range, in, out, first);
-  if (double_) double_->evaluate(range, in, out, first);
-  finish(first, range, in, out);
+  check_samples(in);
+  if (single_) single_->evaluate(range, in, out, inputs_.first_sample);
+  if (double_) double_->evaluate(range, in, out, inputs_.first_sample);
+  finish(range, in, out);
 }
 
 std::unique_ptr<blocks::Linearisation> DenoisingChain::linearise(StepRange range, ConstStates in,
                                                                  States out) const {
-  auto made = single_ ? linearised(*single_, steps_, range, in, out)
-                      : linearised(*double_, steps_, range, in, out);
-  finish(0, range, in, out);
+  check_samples(in);
+  const Index first = inputs_.first_sample;
+  auto made = single_ ? linearised(*single_, steps_, range, in, out, first)
+                      : linearised(*double_, steps_, range, in, out, first);
+  finish(range, in, out);
   return made;
 }
 
@@ -181,17 +201,16 @@ void DenoisingChain::start(State z) const {
   RandomStream(seed_, kStartStream).normal(0, z.size(), z.data());
 }
 
-void DenoisingChain::gaussian_step(Index l, const Real* z, Real* out) const {
-  const Index state = batch_ * width();
+void DenoisingChain::gaussian_step(Index l, ConstState z, Real* out) const {
   const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
   const Real factor = step.state + step.noise_estimate * denoiser_.skip(step.time);
-  for (Index i = 0; i < state; ++i)
-    out[i] = factor * z[i] + (fresh_noise_.empty() ? 0 : fresh_noise_[l * state + i]);
+  const Real* xi = inputs_.values.size() > 0 ? inputs_.at(l) : nullptr;
+  for (Index i = 0; i < z.size(); ++i) out[i] = factor * z.data()[i] + (xi == nullptr ? 0 : xi[i]);
 }
 
 bool DenoisingChain::drift(Index l, ConstState z, ConstState f, State drift) const {
   const Real weight = steps_[static_cast<std::size_t>(l)].noise_estimate;
-  gaussian_step(l, z.data(), drift.data());
+  gaussian_step(l, z, drift.data());
   for (Index i = 0; i < drift.size(); ++i)
     drift.data()[i] = weight == 0 ? 0 : (f.data()[i] - drift.data()[i]) / weight;
   return true;
@@ -199,13 +218,12 @@ bool DenoisingChain::drift(Index l, ConstState z, ConstState f, State drift) con
 
 void DenoisingChain::extrapolate(StepRange range, ConstState z, ConstState drift,
                                  States out) const {
-  const Index state = batch_ * width();
-  const Real* from = z.data();
+  ConstState from = z;
   for (Index l = range.first; l < range.last; ++l) {
-    Real* to = out.data() + (l - range.first) * state;
-    gaussian_step(l, from, to);
+    const State to(out.data() + (l - range.first) * z.size(), z.shape());
+    gaussian_step(l, from, to.data());
     const Real weight = steps_[static_cast<std::size_t>(l)].noise_estimate;
-    for (Index i = 0; i < state; ++i) to[i] += weight * drift.data()[i];
+    for (Index i = 0; i < to.size(); ++i) to.data()[i] += weight * drift.data()[i];
     from = to;
   }
 }

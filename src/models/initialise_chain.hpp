@@ -14,7 +14,7 @@ inline void initialise_chain(LayeredChain& chain, Initialisation kind, double ga
   const StepSet local = chain.local_steps();
   for (Index row = 0; row < local.size(); ++row) {
     const Index l = local.step(row);
-    Real* theta = chain.parameters()[row].data();
+    Real* theta = chain.rows()[row].data();
     for (int j = 0; j < shape.layers; ++j) {
       const LayerKey key{seed, l, j};
       initialise_weights(kind, gain, key, shape.width, theta + shape.weight_offset(j));

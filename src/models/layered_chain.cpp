@@ -67,9 +67,10 @@ class LayeredLinearisation : public blocks::Linearisation, private blocks::Tuned
   }
   /// substitute() backward with the parameter gradients of each step.
   void backpropagate(StepRange range, const sequence::BackwardPass& pass) const {
+    Real* grads = pass.parameters.front().data();
     walk_back(range, pass.loss, pass.gradient, pass.carry, [&](Index i, BackwardStep& step) {
       step.z = pass.in.data() + i * pass.carry.size();
-      step.grad = pass.by_step.data() + i * num_parameters_;
+      step.grad = grads + i * num_parameters_;
       kernels_.backpropagate(step, batch_);
     });
   }
@@ -229,11 +230,9 @@ bool LayeredChain::known_diagonals(sequence::KnownDiagonal which, StepRange,
   return true;
 }
 
-View<Real, 2> LayeredChain::parameters() {
-  return {parameters_.data(), {local_.size(), shape_.parameters()}};
-}
-View<const Real, 2> LayeredChain::parameters() const {
-  return {parameters_.data(), {local_.size(), shape_.parameters()}};
+std::vector<sequence::ParameterGroup> LayeredChain::parameters() {
+  return {{"layers", false, num_steps_, rows(),
+           "parameters of each step: for each layer W, column-major, then b"}};
 }
 
 void LayeredChain::value(StepRange range, ConstStates in, States out) const {
@@ -277,13 +276,14 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepR
                                                                            ConstStates out) const {
   const bool told = slope_from_value(shape_.activation, 0, nullptr, nullptr);
   if (shape_.layers > 1 || shape_.skip || !told)
-    return ParametricSequence::linearise_at_solution(range, in, out);
+    return Sequence::linearise_at_solution(range, in, out);
   return std::make_unique<SlopesFromStates>(parameters_of(range), *kernels_, range, in.extent(1),
                                             out.data());
 }
 
 void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
-                                         ConstStates in, ConstStates g, View<Real, 2> grads) const {
+                                         ConstStates in, ConstStates g,
+                                         const sequence::GroupRows& grads) const {
   const auto* own = dynamic_cast<const LayeredLinearisation*>(&J);
   if (own == nullptr || shape_.layers > 1) {
     parameter_gradient(range, in, g, grads);
@@ -292,7 +292,7 @@ void LayeredChain::parameter_gradient_at(const blocks::Linearisation& J, StepRan
   const Index batch = in.extent(1), size = batch * shape_.width;
   for (Index i = 0; i < range.size(); ++i)
     kernels_->single_layer_gradient(own->slopes(range.first + i), batch, in.data() + i * size,
-                                    g.data() + i * size, grads[i].data());
+                                    g.data() + i * size, grads.front()[i].data());
 }
 
 void LayeredChain::backpropagate(const blocks::Linearisation& J, StepRange range,
@@ -301,17 +301,17 @@ void LayeredChain::backpropagate(const blocks::Linearisation& J, StepRange range
   if (own != nullptr) {
     own->backpropagate(range, pass);
   } else {
-    ParametricSequence::backpropagate(J, range, pass);
+    Sequence::backpropagate(J, range, pass);
   }
 }
 
 void LayeredChain::parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                                      View<Real, 2> grads) const {
+                                      const sequence::GroupRows& grads) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
   const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
     kernels_->parameter_gradient(theta + i * shape_.parameters(), batch, in.data() + i * size,
-                                 g.data() + i * size, grads[i].data());
+                                 g.data() + i * size, grads.front()[i].data());
 }
 
 }  // namespace deeppcr::models

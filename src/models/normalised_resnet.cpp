@@ -136,7 +136,7 @@ std::unique_ptr<blocks::Linearisation> NormalisedResNet::linearise(StepRange ran
 }
 
 void NormalisedResNet::parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                                          View<Real, 2> grads) const {
+                                          const sequence::GroupRows& grads) const {
   normal_.reserve(in.size());
   gradient_.reserve(in.size());
   normalise_all(in, normal_.data(), nullptr);

@@ -89,8 +89,9 @@ void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps,
 }
 
 template <typename T>
-void PackedDenoiser<T>::linearise(StepRange range, ConstStates x, States eps, T* slopes) const {
-  run(range, 0, x, eps, slopes);
+void PackedDenoiser<T>::linearise(StepRange range, ConstStates x, States eps, T* slopes,
+                                  Index first_sample) const {
+  run(range, first_sample, x, eps, slopes);
 }
 
 template <typename T>

@@ -47,8 +47,7 @@ ResNetOptions resnet_options(const ModelOptions& options) {
           options.seed};
 }
 
-std::unique_ptr<sequence::ParametricSequence> make_resnet(const ModelOptions& options,
-                                                          const StepSet& local) {
+std::unique_ptr<sequence::Sequence> make_resnet(const ModelOptions& options, const StepSet& local) {
   const ResNetOptions resnet = resnet_options(options);
   if (options.own.flag("layer-norm")) return std::make_unique<NormalisedResNet>(resnet, local);
   return std::make_unique<ResNet>(resnet, local);

@@ -10,68 +10,102 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-// d loss / d z_0 = A_0^T g_0, known to the rank that owns step 0, given to all.
-void input_gradient(const parallel::Communicator& comm, const blocks::Linearisation& A,
-                    StepRange local, ConstStates g, State result) {
-  const std::array<Index, 3> column{result.extent(0), 1, result.extent(1)};
-  if (local.contains(0))
-    A.product(0, Direction::backward, ConstPanel(g.data(), column), Panel(result.data(), column));
-  comm.broadcast(result.data(), result.size(), 0);
-}
+/// Rows are handed on in pieces of about so many reals.
+constexpr Index kPiece = Index{1} << 16;
 
-void solve(linear::LinearSolver& linear, blocks::BlockBidiagonal& J, const blocks::Linearisation& A,
-           ConstStates loss_gradient, States state_gradient) {
-  J.set_linearisation(&A);
-  linear.setup(J);
-  linear.solve_transpose(loss_gradient, state_gradient);
+Index piece_of(const sequence::ParameterGradients& parameters, Index steps, bool in_pieces) {
+  const Index row = parameters.numbers_a_step();
+  if (!in_pieces || row == 0) return std::max<Index>(1, steps);
+  return std::max<Index>(1, kPiece / row);
 }
 
 }  // namespace
 
-AdjointReport adjoint(const sequence::Sequence& sequence, const sequence::Trajectory& trajectory,
-                      linear::LinearSolver& linear, ConstStates loss_gradient,
-                      States state_gradient, State input_gradient_out,
-                      View<Real, 2> parameter_gradient) {
-  const parallel::Communicator& comm = trajectory.comm();
-  const StepRange local = trajectory.local_range();
-  StageTimes stages;
-  const Stopwatch total;
+Adjoint::Adjoint(const sequence::Sequence& sequence, const sequence::Trajectory& trajectory,
+                 linear::LinearSolver& linear)
+    : sequence_(sequence),
+      trajectory_(trajectory),
+      linear_(linear),
+      J_(trajectory.comm(), trajectory.layout(), trajectory.batch(), trajectory.width()),
+      states_(trajectory.states().size()),
+      input_(trajectory.input().size()) {}
+
+void Adjoint::transposed_solve(const blocks::Linearisation& A, ConstStates loss) {
+  J_.set_linearisation(&A);
+  linear_.setup(J_);
+  linear_.solve_transpose(loss, {states_.data(), trajectory_.states().shape()});
+}
+
+/// In pieces from the right, as on the way of a solver that substitutes once.
+void Adjoint::parameters_behind(const blocks::Linearisation& A, ConstStates in,
+                                sequence::ParameterGradients& parameters,
+                                const Ready& ready) const {
+  const StepRange local = trajectory_.local_range();
+  const Index piece = piece_of(parameters, local.size(), bool(ready));
+  sequence::GroupRows rows;
+  for (Index last = local.size(); last > 0;) {
+    const Index first = std::max<Index>(0, last - piece);
+    const StepRange range{local.first + first, local.first + last};
+    parameters.slice(first, last, rows);
+    sequence_.parameter_gradient_at(A, range, in.slice(first, last), states().slice(first, last),
+                                    rows);
+    if (ready) ready(range);
+    last = first;
+  }
+}
+
+void Adjoint::sum_shared(sequence::ParameterGradients& parameters) const {
+  for (int g = 0; g < parameters.groups(); ++g)
+    if (parameters.shared(g)) trajectory_.comm().sum(parameters[g].data(), parameters[g].size());
+}
+
+void Adjoint::solve(ConstStates loss, sequence::ParameterGradients* parameters,
+                    const Ready& ready) {
+  const StepRange local = trajectory_.local_range();
+  const bool wanted = parameters != nullptr && !parameters->empty();
+  // A step that is walked twice would be added twice.
+  const bool together = wanted && linear_.substitutes_once() && !parameters->any_shared();
+  stages_ = {};
+  const Stopwatch watch;
   parallel::Traffic halo;
-  ConstStates in;
-  std::unique_ptr<blocks::Linearisation> A;
-  {
-    const StageTimer timer(stages, "linearise");
-    in = trajectory.starts(halo);
-    A = sequence.linearise_at_solution(local, in, trajectory.states());
-  }
-  const auto* parametric = dynamic_cast<const sequence::ParametricSequence*>(&sequence);
-  const bool wanted = parameter_gradient.size() > 0;
-  DEEPPCR_ASSERT(parametric != nullptr || !wanted, "no parameters to give the gradients of");
-  const bool together = wanted && linear.substitutes_once();
-  blocks::BlockBidiagonal J(comm, trajectory.layout(), trajectory.batch(), trajectory.width());
-  {
-    const StageTimer timer(stages, "linear");
-    if (together) {
-      solve(linear, J, Backpropagation(*A, *parametric, local, in, parameter_gradient),
-            loss_gradient, state_gradient);
-    } else {
-      solve(linear, J, *A, loss_gradient, state_gradient);
-    }
-  }
-  if (trajectory.layout().num_steps() == 0) {
-    std::fill(input_gradient_out.begin(), input_gradient_out.end(), 0.0);
+  const ConstStates in = trajectory_.starts(halo);
+  const auto A = sequence_.linearise_at_solution(local, in, trajectory_.states());
+  const double linearised = watch.seconds();
+  if (together) {
+    transposed_solve(Backpropagation(*A, sequence_, local, in, *parameters,
+                                     piece_of(*parameters, local.size(), bool(ready)), ready),
+                     loss);
   } else {
-    input_gradient(comm, *A, local, state_gradient, input_gradient_out);
+    transposed_solve(*A, loss);
   }
+  const std::array<Index, 3> column{trajectory_.batch(), 1, trajectory_.width()};
+  if (local.contains(0))
+    A->product(0, Direction::backward, ConstPanel(states_.data(), column),
+               Panel(input_.data(), column));
+  const double solved = watch.seconds();
   if (wanted && !together) {
-    const StageTimer timer(stages, "parameters");
-    parametric->parameter_gradient_at(*A, local, in, state_gradient, parameter_gradient);
+    parameters->clear_shared();
+    parameters_behind(*A, in, *parameters, ready);
+    sum_shared(*parameters);
   }
-  stages.add("total", total.seconds());
+  J_.set_linearisation(nullptr);
+  stages_.add("linearise", linearised);
+  stages_.add("linear", solved - linearised);
+  stages_.add("parameters", watch.seconds() - solved);
+  stages_.add("total", watch.seconds());
+}
+
+void Adjoint::share_input() {
+  if (trajectory_.layout().num_steps() > 0)
+    trajectory_.comm().broadcast(input_.data(), input_.size(), 0);
+}
+
+AdjointReport Adjoint::report() const {
+  const parallel::Communicator& comm = trajectory_.comm();
   AdjointReport report;
-  report.seconds = slowest(comm, stages, {"linearise", "linear", "parameters", "total"});
-  report.levels = total_traffic(comm, linear.level_traffic());
-  report.neighbours = total_traffic(comm, linear.neighbour_traffic());
+  report.seconds = slowest(comm, stages_, {"linearise", "linear", "parameters", "total"});
+  report.levels = total_traffic(comm, linear_.level_traffic());
+  report.neighbours = total_traffic(comm, linear_.neighbour_traffic());
   return report;
 }
 

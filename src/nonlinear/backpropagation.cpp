@@ -3,19 +3,23 @@
 #include <algorithm>
 #include <utility>
 
+#include "deeppcr/core/error.hpp"
+
 namespace deeppcr::nonlinear {
 
-Backpropagation::Backpropagation(const blocks::Linearisation& A,
-                                 const sequence::ParametricSequence& sequence, StepRange local,
-                                 ConstStates in, View<Real, 2> grads, Index piece,
+Backpropagation::Backpropagation(const blocks::Linearisation& A, const sequence::Sequence& sequence,
+                                 StepRange local, ConstStates in,
+                                 const sequence::ParameterGradients& grads, Index piece,
                                  std::function<void(StepRange)> ready)
     : A_(A),
       sequence_(sequence),
       local_(local),
       in_(in),
       grads_(grads),
-      piece_(piece > 0 ? piece : std::max<Index>(1, local.size())),
-      ready_(std::move(ready)) {}
+      piece_(piece),
+      ready_(std::move(ready)) {
+  DEEPPCR_ASSERT(!grads.any_shared(), "{} groups, of which one is shared", grads.groups());
+}
 
 template <typename Visit>
 void Backpropagation::each_piece(StepRange range, Visit&& visit) const {
@@ -39,26 +43,27 @@ void Backpropagation::substitute(StepRange range, Direction direction, ConstStat
     const Index a = piece.first - range.first, b = piece.last - range.first;
     const Index row = std::max(a, before_rhs), end = std::max(b, before_rhs);
     const Index first = piece.first - local_.first, last = piece.last - local_.first;
+    grads_.slice(first, last, rows_);
     sequence_.backpropagate(A_, piece,
                             {in_.slice(first, last), rhs.slice(row - before_rhs, end - before_rhs),
-                             result.slice(a, b), carry, grads_.slice(first, last)});
+                             result.slice(a, b), carry, rows_});
   });
 }
 
 void Backpropagation::catch_up(StepRange range, ConstStates result) const {
   each_piece(range, [&](StepRange piece) {
     const Index first = piece.first - local_.first, last = piece.last - local_.first;
+    grads_.slice(first, last, rows_);
     sequence_.parameter_gradient_at(
         A_, piece, in_.slice(first, last),
-        result.slice(piece.first - range.first, piece.last - range.first),
-        grads_.slice(first, last));
+        result.slice(piece.first - range.first, piece.last - range.first), rows_);
   });
 }
 
 void Backpropagation::skip(StepRange range, States result) const {
   std::fill(result.begin(), result.end(), 0.0);
-  const auto grads = grads_.slice(range.first - local_.first, range.last - local_.first);
-  std::fill(grads.begin(), grads.end(), 0.0);
+  grads_.slice(range.first - local_.first, range.last - local_.first, rows_);
+  for (const View<Real, 2>& grads : rows_) std::fill(grads.begin(), grads.end(), 0.0);
 }
 
 }  // namespace deeppcr::nonlinear

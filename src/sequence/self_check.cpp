@@ -71,8 +71,7 @@ class Check {
       result.vjp_error = worse(result.vjp_error, vjp_error(*J, l));
       check_blocks(*J, l, result);
     }
-    if (auto* parametric = dynamic_cast<ParametricSequence*>(&sequence_))
-      result.parameter_error = parameter_error(*parametric);
+    result.parameter_error = parameter_error();
     return result;
   }
 
@@ -99,9 +98,11 @@ class Check {
   double vjp_error(const blocks::Linearisation& J, Index l);
   void check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result);
   double structure_error(blocks::Structure structure, const Buffer<Real>& A) const;
-  double parameter_error(ParametricSequence& sequence);
-  /// sum over samples of <g, f_l(in)>
-  double functional(Index l, const Buffer<Real>& g);
+  double parameter_error();
+  double row_error(StepRange steps, const Buffer<Real>& g, View<Real, 1> theta,
+                   View<const Real, 1> grad);
+  /// sum over steps and samples of <g_l, f_l(in_l)>
+  double functional(StepRange steps, const Buffer<Real>& g);
 
   Sequence& sequence_;
   StepRange range_;
@@ -221,40 +222,62 @@ double Check::structure_error(blocks::Structure structure, const Buffer<Real>& A
   return error;
 }
 
-double Check::functional(Index l, const Buffer<Real>& g) {
-  Buffer<Real> f(state_size());
-  sequence_.value({l, l + 1}, ConstStates{state(in_, l), {1, batch_, n_}},
-                  States{f.data(), {1, batch_, n_}});
-  return dot(state_size(), state(g, l), f.data());
+double Check::functional(StepRange steps, const Buffer<Real>& g) {
+  const std::array<Index, 3> shape{steps.size(), batch_, n_};
+  Buffer<Real> f(steps.size() * state_size());
+  sequence_.value(steps, ConstStates{state(in_, steps.first), shape}, States{f.data(), shape});
+  return dot(f.size(), state(g, steps.first), f.data());
 }
 
-/// <gradient, delta> against central differences of <g, f> along random directions of the
-/// parameters.
-double Check::parameter_error(ParametricSequence& sequence) {
-  constexpr int kDirections = 4;
-  const Index count = sequence.parameters_per_step();
-  if (count == 0) return 0;
-  Buffer<Real> g = normal(out_.size()), grads(range_.size() * count), kept(count);
-  sequence.parameter_gradient(range_, states(in_), states(g),
-                              {grads.data(), {range_.size(), count}});
+/// Rows of gradients, which a model assigns to or, where they are shared, adds to.
+double Check::parameter_error() {
+  const std::vector<ParameterGroup> groups = sequence_.parameters();
+  if (groups.empty()) return 0;
+  const Index before = sequence_.local_steps().row(range_.first);
+  const ParameterGradients grads(groups);
+  constexpr Real kThere = 1;
+  for (int k = 0; k < grads.groups(); ++k) std::fill(grads[k].begin(), grads[k].end(), kThere);
+  const Buffer<Real> g = normal(out_.size());
+  GroupRows rows;
+  grads.slice(before, before + range_.size(), rows);
+  sequence_.parameter_gradient(range_, states(in_), {g.data(), {range_.size(), batch_, n_}}, rows);
   double error = 0;
-  for (Index l = range_.first; l < range_.last; ++l) {
-    Real* theta = sequence.parameters()[sequence.local_steps().row(l)].data();
-    const Real* grad = grads.data() + (l - range_.first) * count;
-    std::copy_n(theta, count, kept.data());
-    for (int d = 0; d < kDirections; ++d) {
-      const Buffer<Real> delta = normal(count);
-      const auto functional_at = [&](double h) {
-        for (Index i = 0; i < count; ++i) theta[i] = kept[i] + h * delta[i];
-        return functional(l, g);
-      };
-      const double slope = (functional_at(kStep) - functional_at(-kStep)) / (2 * kStep);
-      const double size =
-          norm(count, grad) + norm(state_size(), state(g, l)) * norm(state_size(), state(out_, l));
-      error = worse(error, relative(std::abs(slope - dot(count, grad, delta.data())), size));
+  for (int k = 0; k < grads.groups(); ++k) {
+    const View<Real, 2> values = groups[static_cast<std::size_t>(k)].values;
+    if (grads.shared(k)) {
+      for (Real& grad : grads[k]) grad -= kThere;
+      error = worse(error, row_error(range_, g, values[0], grads[k][0]));
+      continue;
     }
-    std::copy_n(kept.data(), count, theta);
+    for (Index i = 0; i < range_.size(); ++i) {
+      const Index l = range_.first + i;
+      error = worse(error, row_error({l, l + 1}, g, values[before + i], grads[k][before + i]));
+    }
   }
+  return error;
+}
+
+/// <gradient, delta> against central differences of <g, f> along random directions of a row of
+/// parameters, which these steps read.
+double Check::row_error(StepRange steps, const Buffer<Real>& g, View<Real, 1> theta,
+                        View<const Real, 1> grad) {
+  constexpr int kDirections = 4;
+  const Index count = theta.size(), size = steps.size() * state_size();
+  Buffer<Real> kept(count);
+  std::copy(theta.begin(), theta.end(), kept.begin());
+  double error = 0;
+  for (int d = 0; d < kDirections; ++d) {
+    const Buffer<Real> delta = normal(count);
+    const auto functional_at = [&](double h) {
+      for (Index i = 0; i < count; ++i) theta(i) = kept[i] + h * delta[i];
+      return functional(steps, g);
+    };
+    const double slope = (functional_at(kStep) - functional_at(-kStep)) / (2 * kStep);
+    const double scale = norm(count, grad.data()) +
+                         norm(size, state(g, steps.first)) * norm(size, state(out_, steps.first));
+    error = worse(error, relative(std::abs(slope - dot(count, grad.data(), delta.data())), scale));
+  }
+  std::copy(kept.begin(), kept.end(), theta.begin());
   return error;
 }
 

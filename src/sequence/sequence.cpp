@@ -14,18 +14,23 @@ std::unique_ptr<blocks::Linearisation> Sequence::linearise_at_solution(StepRange
   return linearise(range, in, States(again.data(), out.shape()));
 }
 
-void ParametricSequence::parameter_gradient_at(const blocks::Linearisation&, StepRange range,
-                                               ConstStates in, ConstStates g,
-                                               View<Real, 2> grads) const {
+void Sequence::parameter_gradient(StepRange range, ConstStates, ConstStates,
+                                  const GroupRows& grads) const {
+  DEEPPCR_ASSERT(grads.empty(), "steps {} to {}: this model has no gradients of parameters",
+                 range.first, range.last);
+}
+
+void Sequence::parameter_gradient_at(const blocks::Linearisation&, StepRange range, ConstStates in,
+                                     ConstStates g, const GroupRows& grads) const {
   parameter_gradient(range, in, g, grads);
 }
 
 bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { return false; }
 
-void ParametricSequence::backpropagate(const blocks::Linearisation& J, StepRange range,
-                                       const BackwardPass& pass) const {
+void Sequence::backpropagate(const blocks::Linearisation& J, StepRange range,
+                             const BackwardPass& pass) const {
   J.substitute(range, Direction::backward, pass.loss, pass.gradient, pass.carry);
-  parameter_gradient_at(J, range, pass.in, pass.gradient, pass.by_step);
+  parameter_gradient_at(J, range, pass.in, pass.gradient, pass.parameters);
 }
 
 bool Sequence::drift(Index, ConstState, ConstState, State) const { return false; }

@@ -59,29 +59,33 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       logits_(owns_head_ ? samples_.size() * parts_.head.classes() : 0),
       labels_(static_cast<std::size_t>(samples_.size())),
       normalisation_(2),
-      chain_gradient_(parts_.sequence->parameters().size()),
+      groups_(parts_.sequence->parameters()),
+      chain_gradients_(groups_),
+      end_gradient_(owns_head_ ? solver_.trajectory().input().size() : 0),
       embedding_gradient_(owns_embedding_ ? parts_.embedding.parameters().size() : 0),
       head_gradient_(owns_head_ ? parts_.head.parameters().size() : 0) {
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
   if (kept > 0 && options.solver.forward != "sequential") {
-    store_.emplace(grid, parts_.sequence->num_steps(), parts_.sequence->local_steps().range(),
+    store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_range(),
                    parts_.sequence->width(), kept);
   }
 }
 
 std::vector<ParameterGroup> ChainNetwork::parameters() {
-  const StepRange local = parts_.sequence->local_steps().range();
-  StoredArray layers{"layers",
-                     parts_.sequence->num_steps(),
-                     parts_.sequence->parameters_per_step(),
-                     local,
-                     parts_.sequence->parameters().data(),
-                     "parameters of each step: for each layer W, column-major, then b"};
-  return {{std::move(layers), chain_gradient_.data()},
-          group_of("embedding", parts_.embedding, owns_embedding_, embedding_gradient_),
-          group_of("head", parts_.head, owns_head_, head_gradient_)};
+  std::vector<ParameterGroup> all;
+  for (int g = 0; g < chain_gradients_.groups(); ++g) {
+    const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
+    const StepRange own = group.shared ? StepRange{0, 1} : solver_.trajectory().local_range();
+    StoredArray array{group.name, group.rows,          group.row_size(),
+                      own,        group.values.data(), group.content};
+    array.shared = group.shared;
+    all.push_back({std::move(array), chain_gradients_[g].data()});
+  }
+  all.push_back(group_of("embedding", parts_.embedding, owns_embedding_, embedding_gradient_));
+  all.push_back(group_of("head", parts_.head, owns_head_, head_gradient_));
+  return all;
 }
 
 std::vector<StoredArray> ChainNetwork::state() {
@@ -141,9 +145,8 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   if (owns_head_) sums.start(head_gradient_.data(), head_gradient_.size());
   lap();
   backward(sums);
-  for (const double part :
-       {solver_.linearise_seconds(), solver_.linear_seconds(), solver_.parameter_seconds()})
-    seconds.push_back(part);
+  for (const char* stage : {"linearise", "linear", "parameters"})
+    seconds.push_back(solver_.adjoint().stages().get(stage));
   watch.restart();
   sums.wait();
   lap();
@@ -174,19 +177,29 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
   const Real weight = static_cast<Real>(samples_.size()) / static_cast<Real>(whole_batch);
   report.loss *= weight;
   for (Real& value : logits_) value *= weight;
-  parts_.head.gradient(last_state(), logits, view(head_gradient_), solver_.end_gradient());
+  parts_.head.gradient(last_state(), logits, view(head_gradient_),
+                       {end_gradient_.data(), last_state().shape()});
   return report;
 }
 
 void ChainNetwork::backward(parallel::PendingSums& sums) {
-  const StepRange local = parts_.sequence->local_steps().range();
-  const Index each = parts_.sequence->parameters_per_step();
-  solver_.backward({chain_gradient_.data(), {local.size(), each}}, [&](StepRange range) {
-    sums.start(chain_gradient_.data() + (range.first - local.first) * each, range.size() * each);
-  });
+  const Index first = solver_.trajectory().local_range().first;
+  const auto start = [&](bool shared, StepRange range) {
+    sequence::GroupRows rows;
+    chain_gradients_.slice(range.first - first, range.last - first, rows);
+    for (int g = 0; g < chain_gradients_.groups(); ++g) {
+      const View<Real, 2>& grads = rows[static_cast<std::size_t>(g)];
+      if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
+    }
+  };
+  // The loss depends on the last state alone: one row on its rank, none elsewhere.
+  const ConstState z0 = solver_.trajectory().input();
+  const ConstStates loss(end_gradient_.data(), {owns_head_ ? 1 : 0, z0.extent(0), z0.extent(1)});
+  solver_.adjoint().solve(loss, &chain_gradients_, [&](StepRange range) { start(false, range); });
+  start(true, {first, first});
   if (!owns_embedding_) return;
   parts_.embedding.gradient({features_.data(), {samples_.size(), images_.features()}},
-                            solver_.input_gradient(), view(embedding_gradient_), State());
+                            solver_.adjoint().input(), view(embedding_gradient_), State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 

@@ -66,6 +66,7 @@ Optimiser::Optimiser(const parallel::Communicator& holders, const OptimiserOptio
 double Optimiser::square_norm() const {
   double sum = 0;
   for (const ParameterGroup& group : groups_) {
+    if (group.array.shared && holders_.rank() > 0) continue;
     for (Index i = 0; i < group.array.local_size(); ++i)
       sum += group.gradient[i] * group.gradient[i];
   }

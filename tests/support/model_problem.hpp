@@ -5,6 +5,7 @@
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 #include "support/model_options.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr::test {
 
@@ -29,7 +30,9 @@ struct ModelProblem {
     RandomStream(17, 1).normal(0, trajectory.input().size(), trajectory.input().data());
   }
 
-  std::unique_ptr<sequence::ParametricSequence> sequence;
+  View<Real, 2> rows() { return rows_of(*sequence); }
+
+  std::unique_ptr<sequence::Sequence> sequence;
   sequence::Trajectory trajectory;
 };
 

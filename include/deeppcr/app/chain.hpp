@@ -15,7 +15,7 @@ namespace deeppcr::app {
 /// A network with its samples: embedding -> chain -> head. The chain is split over the ranks; both
 /// ends are small and kept by every rank.
 struct Chain {
-  std::unique_ptr<sequence::ParametricSequence> sequence;
+  std::unique_ptr<sequence::Sequence> sequence;
   sequence::Trajectory trajectory;             ///< z_0 is set, the states are not
   Buffer<Real> features;                       ///< [B, features]; empty without an embedding
   std::optional<models::Embedding> embedding;  ///< for samples of another size than the states

@@ -48,9 +48,12 @@ struct WeightsSizes {
   bool bias = false;
 };
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path);
+/// The rows of parameters that a weights file holds, those of a chain of layers.
+/// @throws Error for a chain with other parameters
+View<Real, 2> layer_rows(sequence::Sequence& model);
 /// Fills the parameters of the local steps.
 void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  sequence::ParametricSequence& model);
+                  sequence::Sequence& model);
 /// Fills the embedding ("/embedding") or the head ("/head").
 void read_layer(const parallel::Communicator& comm, const std::string& path,
                 const std::string& group, models::DenseLayer& layer);

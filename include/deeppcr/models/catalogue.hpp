@@ -21,8 +21,7 @@ const CatalogueEntry& find(const std::string& model);
 /// Makes a model with the parameters of the `local` steps. They depend on seed and global step
 /// only, not on the split.
 /// @throws Error for an unknown word (with the known ones) or a size without sense
-std::unique_ptr<sequence::ParametricSequence> make(const ModelOptions& options,
-                                                   const StepSet& local);
+std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const StepSet& local);
 
 /// What a step of such a model takes. @throws as make()
 StepCost step_cost(const ModelOptions& options);

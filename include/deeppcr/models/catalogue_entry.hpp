@@ -56,7 +56,7 @@ struct CatalogueEntry {
   std::string help;  ///< one line
   std::vector<OptionSpec> options;
   /// Makes the chain with the parameters of the `local` steps.
-  std::function<std::unique_ptr<sequence::ParametricSequence>(const ModelOptions&, const StepSet& local)>
+  std::function<std::unique_ptr<sequence::Sequence>(const ModelOptions&, const StepSet& local)>
       make;
   /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
   std::function<StepCost(const ModelOptions&)> cost;

@@ -23,8 +23,8 @@ struct SamplerOptions {
 };
 
 /// The steps of a diffusion sampler as a chain, from noise to latents: step l is
-/// z_{l+1} = a_l z_l + b_l eps(z_l, t_l) + c_l xi_l, with xi drawn up front by (seed, sample,
-/// step).
+/// z_{l+1} = a_l z_l + b_l eps(z_l, t_l) + c_l xi_l. The noise c_l xi_l is the steps' input, [L, B,
+/// n]; at first it is drawn by (seed, sample, step).
 ///
 /// Every rank holds all steps: they share one network, and a range of them is one batch. Results do
 /// not depend on how steps are batched, to the last bit.
@@ -39,10 +39,11 @@ class DenoisingChain : public sequence::Sequence {
   Index batch() const { return batch_; }
 
   void value(StepRange range, ConstStates in, States out) const override;
-  /// value() for the samples from `first` on, as many as `in` has.
-  void value_of_samples(Index first, StepRange range, ConstStates in, States out) const;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
+  /// The noise; no numbers for eta = 0, where the labels still depend on the sample.
+  sequence::Inputs inputs() const override { return inputs_; }
+  std::unique_ptr<sequence::Sequence> bound_to(const sequence::Inputs& inputs) const override;
   /// linear_part: a_l. gaussian: a_l + b_l sqrt(1 - abar), exact for whitened Gaussian latents.
   bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
                        View<Real, 2> diagonals) const override;
@@ -57,17 +58,20 @@ class DenoisingChain : public sequence::Sequence {
 
  private:
   /// The state after step l if the latents were Gaussian: no evaluation.
-  void gaussian_step(Index l, const Real* z, Real* out) const;
-  /// eps -> a z + b eps + c xi, in place; samples from first_sample on.
-  void finish(Index first_sample, StepRange range, ConstStates z, States eps) const;
+  void gaussian_step(Index l, ConstState z, Real* out) const;
+  /// eps -> a z + b eps + c xi, in place.
+  void finish(StepRange range, ConstStates z, States eps) const;
+  void check_samples(ConstStates in) const;
 
   const Denoiser& denoiser_;
   Index batch_;
   std::uint64_t seed_;
   std::vector<SamplerStep> steps_;
-  Buffer<Real> fresh_noise_;                       ///< c_l xi_l, [L, B, n]; empty for eta = 0
-  std::unique_ptr<PackedDenoiser<float>> single_;  ///< one of the two
-  std::unique_ptr<PackedDenoiser<double>> double_;
+  sequence::Inputs inputs_;
+  // What views for other inputs share:
+  std::shared_ptr<const Buffer<Real>> drawn_;            ///< the first inputs
+  std::shared_ptr<const PackedDenoiser<float>> single_;  ///< one of the two
+  std::shared_ptr<const PackedDenoiser<double>> double_;
 };
 
 }  // namespace deeppcr::models

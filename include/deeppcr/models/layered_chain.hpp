@@ -37,7 +37,7 @@ class LayerKernels;
 /// Not for use by several threads at once: kernels and scratch are kept between calls. A
 /// linearisation borrows them, so the chain must outlive it, and it sees the parameters of the
 /// moment when it is used.
-class LayeredChain : public sequence::ParametricSequence {
+class LayeredChain : public sequence::Sequence {
  public:
   /// Parameters of the `local` steps, all zero. @throws Error for sizes without sense
   LayeredChain(const StepShape& shape, Index num_steps, StepSet local);
@@ -62,17 +62,21 @@ class LayeredChain : public sequence::ParametricSequence {
   void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                               View<Real, 1> tangent) const override;
 
-  Index parameters_per_step() const override { return shape_.parameters(); }
-  View<Real, 2> parameters() override;
-  View<const Real, 2> parameters() const override;
+  /// One group, "layers": a row for each step.
+  std::vector<sequence::ParameterGroup> parameters() override;
+  /// Its rows, [local steps, shape().parameters()].
+  View<Real, 2> rows() { return {parameters_.data(), {local_.size(), shape_.parameters()}}; }
+  View<const Real, 2> rows() const {
+    return {parameters_.data(), {local_.size(), shape_.parameters()}};
+  }
   StepSet local_steps() const override { return local_; }
   /// Computes the pre-activations again from `in`: about the cost of value() and twice that of
   /// product() with one column.
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                          View<Real, 2> grads) const override;
+                          const sequence::GroupRows& grads) const override;
   /// For one layer a step the slopes are in J: about the cost of product() with one column.
   void parameter_gradient_at(const blocks::Linearisation& J, StepRange range, ConstStates in,
-                             ConstStates g, View<Real, 2> grads) const override;
+                             ConstStates g, const sequence::GroupRows& grads) const override;
   /// Step by step, with weights, states and gradients still in the caches.
   void backpropagate(const blocks::Linearisation& J, StepRange range,
                      const sequence::BackwardPass& pass) const override;

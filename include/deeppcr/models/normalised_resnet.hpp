@@ -13,7 +13,7 @@ namespace deeppcr::models {
 /// N has no gain and shift of its own: the first layer's weights and bias would absorb them.
 /// Parameters lie as those of ResNet. Not for several threads at once.
 /// Source: Ba, Kiros and Hinton, arXiv 1607.06450; in front of the block as in arXiv 2002.04745
-class NormalisedResNet final : public sequence::ParametricSequence {
+class NormalisedResNet final : public sequence::Sequence {
  public:
   /// Makes the weights of the `local` steps only; they are those of ResNet.
   NormalisedResNet(const ResNetOptions& options, const StepSet& local);
@@ -24,12 +24,10 @@ class NormalisedResNet final : public sequence::ParametricSequence {
   void value(StepRange range, ConstStates in, States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
-  Index parameters_per_step() const override { return block_.parameters_per_step(); }
-  View<Real, 2> parameters() override { return block_.parameters(); }
-  View<const Real, 2> parameters() const override { return block_.parameters(); }
+  std::vector<sequence::ParameterGroup> parameters() override { return block_.parameters(); }
   StepSet local_steps() const override { return block_.local_steps(); }
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                          View<Real, 2> grads) const override;
+                          const sequence::GroupRows& grads) const override;
 
  private:
   LayeredChain block_;  ///< g_l

@@ -29,7 +29,8 @@ class PackedDenoiser {
   /// Shapes: x, eps [m, B, n]. Cost: 2 m B K H^2 flops.
   void evaluate(StepRange range, ConstStates x, States eps, Index first_sample = 0) const;
   /// The same, with silu' of each block kept in slopes [m B, slopes_per_row()].
-  void linearise(StepRange range, ConstStates x, States eps, T* slopes) const;
+  void linearise(StepRange range, ConstStates x, States eps, T* slopes,
+                 Index first_sample = 0) const;
 
   /// W = (d eps / d x) V or its transpose applied to V, k columns for each of `rows` pairs whose
   /// slopes are given; steps [rows] are the pairs' steps. Shapes: V, W [rows, k, n]. Cost: 2 rows k

@@ -10,12 +10,13 @@ namespace deeppcr::nonlinear {
 /// LinearSolver::substitutes_once().
 class Backpropagation final : public blocks::Linearisation, private blocks::Tuned {
  public:
-  /// in [m, B, n], grads [m, parameters]: of the steps of `local`. `ready`, unless it is empty,
+  /// in [m, B, n] and the rows of grads: of the steps of `local`. `ready`, unless it is empty,
   /// hears of each range of steps whose gradients are final; ranges come from the right, in pieces
   /// of `piece` steps at most. All must outlive the object.
-  Backpropagation(const blocks::Linearisation& A, const sequence::ParametricSequence& sequence,
-                  StepRange local, ConstStates in, View<Real, 2> grads, Index piece = 0,
-                  std::function<void(StepRange)> ready = {});
+  /// @pre no group is shared: solvers may walk a step more than once
+  Backpropagation(const blocks::Linearisation& A, const sequence::Sequence& sequence,
+                  StepRange local, ConstStates in, const sequence::ParameterGradients& grads,
+                  Index piece, std::function<void(StepRange)> ready = {});
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
     A_.product(l, direction, V, W);
@@ -52,12 +53,13 @@ class Backpropagation final : public blocks::Linearisation, private blocks::Tune
   void each_piece(StepRange range, Visit&& visit) const;
 
   const blocks::Linearisation& A_;
-  const sequence::ParametricSequence& sequence_;
+  const sequence::Sequence& sequence_;
   StepRange local_;
   ConstStates in_;
-  View<Real, 2> grads_;
+  const sequence::ParameterGradients& grads_;
   Index piece_;
   std::function<void(StepRange)> ready_;
+  mutable sequence::GroupRows rows_;  ///< of the piece at hand
 };
 
 }  // namespace deeppcr::nonlinear

@@ -5,6 +5,8 @@
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/sequence/inputs.hpp"
+#include "deeppcr/sequence/parameters.hpp"
 
 namespace deeppcr::sequence {
 
@@ -15,6 +17,18 @@ namespace deeppcr::sequence {
 ///                  block or the sampler's own coefficient
 ///     gaussian     the Jacobian of a denoising step if the data were Gaussian
 enum class KnownDiagonal { linear_part, gaussian };
+
+/// A backward pass through a range of m steps: what it reads and what it writes.
+struct BackwardPass {
+  ConstStates in;               ///< the states that the steps start from, [m, B, n]
+  ConstStates loss;             ///< c: explicit gradient of the loss by the states after them,
+                                ///< [m, B, n], or its last rows, as in
+                                ///< Linearisation::substitute_transposed()
+  States gradient;              ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
+  State carry;                  ///< A^T g of the step behind the range, then of its first; [B, n]
+  const GroupRows& parameters;  ///< their gradients: rows of the steps are assigned, shared ones
+                                ///< added to
+};
 
 /// A chain z_{l+1} = f_l(z_l), l = 0..num_steps()-1, on B independent samples of width n.
 ///
@@ -72,45 +86,57 @@ class Sequence {
   /// step is short, one pass for both is worth having.
   virtual void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                       View<Real, 1> tangent) const;
-};
 
-/// A backward pass through a range of m steps: what it reads and what it writes.
-struct BackwardPass {
-  ConstStates in;         ///< the states that the steps start from, [m, B, n]
-  ConstStates loss;       ///< c: explicit gradient of the loss by the states after them, [m, B, n],
-                          ///< or its last rows, as in Linearisation::substitute()
-  States gradient;        ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
-  State carry;            ///< A^T g of the step behind the range, then of its first; [B, n]
-  View<Real, 2> by_step;  ///< gradients of the parameters, [m, parameters_per_step()]
-};
+  /// Its trainable numbers, shown where they are as long as the object lives. Default: none.
+  virtual std::vector<ParameterGroup> parameters() { return {}; }
+  /// The steps that this object holds rows of parameters for. A range given to any call lies within
+  /// one of its ranges(). Default: all.
+  virtual StepSet local_steps() const { return {0, num_steps()}; }
 
-/// A sequence with trainable parameters, each step's own.
-class ParametricSequence : public Sequence {
- public:
-  /// Number of parameters of step l, a multiple of nothing in particular; equal for all steps.
-  virtual Index parameters_per_step() const = 0;
-  /// Parameters of the local steps, [m, parameters_per_step()].
-  virtual View<Real, 2> parameters() = 0;
-  virtual View<const Real, 2> parameters() const = 0;
-  /// The steps that this object holds parameters for. A range given to any call lies within one of
-  /// its ranges().
-  virtual StepSet local_steps() const = 0;
-
-  /// grads[i] = sum over samples of (df_l / dtheta_l)^T g[i], l = range.first + i.
-  /// Shapes: in, g [m, B, n] (state before the step; gradient of the loss by the state after it),
-  /// grads [m, parameters]. Cost: about that of value() and one product backward.
+  /// grads[i] = sum over samples of (df_l / dtheta_l)^T g[i], l = range.first + i, is assigned to
+  /// the rows of a group's steps; the sum over samples and steps is added to the row of a shared
+  /// one.
+  /// Shapes: in, g [m, B, n] (state before the step; gradient of the loss by the state after it).
+  /// Cost: about that of value() and one product backward.
+  /// @pre there are parameters
   virtual void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                                  View<Real, 2> grads) const = 0;
+                                  const GroupRows& grads) const;
   /// The same with a linearisation of this sequence at the same states, which may know what would
   /// have to be computed again. Default: does not use it.
   virtual void parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
-                                     ConstStates in, ConstStates g, View<Real, 2> grads) const;
+                                     ConstStates in, ConstStates g, const GroupRows& grads) const;
 
   /// J.substitute() backward and the parameter gradients: g_l = c_l + carry, grads_l = (df_l /
   /// dtheta_l)^T g_l, carry = A_l^T g_l, from the last step to the first. Default: one after the
   /// other; a model that does both while a step's data are in the caches saves a pass over them.
   virtual void backpropagate(const blocks::Linearisation& J, StepRange range,
                              const BackwardPass& pass) const;
+
+  /// The inputs that are bound: what else than states the steps read. Default: none.
+  virtual Inputs inputs() const { return {}; }
+  /// The same steps and parameters with these inputs: a light object that borrows from this one,
+  /// for as many samples as it is asked for. Null where steps take no inputs and do the same for
+  /// every sample: then this object serves. Default: null.
+  virtual std::unique_ptr<Sequence> bound_to(const Inputs&) const { return nullptr; }
 };
+
+/// A chain for batches that begin with another sample of its inputs: micro-batches, or the samples
+/// of one rank. Sequence and inputs must outlive it.
+class FromSample {
+ public:
+  FromSample(const Sequence& sequence, Index first)
+      : view_(sequence.bound_to(sequence.inputs().from_sample(first))),
+        sequence_(view_ ? *view_ : sequence) {}
+
+  const Sequence& operator*() const { return sequence_; }
+  const Sequence* operator->() const { return &sequence_; }
+
+ private:
+  std::unique_ptr<Sequence> view_;
+  const Sequence& sequence_;
+};
+
+/// The former name, for as long as branches use it.
+using ParametricSequence = Sequence;
 
 }  // namespace deeppcr::sequence

@@ -29,7 +29,7 @@ struct Evaluation {
 class ChainNetwork final : public Trainable {
  public:
   struct Parts {
-    std::unique_ptr<sequence::ParametricSequence> sequence;  ///< the steps of this rank's range
+    std::unique_ptr<sequence::Sequence> sequence;  ///< the steps of this rank's range
     models::Embedding embedding;
     models::ClassifierHead head;
   };
@@ -83,7 +83,10 @@ class ChainNetwork final : public Trainable {
   std::vector<int> labels_;         ///< [B_local]
   Buffer<Real> normalisation_;      ///< mean, deviation
   std::optional<TrajectoryStore> store_;
-  Buffer<Real> chain_gradient_, embedding_gradient_, head_gradient_;
+  std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
+  sequence::ParameterGradients chain_gradients_;
+  Buffer<Real> end_gradient_;  ///< of the last state, [B_local, n], where it is owned
+  Buffer<Real> embedding_gradient_, head_gradient_;
 };
 
 }  // namespace deeppcr::train

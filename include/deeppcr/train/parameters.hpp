@@ -19,13 +19,16 @@ struct StoredArray {
   std::string long_name;
   /// Every data rank has rows of its own; a run on another number of data ranks does without them.
   bool per_data_rank = false;
+  /// Every depth rank holds all rows, with equal numbers.
+  bool shared = false;
 
   Index local_size() const { return own.size() * row_size; }
 };
 
 /// Trainable numbers of one kind (the layers of a chain, an embedding) with their gradient.
 ///
-/// Ranks along the depth axis of a grid hold different rows, those along its data axis the same.
+/// Ranks along the depth axis of a grid hold different rows, or all of a shared array; those along
+/// its data axis the same.
 struct ParameterGroup {
   StoredArray array;
   const Real* gradient = nullptr;  ///< [own.size(), row_size], of the mean loss of the whole batch

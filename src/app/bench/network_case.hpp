@@ -18,7 +18,7 @@ struct NetworkCase {
               const models::ModelOptions& options, Index batch);
 
   sequence::Trajectory trajectory;
-  std::unique_ptr<sequence::ParametricSequence> model;
+  std::unique_ptr<sequence::Sequence> model;
 };
 
 }  // namespace deeppcr::app::bench

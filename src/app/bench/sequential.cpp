@@ -85,7 +85,6 @@ class LayerCases {
         chain_(comm_, trajectory_.layout(), sizes.batch, sizes.width),
         loss_(sizes.steps * sizes.state()),
         g_(loss_.size()),
-        input_gradient_(sizes.state()),
         loop_z_((sizes.steps + 1) * sizes.state()),
         loop_c_(loop_z_.size()),
         loop_g_(loop_z_.size()),
@@ -126,21 +125,17 @@ class LayerCases {
   /// All write to the same array, as large as the weights: of two, the one that more contenders
   /// write to would stay nearer to the core.
   void gradient() {
-    Buffer<Real> ours(s_.steps * s_.step_parameters()), timed(ours.size());
-    const auto adjoint = [this](Buffer<Real>& out) {
-      nonlinear::adjoint(model_, trajectory_, solver_, loss().slice(s_.steps - 1, s_.steps),
-                         States(g_.data(), shape()),
-                         State(input_gradient_.data(), {s_.batch, s_.width}),
-                         {out.data(), {s_.steps, s_.step_parameters()}});
-    };
-    adjoint(ours);
+    sequence::ParameterGradients ours(model_.parameters()), timed(model_.parameters());
+    nonlinear::Adjoint adjoint(model_, trajectory_, solver_);
+    const ConstStates at_end = loss().slice(s_.steps - 1, s_.steps);
+    adjoint.solve(at_end, &ours);
     fill_loop_states();
     run(
-        "backward with parameter gradients", [&] { adjoint(timed); },
+        "backward with parameter gradients", [&] { adjoint.solve(at_end, &timed); },
         [&](HandLoops& loop) {
-          loop.gradient(theta(), loop_z_.data(), loop_g_.data(), timed.data());
+          loop.gradient(theta(), loop_z_.data(), loop_g_.data(), timed[0].data());
         },
-        part(ours, 0, ours.size()), part(timed, 0, ours.size()));
+        {ours[0].data(), {ours[0].size()}}, {timed[0].data(), {timed[0].size()}});
   }
 
  private:
@@ -155,7 +150,7 @@ class LayerCases {
   }
   std::array<Index, 3> shape() const { return {s_.steps, s_.batch, s_.width}; }
   ConstStates loss() const { return {loss_.data(), shape()}; }
-  const Real* theta() const { return model_.parameters().data(); }
+  const Real* theta() const { return model_.rows().data(); }
   void fill_loop_states() {
     std::copy_n(trajectory_.states().data(), loss_.size(), loop_z_.data() + s_.state());
   }
@@ -175,7 +170,7 @@ class LayerCases {
   sequence::Trajectory trajectory_;
   blocks::BlockBidiagonal chain_;
   linear::Sequential solver_;
-  Buffer<Real> loss_, g_, input_gradient_, loop_z_, loop_c_, loop_g_;
+  Buffer<Real> loss_, g_, loop_z_, loop_c_, loop_g_;
   Loops loops_;
 };
 

@@ -37,9 +37,7 @@ class Passes {
     loss_.reset(batch * options.width);
     std::fill(loss_.begin(), loss_.end(), 1.0);
     has_loss_ = layout.range(comm.rank()).contains(options.steps - 1);
-    states_.reset(network_.trajectory.states().size());
-    input_.reset(batch * options.width);
-    parameters_.reset(network_.model->parameters().size());
+    parameters_ = sequence::ParameterGradients(network_.model->parameters());
   }
 
   void forward() { sequence::propagate(*network_.model, network_.trajectory); }
@@ -55,18 +53,15 @@ class Passes {
 
   void backward(linear::LinearSolver& solver) {
     const auto shape = network_.trajectory.states().shape();
-    nonlinear::adjoint(*network_.model, network_.trajectory, solver,
-                       ConstStates(loss_.data(), {has_loss_ ? 1 : 0, shape[1], shape[2]}),
-                       States(states_.data(), shape),
-                       State(input_.data(), network_.trajectory.input().shape()),
-                       {parameters_.data(), network_.model->parameters().shape()});
+    nonlinear::Adjoint(*network_.model, network_.trajectory, solver)
+        .solve({loss_.data(), {has_loss_ ? 1 : 0, shape[1], shape[2]}}, &parameters_);
   }
 
  private:
   NetworkCase network_;
   Buffer<Real> loss_;  ///< of the last state, [B, n]
   bool has_loss_ = false;
-  Buffer<Real> states_, input_, parameters_;
+  sequence::ParameterGradients parameters_;
 };
 
 /// One chain, its sizes and what of it is timed.

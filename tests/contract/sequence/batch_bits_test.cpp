@@ -116,7 +116,7 @@ class BatchBits : public testing::TestWithParam<Case> {
   }
 
   Index n_ = 0;
-  std::unique_ptr<sequence::ParametricSequence> model_;
+  std::unique_ptr<sequence::Sequence> model_;
   Buffer<Real> inputs_, reference_;
 };
 

@@ -70,7 +70,7 @@ class DiagonalJacobian : public blocks::Linearisation {
 };
 
 /// f_l(z)_i = theta_li sin(z_i).
-class SineChain : public sequence::ParametricSequence {
+class SineChain : public sequence::Sequence {
  public:
   SineChain(Index num_steps, int width, Fault fault)
       : num_steps_(num_steps), width_(width), fault_(fault), theta_(num_steps * width) {
@@ -79,10 +79,9 @@ class SineChain : public sequence::ParametricSequence {
 
   Index num_steps() const override { return num_steps_; }
   int width() const override { return width_; }
-  Index parameters_per_step() const override { return width_; }
-  View<Real, 2> parameters() override { return {theta_.data(), {num_steps_, width_}}; }
-  View<const Real, 2> parameters() const override { return {theta_.data(), {num_steps_, width_}}; }
-  StepSet local_steps() const override { return {0, num_steps_}; }
+  std::vector<sequence::ParameterGroup> parameters() override {
+    return {{"factors", false, num_steps_, {theta_.data(), {num_steps_, width_}}, "theta"}};
+  }
 
   void value(StepRange range, ConstStates in, States out) const override {
     for_all(range, in, [&](Index l, Index m, Index b, Index i) {
@@ -108,7 +107,8 @@ class SineChain : public sequence::ParametricSequence {
   }
 
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
-                          View<Real, 2> grads) const override {
+                          const sequence::GroupRows& rows) const override {
+    const View<Real, 2> grads = rows.front();
     for (Real& grad : grads) grad = fault_ == Fault::parameter_gradient ? 1e-2 : 0;
     for_all(range, in, [&](Index, Index m, Index b, Index i) {
       grads(m, i) += g(m, b, i) * std::sin(in(m, b, i));
@@ -145,9 +145,10 @@ TEST(SelfCheck, PassesARightModel) {
 
 TEST(SelfCheck, LeavesParametersAsTheyWere) {
   SineChain chain(4, 3, Fault::none);
-  const SineChain untouched(4, 3, Fault::none);
+  SineChain untouched(4, 3, Fault::none);
   sequence::check_derivatives(chain, {1, 4}, 2, 1);
-  const View<const Real, 2> before = untouched.parameters(), after = chain.parameters();
+  const View<Real, 2> before = untouched.parameters().front().values,
+                      after = chain.parameters().front().values;
   for (Index i = 0; i < before.size(); ++i) EXPECT_EQ(after.begin()[i], before.begin()[i]);
 }
 

@@ -13,6 +13,7 @@
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 #include "support/model_options.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr {
 namespace {
@@ -27,6 +28,28 @@ struct Variant {
 constexpr Variant kVariants[] = {
     {"mlp", 1, true},     {"mlp", 1, false},   {"resnet", 1, true}, {"resnet", 2, true},
     {"resnet", 2, false}, {"resnet", 3, true}, {"affine", 1, true}, {"resnet", 2, true, true},
+};
+
+/// Gradients of the parameters of m steps.
+class Rows {
+ public:
+  Rows(sequence::Sequence& model, Index m) : gradients_(model.parameters()) {
+    gradients_.slice(0, m, views_);
+  }
+  const sequence::GroupRows& views() const { return views_; }
+  void clear() const {
+    for (int g = 0; g < gradients_.groups(); ++g)
+      std::fill(gradients_[g].begin(), gradients_[g].end(), Real{0});
+  }
+  void expect_near(const Rows& other, double tolerance) const {
+    for (std::size_t g = 0; g < views_.size(); ++g)
+      for (Index i = 0; i < views_[g].size(); ++i)
+        ASSERT_NEAR(views_[g].data()[i], other.views_[g].data()[i], tolerance);
+  }
+
+ private:
+  sequence::ParameterGradients gradients_;
+  sequence::GroupRows views_;
 };
 
 using Case = std::tuple<Variant, const char*, int, Index, Index>;
@@ -51,7 +74,7 @@ class SequenceContract : public testing::TestWithParam<Case> {
   models::ModelOptions options_;
   Index batch_;
   StepRange range_;
-  std::unique_ptr<sequence::ParametricSequence> model_;
+  std::unique_ptr<sequence::Sequence> model_;
 };
 
 TEST_P(SequenceContract, DerivativesHold) {
@@ -84,14 +107,12 @@ TEST_P(SequenceContract, LinearisationAtTheSolutionIsTheSame) {
   same->blocks(range_, Blocks(B.data(), {m, batch_, n, n}));
   for (Index i = 0; i < A.size(); ++i) ASSERT_NEAR(A[i], B[i], rounding);
 
-  Buffer<Real> expected(m * model_->parameters_per_step()), found(expected.size());
-  const std::array<Index, 2> parameters{m, model_->parameters_per_step()};
-  model_->parameter_gradient(range_, starts, gradients, {expected.data(), parameters});
+  const Rows expected(*model_, m), found(*model_, m);
+  model_->parameter_gradient(range_, starts, gradients, expected.views());
   for (const auto* linearisation : {J.get(), same.get()}) {
-    model_->parameter_gradient_at(*linearisation, range_, starts, gradients,
-                                  {found.data(), parameters});
-    for (Index i = 0; i < expected.size(); ++i)
-      ASSERT_NEAR(found[i], expected[i], rounding * static_cast<double>(batch_));
+    found.clear();
+    model_->parameter_gradient_at(*linearisation, range_, starts, gradients, found.views());
+    found.expect_near(expected, rounding * static_cast<double>(batch_));
   }
 }
 
@@ -107,13 +128,11 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
 
   Buffer<Real> carry(batch_ * n), carry_found(batch_ * n);
   RandomStream(3, 3).normal(0, carry.size(), carry.data());
-  const std::array<Index, 2> parameters{m, model_->parameters_per_step()};
-  Buffer<Real> grads(parameters[0] * parameters[1]), grads_found(grads.size());
+  const Rows grads(*model_, m), grads_found(*model_, m);
   const auto J = model_->linearise(range_, in, States(found.data(), shape));
   J->substitute(range_, Direction::backward, c, States(expected.data(), shape),
                 State(carry.data(), {batch_, n}));
-  model_->parameter_gradient(range_, in, ConstStates(expected.data(), shape),
-                             {grads.data(), parameters});
+  model_->parameter_gradient(range_, in, ConstStates(expected.data(), shape), grads.views());
 
   // Sums of n or B products of values that a few steps have passed on.
   const double tolerance =
@@ -123,12 +142,12 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
     RandomStream(3, 3).normal(0, carry_found.size(), carry_found.data());
     std::copy(loss.begin(), loss.end(), found.begin());  // in place
     const States g(found.data(), shape);
-    model_->backpropagate(
-        *linearisation, range_,
-        {in, g, g, State(carry_found.data(), {batch_, n}), {grads_found.data(), parameters}});
+    grads_found.clear();
+    model_->backpropagate(*linearisation, range_,
+                          {in, g, g, State(carry_found.data(), {batch_, n}), grads_found.views()});
     for (Index i = 0; i < size; ++i) ASSERT_NEAR(found[i], expected[i], tolerance);
     for (Index i = 0; i < carry.size(); ++i) ASSERT_NEAR(carry_found[i], carry[i], tolerance);
-    for (Index i = 0; i < grads.size(); ++i) ASSERT_NEAR(grads_found[i], grads[i], tolerance);
+    grads_found.expect_near(grads, tolerance);
   }
 }
 
@@ -136,26 +155,30 @@ TEST_P(SequenceContract, SaysWhatItHolds) {
   EXPECT_EQ(model_->num_steps(), options_.steps);
   EXPECT_EQ(model_->width(), options_.width);
   EXPECT_TRUE(model_->local_steps() == (StepRange{2, range_.last}));
-  EXPECT_EQ(model_->parameters().extent(0), range_.size() + 1);
-  EXPECT_EQ(model_->parameters().extent(1), model_->parameters_per_step());
+  for (const sequence::ParameterGroup& group : model_->parameters()) {
+    EXPECT_FALSE(group.name.empty());
+    EXPECT_EQ(group.rows, group.shared ? 1 : options_.steps);
+    EXPECT_EQ(group.values.extent(0), group.shared ? 1 : range_.size() + 1);
+    EXPECT_GT(group.row_size(), 0);
+  }
 }
 
 /// A rank that is dealt blocks of steps has the parameters and the values of the whole chain there.
 TEST_P(SequenceContract, AnyStepsAreThoseOfTheWholeChain) {
   const auto whole = models::make(options_, {0, options_.steps});
-  const Index each = whole->parameters_per_step(), state = batch_ * options_.width;
+  const Index state = batch_ * options_.width;
   const StepSet dealt(1, options_.steps, 2, 3);  // 1 2 . 4 5 . 7 8
   const auto part = models::make(options_, dealt);
   ASSERT_TRUE(part->local_steps() == dealt);
-  ASSERT_EQ(part->parameters().extent(0), dealt.size());
+  const View<Real, 2> all = test::rows_of(*whole), here = test::rows_of(*part);
+  ASSERT_EQ(here.extent(0), dealt.size());
   for (Index row = 0; row < dealt.size(); ++row)
-    EXPECT_TRUE(std::equal(part->parameters()[row].begin(), part->parameters()[row].end(),
-                           whole->parameters()[dealt.step(row)].begin()))
+    EXPECT_TRUE(std::equal(here[row].begin(), here[row].end(), all[dealt.step(row)].begin()))
         << "step " << dealt.step(row);
   for (const StepRange range : dealt.ranges()) {
     const std::array<Index, 3> shape{range.size(), batch_, options_.width};
     Buffer<Real> in(range.size() * state), expected(in.size()), found(in.size());
-    Buffer<Real> grads(range.size() * each), grads_found(grads.size());
+    const Rows grads(*whole, range.size()), grads_found(*part, range.size());
     RandomStream(3, 4).normal(range.first, in.size(), in.data());
     const ConstStates z(in.data(), shape);
     whole->value(range, z, {expected.data(), shape});
@@ -164,10 +187,9 @@ TEST_P(SequenceContract, AnyStepsAreThoseOfTheWholeChain) {
     whole->propagate(range, {in.data(), {batch_, options_.width}}, {expected.data(), shape});
     part->propagate(range, {in.data(), {batch_, options_.width}}, {found.data(), shape});
     EXPECT_TRUE(std::equal(found.begin(), found.end(), expected.begin()));
-    const std::array<Index, 2> sizes{range.size(), each};
-    whole->parameter_gradient(range, z, z, {grads.data(), sizes});
-    part->parameter_gradient(range, z, z, {grads_found.data(), sizes});
-    EXPECT_TRUE(std::equal(grads_found.begin(), grads_found.end(), grads.begin()));
+    whole->parameter_gradient(range, z, z, grads.views());
+    part->parameter_gradient(range, z, z, grads_found.views());
+    grads_found.expect_near(grads, 0);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "support/model_options.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -62,14 +63,16 @@ TEST(ModelCatalogue, TangentsCostLeastWhereKernelsPushThem) {
 TEST(ModelCatalogue, UsesTheOptions) {
   ModelOptions options = options_for("resnet");
   options.set("block-layers", 3);
-  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 12);
+  const auto row_size = [&] { return test::rows_of(*make(options, {0, 2})).extent(1); };
+  EXPECT_EQ(row_size(), 3 * 12);
   options.set("no-bias", "true");
-  EXPECT_EQ(make(options, {0, 2})->parameters_per_step(), 3 * 9);
-  EXPECT_EQ(make(options_for("mlp"), {0, 2})->parameters_per_step(), 12);
+  EXPECT_EQ(row_size(), 3 * 9);
+  EXPECT_EQ(test::rows_of(*make(options_for("mlp"), {0, 2})).extent(1), 12);
   options.seed = 2;
-  const Real with_seed_2 = make(options, {0, 2})->parameters()(0, 0);
+  const auto with_seed_2 = make(options, {0, 2});
   options.seed = 3;
-  EXPECT_NE(make(options, {0, 2})->parameters()(0, 0), with_seed_2);
+  const auto with_seed_3 = make(options, {0, 2});
+  EXPECT_NE(test::rows_of(*with_seed_3)(0, 0), test::rows_of(*with_seed_2)(0, 0));
 }
 
 TEST(ModelCatalogue, SaysWhatAStepTakes) {
@@ -81,7 +84,7 @@ TEST(ModelCatalogue, SaysWhatAStepTakes) {
   for (const CatalogueEntry& entry : catalogue()) {
     const ModelOptions options = options_for(entry.name);
     EXPECT_EQ(step_cost(options).parameters,
-              static_cast<double>(make(options, {0, 2})->parameters_per_step()));
+              static_cast<double>(test::rows_of(*make(options, {0, 2})).extent(1)));
   }
 }
 
@@ -112,15 +115,17 @@ TEST(ModelCatalogue, TakesModelsFromOutside) {
   entry.name = "shrinking";
   entry.help = "affine steps by half";
   entry.options = {real_option("half", "0.5", 0, 1, "factor")};
-  entry.make = [](const ModelOptions& options, StepRange local) {
+  entry.make = [](const ModelOptions& options, const StepSet& local) {
     return make(ModelOptions{"affine", options.steps, options.width, options.seed, {}}.set(
                     "contraction", options.own.real("half")),
                 local);
   };
   add_to_catalogue(entry);
   EXPECT_EQ(find("shrinking").help, entry.help);
-  EXPECT_EQ(make(options_for("shrinking"), {0, 2})->parameters().extent(0), 2);
-  EXPECT_EQ(make(options_for("shrinking").set("half", 0), {0, 2})->parameters()(0, 0), 0);
+  const auto shrinking = make(options_for("shrinking"), {0, 2});
+  EXPECT_EQ(test::rows_of(*shrinking).extent(0), 2);
+  const auto nothing = make(options_for("shrinking").set("half", 0), {0, 2});
+  EXPECT_EQ(test::rows_of(*nothing)(0, 0), 0);
   EXPECT_EQ(step_cost(options_for("shrinking")).parameters, 12);
   EXPECT_EQ(refusal([&] { add_to_catalogue(entry); }),
             "model 'shrinking': the name is taken; choose another");

@@ -73,10 +73,27 @@ TEST(DenoisingChain, SomeSamplesAloneTakeTheSameSteps) {
   chain.start(all[0]);
   chain.propagate({0, kSteps}, all[0], all.slice(1, kSteps + 1));
   std::copy_n(z.data() + kFirst * 5, kSome * 5, some.data());
+  const sequence::FromSample from(chain, kFirst);
+  from->propagate({0, kSteps}, part[0], part.slice(1, kSteps + 1));
   for (Index l = 0; l < kSteps; ++l) {
-    chain.value_of_samples(kFirst, {l, l + 1}, part.slice(l, l + 1), part.slice(l + 1, l + 2));
     for (Index i = 0; i < kSome * 5; ++i)
       ASSERT_EQ(part[l + 1].data()[i], all[l + 1].data()[kFirst * 5 + i]);
+  }
+  // A part of a part.
+  const sequence::FromSample last(*from, kSome - 1);
+  Buffer<Real> start(kSteps * 5), after(kSteps * 5);
+  const std::array<Index, 3> one{kSteps, 1, 5};
+  for (Index l = 0; l < kSteps; ++l)
+    std::copy_n(part[l].data() + (kSome - 1) * 5, 5, start.data() + l * 5);
+  Buffer<Real> linearised(kSteps * 5);
+  last->value({0, kSteps}, {start.data(), one}, {after.data(), one});
+  last->linearise({0, kSteps}, {start.data(), one}, {linearised.data(), one});
+  for (Index l = 0; l < kSteps; ++l) {
+    for (Index i = 0; i < 5; ++i) {
+      ASSERT_EQ(after[l * 5 + i], part[l + 1].data()[(kSome - 1) * 5 + i]);
+      ASSERT_NEAR(linearised[l * 5 + i], after[l * 5 + i],
+                  1e-14 * (1 + std::abs(after[l * 5 + i])));
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 #include "deeppcr/models/head.hpp"
 #include "deeppcr/models/layered_chain.hpp"
 #include "support/model_options.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -99,7 +100,7 @@ class Network {
   }
 
   void check_backward() {
-    Buffer<Real> out(L_ * B_ * n_), dtheta(chain_->parameters().size());
+    Buffer<Real> out(L_ * B_ * n_);
     const States starts = states().slice(0, L_);
     const auto J = chain_->linearise({0, L_}, starts, {out.data(), {L_, B_, n_}});
     for (Index l = L_ - 1; l >= 0; --l) {
@@ -109,9 +110,9 @@ class Network {
       expect_near(case_["state_gradients"][static_cast<std::size_t>(l)], g[l].data(), B_ * n_,
                   "gradient of state " + std::to_string(l));
     }
-    const View<Real, 2> grads{dtheta.data(), chain_->parameters().shape()};
-    chain_->parameter_gradient({0, L_}, starts, gradients().slice(1, L_ + 1), grads);
-    for (Index l = 0; l < L_; ++l) check_step_gradient(l, grads[l].data());
+    const sequence::ParameterGradients grads(chain_->parameters());
+    chain_->parameter_gradient({0, L_}, starts, gradients().slice(1, L_ + 1), {grads[0]});
+    for (Index l = 0; l < L_; ++l) check_step_gradient(l, grads[0][l].data());
   }
 
   void check_embedding_gradient() {
@@ -139,7 +140,7 @@ class Network {
     load_layer(case_["embedding"], embedding_);
     load_layer(case_["head"], head_);
     for (Index l = 0; l < L_; ++l) {
-      Real* theta = chain_->parameters()[l].data();
+      Real* theta = test::rows_of(*chain_)[l].data();
       for (int j = 0; j < shape_.layers; ++j) {
         const json& layer = layer_of(l, j);
         load(layer["W"], n_, n_, theta + shape_.weight_offset(j));
@@ -169,7 +170,7 @@ class Network {
   int n_;
   Embedding embedding_;
   ClassifierHead head_;
-  std::unique_ptr<sequence::ParametricSequence> chain_;
+  std::unique_ptr<sequence::Sequence> chain_;
   StepShape shape_;
   Buffer<Real> states_;
   Buffer<Real> gradients_;

@@ -17,6 +17,7 @@
 #include "deeppcr/models/mlp.hpp"
 #include "deeppcr/models/resnet.hpp"
 #include "support/model_options.hpp"
+#include "support/rows.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -48,11 +49,11 @@ TEST(LayeredChain, ParametersDoNotDependOnTheSplit) {
       const auto whole = make(options, {0, kSteps});
       for (const StepRange part : {StepRange{0, 4}, {4, 5}, {5, 10}, {10, 10}}) {
         const auto piece = make(options, part);
-        ASSERT_EQ(piece->parameters().extent(0), part.size());
+        const View<Real, 2> here = test::rows_of(*piece), all = test::rows_of(*whole);
+        ASSERT_EQ(here.extent(0), part.size());
         for (Index l = part.first; l < part.last; ++l)
-          for (Index i = 0; i < piece->parameters_per_step(); ++i)
-            EXPECT_EQ(piece->parameters()(l - part.first, i), whole->parameters()(l, i))
-                << name << " " << init;
+          for (Index i = 0; i < here.extent(1); ++i)
+            EXPECT_EQ(here(l - part.first, i), all(l, i)) << name << " " << init;
       }
     }
   }
@@ -64,7 +65,7 @@ TEST(LayeredChain, MlpStepIsSigmaOfWzPlusB) {
   Mlp mlp(options, {0, 1});
   // W = [1 2; 3 4], column-major, b = [0.5, -0.5]
   const double theta[] = {1, 3, 2, 4, 0.5, -0.5};
-  std::copy(std::begin(theta), std::end(theta), mlp.parameters().begin());
+  std::copy(std::begin(theta), std::end(theta), mlp.rows().begin());
   Buffer<Real> z(2), out(2);
   z[0] = 0.1;
   z[1] = -0.2;
@@ -91,7 +92,7 @@ TEST(LayeredChain, ResNetScalesItsBranch) {
     options.init = Initialisation::zero;
     ResNet net(options, {7, 8});
     const double theta[] = {2, 0.1, -3, 0.2};  // W1, b1, W2, b2
-    std::copy(std::begin(theta), std::end(theta), net.parameters().begin());
+    std::copy(std::begin(theta), std::end(theta), net.rows().begin());
     const double z = 0.3;
     double out = 0;
     net.value({7, 8}, {&z, {1, 1, 1}}, {&out, {1, 1, 1}});
@@ -107,7 +108,7 @@ TEST(LayeredChain, AffineContractsEverySingularValue) {
   const Affine affine(options, {0, 2});
   const int n = options.width;
   for (Index l = 0; l < 2; ++l) {
-    const Real* A = affine.parameters()[l].data();
+    const Real* A = affine.rows()[l].data();
     for (int j = 0; j < n; ++j)
       for (int k = 0; k < n; ++k) {
         double product = 0;
@@ -180,7 +181,7 @@ TEST(LayeredChain, LinearisationsAtDifferentStatesLiveSideBySide) {
 /// weights come from must give the bits of single steps.
 class OneSample : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
-  static std::unique_ptr<sequence::ParametricSequence> chain(int width, Index steps) {
+  static std::unique_ptr<sequence::Sequence> chain(int width, Index steps) {
     ModelOptions options;
     options.model = std::get<0>(GetParam());
     test::set_where_known(options, "activation", std::get<1>(GetParam()));
@@ -273,7 +274,7 @@ INSTANTIATE_TEST_SUITE_P(Models, OneSample,
 TEST(LayeredChain, NaNInAWeightReachesStateAndTangent) {
   for (const int n : {4, 16, 17}) {
     Mlp mlp(mlp_options(3, n), {0, 3});
-    mlp.parameters()(1, 5) = std::numeric_limits<double>::quiet_NaN();
+    mlp.rows()(1, 5) = std::numeric_limits<double>::quiet_NaN();
     const Buffer<Real> z = normal(n, 1);
     Buffer<Real> out(3 * n), tangent = normal(n, 2);
     mlp.propagate({0, 3}, {z.data(), {1, n}}, {out.data(), {3, 1, n}});

@@ -102,7 +102,7 @@ TEST_P(NewtonTest, WarmStartAfterASmallChangeTakesTwoIterations) {
                           .layout(options.steps, world().size(), 8, linear::Passes::forward);
   ModelProblem problem(world(), options, layout, kBatch);
   sequence::propagate(*problem.sequence, problem.trajectory);
-  const View<Real, 2> theta = problem.sequence->parameters();
+  const View<Real, 2> theta = problem.rows();
   const RandomStream noise(3, 3);
   for (Index i = 0; i < theta.size(); ++i)
     theta.data()[i] *= 1 + 1e-3 * noise.normal(layout.range(world().rank()).first * 1000 + i);
@@ -221,7 +221,7 @@ TEST_P(NewtonTest, NaNWeightsAreAStatedFailure) {
   const models::ModelOptions options = options_for("mlp", 40, 4);
   const auto layout = parallel::BlockLayout::balanced(40, world().size());
   ModelProblem problem(world(), options, layout, kBatch);
-  if (world().rank() == world().size() - 1) problem.sequence->parameters().data()[1] = std::nan("");
+  if (world().rank() == world().size() - 1) problem.rows().data()[1] = std::nan("");
   problem.trajectory.fill_with_input();
   Newton solver(newton_);
   const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);

@@ -125,7 +125,7 @@ class Turning : public models::Mlp {
   Turning(const models::MlpOptions& options, StepRange local, Index turn, double expansion)
       : Mlp(options, local) {
     for (Index l = std::max(turn, local.first); l < local.last; ++l)
-      for (Real& value : parameters()[l - local.first]) value *= expansion;
+      for (Real& value : rows()[l - local.first]) value *= expansion;
   }
 };
 
@@ -213,9 +213,9 @@ TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
   ModelProblem problem(world(), resnet, layout, 2), expected(world(), resnet, layout, 2);
   const auto first = models::make(resnet, {0, 1});
   for (ModelProblem* each : {&problem, &expected}) {
-    const View<Real, 2> theta = each->sequence->parameters();
+    const View<Real, 2> theta = each->rows();
     for (Index i = 0; i < theta.extent(0); ++i)
-      std::copy_n(first->parameters().data(), theta.extent(1), theta[i].data());
+      std::copy_n(test::rows_of(*first).data(), theta.extent(1), theta[i].data());
   }
   sequence::propagate(*expected.sequence, expected.trajectory);
   const auto distance = [&] {
@@ -250,8 +250,7 @@ TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
     Shooting solver(with(coupling, 0));
     const auto layout = solver.layout({100, 2, 4, world().size()});
     ModelProblem problem(world(), layers(100, 0.9, 4), layout, 2);
-    if (world().rank() == world().size() - 1)
-      problem.sequence->parameters().data()[1] = std::nan("");
+    if (world().rank() == world().size() - 1) problem.rows().data()[1] = std::nan("");
     problem.trajectory.fill_with_input();
     const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
     EXPECT_EQ(report.status, Status::failed) << to_string(coupling);

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+
+namespace deeppcr::sequence {
+
+/// Trainable numbers of one kind: a row for each step, or one row that all steps share (a recurrent
+/// cell, a denoiser), which every rank in depth holds.
+struct ParameterGroup {
+  std::string name;  ///< such as "layers"; one of its own within a chain
+  bool shared = false;
+  Index rows = 0;        ///< of the whole chain: one a step, or 1
+  View<Real, 2> values;  ///< [rows that this object holds, row size]
+  std::string content;   ///< what lies where in a row, for files
+
+  Index row_size() const { return values.extent(1); }
+};
+
+/// A view for each group, in the order of Sequence::parameters(): [m, row size] for the steps of a
+/// range, or the one row that they share.
+using GroupRows = std::vector<View<Real, 2>>;
+
+/// Gradients of all groups by their parameters on one rank, in their shapes.
+class ParameterGradients {
+ public:
+  ParameterGradients() = default;
+  /// Room for them, all zero.
+  explicit ParameterGradients(const std::vector<ParameterGroup>& groups);
+
+  int groups() const { return static_cast<int>(values_.size()); }
+  bool empty() const { return values_.empty(); }
+  bool shared(int group) const { return shared_[static_cast<std::size_t>(group)]; }
+  /// Whether any group is shared.
+  bool any_shared() const;
+  /// [rows held, row size]
+  View<Real, 2> operator[](int group) const { return values_[static_cast<std::size_t>(group)]; }
+  /// The rows of steps [first, last), counted from the first that is held: into `rows`, which keeps
+  /// its memory. Shared groups: their one row.
+  void slice(Index first, Index last, GroupRows& rows) const;
+  /// Numbers of a step's own rows together.
+  Index numbers_a_step() const;
+  /// Sets the shared rows to zero: they are added to.
+  void clear_shared() const;
+
+ private:
+  Buffer<Real> memory_;
+  std::vector<bool> shared_;
+  GroupRows values_;
+};
+
+}  // namespace deeppcr::sequence
