@@ -66,8 +66,8 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
   if (!files.save_weights.empty()) {
     storage::save_weights(
         context, files.save_weights,
-        {config.chain.model, chain.sequence->local_steps().range(), chain.sequence->parameters(),
-         chain.embedding ? &*chain.embedding : nullptr, &chain.head});
+        {config.chain.model, chain.trajectory.layout().written_steps(context.comm.rank()),
+         chain.sequence->parameters(), chain.embedding ? &*chain.embedding : nullptr, &chain.head});
   }
   return {std::move(config), std::move(chain)};
 }
