@@ -162,7 +162,7 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   }
   check_chunks(comm, config);
   const parallel::BlockLayout layout = layout_of(comm, config);
-  check_memory(comm, estimate_bytes(config, layout.range(comm.rank()).size()));
+  check_memory(comm, estimate_bytes(config, layout.count(comm.rank())));
 }
 
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {

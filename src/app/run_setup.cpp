@@ -64,10 +64,11 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
   check_writable(context.comm, "output", files.output);
   Chain chain = make_chain(context.comm, config);
   if (!files.save_weights.empty()) {
-    storage::save_weights(context, files.save_weights,
-                          {config.chain.model, chain.sequence->local_steps().range(),
-                           storage::layer_rows(*chain.sequence),
-                           chain.embedding ? &*chain.embedding : nullptr, &chain.head});
+    storage::save_weights(
+        context, files.save_weights,
+        {config.chain.model, chain.trajectory.layout().written_steps(context.comm.rank()),
+         storage::layer_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
+         &chain.head});
   }
   return {std::move(config), std::move(chain)};
 }

@@ -60,8 +60,8 @@ Buffer<Real> with_bias(const io::WeightsShape& shape, View<const Real, 2> parame
 void write_layers(io::ResultsWriter& writer, const NetworkParts& parts) {
   const io::WeightsShape shape = file_shape(parts);
   const Buffer<Real> layers = with_bias(shape, parts.parameters);
-  writer.layers("/gradients", shape, parts.range,
-                {layers.data(), {parts.range.size(), shape.parameters_per_step()}},
+  writer.layers("/gradients", shape, parts.steps,
+                {layers.data(), {parts.steps.size(), shape.parameters_per_step()}},
                 "gradient of the loss by the parameters of the chain");
   if (parts.embedding != nullptr) {
     writer.dense_layer("/gradients/embedding", to_file(*parts.embedding),
@@ -97,7 +97,7 @@ class Hdf5Recorder final : public Recorder {
       io::TraceHeader header;
       header.provenance = about;
       header.problem = problem(config.chain);
-      header.first_steps = trajectory.layout().first_steps();
+      header.layout = trajectory.layout();
       if (config.solver.method == SolverConfig::Method::shooting)
         header.stages = {"sweep", "couple"};
       header.states = selection_;
@@ -177,7 +177,7 @@ WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   sequence::Sequence& model) {
-  io::read_weights(comm, path, io::inspect_weights(comm, path), model.local_steps().range(),
+  io::read_weights(comm, path, io::inspect_weights(comm, path), model.local_steps(),
                    layer_rows(model));
 }
 
@@ -195,9 +195,9 @@ void read_layer(const parallel::Communicator& comm, const std::string& path,
 void save_weights(const Context& context, const std::string& path, const NetworkParts& network) {
   io::WeightsToSave weights;
   weights.shape = file_shape(network);
-  weights.range = network.range;
+  weights.steps = network.steps;
   const Buffer<Real> layers = with_bias(weights.shape, network.parameters);
-  weights.parameters = {layers.data(), {network.range.size(), weights.shape.parameters_per_step()}};
+  weights.parameters = {layers.data(), {network.steps.size(), weights.shape.parameters_per_step()}};
   std::optional<io::DenseLayer> embedding, head;
   if (network.embedding != nullptr) embedding = to_file(*network.embedding);
   if (network.head != nullptr) head = to_file(*network.head);

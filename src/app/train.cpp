@@ -30,14 +30,14 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   const View<Real, 1> head = parts.head.parameters();
   grid.depth().broadcast(head.data(), head.size(), owner);
-  StepRange range = parts.sequence->local_steps().range();
+  StepSet steps = parts.sequence->local_steps();
   View<const Real, 2> parameters = storage::layer_rows(*parts.sequence);
   if (grid.data().rank() > 0) {
-    range.last = range.first;
+    steps = StepSet();
     parameters = {parameters.data(), {0, parameters.extent(1)}};
   }
   storage::save_weights(context, config.files.save_weights,
-                        {config.chain.model, range, parameters, &parts.embedding, &parts.head});
+                        {config.chain.model, steps, parameters, &parts.embedding, &parts.head});
 }
 
 }  // namespace

@@ -175,7 +175,7 @@ void Hdf5TrainingFiles::open_trace(const TrainingState& state,
   header.problem = to_problem(model_);
   header.depth_ranks = grid_.depth().size();
   header.data_ranks = grid_.data().size();
-  header.first_steps = first_steps;
+  header.layout = parallel::BlockLayout(first_steps);
   header.columns = columns();
   header.stages = state.history.stages();
   trace_ = std::make_unique<io::TrainingTrace>(grid_.world(), files_.trace, std::move(header),

@@ -54,6 +54,23 @@ StepRange StepSet::from(Index l) const {
   return {l, range(block_ == 0 ? 0 : row(l) / block_).last};
 }
 
+std::vector<StepSet> StepSet::cut(Index rows) const {
+  DEEPPCR_ASSERT(rows >= 1, "pieces of {} steps", rows);
+  if (size_ <= rows) return std::vector<StepSet>(empty() ? 0 : 1, *this);
+  std::vector<StepSet> pieces;
+  const Index at_once = std::max<Index>(1, rows / std::max<Index>(1, block_));  // ranges
+  for (Index k = 0; k < num_ranges(); k += at_once) {
+    const Index end = std::min(k + at_once, num_ranges());
+    const Index first = range(k).first, last = range(end - 1).last;
+    if (block_ <= rows) {
+      pieces.emplace_back(first, last, block_, std::max(stride_, block_));
+    } else {
+      for (Index l = first; l < last; l += rows) pieces.emplace_back(l, std::min(l + rows, last));
+    }
+  }
+  return pieces;
+}
+
 StepSet StepSet::shifted(Index by) const {
   StepSet moved = *this;
   moved.first_ += by;

@@ -35,35 +35,44 @@ std::uint32_t crc_of(const Real* data, Index entries) {
                                             static_cast<std::size_t>(entries) * sizeof(Real)));
 }
 
+/// Consecutive rows that one rank holds and their checksum; all below 2^53.
+struct CheckedRows {
+  double first, count, crc;
+};
+
+/// Those of all ranks, in the file's order. Collective.
+std::vector<CheckedRows> gather_checked(const parallel::Communicator& comm,
+                                        const CheckpointArray& array) {
+  const Index row_entries = entries_of(array.shape, 1);
+  std::vector<double> mine;
+  for (const hdf5::Rows<const Real>& piece : array.pieces) {
+    for (const StepRange range : piece.rows.ranges()) {
+      const Real* data = piece.data + piece.rows.row(range.first) * row_entries;
+      mine.push_back(static_cast<double>(range.first));
+      mine.push_back(static_cast<double>(range.size()));
+      mine.push_back(crc_of(data, range.size() * row_entries));
+    }
+  }
+  const std::vector<double> all = comm.gather_all(mine);
+  std::vector<CheckedRows> parts;
+  for (auto part = all.begin(); part != all.end(); part += 3)
+    parts.push_back({part[0], part[1], part[2]});
+  std::sort(parts.begin(), parts.end(),
+            [](const CheckedRows& a, const CheckedRows& b) { return a.first < b.first; });
+  return parts;
+}
+
 /// CRC-32 of a whole array from its pieces, whoever holds them: crc(ab) follows from crc(a), crc(b)
 /// and the length of b. Also checks that the pieces are the rows, each once. Collective.
 std::uint32_t combined_crc(const parallel::Communicator& comm, const CheckpointArray& array) {
-  const Index row_entries = entries_of(array.shape, 1);
-  struct Part {
-    Index first, count, crc;
-  };
-  std::vector<Part> parts;
-  const Index rounds = comm.max(static_cast<Index>(array.pieces.size()));
-  for (Index i = 0; i < rounds; ++i) {
-    hdf5::Rows<const Real> mine;
-    if (i < static_cast<Index>(array.pieces.size()))
-      mine = array.pieces[static_cast<std::size_t>(i)];
-    const auto firsts = comm.gather_all(mine.first);
-    const auto counts = comm.gather_all(mine.count);
-    const auto crcs = comm.gather_all(Index{crc_of(mine.data, mine.count * row_entries)});
-    for (std::size_t p = 0; p < firsts.size(); ++p) {
-      if (counts[p] > 0) parts.push_back({firsts[p], counts[p], crcs[p]});
-    }
-  }
-  std::sort(parts.begin(), parts.end(),
-            [](const Part& a, const Part& b) { return a.first < b.first; });
+  const Index row_bytes = entries_of(array.shape, 1) * static_cast<Index>(sizeof(Real));
   uLong crc = 0;
   Index next = 0;
-  for (const Part& part : parts) {
-    DEEPPCR_ASSERT(part.first == next, "row {} of {} follows row {}", part.first, array.name, next);
-    const Index bytes = part.count * row_entries * static_cast<Index>(sizeof(Real));
-    crc = crc32_combine(crc, static_cast<uLong>(part.crc), static_cast<z_off_t>(bytes));
-    next = part.first + part.count;
+  for (const CheckedRows& part : gather_checked(comm, array)) {
+    const auto first = static_cast<Index>(part.first), count = static_cast<Index>(part.count);
+    DEEPPCR_ASSERT(first == next, "row {} of {} follows row {}", first, array.name, next);
+    crc = crc32_combine(crc, static_cast<uLong>(part.crc), static_cast<z_off_t>(count * row_bytes));
+    next = first + count;
   }
   DEEPPCR_ASSERT(next == array.shape[0], "{} has rows 0..{} of {}", array.name, next,
                  array.shape[0]);
@@ -201,12 +210,11 @@ std::vector<std::string> candidates_in(const std::string& folder) {
 
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                             ConstState input, const Real* local_states) {
-  const StepRange range = layout.range(comm.rank());
   CheckpointArray array;
   array.name = "/state/z";
   array.shape = {layout.num_steps() + 1, input.extent(0), input.extent(1)};
   if (comm.is_root()) array.pieces.push_back({0, 1, input.data()});
-  array.pieces.push_back({range.first + 1, range.size(), local_states});
+  array.pieces.emplace_back(layout.written_steps(comm.rank()).shifted(1), local_states);
   array.about = {"states z_0..z_L of the chain", {"state", "sample", "component"}, ""};
   return array;
 }
@@ -237,9 +245,8 @@ void Checkpoint::read(const std::string& name, const std::vector<hdf5::Rows<Real
 }
 
 void Checkpoint::read_state(sequence::Trajectory& trajectory) const {
-  const StepRange range = trajectory.local_range();
   read("/state/z", {{0, 1, trajectory.input().data()},
-                    {range.first + 1, range.size(), trajectory.states().data()}});
+                    {trajectory.local_steps().shifted(1), trajectory.states().data()}});
   trajectory.touched();
 }
 

@@ -93,27 +93,41 @@ herr_t move(hid_t dataset, hid_t memory, hid_t file, hid_t properties, T* data) 
   }
 }
 
-/// Selects `count` rows from `first` on and moves them; no rows select nothing, which a collective
-/// call needs.
+/// Selects the rows of a set: its ranges but the last, which are alike, and then the last.
+void select_rows(hid_t space, const Shape& shape, const StepSet& rows) {
+  std::vector<hsize_t> start(shape.size(), 0), stride(shape.size(), 1), count(shape.size(), 1);
+  std::vector<hsize_t> block = unsigned_sizes(shape);
+  const Index ranges = rows.num_ranges();
+  const auto select = [&](H5S_seloper_t how, StepRange first, Index how_many) {
+    start[0] = static_cast<hsize_t>(first.first);
+    block[0] = static_cast<hsize_t>(first.size());
+    count[0] = static_cast<hsize_t>(how_many);
+    check(H5Sselect_hyperslab(space, how, start.data(), stride.data(), count.data(), block.data()),
+          "H5Sselect_hyperslab");
+  };
+  if (ranges > 1) {
+    stride[0] = static_cast<hsize_t>(rows.range(1).first - rows.range(0).first);
+    select(H5S_SELECT_SET, rows.range(0), ranges - 1);
+  }
+  select(ranges > 1 ? H5S_SELECT_OR : H5S_SELECT_SET, rows.range(ranges - 1), 1);
+}
+
+/// Moves rows; no rows select nothing, which a collective call needs.
 template <typename T>
-void move_rows(hid_t dataset, const Shape& shape, const Rows<T>& rows, hid_t properties) {
+void move_rows(hid_t dataset, const Shape& shape, const Rows<T>& part, hid_t properties) {
   static std::remove_const_t<T> nothing{};
+  const Index rows = part.rows.size();
   const Id in_file(H5Dget_space(dataset), H5Sclose, "H5Dget_space");
   Shape slab = shape;
-  if (!slab.empty()) slab[0] = std::max<Index>(rows.count, 1);
+  if (!slab.empty()) slab[0] = std::max<Index>(rows, 1);
   const Id in_memory = simple_space(slab);
-  if (rows.count == 0) {
+  if (rows == 0) {
     check(H5Sselect_none(in_file.get()), "H5Sselect_none");
     check(H5Sselect_none(in_memory.get()), "H5Sselect_none");
   } else if (!shape.empty()) {
-    std::vector<hsize_t> start(shape.size(), 0);
-    start[0] = static_cast<hsize_t>(rows.first);
-    const auto count = unsigned_sizes(slab);
-    check(H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(),
-                              nullptr),
-          "H5Sselect_hyperslab");
+    select_rows(in_file.get(), shape, part.rows);
   }
-  T* data = rows.count == 0 ? &nothing : rows.data;
+  T* data = rows == 0 ? &nothing : part.data;
   check(move<T>(dataset, in_memory.get(), in_file.get(), properties, data),
         std::is_const_v<T> ? "write" : "read");
 }
@@ -128,11 +142,14 @@ std::vector<Rows<T>> cut(const std::vector<Rows<T>>& pieces, const Shape& shape)
   DEEPPCR_ASSERT(row_bytes <= kMaxRowBytes, "a row of {} bytes", row_bytes);
   std::vector<Rows<T>> out;
   for (const Rows<T>& piece : pieces) {
-    DEEPPCR_ASSERT(piece.first >= 0 && piece.count >= 0 && piece.first + piece.count <= total,
-                   "rows {} + {} of {}", piece.first, piece.count, total);
-    for (Index done = 0; done < piece.count; done += rows_at_once) {
-      out.push_back({piece.first + done, std::min(rows_at_once, piece.count - done),
-                     piece.data + done * entries});
+    const Index held = piece.rows.size();
+    const Index first = held == 0 ? 0 : piece.rows.step(0);
+    const Index span = held == 0 ? 0 : piece.rows.step(held - 1) + 1 - first;
+    DEEPPCR_ASSERT(first >= 0 && first + span <= total, "rows {} + {} of {}", first, span, total);
+    T* data = piece.data;
+    for (const StepSet& rows : piece.rows.cut(rows_at_once)) {
+      out.emplace_back(rows, data);
+      data += rows.size() * entries;
     }
   }
   return out;

@@ -9,11 +9,12 @@ namespace deeppcr::io {
 
 namespace {
 
-/// Splits parameters [m, block_layers (W column-major, b)] into weights row-major and biases.
-void split_parameters(View<const Real, 2> local, const WeightsShape& shape, Real* weight,
-                      Real* bias) {
+/// Splits the first rows of parameters [m, block_layers (W column-major, b)] into weights row-major
+/// and biases.
+void split_parameters(View<const Real, 2> local, Index rows, const WeightsShape& shape,
+                      Real* weight, Real* bias) {
   const Index n = shape.width;
-  for (Index k = 0; k < local.extent(0) * shape.block_layers; ++k) {
+  for (Index k = 0; k < rows * shape.block_layers; ++k) {
     const Real* from = &local(k / shape.block_layers, k % shape.block_layers * (n * n + n));
     for (Index i = 0; i < n; ++i) {
       for (Index j = 0; j < n; ++j) weight[(k * n + i) * n + j] = from[j * n + i];
@@ -42,22 +43,22 @@ ResultsWriter::ResultsWriter(const parallel::Communicator& comm, const std::stri
 
 ResultsWriter::~ResultsWriter() = default;
 
-void ResultsWriter::layers(const std::string& group, const WeightsShape& shape, StepRange range,
-                           View<const Real, 2> local, const std::string& what) {
-  const Index m = range.size();
+void ResultsWriter::layers(const std::string& group, const WeightsShape& shape,
+                           const StepSet& steps, View<const Real, 2> local,
+                           const std::string& what) {
+  const Index m = steps.size();
   const Index n = shape.width;
   Buffer<Real> weight(m * shape.block_layers * n * n);
   Buffer<Real> bias(m * shape.block_layers * n);
-  if (m > 0) split_parameters(local, shape, weight.data(), bias.data());
+  if (m > 0) split_parameters(local, m, shape, weight.data(), bias.data());
   hdf5::Shape sizes = stacked_shape(shape);
   std::vector<std::string> dimensions = stacked_dimensions(shape);
   target_->guarded([&] {
-    target_->file().write_rows<Real>(group + "/layers/bias", sizes, {{range.first, m, bias.data()}},
+    target_->file().write_rows<Real>(group + "/layers/bias", sizes, {{steps, bias.data()}},
                                      {what + ", biases", dimensions, ""});
     sizes.push_back(n);
     dimensions.emplace_back("in");
-    target_->file().write_rows<Real>(group + "/layers/weight", sizes,
-                                     {{range.first, m, weight.data()}},
+    target_->file().write_rows<Real>(group + "/layers/weight", sizes, {{steps, weight.data()}},
                                      {what + ", weights row-major", dimensions, ""});
   });
 }
@@ -74,11 +75,11 @@ void ResultsWriter::dense_layer(const std::string& group, const DenseLayer& laye
 
 void ResultsWriter::last_state(const sequence::Trajectory& trajectory) {
   const Index last = trajectory.layout().num_steps();
-  const StepRange range = trajectory.local_range();
+  const StepSet steps = trajectory.layout().written_steps(comm_.rank());
   hdf5::Rows<const Real> mine;
   if (last == 0 && comm_.is_root()) mine = {0, trajectory.batch(), trajectory.input().data()};
-  if (last > 0 && range.contains(last - 1)) {
-    mine = {0, trajectory.batch(), trajectory.states()[range.size() - 1].data()};
+  if (last > 0 && steps.contains(last - 1)) {
+    mine = {0, trajectory.batch(), trajectory.states()[steps.size() - 1].data()};
   }
   target_->guarded([&] {
     target_->file().write_rows<Real>("/z_last", {trajectory.batch(), trajectory.width()}, {mine},
@@ -116,7 +117,7 @@ void write_weights(const parallel::Communicator& comm, const std::string& path,
                    const Provenance& provenance, const WeightsToSave& weights) {
   const WeightsShape& shape = weights.shape;
   ResultsWriter writer(comm, path, kWeightsFormat, provenance);
-  writer.layers("", shape, weights.range, weights.parameters, "parameters of the chain");
+  writer.layers("", shape, weights.steps, weights.parameters, "parameters of the chain");
   if (weights.embedding != nullptr)
     writer.dense_layer("/embedding", *weights.embedding, "embedding");
   if (weights.head != nullptr) writer.dense_layer("/head", *weights.head, "head");

@@ -15,33 +15,41 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The wanted states that this rank holds (z_0 on rank 0, states after its own steps), one after
-/// another; they are consecutive rows of /z.
-hdf5::Rows<const Real> own_rows(const std::vector<Index>& wanted,
-                                const sequence::Trajectory& trajectory, Buffer<Real>& packed) {
-  const StepRange range = trajectory.local_range();
+/// The wanted states that this rank writes (z_0 on rank 0, states after its own steps), one after
+/// another; consecutive rows of /z in one piece.
+std::vector<hdf5::Rows<const Real>> own_rows(const std::vector<Index>& wanted,
+                                             const sequence::Trajectory& trajectory,
+                                             Buffer<Real>& packed) {
+  const StepSet local = trajectory.layout().written_steps(trajectory.comm().rank());
   const Index entries = trajectory.batch() * trajectory.width();
-  const Index first_state = trajectory.comm().is_root() ? 0 : range.first + 1;
-  const auto first = std::lower_bound(wanted.begin(), wanted.end(), first_state);
-  const auto last = std::lower_bound(wanted.begin(), wanted.end(), range.last + 1);
-  if (first >= last) return {};
-  packed.reset((last - first) * entries);
-  Real* to = packed.data();
-  for (auto state = first; state < last; ++state, to += entries) {
-    const Real* from = *state == 0
-                           ? trajectory.input().data()
-                           : trajectory.states().data() + (*state - 1 - range.first) * entries;
-    std::copy_n(from, entries, to);
+  std::vector<StepRange> runs;
+  std::vector<const Real*> sources;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const Index state = wanted[i], row = static_cast<Index>(i);
+    if (state == 0 ? !trajectory.comm().is_root() : !local.contains(state - 1)) continue;
+    sources.push_back(state == 0 ? trajectory.input().data()
+                                 : trajectory.states().data() + local.row(state - 1) * entries);
+    if (runs.empty() || runs.back().last != row) runs.push_back({row, row});
+    runs.back().last = row + 1;
   }
-  return {first - wanted.begin(), last - first, packed.data()};
+  packed.reset(static_cast<Index>(sources.size()) * entries);
+  Real* to = packed.data();
+  for (const Real* from : sources) to = std::copy_n(from, entries, to);
+  std::vector<hdf5::Rows<const Real>> pieces;
+  const Real* data = packed.data();
+  for (const StepRange run : runs) {
+    pieces.emplace_back(run, data);
+    data += run.size() * entries;
+  }
+  return pieces;
 }
 
 /// The same without a copy, where all states are wanted.
 std::vector<hdf5::Rows<const Real>> all_own_rows(const sequence::Trajectory& trajectory) {
-  const StepRange range = trajectory.local_range();
+  const StepSet steps = trajectory.layout().written_steps(trajectory.comm().rank());
   std::vector<hdf5::Rows<const Real>> pieces;
   if (trajectory.comm().is_root()) pieces.push_back({0, 1, trajectory.input().data()});
-  pieces.push_back({range.first + 1, range.size(), trajectory.states().data()});
+  pieces.emplace_back(steps.shifted(1), trajectory.states().data());
   return pieces;
 }
 
@@ -90,9 +98,7 @@ void write_states_file(const std::string& path, const Provenance& provenance,
   const auto count = static_cast<Index>(wanted.size());
   Buffer<Real> packed;
   const bool all = count == trajectory.layout().num_steps() + 1;
-  const auto pieces =
-      all ? all_own_rows(trajectory)
-          : std::vector<hdf5::Rows<const Real>>{own_rows(wanted, trajectory, packed)};
+  const auto pieces = all ? all_own_rows(trajectory) : own_rows(wanted, trajectory, packed);
   ReplacingFile target(comm, path);
   hdf5::File& file = target.file();
   target.guarded([&] {
@@ -142,9 +148,8 @@ void read_guess(const std::string& path, sequence::Trajectory& trajectory) {
   comm.broadcast(stored.file, 0);
   comm.broadcast(stored.dataset, 0);
   auto file = hdf5::File::open(stored.file, hdf5::File::Access::read, comm);
-  const StepRange range = trajectory.local_range();
   file.read_rows<Real>(stored.dataset,
-                       {{range.first + 1, range.size(), trajectory.states().data()}});
+                       {{trajectory.local_steps().shifted(1), trajectory.states().data()}});
   file.close();
   trajectory.touched();
 }

@@ -9,6 +9,7 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "states_file.hpp"
+#include "trace_layout.hpp"
 #include "trace_path.hpp"
 
 namespace deeppcr::io {
@@ -104,9 +105,7 @@ void Trace::State::create() {
   file = std::make_unique<hdf5::File>(hdf5::File::create(path));
   write_provenance(*file, kTraceFormat, header.provenance);
   write_problem(*file, header.problem);
-  file->write<Index>("/layout/first_step", {static_cast<Index>(header.first_steps.size())},
-                     header.first_steps.data(),
-                     {"first step of each rank, then the number of steps", {"rank"}, ""});
+  write_layout(*file, header.layout);
   create_iterations();
   file->create_group("/outcome");
   file->set("/outcome", "status", std::string("running"));

@@ -5,6 +5,7 @@
 
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "trace_layout.hpp"
 #include "trace_path.hpp"
 
 namespace deeppcr::io {
@@ -36,9 +37,7 @@ void TrainingTrace::State::create() {
   write_problem(*file, header.problem);
   file->set("/problem", "depth_ranks", header.depth_ranks);
   file->set("/problem", "data_ranks", header.data_ranks);
-  file->write<Index>("/layout/first_step", {static_cast<Index>(header.first_steps.size())},
-                     header.first_steps.data(),
-                     {"first step of each depth rank, then the number of steps", {"rank"}, ""});
+  write_layout(*file, header.layout);
   const std::vector<std::string> by_update{"update"};
   for (const TrainingColumn& column : header.columns) {
     const hdf5::Description about{column.long_name, by_update, ""};

@@ -143,44 +143,43 @@ void place_layer(const Real* weight, const Real* bias, Index n, Real* parameters
 }
 
 void read_stacked(const parallel::Communicator& comm, const hdf5::File& file,
-                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters) {
+                  const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters) {
   const Index n = shape.width;
   const Index weights = shape.block_layers * n * n;
   const Index biases = shape.block_layers * n;
   const Index at_once = std::max<Index>(
       1, kReadBytes / std::max<Index>(1, weights * static_cast<Index>(sizeof(Real))));
-  const Index rounds = comm.max((range.size() + at_once - 1) / at_once);
-  Buffer<Real> weight(std::min(at_once, range.size()) * weights);
-  Buffer<Real> bias(std::min(at_once, range.size()) * biases);
-  for (Index round = 0; round < rounds; ++round) {
-    const Index first = std::min(range.first + round * at_once, range.last);
-    const Index count = std::min(at_once, range.last - first);
-    file.read_rows<Real>("/layers/weight", {{first, count, weight.data()}});
-    if (shape.bias) file.read_rows<Real>("/layers/bias", {{first, count, bias.data()}});
-    for (Index k = 0; k < count * shape.block_layers; ++k) {
-      const Index step = first - range.first + k / shape.block_layers;
+  std::vector<StepSet> pieces = steps.cut(at_once);
+  pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
+  Buffer<Real> weight(std::min(at_once, steps.size()) * weights);
+  Buffer<Real> bias(std::min(at_once, steps.size()) * biases);
+  Index row = 0;  // of the piece's first step
+  for (const StepSet& piece : pieces) {
+    file.read_rows<Real>("/layers/weight", {{piece, weight.data()}});
+    if (shape.bias) file.read_rows<Real>("/layers/bias", {{piece, bias.data()}});
+    for (Index k = 0; k < piece.size() * shape.block_layers; ++k) {
       place_layer(weight.data() + k * n * n, bias.data() + k * n, n,
-                  &parameters(step, k % shape.block_layers * (n * n + n)));
+                  &parameters(row + k / shape.block_layers, k % shape.block_layers * (n * n + n)));
     }
+    row += piece.size();
   }
 }
 
-void read_separate(const hdf5::File& file, const WeightsShape& shape, StepRange range,
+void read_separate(const hdf5::File& file, const WeightsShape& shape, const StepSet& steps,
                    View<Real, 2> parameters) {
   const Index n = shape.width;
   Buffer<Real> weight(n * n);
   Buffer<Real> bias(n);
-  for (Index step = range.first; step < range.last; ++step) {
+  for (Index row = 0; row < steps.size(); ++row) {
     for (Index layer = 0; layer < shape.block_layers; ++layer) {
-      const std::string name = layer_name(shape, step, layer);
+      const std::string name = layer_name(shape, steps.step(row), layer);
       require_sizes(file, name + "/weight", {n, n});
       file.read_rows_alone<Real>(name + "/weight", {0, n, weight.data()});
       if (shape.bias) {
         require_sizes(file, name + "/bias", {n});
         file.read_rows_alone<Real>(name + "/bias", {0, n, bias.data()});
       }
-      place_layer(weight.data(), bias.data(), n,
-                  &parameters(step - range.first, layer * (n * n + n)));
+      place_layer(weight.data(), bias.data(), n, &parameters(row, layer * (n * n + n)));
     }
   }
 }
@@ -206,18 +205,18 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
 }
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters) {
+                  const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters) {
   parallel::agree(comm, [&] {
     DEEPPCR_ASSERT(
-        parameters.extent(0) == range.size() && parameters.extent(1) == shape.parameters_per_step(),
+        parameters.extent(0) == steps.size() && parameters.extent(1) == shape.parameters_per_step(),
         "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
-        range.size(), shape.parameters_per_step());
+        steps.size(), shape.parameters_per_step());
   });
   const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
   if (shape.stacked) {
-    read_stacked(comm, file, shape, range, parameters);
+    read_stacked(comm, file, shape, steps, parameters);
   } else {
-    parallel::agree(comm, [&] { read_separate(file, shape, range, parameters); });
+    parallel::agree(comm, [&] { read_separate(file, shape, steps, parameters); });
   }
 }
 

@@ -80,11 +80,12 @@ class LeakyCell final : public sequence::Sequence {
         : W_(W), range_(range), batch_(batch), n_(n), slopes_(range.size() * batch * n) {}
     Real* slope(Index l, Index b) { return slopes_.data() + at(l, b); }
 
-    void jvp(Index l, ConstPanel V, Panel out) const override {
-      for_all(l, V, out, [this](const Real* s, int i, int j) { return s[i] * W_[i * n_ + j]; });
-    }
-    void vjp(Index l, ConstPanel V, Panel out) const override {
-      for_all(l, V, out, [this](const Real* s, int i, int j) { return s[j] * W_[j * n_ + i]; });
+    void product(Index l, Direction direction, ConstPanel V, Panel out) const override {
+      if (direction == Direction::forward) {
+        for_all(l, V, out, [this](const Real* s, int i, int j) { return s[i] * W_[i * n_ + j]; });
+      } else {
+        for_all(l, V, out, [this](const Real* s, int i, int j) { return s[j] * W_[j * n_ + i]; });
+      }
     }
 
    private:

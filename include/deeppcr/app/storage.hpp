@@ -61,8 +61,8 @@ void read_layer(const parallel::Communicator& comm, const std::string& path,
 /// The parts of a network, or gradients by them in the same shapes.
 struct NetworkParts {
   models::ModelOptions model;
-  StepRange range;
-  View<const Real, 2> parameters;                 ///< [range.size(), parameters a step]
+  StepSet steps;                                  ///< that this rank writes
+  View<const Real, 2> parameters;                 ///< [steps.size(), parameters a step]
   const models::DenseLayer* embedding = nullptr;  ///< may be missing
   const models::DenseLayer* head = nullptr;       ///< may be missing
 };

@@ -50,6 +50,8 @@ class StepSet {
   /// The range that step l lies in, from l on. @pre contains(l)
   StepRange from(Index l) const;
 
+  /// The set in order, in sets of at most `rows` steps. @pre rows >= 1
+  std::vector<StepSet> cut(Index rows) const;
   /// Every step moved by so many.
   StepSet shifted(Index by) const;
 

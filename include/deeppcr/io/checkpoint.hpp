@@ -34,8 +34,8 @@ struct CheckpointContent {
   std::vector<CheckpointArray> arrays;
 };
 
-/// /state/z [L+1, B, n] with z_0 first: rank 0 writes z_0, each rank its own states [L_local, B,
-/// n].
+/// /state/z [L+1, B, n] with z_0 first, the same in any layout: rank 0 writes z_0, each rank its
+/// own states [L_local, B, n], where all hold all rank 0.
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                             ConstState input, const Real* local_states);
 

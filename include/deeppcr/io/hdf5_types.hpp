@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "deeppcr/core/types.hpp"
+#include "deeppcr/core/step_set.hpp"
 
 namespace deeppcr::io::hdf5 {
 
@@ -47,11 +47,14 @@ struct Description {
   std::string units;
 };
 
-/// Consecutive entries [first, first + count) of a dataset's first axis, in memory at `data`.
+/// Entries of a dataset's first axis, one after another in memory at `data`.
 template <typename T>
 struct Rows {
-  Index first = 0;
-  Index count = 0;
+  Rows() = default;
+  Rows(Index first, Index count, T* values) : rows(first, first + count), data(values) {}
+  Rows(const StepSet& which, T* values) : rows(which), data(values) {}
+
+  StepSet rows;
   T* data = nullptr;
 };
 

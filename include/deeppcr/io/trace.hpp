@@ -28,7 +28,7 @@ struct StateSelection {
 struct TraceHeader {
   Provenance provenance;
   Problem problem;
-  std::vector<Index> first_steps;  ///< [P+1], layout().first_steps()
+  parallel::BlockLayout layout;
   /// Columns of /iterations/seconds; times of stages not named here are added up in a last column
   /// "other".
   std::vector<std::string> stages = {"residual", "eliminate", "reduce", "substitute", "linear"};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "deeppcr/io/provenance.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::io {
@@ -22,7 +23,7 @@ struct TrainingTraceHeader {
   Problem problem;
   Index depth_ranks = 1;
   Index data_ranks = 1;
-  std::vector<Index> first_steps;       ///< of the depth ranks, [D+1]
+  parallel::BlockLayout layout;         ///< of the steps over the depth ranks
   std::vector<TrainingColumn> columns;  ///< the first numbers of a row
   std::vector<std::string> stages;      ///< the others: /training/seconds [updates, stage]
 };

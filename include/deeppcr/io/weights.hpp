@@ -45,11 +45,11 @@ struct DenseLayer {
 ///   float32 or float64, row-major [out, in].
 WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path);
 
-/// Reads the layers of the local steps only. Shapes: parameters [range.size(),
+/// Reads the layers of the local steps only. Shapes: parameters [steps.size(),
 /// parameters_per_step()], for each block layer W column-major, then b. Values are taken as they
 /// are, not-a-numbers too. Collective.
 void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  const WeightsShape& shape, StepRange range, View<Real, 2> parameters);
+                  const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters);
 /// "/embedding" or "/head", on every rank. Collective. @throws Error where the file has none
 DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
                             const std::string& group);
@@ -64,9 +64,10 @@ class ResultsWriter {
   ~ResultsWriter();
 
   /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
-  /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `local` as in read_weights.
+  /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
+  /// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights.
   /// Collective.
-  void layers(const std::string& group, const WeightsShape& shape, StepRange range,
+  void layers(const std::string& group, const WeightsShape& shape, const StepSet& steps,
               View<const Real, 2> local, const std::string& what);
   /// group + "/weight" and "/bias", from rank 0.
   void dense_layer(const std::string& group, const DenseLayer& layer, const std::string& what);
@@ -88,7 +89,7 @@ class ResultsWriter {
 /// Writes a weights file that read_weights() reads (stacked, float64). Collective.
 struct WeightsToSave {
   WeightsShape shape;
-  StepRange range;
+  StepSet steps;  ///< that this rank writes, as in ResultsWriter::layers()
   View<const Real, 2> parameters;
   const DenseLayer* embedding = nullptr;  ///< may be missing
   const DenseLayer* head = nullptr;       ///< may be missing

@@ -53,6 +53,27 @@ TEST(StepSet, AnswersAsThePatternDoes) {
   }
 }
 
+/// Pieces of at most so many steps, one after another, that are the whole set.
+TEST(StepSet, IsCutInOrder) {
+  for (const Index length : {0, 1, 5, 24, 31}) {
+    for (const Index block : {1, 3, 7, 40}) {
+      const StepSet set(2, 2 + length, block, block + 4);
+      for (const Index rows : {1, 2, 3, 5, 100}) {
+        Index row = 0;
+        for (const StepSet& piece : set.cut(rows)) {
+          EXPECT_GE(piece.size(), 1);
+          EXPECT_LE(piece.size(), rows);
+          for (Index i = 0; i < piece.size(); ++i) ASSERT_EQ(piece.step(i), set.step(row++));
+        }
+        EXPECT_EQ(row, set.size());
+        if (rows >= set.size()) {
+          EXPECT_EQ(set.cut(rows).size(), set.empty() ? 0U : 1U);
+        }
+      }
+    }
+  }
+}
+
 TEST(StepSet, ARangeIsASet) {
   const StepSet set = StepRange{4, 9};
   EXPECT_TRUE(set.is_contiguous());

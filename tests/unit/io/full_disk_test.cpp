@@ -136,7 +136,7 @@ TEST(FullDisk, ATraceKeepsWhatItHad) {
   const std::string path = disk.folder() / "run.h5";
   io::TraceHeader header;
   header.problem = {"mlp", 5, 2, 3, 0};
-  header.first_steps = {0, 5};
+  header.layout = BlockLayout::balanced(5, 1);
   std::string error;
   {
     io::Trace trace(world(), path, header, 0.0);

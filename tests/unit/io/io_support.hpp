@@ -93,12 +93,12 @@ inline Real mark(Index state, Index sample, Index component) {
 
 /// Gives every state of a trajectory, z_0 too, its marks plus `shift`.
 inline void fill_with_marks(sequence::Trajectory& trajectory, Real shift = 0) {
-  const Index first = trajectory.local_range().first;
+  const StepSet local = trajectory.local_steps();
   for (Index b = 0; b < trajectory.batch(); ++b) {
     for (int i = 0; i < trajectory.width(); ++i) {
       trajectory.input()(b, i) = mark(0, b, i) + shift;
-      for (Index l = 0; l < trajectory.local_range().size(); ++l) {
-        trajectory.states()(l, b, i) = mark(first + l + 1, b, i) + shift;
+      for (Index row = 0; row < local.size(); ++row) {
+        trajectory.states()(row, b, i) = mark(local.step(row) + 1, b, i) + shift;
       }
     }
   }
@@ -108,11 +108,11 @@ inline void fill_with_marks(sequence::Trajectory& trajectory, Real shift = 0) {
 /// Number of entries on this rank, z_0 not counted, that differ from marks plus `shift`.
 inline Index wrong_states(const sequence::Trajectory& trajectory, Real shift = 0) {
   Index wrong = 0;
-  const Index first = trajectory.local_range().first;
-  for (Index l = 0; l < trajectory.local_range().size(); ++l) {
+  const StepSet local = trajectory.local_steps();
+  for (Index row = 0; row < local.size(); ++row) {
     for (Index b = 0; b < trajectory.batch(); ++b) {
       for (int i = 0; i < trajectory.width(); ++i) {
-        wrong += trajectory.states()(l, b, i) != mark(first + l + 1, b, i) + shift;
+        wrong += trajectory.states()(row, b, i) != mark(local.step(row) + 1, b, i) + shift;
       }
     }
   }

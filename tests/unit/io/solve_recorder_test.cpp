@@ -63,7 +63,7 @@ TEST(SolveRecorder, AppendsToTheTrace) {
   const std::string path = run.folder / "run.h5";
   io::TraceHeader header;
   header.problem = run.plan.problem;
-  header.first_steps = run.trajectory.layout().first_steps();
+  header.layout = run.trajectory.layout();
   io::Trace trace(world(), path, header);
   run.plan.path.clear();
   int heard = 0;

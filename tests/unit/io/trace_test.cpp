@@ -26,7 +26,7 @@ TraceHeader header_for(const parallel::Communicator& comm, const std::string& st
   TraceHeader header;
   header.provenance = example_provenance(comm);
   header.problem = {"resnet", kSteps, kBatch, kWidth, 42};
-  header.first_steps = BlockLayout::balanced(kSteps, comm.size()).first_steps();
+  header.layout = BlockLayout::balanced(kSteps, comm.size());
   header.states = StateSelection::parse(states);
   return header;
 }
