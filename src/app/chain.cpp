@@ -7,7 +7,6 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
 
@@ -104,16 +103,13 @@ void take_size(const std::string& file, const char* option, Index stored, bool g
 
 /// Chunks given must be as many as there are ranks, and no more than steps.
 void check_chunks(const parallel::Communicator& comm, const RunConfig& config) {
-  const SolverConfig& solver = config.solver;
-  const Index chunks = solver.shooting.chunks;
-  if (solver.method != SolverConfig::Method::shooting || chunks == 0 || solver.name == "jacobi")
-    return;
+  const OptionValues& own = config.solver.settings.own;
+  const Index chunks = own.has("chunks") ? own.whole("chunks") : 0;
   const Index steps = config.chain.model.steps, least = std::min<Index>(comm.size(), steps);
-  if (chunks >= least && chunks <= steps) return;
+  if (chunks == 0 || (chunks >= least && chunks <= steps)) return;
   throw input_error(
       "--chunks {}: {} to {} are possible, a chunk for each of {} ranks at least and a step in "
-      "each "
-      "at most; leave it out for one a rank",
+      "each at most; leave it out for one a rank",
       chunks, least, steps, comm.size());
 }
 
@@ -132,18 +128,14 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
   models::adopt(config.model, {config.weights, sizes.block_layers, sizes.bias});
 }
 
+nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
+  const models::ModelOptions& model = config.chain.model;
+  return {model.steps, config.chain.batch,   model.width,
+          ranks,       config.solver.passes, models::step_cost(model).tangent_share};
+}
+
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
-  if (config.solver.method == SolverConfig::Method::shooting) {
-    return nonlinear::Shooting(config.solver.shooting)
-        .layout({config.chain.model.steps, config.chain.batch, config.chain.model.width,
-                 comm.size(), config.solver.passes,
-                 models::step_cost(config.chain.model).tangent_share});
-  }
-  const std::string& name = config.solver.method == SolverConfig::Method::newton
-                                ? config.solver.newton.linear
-                                : std::string("sequential");
-  return linear::find(name).layout(config.chain.model.steps, comm.size(), config.chain.model.width,
-                                   config.solver.passes);
+  return config.solver.make()->layout(problem_of(config, comm.size()));
 }
 
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
@@ -151,14 +143,13 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
   const auto n = static_cast<double>(chain.model.width);
   const double map = static_cast<double>(chain.batch) * n * (n + 1);
-  // pcr describes a block row to MPI on one rank too.
-  const bool newton = config.solver.method == SolverConfig::Method::newton;
-  const bool pcr = newton && config.solver.newton.linear == "pcr";
-  if ((comm.size() > 1 || pcr) && map > std::numeric_limits<int>::max()) {
+  const auto solver = config.solver.make();
+  const nonlinear::Problem problem = problem_of(config, comm.size());
+  if (solver->sends_maps(problem) && map > std::numeric_limits<int>::max()) {
     throw input_error(
         "batch x width x (width + 1) = {:.4g} numbers in one message, at most {} are "
-        "allowed; use a smaller --batch or --width, or one rank{}",
-        map, std::numeric_limits<int>::max(), pcr ? " with --linear hybrid" : "");
+        "allowed; use a smaller --batch or --width, or one rank with --linear hybrid",
+        map, std::numeric_limits<int>::max());
   }
   check_chunks(comm, config);
   const parallel::BlockLayout layout = layout_of(comm, config);

@@ -22,23 +22,10 @@ constexpr Index kMostSeed = 1'000'000'000'000'000;
 constexpr Index kMostIterations = 50;
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
-std::vector<std::string> linear_names() {
-  std::vector<std::string> names;
+std::vector<std::string> backward_names() {
+  std::vector<std::string> names{"same", "linear", "auto", "shooting"};
   for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
   return names;
-}
-
-/// Shooting by its own name and by those of its special cases.
-const std::vector<std::string> kNonlinear{
-    "newton", "shooting", "auto", "jacobi", "jacobi-gauss-seidel", "gauss-seidel", "sequential"};
-
-/// The entries of a catalogue, each with its help line.
-template <typename Catalogue>
-std::string explain(const Catalogue& catalogue) {
-  std::string lines;
-  for (const auto& entry : catalogue)
-    lines += fmt::format("{}{}: {}", lines.empty() ? "" : "\n", entry.name, entry.help);
-  return lines;
 }
 
 bool given(const po::variables_map& options, const char* name) {
@@ -64,74 +51,38 @@ void add_data_options(po::options_description& options) {
 }
 
 void add_solver_options(po::options_description& options) {
+  const std::vector<OfferedEntry> solvers = offered(nonlinear::catalogue());
   po::options_description group("Solver", kHelpColumns);
+  add_selector(group, "nonlinear", "auto", solvers);
   auto add = group.add_options();
-  add("nonlinear", one_of("nonlinear", "newton", kNonlinear),
-      "newton: all steps at once\nshooting: chunks of steps at once, each one step after "
-      "another\nauto: shooting, newton or sequential, whichever promises to be "
-      "fastest\njacobi, jacobi-gauss-seidel, gauss-seidel: shooting without coupling, with L, "
-      "--chunks and 1 chunks\nsequential: one step after another, the baseline");
-  add("linear", one_of("linear", "hybrid", linear_names()), explain(linear::catalogue()).c_str());
-  add("chunks", whole_number("chunks", 0, 0, kMostSteps),
-      "shooting: chunks, as many as ranks or more; 0: one a rank");
-  add("coupling", one_of("coupling", "auto", nonlinear::coupling_names()),
-      "shooting: Jacobian of a chunk that corrects the starts of the next: zero (none), identity, "
-      "first-order, dense; auto: by the contraction measured");
-  add("backward", one_of("backward", "same", {"same", "linear", "shooting", "auto", "sequential"}),
-      "gradient: backward pass by the --linear solver, by shooting, by the faster of shooting and "
-      "substitution (auto), or sequential; same: as --nonlinear");
-  add("accelerate", one_of("accelerate", "none", nonlinear::acceleration_names()),
-      "shooting: PETSc's solver on the chunk ends: none, anderson, ngmres");
-  add("jacobian", one_of("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part"}),
-      "newton: dense, or in its place its diagonal, the diagonal estimated from one random column, "
-      "or "
-      "what is linear in a step (resnet: the identity); the result is the same");
+  add("backward", one_of("backward", "same", backward_names()),
+      "gradient: the linear solver of the backward pass; linear: that of --linear; auto: the "
+      "faster of shooting and substitution; same: as suits --nonlinear");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
-      "stop at this residual, relative to the largest state");
-  add("atol", real_number("atol", "0", 0, 1e300), "or at this residual, absolute");
+      "stop at states that are so close to sequential execution, relative to the largest state");
+  add("atol", real_number("atol", "0", 0, 1e300), "or so close, absolute");
   add("max-iterations", whole_number("max-iterations", kMostIterations, 0, 1'000'000),
-      "Newton iterations or corrections of shooting at most; at the default shooting takes as many "
-      "as there are chunks, if need be");
+      "iterations or corrections at most; left out: 50 of newton, of shooting as many as there are "
+      "chunks");
   add("no-fallback", flag(),
       "do not end by sequential substitution where the iterations do not converge");
   add("guess", text("WHAT", "copy"),
       "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step with K "
       "times the scale), or a trace or checkpoint FILE");
   add("verify", flag(), "run sequential execution too, on the same ranks, and compare");
+  add_entry_options(group, "nonlinear", solvers);
   options.add(group);
 }
 
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
   if (name == "checkpoint-every" || name == "max-hours") return real_of(options, name) > 0;
-  if (name == "chunks") return whole_of(options, name) > 0;
   const std::string value = text_of(options, name);
   const char* idle = name == "guess"          ? "copy"
                      : name == "data"         ? "random"
                      : name == "trace-states" ? "none"
-                     : name == "coupling"     ? "auto"
-                     : name == "accelerate"   ? "none"
                                               : "";
   return value != idle;
-}
-
-/// Options of shooting that the method has no use for.
-void refuse_shooting_contradictions(const po::variables_map& options, const std::string& method) {
-  const bool chunked = method == "shooting" || method == "auto";
-  const auto only = [&](const char* name, bool allowed, const char* methods) {
-    if (allowed || !asked_for(options, name)) return;
-    throw input_error("--{} goes with --nonlinear {}, not with {}; leave it out", name, methods,
-                      method);
-  };
-  only("coupling", chunked, "shooting or auto");
-  only("accelerate", method == "shooting", "shooting");
-  only("chunks", chunked || method == "jacobi-gauss-seidel",
-       "shooting, auto or jacobi-gauss-seidel");
-  const std::string coupling = text_of(options, "coupling");
-  if (text_of(options, "accelerate") != "none" && coupling == "auto")
-    throw input_error(
-        "--accelerate {} needs a --coupling of its own: zero, identity, first-order or dense",
-        text_of(options, "accelerate"));
 }
 
 /// Options that only make sense with another one, or without it.
@@ -143,7 +94,7 @@ void refuse_contradictions(const po::variables_map& options) {
   without("restart", "guess", "both say where to start");
   without("data", "input", "both give the samples");
   const std::string method = text_of(options, "nonlinear");
-  if (method == "sequential" || method == "gauss-seidel") {
+  if (!nonlinear::find(method).iterates) {
     for (const char* name : {"guess", "restart", "checkpoint", "checkpoint-every", "max-hours"}) {
       if (!asked_for(options, name)) continue;
       throw input_error(
@@ -152,10 +103,6 @@ void refuse_contradictions(const po::variables_map& options) {
           name, method);
     }
   }
-  if (text_of(options, "jacobian") != "dense" && method != "newton")
-    throw input_error("--jacobian {} goes with --nonlinear newton; leave it out",
-                      text_of(options, "jacobian"));
-  refuse_shooting_contradictions(options, method);
   if (real_of(options, "rtol") == 0 && real_of(options, "atol") == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
 }
@@ -196,11 +143,12 @@ std::string folder_of(const std::string& file) {
 
 }  // namespace
 
-std::string backward_method(const SolverConfig& solver) {
-  if (solver.backward != "same") return solver.backward;
-  if (solver.method == SolverConfig::Method::newton) return "linear";
-  if (solver.method == SolverConfig::Method::sequential) return "sequential";
-  return solver.name == "auto" ? "auto" : "shooting";
+std::string SolverConfig::backward_solver() const {
+  if (backward == "linear") {
+    const bool has = settings.own.has("linear");
+    return has ? settings.own.word("linear") : nonlinear::find("newton").backward_for({});
+  }
+  return backward == "same" ? entry().backward_for(settings.own) : backward;
 }
 
 std::string FilesConfig::checkpoint_path() const {
@@ -303,34 +251,15 @@ FilesConfig read_files_config(const po::variables_map& options) {
   return files;
 }
 
-namespace {
-
-/// The method by its name, and shooting's options.
-void read_shooting(const po::variables_map& options, SolverConfig& solver) {
-  using Method = SolverConfig::Method;
-  solver.name = text_of(options, "nonlinear");
-  const bool sequential = solver.name == "sequential" || solver.name == "gauss-seidel";
-  solver.method = solver.name == "newton" ? Method::newton
-                  : sequential            ? Method::sequential
-                                          : Method::shooting;
-  nonlinear::ShootingOptions& shooting = solver.shooting;
-  solver.backward = text_of(options, "backward");
-  shooting.coupling = nonlinear::coupling_from(text_of(options, "coupling"));
-  shooting.acceleration = nonlinear::acceleration_from(text_of(options, "accelerate"));
-  shooting.chunks = whole_of(options, "chunks");
-  if (solver.name == "jacobi") shooting.chunks = kMostSteps;  // cut to a step each
-  if (solver.name == "jacobi" || solver.name == "jacobi-gauss-seidel")
-    shooting.coupling = nonlinear::Coupling::zero;
-  shooting.rtol = solver.newton.rtol;
-  shooting.atol = solver.newton.atol;
-  const bool limited = whole_of(options, "max-iterations") != kMostIterations;
-  shooting.max_sweeps = limited ? solver.newton.max_iterations : 0;
-  shooting.fallback = solver.newton.fallback;
-  shooting.newton = solver.name == "auto";
-  shooting.newton_options = solver.newton;
+nonlinear::Settings read_settings(const po::variables_map& options) {
+  nonlinear::Settings settings;
+  settings.tolerance = {real_of(options, "rtol"), real_of(options, "atol")};
+  if (given(options, "max-iterations"))
+    settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  settings.fallback = !is_set(options, "no-fallback");
+  settings.own = entry_values(nonlinear::find(text_of(options, "nonlinear")).options, options);
+  return settings;
 }
-
-}  // namespace
 
 RunConfig read_run_config(const po::variables_map& options) {
   refuse_files_without_io(options);
@@ -338,13 +267,10 @@ RunConfig read_run_config(const po::variables_map& options) {
   RunConfig config;
   config.chain = read_chain_config(options);
   SolverConfig& solver = config.solver;
-  solver.newton.linear = text_of(options, "linear");
-  solver.newton.jacobian = nonlinear::jacobian_from(text_of(options, "jacobian"));
-  solver.newton.rtol = real_of(options, "rtol");
-  solver.newton.atol = real_of(options, "atol");
-  solver.newton.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
-  solver.newton.fallback = !is_set(options, "no-fallback");
-  read_shooting(options, solver);
+  solver.name = text_of(options, "nonlinear");
+  solver.settings = read_settings(options);
+  solver.backward = text_of(options, "backward");
+  solver.make();  // refuses options that contradict each other
   check_file_options(options);
   solver.guess = text_of(options, "guess");
   solver.verify = is_set(options, "verify");

@@ -9,7 +9,6 @@
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
-#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "deeppcr/sequence/residual.hpp"
@@ -75,16 +74,10 @@ void fill_guess(const RunConfig& config, Chain& chain) {
   }
 }
 
-nonlinear::SolveReport shoot(Chain& chain, const RunConfig& config, nonlinear::Monitor* monitor) {
-  return nonlinear::Shooting(config.solver.shooting)
-      .solve(*chain.sequence, chain.trajectory, monitor);
-}
-
-/// A short solve by shooting that is to be compared is taken again, as its baseline is
-/// (run_sequential()): the report gets the times of the best. Files keep those of the first. The
-/// states are the same. (Newton's method is slower by more than warmth, and PETSc's monitors would
-/// speak again.)
-void solve_warm(Chain& chain, const RunConfig& config, const Buffer<Real>& guess,
+/// A short solve that is to be compared is taken again, as its baseline is (run_sequential()): the
+/// report gets the times of the best. Files keep those of the first. The states are the same.
+/// (Newton's method is slower by more than warmth, and PETSc's monitors would speak again.)
+void solve_warm(Chain& chain, nonlinear::Solver& solver, const Buffer<Real>& guess,
                 nonlinear::SolveReport& report) {
   if (report.status != nonlinear::Status::converged) return;
   const parallel::Communicator& comm = chain.trajectory.comm();
@@ -93,7 +86,7 @@ void solve_warm(Chain& chain, const RunConfig& config, const Buffer<Real>& guess
     std::copy(guess.begin(), guess.end(), chain.trajectory.states().begin());
     chain.trajectory.touched();
     comm.barrier();
-    nonlinear::SolveReport again = shoot(chain, config, nullptr);
+    nonlinear::SolveReport again = solver.solve(*chain.sequence, chain.trajectory);
     const double seconds = comm.max(again.seconds["total"]);
     if (seconds < best) report.seconds = std::move(again.seconds);
     best = std::min(best, seconds);
@@ -112,10 +105,11 @@ double Verification::max_error() const {
 ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& context) {
   sequence::Trajectory& trajectory = chain.trajectory;
   ForwardResult result;
-  if (config.solver.method == SolverConfig::Method::sequential) {
+  const auto solver = config.solver.make();
+  if (!config.solver.entry().iterates) {
     const auto recorder = storage::record(context, config, std::nullopt, trajectory, {});
-    result.report = nonlinear::Sequential({config.solver.newton.rtol, config.solver.newton.atol})
-                        .solve(*chain.sequence, trajectory);
+    context.comm.barrier();
+    result.report = solver->solve(*chain.sequence, trajectory);
     if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
     return result;
   }
@@ -127,32 +121,22 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
 
   Interrupts interrupts(
       context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
-  const bool newton = config.solver.method == SolverConfig::Method::newton;
   // A copy: the file that a guess came from may be the very trace that this run writes.
   Buffer<Real> guess;
-  const bool compared = config.solver.verify && !newton && !resumed;
+  const bool compared = config.solver.verify && !solver->is_petsc() && !resumed;
   if (compared) {
     guess.reset(trajectory.states().size());
     std::copy(trajectory.states().begin(), trajectory.states().end(), guess.begin());
   }
-  const nonlinear::ShootingOptions& shooting = config.solver.shooting;
-  const Index sweeps = shooting.max_sweeps > 0
-                           ? shooting.max_sweeps
-                           : std::max<Index>(shooting.chunks, context.comm.size());
-  const int most = newton ? config.solver.newton.max_iterations : static_cast<int>(sweeps);
+  const Index most = solver->most_iterations(problem_of(config, context.comm.size()));
   Progress progress(context.comm.is_root() && !context.quiet, most);
   RunMonitor monitor(context.comm, interrupts, progress);
   const auto recorder =
       storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  if (newton) {
-    result.report =
-        nonlinear::Newton(config.solver.newton).solve(*chain.sequence, trajectory, &monitor);
-  } else {
-    result.report = shoot(chain, config, &monitor);
-  }
+  result.report = solver->solve(*chain.sequence, trajectory, &monitor);
   if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
-  if (compared && result.report.method != "newton") solve_warm(chain, config, guess, result.report);
+  if (compared && !result.report.by_petsc) solve_warm(chain, *solver, guess, result.report);
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();
     result.checkpoint = recorder ? config.files.checkpoint_path() : "";

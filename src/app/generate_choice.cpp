@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <cmath>
 
 #include "deeppcr/app/generate.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/plan/sampling.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -29,30 +29,21 @@ double seconds_of_sweep(const parallel::Communicator& comm, const models::Denois
   return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
 }
 
-/// Evaluations of a step until it is at the tolerance: a fit to what `bench --suite generate` found
-/// for windows of 4 to 48 steps, tolerances 1e-2 to 2.5e-7 and both samplers, right to 0.2.
-double evaluations_of_step(double tolerance, double eta, double window) {
-  const double digits = std::max(0.0, std::log10(1e-2 / tolerance));
-  const double wide = std::max(0.0, std::log2(window / 4));
-  return std::max(1.0, 0.75 + 0.35 * eta + 0.17 * wide + 0.65 * std::sqrt(digits));
-}
-
 }  // namespace
 
 std::string choose_method(const parallel::Communicator& comm, const models::DenoisingChain& chain,
                           States states, GenerateConfig& config) {
   config.method = "gaussian";
-  const Index steps = chain.num_steps();
-  const auto L = static_cast<double>(steps);
-  const Index most = config.solver.window;
-  const auto window = static_cast<double>(most == 0 ? steps : std::min(most, steps));
-  const double sweeps =
-      evaluations_of_step(config.solver.atol, config.sampler.eta, window) * L / window;
-  const double one_by_one = L * seconds_of_step(comm, chain, states);
-  const double by_sweeps = sweeps * seconds_of_sweep(comm, chain, config, states);
-  if (one_by_one < by_sweeps) config.method = "sequential";
-  return fmt::format("measured: about {:.2g} s by sweeps, {:.2g} s one step after another",
-                     by_sweeps, one_by_one);
+  plan::SamplingProblem problem;
+  problem.steps = chain.num_steps();
+  problem.window = config.solver.window;
+  problem.tolerance = config.solver.atol;
+  problem.eta = config.sampler.eta;
+  problem.seconds_of_step = seconds_of_step(comm, chain, states);
+  problem.seconds_of_sweep = seconds_of_sweep(comm, chain, config, states);
+  const plan::SamplingChoice choice = plan::choose_sampling(problem);
+  if (!choice.sweeps) config.method = "sequential";
+  return choice.why;
 }
 
 }  // namespace deeppcr::app

@@ -6,6 +6,7 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/plan/sampling.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -145,9 +146,7 @@ void add_generate_options(po::options_description& options) {
 }
 
 Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples) {
-  constexpr Index kRows = 24, kLeast = 4;
-  if (jacobian == nonlinear::Jacobian::dense) return 0;
-  return std::max(kLeast * ranks, kRows * ranks / samples);
+  return jacobian == nonlinear::Jacobian::dense ? 0 : plan::filling_window(ranks, samples);
 }
 
 GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {

@@ -113,12 +113,12 @@ GradientSummary summarise(const Chain& chain, const Gradients& g) {
 }
 
 std::unique_ptr<linear::LinearSolver> backward_solver(const SolverConfig& solver) {
-  const std::string method = backward_method(solver);
-  if (method == "linear") return linear::find(solver.newton.linear).make();
-  if (method == "sequential") return linear::find("sequential").make();
+  const std::string method = solver.backward_solver();
+  if (method != "shooting" && method != "auto") return linear::find(method).make();
+  const OptionValues& own = solver.settings.own;
   linear::ShootingOptions options;
-  options.chunks = solver.shooting.chunks;
-  options.rtol = solver.newton.rtol;
+  options.chunks = own.has("chunks") ? own.whole("chunks") : 0;
+  options.rtol = solver.settings.tolerance.rtol;
   options.may_substitute = method == "auto";
   return std::make_unique<linear::Shooting>(options);
 }

@@ -10,28 +10,20 @@
 
 namespace deeppcr::app {
 
-double estimate_bytes(const RunConfig& config, Index local_steps) {
-  const models::ModelOptions& model = config.chain.model;
-  const auto n = static_cast<double>(model.width);
-  const auto B = static_cast<double>(config.chain.batch);
-  const auto steps = static_cast<double>(local_steps);
-  // Newton and gradients: trajectory, residual, update, starts, slopes, vectors of SNES; gradients;
-  // the reference of
-  // --verify. Sequential execution forward: the trajectory, and its reference.
-  const bool lean = config.solver.method == SolverConfig::Method::sequential &&
-                    config.solver.passes == linear::Passes::forward;
-  // Shooting sweeps in place; with whole Jacobians it holds the slopes of a chunk.
-  const bool shooting = config.solver.method == SolverConfig::Method::shooting &&
-                        config.solver.passes == linear::Passes::forward &&
-                        !config.solver.shooting.newton;
-  const double lean_arrays = config.solver.verify ? 2.1 : 1.1;
-  const double state_arrays = lean ? lean_arrays : shooting ? lean_arrays + 3 : 12;
-  constexpr double kParameterArrays = 3;
-  const double block = B * n * (n + 1);
-  const double states = state_arrays * (steps + 1) * B * n;
-  const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
-  const double maps = config.solver.newton.linear == "pcr" ? 3 * steps * block : 4 * block;
-  return sizeof(Real) * (states + parameters + maps);
+double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
+                      const nonlinear::Problem& problem, int rank) {
+  const auto steps = static_cast<double>(solver.layout(problem).range(rank).size());
+  const double states = steps + 1;
+  // The trajectory and the reference of --verify; backward starts, slopes, gradients and the maps
+  // of a linear solve.
+  const bool backward = config.solver.passes == linear::Passes::forward_and_backward;
+  const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 4 : 0);
+  constexpr double kParameterArrays = 3, kMaps = 4;
+  const double parameters =
+      kParameterArrays * steps * models::step_cost(config.chain.model).parameters;
+  const double state = static_cast<double>(problem.state_bytes());
+  const double maps = backward ? kMaps * state * (problem.width + 1) : 0;
+  return solver.memory(problem) + arrays * states * state + maps + sizeof(Real) * parameters;
 }
 
 double available_bytes() {

@@ -6,7 +6,6 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -37,42 +36,51 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
   return images;
 }
 
+plan::TrainingProblem training_problem(const TrainConfig& config) {
+  const models::ModelOptions& model = config.chain.model;
+  const models::StepCost cost = models::step_cost(model);
+  return {model.steps, config.chain.batch, model.width, cost.layers, cost.tangent_share};
+}
+
+plan::Sharing choose_sharing(const TrainConfig& config, int ranks) {
+  return plan::choose_sharing(training_problem(config), config.sharing, ranks);
+}
+
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Images& images) {
+                        const plan::Sharing& sharing, const train::Images& images) {
   const models::ModelOptions& model = config.chain.model;
   const Index D = grid.depth().size(), R = grid.data().size();
   const Index batch = (config.chain.batch + R - 1) / R;
   sequence::check_index_size(model.steps, batch, model.width);
   const auto n = static_cast<double>(model.width), B = static_cast<double>(batch);
   const double steps = static_cast<double>((model.steps + D - 1) / D + 1);
-  // states: trajectory, starts, slopes, gradients, what Newton adds; parameters: values, gradients,
-  // optimiser's memory and copies of it
-  constexpr double kStateArrays = 12, kParameterArrays = 8;
+  // states: trajectory, starts, slopes, gradients; parameters: values, gradients, optimiser's
+  // memory and copies of it
+  constexpr double kStateArrays = 6, kParameterArrays = 8;
   const double states = kStateArrays * steps * B * n;
   const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
-  const double maps = 4 * B * n * (n + 1) +
-                      (config.sharing.solver.forward == "pcr" ? 3 * steps * B * n * (n + 1) : 0);
+  const double solver = sharing.forward()->memory(sharing.problem(training_problem(config)));
+  const double maps = 4 * B * n * (n + 1);
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =
       static_cast<double>(std::min(config.trajectories_kept, images.count())) * steps * (n + 1);
-  check_memory(grid.world(), sizeof(Real) * (states + parameters + maps + kept) + pixels);
+  check_memory(grid.world(), sizeof(Real) * (states + parameters + maps + kept) + solver + pixels);
 }
 
-parallel::BlockLayout network_layout(const TrainConfig& config, const Sharing& sharing) {
-  const models::ModelOptions& model = config.chain.model;
-  return linear::find(sharing.solver.forward)
-      .layout(model.steps, sharing.depth_ranks, model.width, linear::Passes::forward_and_backward);
+parallel::BlockLayout network_layout(const TrainConfig& config, const plan::Sharing& sharing) {
+  return sharing.forward()->layout(sharing.problem(training_problem(config)));
 }
 
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                                 const Sharing& sharing, const train::Normalisation& normalisation,
+                                 const plan::Sharing& sharing,
+                                 const train::Normalisation& normalisation,
                                  const train::Images& images) {
   const models::ModelOptions& model = config.chain.model;
   train::ChainNetwork::Options options;
   options.layout = network_layout(config, sharing);
   options.batch = config.chain.batch;
-  options.solver = sharing.solver;
+  options.solver = {sharing.methods.forward, sharing.methods.settings, sharing.methods.backward};
   options.normalisation = normalisation;
   options.augmentation = config.augmentation;
   options.trajectories_kept = config.trajectories_kept;

@@ -10,7 +10,9 @@
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/app/version.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
+#include "deeppcr/plan/automatic.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -59,16 +61,37 @@ void warn_of_unused(const std::vector<std::string>& given) {
   }
 }
 
+/// Options of PETSc's solvers ask for the nonlinear solver that takes them, where none is named.
+void name_petsc_solver(const Words& words, const Command& command,
+                       std::vector<std::string>& options) {
+  const auto begins = [](const std::string& word, const char* prefix) {
+    return word.rfind(prefix, 0) == 0;
+  };
+  const bool asks = std::any_of(words.petsc.begin(), words.petsc.end(), [&](const auto& word) {
+    return begins(word, "-snes_") || begins(word, "-ksp_") || begins(word, "-pc_");
+  });
+  const bool named = std::any_of(options.begin(), options.end(), [&](const auto& word) {
+    return begins(word, "--nonlinear") || begins(word, "--config");
+  });
+  if (!asks || named || options_of(command).find_nothrow("nonlinear", false) == nullptr) return;
+  for (const nonlinear::CatalogueEntry& entry : nonlinear::catalogue()) {
+    if (!entry.make()->is_petsc()) continue;
+    options.insert(options.end(), {"--nonlinear", entry.name});
+    return;
+  }
+}
+
 int run_command(const Words& words, const std::string& command_line,
                 const parallel::Communicator& comm) {
   const Command& command = find_command(words.own.front());
-  const std::vector<std::string> rest(words.own.begin() + 1, words.own.end());
+  std::vector<std::string> rest(words.own.begin() + 1, words.own.end());
   for (const std::string& word : rest) {
     if (word == "--help" || word == "-h") {
       print_on_root(comm, command_help(command));
       return 0;
     }
   }
+  name_petsc_solver(words, command, rest);
   const auto options = parse(command, rest, comm);
   log::configure(options["log-level"].as<std::string>(), comm.is_root());
   parallel::Runtime::add_petsc_options(words.petsc);
@@ -86,6 +109,7 @@ int run_command(const Words& words, const std::string& command_line,
 }  // namespace
 
 int run(int argc, char** argv) {
+  plan::add_automatic();
   const Words words = cut(argc, argv);
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {

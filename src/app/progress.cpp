@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace deeppcr::app {
@@ -36,7 +37,7 @@ void Progress::show(const nonlinear::IterationRecord& record) {
       "iteration {}  residual {:.2e}  exact states {}  {:.3g} s an iteration  at most {:.0f} s "
       "left",
       record.iteration, record.residual, record.frozen_prefix, each,
-      each * (max_iterations_ - record.iteration)));
+      each * static_cast<double>(std::max<Index>(0, max_iterations_ - record.iteration))));
 }
 
 }  // namespace deeppcr::app

@@ -90,10 +90,13 @@ void add_outcome(const RunReport& report, Table& table) {
   table.line("iterations", "{}{}", solve.iterations,
              before > 0 ? fmt::format(" after {} of an earlier run", before) : "");
   table.line("residual", "{:.3e}  (asked for: {:.3e})", solve.residual, solve.tolerance);
-  table.line("exact states", "{} of {}, by substitution from the left", solve.frozen_prefix,
-             report.config.chain.model.steps);
-  if (solve.method == "newton")
+  table.line("exact states", "{} of {}, bit for bit those of sequential execution",
+             solve.exact_states, report.config.chain.model.steps);
+  if (solve.lyapunov != 0)
     table.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
+  if (solve.growth > 0)
+    table.line("growth", "a change of a state grows up to {:.1e} times further on, estimated",
+               std::exp(solve.growth));
   if (!solve.choice.empty()) table.line("chosen because", "{}", solve.choice);
   const std::string chunks =
       solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : std::string();
@@ -128,7 +131,9 @@ Json to_json(const RunReport& report) {
             {"residual", solve.residual},
             {"tolerance", solve.tolerance},
             {"frozen_prefix", solve.frozen_prefix},
+            {"exact_states", solve.exact_states},
             {"lyapunov", solve.lyapunov},
+            {"log_growth", solve.growth},
             {"chunks", solve.chunks},
             {"path_evaluations", solve.path.evaluations},
             {"path_products", solve.path.products},
@@ -196,7 +201,7 @@ double sequential_estimate(const RunReport& report) {
   constexpr double kBackward = 2;  // of a forward pass
   const double passes = report.gradient ? 1 + kBackward : 1;
   const auto steps = static_cast<double>(report.config.chain.model.steps);
-  if (solve.method == "shooting")
+  if (seconds_of(solve.seconds, "sweep") > 0)
     return passes * seconds_of(solve.seconds, "sweep") * steps /
            std::max(1.0, solve.path.evaluations);
   return passes * seconds_of(solve.seconds, "residual") / (solve.iterations + 1) * report.ranks;
@@ -207,8 +212,11 @@ double sequential_estimate(const RunReport& report) {
 std::string advice(const RunReport& report) {
   const nonlinear::SolveReport& solve = report.forward.report;
   const bool solved = solve.status == Status::converged || solve.status == Status::fell_back;
-  const bool backward_too = !report.gradient || report.gradient->method == "sequential";
-  if ((solve.method == "sequential" && backward_too) || !solved) return "";
+  const Index L = report.config.chain.model.steps;
+  const bool backward_too =
+      !report.gradient || (report.gradient->path.products == 0 &&
+                           report.gradient->path.evaluations >= static_cast<double>(L));
+  if ((solve.sequential_evaluations == L && backward_too) || !solved) return "";
   const double estimate = sequential_estimate(report);
   const double sequential =
       report.verification ? report.verification->sequential_seconds : estimate;

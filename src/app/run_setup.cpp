@@ -17,7 +17,7 @@ namespace {
 /// 32 bits. Refused before the run, not at its stop.
 void check_file_row(const RunConfig& config) {
   constexpr double kMostNumbers = (1 << 28) - 1;
-  const bool iterates = config.solver.method != SolverConfig::Method::sequential;
+  const bool iterates = config.solver.entry().iterates;
   const bool writes = iterates || config.files.trace_states != "none";
   const double row = static_cast<double>(config.chain.batch) * config.chain.model.width;
   if (!writes || !storage::unavailable().empty() || row <= kMostNumbers) return;

@@ -98,8 +98,8 @@ class Hdf5Recorder final : public Recorder {
       header.provenance = about;
       header.problem = problem(config.chain);
       header.layout = trajectory.layout();
-      if (config.solver.method == SolverConfig::Method::shooting)
-        header.stages = {"sweep", "couple"};
+      header.stages = config.solver.make()->stages();
+      if (header.stages.empty()) header.stages = {"total"};
       header.states = selection_;
       if (resumed) header.iterations_before = resumed->iterations;
       trace_.emplace(context.comm, config.files.trace, header);

@@ -25,7 +25,7 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
 
 /// The head comes to the rank that writes; rows that several data ranks have are written once.
 void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
-                  const TrainConfig& config, const Sharing& sharing, const Context& context) {
+                  const TrainConfig& config, const plan::Sharing& sharing, const Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   const View<Real, 1> head = parts.head.parameters();
@@ -49,10 +49,10 @@ int run_train(const boost::program_options::variables_map& options, const Contex
   const TrainConfig& config = report.config;
   report.ranks = context.comm.size();
   report.sharing = choose_sharing(config, report.ranks);
-  const Sharing& sharing = report.sharing;
+  const plan::Sharing& sharing = report.sharing;
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, true);
-  check_network_size(grid, config, images);
+  check_network_size(grid, config, sharing, images);
   train::Normalisation normalisation = images.normalisation();
   train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images);
   train::Trainer trainer(grid, network, trainer_options(config, images));
@@ -60,7 +60,7 @@ int run_train(const boost::program_options::variables_map& options, const Contex
       make_plan(config, trainer.steps_per_epoch(), network_layout(config, sharing).first_steps());
   const train::Images test_images = load_images(grid, config, false);
   plan.evaluate = [&] { return network.evaluate(test_images); };
-  log::info("{} on {} depth x {} data ranks", method_of(sharing.solver), sharing.depth_ranks,
+  log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
             sharing.data_ranks);
   if (!sharing.advice.empty()) log::info("{}", sharing.advice);
   report.result = run_training(context, grid, network, trainer, plan);

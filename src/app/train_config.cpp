@@ -1,5 +1,6 @@
 #include "deeppcr/app/train_config.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "deeppcr/app/option_values.hpp"
@@ -22,6 +23,25 @@ std::vector<std::string> methods(bool one_pass) {
   for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
   if (one_pass) names.emplace_back("linear");
   return names;
+}
+
+/// The nonlinear solvers; their linear solver has an option of its own in training.
+std::vector<OfferedEntry> forward_solvers() {
+  std::vector<OfferedEntry> entries = offered(nonlinear::catalogue());
+  for (OfferedEntry& entry : entries) {
+    auto& options = entry.options;
+    options.erase(std::remove_if(options.begin(), options.end(),
+                                 [](const OptionSpec& one) { return one.name == "linear"; }),
+                  options.end());
+  }
+  return entries;
+}
+
+/// The options of one of them.
+std::vector<OptionSpec> forward_options(const std::string& name) {
+  for (const OfferedEntry& entry : forward_solvers())
+    if (entry.name == name) return entry.options;
+  return {};
 }
 
 void add_data_options(po::options_description& options) {
@@ -127,17 +147,22 @@ void add_grid_options(po::options_description& options) {
       "ranks that the steps are split over; 0: by the cost formulas");
   add("data-ranks", whole_number("data-ranks", 0, 0, kMostRanks),
       "ranks that the samples of a batch are split over; 0: the others");
+  const std::vector<OfferedEntry> solvers = forward_solvers();
+  add_selector(group, "nonlinear", "auto", solvers);
   add("linear", one_of("linear", "auto", methods(false)),
-      "both passes: auto (by the cost formulas), sequential (step after step), or Newton's method "
-      "with hybrid or pcr");
+      "both passes where --nonlinear is left out or newton: auto (by the cost formulas), "
+      "sequential "
+      "(step after step; the same as --nonlinear sequential), or Newton's method with another "
+      "linear solver");
   add("forward-linear", one_of("forward-linear", "linear", methods(true)),
       "the forward pass; linear: as --linear says");
   add("backward-linear", one_of("backward-linear", "linear", methods(true)),
       "the backward pass; linear: as --linear says");
   add("newton-rtol", real_number("newton-rtol", "1e-8", 0, 1),
-      "residual of the forward pass, relative to the largest state");
+      "how close the states are to sequential execution, relative to the largest state");
   add("max-iterations", whole_number("max-iterations", 50, 1, 1'000'000),
-      "Newton iterations at most; then sequential substitution");
+      "iterations at most; then sequential substitution");
+  add_entry_options(group, "nonlinear", solvers);
   options.add(group);
 }
 
@@ -149,18 +174,49 @@ void add_train_options(po::options_description& options) {
   add_training_files(options);
 }
 
-SharingConfig read_sharing(const po::variables_map& options) {
-  SharingConfig sharing;
+namespace {
+
+/// The forward solver: by its name, or by its linear solver.
+void read_forward(const po::variables_map& options, const std::string& linear,
+                  plan::PassMethods& methods) {
+  const std::string name = text_of(options, "nonlinear");
+  OptionValues& own = methods.settings.own;
+  const bool open = name == "auto", wants_linear = linear != "auto";
+  if (open && !wants_linear) {
+    own = entry_values(forward_options(name), options);
+    methods.forward = name;
+    return;
+  }
+  // Step after step has a name of its own among the nonlinear solvers.
+  const bool by_steps = wants_linear && linear::find(linear).make()->walks_in_a_row();
+  methods.forward = !open ? name : by_steps ? "sequential" : "newton";
+  own = OptionValues(nonlinear::find(methods.forward).options);
+  own.take(entry_values(forward_options(methods.forward), options));
+  if (!wants_linear || (by_steps && !nonlinear::find(methods.forward).iterates)) return;
+  if (!own.has("linear"))
+    throw input_error("--linear {} goes with --nonlinear newton, not with {}; leave it out", linear,
+                      methods.forward);
+  own.set("linear", linear);
+}
+
+}  // namespace
+
+plan::WantedSharing read_sharing(const po::variables_map& options) {
+  plan::WantedSharing sharing;
   sharing.depth_ranks = static_cast<int>(whole_of(options, "depth-ranks"));
   sharing.data_ranks = static_cast<int>(whole_of(options, "data-ranks"));
   const auto direction = [&](const char* name) {
     const std::string own = text_of(options, name);
     return own == "linear" ? text_of(options, "linear") : own;
   };
-  sharing.solver.forward = direction("forward-linear");
-  sharing.solver.backward = direction("backward-linear");
-  sharing.solver.newton_rtol = real_of(options, "newton-rtol");
-  sharing.solver.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  plan::PassMethods& methods = sharing.methods;
+  methods.settings.tolerance = {real_of(options, "newton-rtol"), 0};
+  methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  read_forward(options, direction("forward-linear"), methods);
+  methods.backward = direction("backward-linear");
+  const bool follows = methods.backward == "auto" && text_of(options, "nonlinear") != "auto";
+  if (follows)
+    methods.backward = nonlinear::find(methods.forward).backward_for(methods.settings.own);
   return sharing;
 }
 

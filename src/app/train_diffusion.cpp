@@ -60,7 +60,7 @@ TrainConfig read_config(const po::variables_map& options) {
   if (left_out("warm-up")) config.schedule.warm_up = 500;
   if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
   config.chain.model.steps = 1;
-  config.sharing.solver.forward = config.sharing.solver.backward = "sequential";
+  config.sharing.methods.forward = config.sharing.methods.backward = "sequential";
   const std::string autoencoder = text_of(options, "autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
@@ -105,7 +105,7 @@ int Job::run(train::Trainable& model, const std::function<double()>& score) {
   report.ranks = context.comm.size();
   report.sharing.depth_ranks = 1;
   report.sharing.data_ranks = report.ranks;
-  report.sharing.solver = config.sharing.solver;
+  report.sharing.methods = config.sharing.methods;
   report.result = run_training(context, grid, model, trainer, plan);
   report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
   return finish(report, context);

@@ -62,7 +62,7 @@ Json to_json(const TrainReport& report) {
   const Index here = updates_here(report);
   Json json{{"command", "train"},
             {"status", to_string(result.status)},
-            {"method", method_of(report.sharing.solver)},
+            {"method", method_of(report.sharing.methods)},
             {"ranks", report.ranks},
             {"depth_ranks", report.sharing.depth_ranks},
             {"data_ranks", report.sharing.data_ranks},
@@ -99,8 +99,8 @@ void print_outcome(const TrainReport& report) {
   line("loss", "{:.4f}{}, mean of the last {} batches", result.history.mean(History::loss, kRecent),
        accuracy_text(result.history.mean(History::accuracy, kRecent)),
        std::min(kRecent, result.history.rows()));
-  if (report.sharing.solver.forward == "sequential") return;
-  line("Newton iterations", "{:.2f} an update, {:.0f} fallbacks",
+  if (!nonlinear::find(report.sharing.methods.forward).iterates) return;
+  line("iterations", "{:.2f} an update, {:.0f} fallbacks",
        result.history.mean(History::newton_iterations, here),
        result.history.sum(History::fell_back, here));
 }
@@ -111,7 +111,7 @@ void print_table(const TrainReport& report) {
   fmt::print("train: {}\n", to_string(result.status));
   line("network", "{}, {} steps, width {}, batch {}", chain.model.model, chain.model.steps,
        chain.model.width, chain.batch);
-  line("method", "{} on {} depth x {} data ranks", method_of(report.sharing.solver),
+  line("method", "{} on {} depth x {} data ranks", method_of(report.sharing.methods),
        report.sharing.depth_ranks, report.sharing.data_ranks);
   print_outcome(report);
   if (result.evaluation) {
@@ -189,11 +189,11 @@ void print_classes(const train::Evaluation& evaluation) {
 
 }  // namespace
 
-std::string method_of(const train::ChainSolverOptions& solver) {
-  const std::string forward =
-      solver.forward == "sequential" ? solver.forward : "newton+" + solver.forward;
-  return solver.backward == solver.forward ? forward
-                                           : fmt::format("{}, back {}", forward, solver.backward);
+std::string method_of(const plan::PassMethods& methods) {
+  const OptionValues& own = methods.settings.own;
+  const std::string forward = methods.forward + (own.has("linear") ? "+" + own.word("linear") : "");
+  const bool usual = methods.backward == nonlinear::find(methods.forward).backward_for(own);
+  return usual ? forward : fmt::format("{}, back {}", forward, methods.backward);
 }
 
 int finish(const TrainReport& report, const Context& context) {

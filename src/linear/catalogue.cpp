@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/pcr.hpp"
 #include "deeppcr/linear/sequential.hpp"
@@ -70,7 +71,7 @@ double hybrid_time(double a, double b, double e, int middle) {
 
 parallel::BlockLayout hybrid_layout(Index num_steps, int num_ranks, int width, Passes passes) {
   if (num_ranks < 3) return parallel::BlockLayout::balanced(num_steps, num_ranks);
-  const double e = std::max(1.0, (width + 1) * product_flop_ratio(width));
+  const double e = std::max(1.0, (width + 1) * machine().product_flop_ratio(width));
   const int middle = num_ranks - 2;
   Shares best;
   best.time_per_step = std::numeric_limits<double>::infinity();
@@ -91,14 +92,6 @@ parallel::BlockLayout hybrid_layout(Index num_steps, int num_ranks, int width, P
 }
 
 }  // namespace
-
-double product_flop_ratio(int width) {
-  // Falls with the width: short columns fill vector registers badly in a matrix-vector product.
-  if (width <= 4) return 0.3;
-  if (width <= 8) return 0.2;
-  if (width <= 32) return 0.12;
-  return 0.1;
-}
 
 const std::vector<CatalogueEntry>& catalogue() {
   static const std::vector<CatalogueEntry> entries{

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 
@@ -18,12 +19,6 @@ using Method = ShootingPlan::Method;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Two starts count as one when this much is left of their difference.
 constexpr double kForgotten = 1e-14;
-/// Corrections that multiple shooting with whole Jacobians and Newton's method take, measured.
-constexpr double kDenseCorrections = 4, kNewtonIterations = 5;
-/// A method must promise at most this share of sequential execution's time to be preferred to it:
-/// messages are not counted, tangents only as far as the layout does, and other cores may be slower
-/// than the first.
-constexpr double kWorthIt = 0.85;
 
 double at(const double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
 double& at(double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
@@ -65,13 +60,13 @@ void predict(const PlanProblem& problem, ShootingPlan& plan) {
   at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
   // n columns cost this many evaluations: with few samples an evaluation is a matrix-vector
   // product, with many a product itself.
-  const double ratio = problem.batch >= 8 ? 1 : product_flop_ratio(problem.width);
+  const double ratio = problem.batch >= 8 ? 1 : machine().product_flop_ratio(problem.width);
   const double columns = std::max(1.0, problem.width * ratio);
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
   at(plan.cost, Method::dense) =
-      problem.linear ? kInfinity : m + kDenseCorrections * (m * (2 + columns) + levels);
+      problem.linear ? kInfinity : m + machine().dense_corrections * (m * (2 + columns) + levels);
   at(plan.cost, Method::newton) =
-      problem.newton ? kNewtonIterations * (m * (2 + columns) + levels) : kInfinity;
+      problem.newton ? machine().newton_iterations * (m * (2 + columns) + levels) : kInfinity;
 }
 
 }  // namespace
@@ -92,7 +87,8 @@ ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProb
   plan.forgetting_steps = forgetting_steps(probed);
   plan.identity_sweeps = identity_corrections(probed, problem.rtol);
   predict(problem, plan);
-  double best = problem.may_substitute ? kWorthIt * at(plan.cost, Method::sequential) : kInfinity;
+  double best =
+      problem.may_substitute ? machine().worth_it * at(plan.cost, Method::sequential) : kInfinity;
   if (!problem.may_substitute) plan.method = Method::identity;
   for (const Method method : {Method::zero, Method::identity, Method::dense, Method::newton}) {
     if (at(plan.cost, method) >= best) continue;

@@ -1,5 +1,6 @@
 #include "deeppcr/nonlinear/catalogue.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
@@ -57,7 +58,7 @@ std::unique_ptr<Solver> make_newton(const Settings& settings) {
   options.jacobian = jacobian_from(settings.own.word("jacobian"));
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
-  if (settings.max_iterations > 0) options.max_iterations = settings.max_iterations;
+  if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
   options.fallback = settings.fallback;
   return std::make_unique<Newton>(options);
 }
@@ -70,7 +71,7 @@ std::unique_ptr<Solver> make_windowed(const Settings& settings) {
     throw input_error("--jacobian dense goes with --nonlinear newton, not with windowed");
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
-  if (settings.max_iterations > 0) options.max_iterations = settings.max_iterations;
+  if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
   options.fallback = settings.fallback;
   return std::make_unique<Windowed>(options);
 }
@@ -79,7 +80,7 @@ ShootingOptions shooting_options(const Settings& settings) {
   ShootingOptions options;
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
-  options.max_sweeps = settings.max_iterations;
+  options.max_sweeps = std::max(0, settings.max_iterations);
   options.fallback = settings.fallback;
   return options;
 }
@@ -111,38 +112,56 @@ std::unique_ptr<Solver> make_jacobi_gauss_seidel(const Settings& settings) {
   return std::make_unique<Shooting>(options);
 }
 
+/// Backward by the solver of --linear, where an entry has one.
+std::string by_linear(const OptionValues& own) {
+  return own.has("linear") ? own.word("linear") : "hybrid";
+}
+std::string by_substitution(const OptionValues&) { return "sequential"; }
+std::string by_shooting(const OptionValues&) { return "shooting"; }
+
 std::vector<CatalogueEntry>& entries() {
   static std::vector<CatalogueEntry> all{
       {"sequential",
        "one step after another, rank after rank: the baseline",
        {},
        false,
+       by_substitution,
        make_sequential},
       {"newton",
        "all steps at once, by Newton's method",
        {linear_option(), jacobian_option()},
        true,
+       by_linear,
        make_newton},
       {"shooting",
        "chunks of steps at once, each one step after another",
        {chunks_option(), coupling_option(), accelerate_option()},
        true,
+       by_shooting,
        make_shooting},
       {"windowed",
        "all steps at once with a diagonal in place of the Jacobian",
        {jacobian_option()},
        true,
+       by_linear,
        make_windowed},
-      {"jacobi", "shooting without coupling, with a chunk for each step", {}, true, make_jacobi},
+      {"jacobi",
+       "shooting without coupling, with a chunk for each step",
+       {},
+       true,
+       by_shooting,
+       make_jacobi},
       {"jacobi-gauss-seidel",
        "shooting without coupling, with --chunks chunks",
        {chunks_option()},
        true,
+       by_shooting,
        make_jacobi_gauss_seidel},
       {"gauss-seidel",
        "shooting with one chunk, which is sequential execution",
        {},
        false,
+       by_substitution,
        make_sequential},
   };
   return all;
@@ -155,6 +174,12 @@ std::unique_ptr<Solver> CatalogueEntry::make(Settings settings) const {
   all.take(settings.own);
   settings.own = std::move(all);
   return make_with(settings);
+}
+
+std::string CatalogueEntry::backward_for(const OptionValues& own) const {
+  OptionValues all(options);
+  all.take(own);
+  return backward ? backward(all) : "sequential";
 }
 
 const std::vector<CatalogueEntry>& catalogue() { return entries(); }

@@ -52,7 +52,7 @@ void take_sequential(double largest, Index num_steps, const Tolerance& tolerance
   report.tolerance = tolerance.limit(largest);
   // Each state is the value of the one before it.
   report.residual = finite ? 0 : largest;
-  if (finite) report.frozen_prefix = num_steps;
+  if (finite) report.frozen_prefix = report.exact_states = num_steps;
 }
 
 namespace {
@@ -65,7 +65,7 @@ parallel::Traffic fall_back(Index exact, const Tolerance& tolerance,
   const Index L = states.layout().num_steps();
   parallel::Traffic all;
   sequence::propagate(chain, states, exact, &all);
-  report.frozen_prefix = exact;
+  report.frozen_prefix = report.exact_states = exact;
   take_sequential(states.comm().max(largest_state(states)), L, tolerance, report);
   report.path.evaluations += static_cast<double>(L - exact);
   report.seconds["fallback"] = states.comm().max(watch.seconds());
@@ -84,6 +84,7 @@ parallel::Traffic conclude(const Conclusion& conclusion, const Tolerance& tolera
                            const sequence::Sequence& chain, sequence::Trajectory& states,
                            SolveReport& report) {
   parallel::Traffic sent;
+  report.exact_states = conclusion.exact;
   report.reason = conclusion.interrupted ? "stopped on request" : conclusion.why_not;
   if (conclusion.interrupted) {
     report.status = Status::interrupted;

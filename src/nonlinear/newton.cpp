@@ -83,6 +83,14 @@ Cost Newton::cost(const Problem& problem, int iterations) const {
   return cost;
 }
 
+std::vector<std::string> Newton::stages() const {
+  return approximate_ ? approximate_->stages() : NewtonSnes::stages();
+}
+
+bool Newton::sends_maps(const Problem& problem) const {
+  return approximate_ == nullptr && linear::find(options_.linear).make()->sends_rows(problem.ranks);
+}
+
 double Newton::memory(const Problem& problem) const {
   if (approximate_) return approximate_->memory(problem);
   // Residual, update, starts, slopes, and the vectors of SNES.

@@ -60,6 +60,8 @@ PetscErrorCode convergence_callback(SNES, PetscInt iteration, PetscReal, PetscRe
 
 }  // namespace
 
+const std::vector<std::string>& NewtonSnes::stages() { return kStages; }
+
 void NewtonSnes::create_for(const sequence::Sequence& chain, sequence::Trajectory& trajectory) {
   // By the Vec, held here, and not by the address: another trajectory may come to lie where one was
   // before.
@@ -273,6 +275,7 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   trajectory.touched();
   recording_->end(trajectory.states().data());
   report_.method = "newton";
+  report_.by_petsc = true;
   report_.linear = linear_name();
   report_.residual = last_.residual;
   report_.tolerance = last_.tolerance;

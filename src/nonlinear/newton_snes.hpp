@@ -24,6 +24,8 @@ class NewtonSnes {
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
                     Monitor* monitor);
 
+  static const std::vector<std::string>& stages();
+
   /// What the SNES calls back.
   void evaluate(ConstStates z, States F);
   void linearise_at(ConstStates z);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 #include "shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
@@ -18,15 +19,6 @@ std::size_t position(const std::vector<std::string>& names, const std::string& n
   if (found == names.end())
     throw input_error("unknown {} '{}'; known: {}", what, name, fmt::join(names, ", "));
   return static_cast<std::size_t>(found - names.begin());
-}
-
-/// What pushing a tangent along takes of a step: of several samples' it is one column more.
-/// Measured.
-double cost_of_tangent(const Problem& problem) {
-  constexpr int kWide = 48;
-  const bool narrow = problem.width < kWide;
-  if (problem.batch == 1) return problem.tangent;
-  return (narrow ? 0.25 : 0.15) / static_cast<double>(problem.batch) + (narrow ? 0.05 : 0.03);
 }
 
 }  // namespace
@@ -47,10 +39,9 @@ const std::vector<std::string>& acceleration_names() { return kAccelerations; }
 parallel::BlockLayout Shooting::layout(const Problem& problem) const {
   if (options_.chunks > problem.ranks) return Solver::layout(problem);
   std::vector<double> share(static_cast<std::size_t>(problem.ranks), 1.0);
-  // Backward, where carries are forgotten, rank 0 has only zeros to write. Measured.
-  constexpr double kBothPasses = 0.25;
   const bool forward = problem.passes == linear::Passes::forward;
-  share.front() = 1 + (forward ? cost_of_tangent(problem) : kBothPasses);
+  share.front() = 1 + (forward ? machine().tangent(problem.batch, problem.width, problem.tangent)
+                               : machine().first_rank_both_passes);
   return parallel::BlockLayout::by_share(problem.steps, share);
 }
 
@@ -80,9 +71,15 @@ double Shooting::memory(const Problem& problem) const {
   return state * (3 * longest + 2 * (n + 1) * static_cast<double>(chunks.size()));
 }
 
+/// Dense couplings, and Newton's method where it may be chosen.
+bool Shooting::sends_maps(const Problem& problem) const {
+  return problem.ranks > 1 && options_.coupling != Coupling::zero &&
+         options_.coupling != Coupling::identity;
+}
+
 Index Shooting::most_iterations(const Problem& problem) const {
-  return options_.max_sweeps > 0 ? options_.max_sweeps
-                                 : std::max<Index>(options_.chunks, problem.ranks);
+  const Index chunks = std::min(std::max<Index>(options_.chunks, problem.ranks), problem.steps);
+  return options_.max_sweeps > 0 ? options_.max_sweeps : chunks;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -48,6 +48,11 @@ std::string ShootingRun::why_not_right() const {
 /// All steps behind the first ones, which are right already, one after another from there.
 void ShootingRun::conclude_sequential() {
   const Index L = work_.states().layout().num_steps(), right = probe_.right_steps();
+  recording_.end(work_.states().states().data());
+  if (recording_.stopped()) {
+    conclude({true, "", 0, false}, work_.tolerance(), work_.chain(), work_.states(), report_);
+    return;
+  }
   parallel::Traffic all;
   {
     const StageTimer timer(work_.stages, "substitute");

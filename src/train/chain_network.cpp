@@ -67,7 +67,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
-  if (kept > 0 && options.solver.forward != "sequential") {
+  if (kept > 0 && nonlinear::find(options.solver.forward).iterates) {
     store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_range(),
                    parts_.sequence->width(), kept);
   }
@@ -152,8 +152,8 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   lap();
 
   // [Newton iterations, fell back, failed, seconds by stage], worst of all ranks
-  std::vector<double> worst{static_cast<double>(forward.newton_iterations),
-                            forward.fell_back ? 1.0 : 0.0, forward.failure.empty() ? 0.0 : 1.0};
+  std::vector<double> worst{static_cast<double>(forward.iterations), forward.fell_back ? 1.0 : 0.0,
+                            forward.failure.empty() ? 0.0 : 1.0};
   worst.insert(worst.end(), seconds.begin(), seconds.end());
   grid_.world().max(worst);
   outcome.newton_iterations = static_cast<Index>(worst[0]);

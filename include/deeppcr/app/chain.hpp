@@ -37,7 +37,10 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config);
 /// Makes the network and its samples. Collective. @throws Error for files that do not fit
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config);
 
-/// Steps of each rank, as suits the linear solver.
+/// What layouts, costs and memory of a run depend on.
+nonlinear::Problem problem_of(const RunConfig& config, int ranks);
+
+/// Steps of each rank, as suits the solver.
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config);
 
 }  // namespace deeppcr::app

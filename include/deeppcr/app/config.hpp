@@ -1,14 +1,14 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/nonlinear/newton.hpp"
-#include "deeppcr/nonlinear/shooting.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
 
 namespace deeppcr::app {
 
@@ -28,21 +28,18 @@ struct ChainConfig {
 
 /// How the chain is solved.
 struct SolverConfig {
-  enum class Method { newton, shooting, sequential };
-  Method method = Method::newton;
-  std::string name = "newton";  ///< of the method, as on the command line
-  nonlinear::NewtonOptions newton;
-  nonlinear::ShootingOptions shooting;
-  std::string backward =
-      "same";  ///< "same" (as forward), "linear", "shooting", "auto", "sequential"
+  std::string name = "auto";  ///< from nonlinear::catalogue()
+  nonlinear::Settings settings;
+  std::string backward = "same";  ///< "same" (as suits the solver), or from linear::catalogue()
   linear::Passes passes = linear::Passes::forward;
   std::string guess;  ///< "copy", "zero", "random", "coarse:K" or a file
   bool verify = false;
-};
 
-/// How `solver` goes backward: "linear" (the solver of --linear), "shooting", "auto" or
-/// "sequential".
-std::string backward_method(const SolverConfig& solver);
+  const nonlinear::CatalogueEntry& entry() const { return nonlinear::find(name); }
+  std::unique_ptr<nonlinear::Solver> make() const { return entry().make(settings); }
+  /// The linear solver of the backward pass.
+  std::string backward_solver() const;
+};
 
 /// What is read and written on the way. Names are empty where nothing is asked for.
 struct FilesConfig {

@@ -5,9 +5,10 @@
 
 namespace deeppcr::app {
 
-/// Bytes that one rank with `local_steps` steps will hold: states, parameters and the linear
-/// solver's maps. An estimate from above, within about a factor of two.
-double estimate_bytes(const RunConfig& config, Index local_steps);
+/// Bytes that a rank will hold: states, parameters, and what the solvers say. An estimate from
+/// above, within about a factor of two.
+double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
+                      const nonlinear::Problem& problem, int rank);
 
 /// Memory that this computer can still give, in bytes; infinity where it does not say.
 double available_bytes();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "deeppcr/app/sharing.hpp"
+#include "deeppcr/app/train_config.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/chain_network.hpp"
 
@@ -14,15 +14,21 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
 /// Refuses what PETSc cannot index and what would not fit into memory. Collective; allocates
 /// nothing.
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Images& images);
+                        const plan::Sharing& sharing, const train::Images& images);
+
+/// What the choice of grid and methods depends on.
+plan::TrainingProblem training_problem(const TrainConfig& config);
+/// Grid and methods, where the user has left them open. @throws Error as plan::choose_sharing()
+plan::Sharing choose_sharing(const TrainConfig& config, int ranks);
 
 /// The steps of each depth rank.
-parallel::BlockLayout network_layout(const TrainConfig& config, const Sharing& sharing);
+parallel::BlockLayout network_layout(const TrainConfig& config, const plan::Sharing& sharing);
 
 /// The network of a configuration, with its first weights by the seed or from --weights.
 /// Collective. @throws Error for files that do not fit
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                                 const Sharing& sharing, const train::Normalisation& normalisation,
+                                 const plan::Sharing& sharing,
+                                 const train::Normalisation& normalisation,
                                  const train::Images& images);
 
 }  // namespace deeppcr::app

@@ -32,13 +32,13 @@ class ProgressLine {
 /// The line of a solve.
 class Progress {
  public:
-  Progress(bool speaks, int max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
+  Progress(bool speaks, Index max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
 
   void show(const nonlinear::IterationRecord& record);
 
  private:
   ProgressLine line_;
-  int max_iterations_;
+  Index max_iterations_;
   Stopwatch since_start_;
 };
 

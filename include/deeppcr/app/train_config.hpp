@@ -4,20 +4,12 @@
 #include <string>
 
 #include "deeppcr/app/config.hpp"
-#include "deeppcr/train/chain_solver.hpp"
+#include "deeppcr/plan/sharing.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/schedule.hpp"
 
 namespace deeppcr::app {
-
-/// How ranks share a training run; 0 depth and data ranks, and "auto", are left to the cost
-/// formulas.
-struct SharingConfig {
-  int depth_ranks = 0;
-  int data_ranks = 0;
-  train::ChainSolverOptions solver;  ///< forward and backward may be "auto"
-};
 
 /// All that `train` is told.
 struct TrainConfig {
@@ -30,7 +22,7 @@ struct TrainConfig {
   train::OptimiserOptions optimiser;
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
-  SharingConfig sharing;
+  plan::WantedSharing sharing;
   Index trajectories_kept = 0;
   std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
   FilesConfig files;
@@ -40,7 +32,7 @@ struct TrainConfig {
 void add_train_options(boost::program_options::options_description& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(boost::program_options::options_description& options);
-SharingConfig read_sharing(const boost::program_options::variables_map& options);
+plan::WantedSharing read_sharing(const boost::program_options::variables_map& options);
 
 /// @throws Error for options that contradict each other or need what this build has not
 TrainConfig read_train_config(const boost::program_options::variables_map& options);

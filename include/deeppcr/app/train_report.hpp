@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "deeppcr/app/sharing.hpp"
+#include "deeppcr/app/train_config.hpp"
 #include "deeppcr/app/training.hpp"
 #include "deeppcr/train/diffusion_scores.hpp"
 
@@ -11,14 +11,14 @@ namespace deeppcr::app {
 /// What `train` tells at its end.
 struct TrainReport {
   TrainConfig config;
-  Sharing sharing;
+  plan::Sharing sharing;
   int ranks = 1;
   TrainingResult result;
   Index peak_bytes_per_rank = 0;
 };
 
 /// "sequential" or "newton+hybrid", forward, then backward where it differs.
-std::string method_of(const train::ChainSolverOptions& solver);
+std::string method_of(const plan::PassMethods& methods);
 
 /// Prints table or JSON on rank 0; returns the exit code.
 int finish(const TrainReport& report, const Context& context);

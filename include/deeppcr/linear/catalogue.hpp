@@ -20,10 +20,6 @@ struct CatalogueEntry {
   parallel::BlockLayout (*layout)(Index num_steps, int num_ranks, int width, Passes passes);
 };
 
-/// Time of a flop in a small matrix product over one in a matrix-vector product, measured (see the
-/// README of this module).
-double product_flop_ratio(int width);
-
 const std::vector<CatalogueEntry>& catalogue();
 /// @throws Error that lists the known names
 const CatalogueEntry& find(const std::string& name);

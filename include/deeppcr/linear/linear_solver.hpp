@@ -73,6 +73,11 @@ class LinearSolver {
   /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;
 
+  /// Whether its ranks work one after another, as sequential substitution does.
+  virtual bool walks_in_a_row() const { return false; }
+  /// Whether it sends block rows, B n (n + 1) reals at most each, in one message.
+  virtual bool sends_rows(int num_ranks) const { return num_ranks > 1; }
+
   /// What this rank has sent in the last solve.
   const parallel::TrafficByLevel& level_traffic() const { return levels_; }
   const parallel::Traffic& neighbour_traffic() const { return neighbours_; }

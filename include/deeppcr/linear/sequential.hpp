@@ -14,6 +14,7 @@ class Sequential : public LinearSolver {
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
   bool substitutes_once() const override { return true; }
+  bool walks_in_a_row() const override { return true; }
   Cost cost(const Problem& problem) const override;
 
  private:

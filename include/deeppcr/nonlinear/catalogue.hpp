@@ -14,9 +14,9 @@ namespace deeppcr::nonlinear {
 /// What every solver is told, whatever it is, and the values of its own options.
 struct Settings {
   Tolerance tolerance;
-  int max_iterations = 0;  ///< 0: the solver's own limit
-  bool fallback = true;    ///< end by sequential execution where the iterations do not converge
-  OptionValues own;        ///< of the entry's options; what is not there has its default
+  int max_iterations = -1;  ///< below 0: the solver's own limit
+  bool fallback = true;     ///< end by sequential execution where the iterations do not converge
+  OptionValues own;         ///< of the entry's options; what is not there has its default
 };
 
 /// One line a solver: the only table that names them. `solve`, `gradient`, `train` and `generate`
@@ -26,11 +26,15 @@ struct CatalogueEntry {
   std::string help;
   std::vector<OptionSpec> options;
   bool iterates = true;  ///< whether there are iterations to guess for, to trace and to stop at
+  /// The linear solver of the backward pass that suits it, from its options.
+  std::function<std::string(const OptionValues&)> backward;
   /// settings.own holds all of `options`.
   std::function<std::unique_ptr<Solver>(const Settings&)> make_with;
 
   /// @throws Error for options that contradict each other
   std::unique_ptr<Solver> make(Settings settings = {}) const;
+  /// backward(), "sequential" where it was left out.
+  std::string backward_for(const OptionValues& own) const;
 };
 
 const std::vector<CatalogueEntry>& catalogue();

@@ -40,7 +40,9 @@ class Newton final : public Solver {
   parallel::BlockLayout layout(const Problem& problem) const override;
   Cost cost(const Problem& problem, int iterations) const override;
   double memory(const Problem& problem) const override;
+  bool sends_maps(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }
+  std::vector<std::string> stages() const override;
   bool is_petsc() const override { return approximate_ == nullptr; }
 
  private:

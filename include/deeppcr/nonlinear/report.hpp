@@ -38,13 +38,15 @@ struct SolveReport {
   std::string linear;
   /// A sentence: what was chosen and why; empty where nothing was to choose. On the root only.
   std::string choice;
-  Index chunks = 0;  ///< of shooting; else 0
+  bool by_petsc = false;  ///< whether PETSc's SNES ran, with its monitors
+  Index chunks = 0;       ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
   double tolerance =
       0;  ///< atol + rtol max ||z||_inf; each step is held against the states up to it
-  Index frozen_prefix = 0;
+  Index frozen_prefix = 0;           ///< leading states that nothing is left to correct in
+  Index exact_states = 0;            ///< leading states with the very bits of sequential execution
   Index evaluations = 0;             ///< of steps, each for all samples, all ranks together
   Index sequential_evaluations = 0;  ///< those that waited for each other
   /// Average log growth a step of a random vector through the Jacobians; estimated, 0 where no

@@ -50,6 +50,7 @@ class Windowed final : public Solver {
   Cost cost(const Problem& problem, int iterations) const override;
   double memory(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }
+  std::vector<std::string> stages() const override { return {"residual", "linear", "exchange"}; }
 
  private:
   WindowedOptions options_;

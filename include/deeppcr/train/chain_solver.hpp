@@ -5,23 +5,21 @@
 
 #include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
-#include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::train {
 
-/// How the two passes through a chain are done: "sequential", step after step; or the name of a
-/// linear solver, forward inside Newton's method.
+/// How the two passes through a chain are done.
 struct ChainSolverOptions {
-  std::string forward = "sequential";
-  std::string backward = "sequential";
-  double newton_rtol = 1e-8;
-  int max_iterations = 50;
+  std::string forward = "sequential";          ///< from nonlinear::catalogue()
+  nonlinear::Settings settings = {{1e-8, 0}};  ///< of the forward solver
+  std::string backward = "sequential";         ///< from linear::catalogue()
 };
 
 /// How a forward pass ended.
 struct ForwardOutcome {
-  int newton_iterations = 0;
+  int iterations = 0;  ///< of the forward solver; 0 where it has none
   bool fell_back = false;
   std::string failure;  ///< empty where the states are right
 };
@@ -37,7 +35,7 @@ class ChainSolver {
   /// input() is z_0, equal on all ranks; states() the guess and the result of forward().
   sequence::Trajectory& trajectory() { return trajectory_; }
 
-  /// Fills the states. Newton starts from what is there with `warm`, else from copies of z_0.
+  /// Fills the states. Iterations start from what is there with `warm`, else from copies of z_0.
   /// Collective.
   ForwardOutcome forward(bool warm);
 
@@ -47,7 +45,8 @@ class ChainSolver {
  private:
   const sequence::Sequence& sequence_;
   sequence::Trajectory trajectory_;
-  std::unique_ptr<nonlinear::Newton> newton_;  ///< nothing for sequential passes
+  std::unique_ptr<nonlinear::Solver> forward_;
+  bool iterates_;
   std::unique_ptr<linear::LinearSolver> backward_;
   nonlinear::Adjoint adjoint_;
 };

@@ -1,6 +1,7 @@
 // How many steps have to be done one after another, whatever the number of ranks.
 #include <algorithm>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
@@ -23,7 +24,7 @@ Row row_of(const Animal& animal, const std::string& method, const LinearSizes& s
   row.path_products = path.products / L;
   row.baseline = "L step evaluations";
   // A product takes as long as so many evaluations.
-  const double columns = std::max(1.0, sizes.width * linear::product_flop_ratio(sizes.width));
+  const double columns = std::max(1.0, sizes.width * machine().product_flop_ratio(sizes.width));
   row.predicted = L / (path.evaluations + columns * path.products);
   return row;
 }

@@ -56,7 +56,7 @@ void run_case(Harness& harness, const LinearSizes& sizes) {
   TemporaryFolder folder(harness.team());
   RunConfig config = config_of(sizes);
   NetworkCase network(harness.team(), "hybrid", config.chain.model, sizes.batch);
-  nonlinear::Newton newton(config.solver.newton);
+  const auto newton = nonlinear::find("newton").make();
   nonlinear::SolveReport report;
   const auto solve = [&](bool with_trace) {
     network.trajectory.fill_with_input();
@@ -65,8 +65,8 @@ void run_case(Harness& harness, const LinearSizes& sizes) {
         with_trace ? storage::record(harness.context(), config, std::nullopt, network.trajectory,
                                      [] { return storage::Wish::nothing; })
                    : nullptr;
-    report =
-        newton.solve(*network.model, network.trajectory, recorder ? &recorder->monitor() : nullptr);
+    report = newton->solve(*network.model, network.trajectory,
+                           recorder ? &recorder->monitor() : nullptr);
     if (recorder) recorder->finish(report, {});
   };
   const int P = harness.team().size();

@@ -102,9 +102,13 @@ struct Fixture {
     ChainNetwork::Options options;
     options.layout = layout_of(grid);
     options.batch = static_cast<Index>(golden()["labels"].size());
-    options.solver.forward = method.forward;
+    options.solver.settings.tolerance.rtol = 1e-14;
+    if (method.forward != "sequential") {
+      options.solver.forward = "newton";
+      options.solver.settings.own = OptionValues(nonlinear::find("newton").options);
+      options.solver.settings.own.set("linear", method.forward);
+    }
     options.solver.backward = method.backward;
-    options.solver.newton_rtol = 1e-14;
     options.normalisation = {golden()["mean"], golden()["deviation"]};
     return options;
   }
