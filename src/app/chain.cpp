@@ -152,8 +152,7 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
         map, std::numeric_limits<int>::max());
   }
   check_chunks(comm, config);
-  const parallel::BlockLayout layout = layout_of(comm, config);
-  check_memory(comm, estimate_bytes(config, layout.count(comm.rank())));
+  check_memory(comm, estimate_bytes(config, *solver, problem, comm.rank()));
 }
 
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {

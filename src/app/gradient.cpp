@@ -9,6 +9,7 @@
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
+#include "deeppcr/nonlinear/newton.hpp"
 
 namespace deeppcr::app {
 namespace {

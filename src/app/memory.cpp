@@ -12,7 +12,7 @@ namespace deeppcr::app {
 
 double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
                       const nonlinear::Problem& problem, int rank) {
-  const auto steps = static_cast<double>(solver.layout(problem).range(rank).size());
+  const auto steps = static_cast<double>(solver.layout(problem).count(rank));
   const double states = steps + 1;
   // The trajectory and the reference of --verify; backward starts, slopes, gradients and the maps
   // of a linear solve.

@@ -162,7 +162,7 @@ PassCosts update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const auto batch = static_cast<double>(problem.batch);
   const double step = batch * training.layers;
   const double own = step * static_cast<double>(nonlinear::longest_range(layout));
-  const CriticalPath path =
+  const linear::CriticalPath path =
       solver->cost(problem, static_cast<int>(machine().newton_iterations)).path;
   const double columns =
       std::max(1.0, training.width * machine().product_flop_ratio(training.width));

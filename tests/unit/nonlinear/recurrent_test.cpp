@@ -154,7 +154,7 @@ TEST(Recurrent, NewtonFindsItsStates) {
   Buffer<Real> expected(z.states().size());
   std::copy(z.states().begin(), z.states().end(), expected.begin());
   z.fill_with_input();
-  const SolveReport report = Newton(world(), problem.chain(), {}).solve(z);
+  const SolveReport report = Newton({}).solve(problem.chain(), z);
   EXPECT_EQ(report.status, Status::converged);
   // A chain that does not expand adds up the residuals of its steps at most.
   for (Index i = 0; i < expected.size(); ++i)

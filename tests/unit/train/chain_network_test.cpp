@@ -103,7 +103,7 @@ struct Fixture {
     options.layout = layout_of(grid);
     options.batch = static_cast<Index>(golden()["labels"].size());
     options.solver.settings.tolerance.rtol = 1e-14;
-    if (method.forward != "sequential") {
+    if (std::string(method.forward) != "sequential") {
       options.solver.forward = "newton";
       options.solver.settings.own = OptionValues(nonlinear::find("newton").options);
       options.solver.settings.own.set("linear", method.forward);
