@@ -1,5 +1,7 @@
 #include "deeppcr/nonlinear/newton.hpp"
 
+#include <algorithm>
+
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
 #include "newton_snes.hpp"
@@ -65,17 +67,18 @@ parallel::BlockLayout Newton::layout(const Problem& problem) const {
       .layout(problem.steps, problem.ranks, problem.width, problem.passes);
 }
 
-Cost Newton::cost(const Problem& problem, int iterations) const {
-  if (approximate_) return approximate_->cost(problem, iterations);
+Cost Newton::cost(const Problem& problem, const Effort& effort) const {
+  if (approximate_) return approximate_->cost(problem, effort);
+  const int iterations = effort.iterations;
   const parallel::BlockLayout split = layout(problem);
   const auto solver = linear::find(options_.linear).make();
   const linear::Cost once = solver->cost(linear_problem(problem, split));
   const CriticalPath path = linear_path(options_.linear, split);
   const double k = iterations, m = static_cast<double>(longest_range(split));
-  // Residuals, and a tangent in the end; then the linear solves.
-  const Index halos = (split.num_active_ranks() - 1) * (iterations + 2);
+  // Residuals, and a tangent for each look; then the linear solves.
+  const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
   Cost cost;
-  cost.path = {(k + 2) * m + k * path.evaluations, k * path.products};
+  cost.path = {(k + 1 + effort.looks) * m + k * path.evaluations, k * path.products};
   cost.neighbours = {halos + iterations * once.neighbours.messages,
                      halos * problem.state_bytes() + iterations * once.neighbours.bytes};
   for (const parallel::Traffic& level : once.levels)

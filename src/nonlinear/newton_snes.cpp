@@ -209,6 +209,7 @@ void NewtonSnes::look(ConstStates residual) {
   }
   const StageTimer timer(stages_, "residual");
   found_ = assess(*trajectory_, residual, evaluator_->linearisation(), tolerance_, neighbours_);
+  ++report_.looks;
   report_.lyapunov = found_.lyapunov;
   report_.growth = found_.growth;
 }

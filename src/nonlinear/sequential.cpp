@@ -31,7 +31,7 @@ SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Traject
   return report;
 }
 
-Cost Sequential::cost(const Problem& problem, int) const {
+Cost Sequential::cost(const Problem& problem, const Effort&) const {
   const Index hops = layout(problem).num_active_ranks() - 1;
   Cost cost;
   cost.path.evaluations = static_cast<double>(problem.steps);

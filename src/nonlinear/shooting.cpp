@@ -36,6 +36,21 @@ Acceleration acceleration_from(const std::string& name) {
 }
 const std::vector<std::string>& acceleration_names() { return kAccelerations; }
 
+namespace {
+
+/// What a coupling sends at most: a map a level for dense ones, a state for a prefix sum.
+parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& problem,
+                                         int iterations) {
+  parallel::TrafficByLevel levels;
+  const Index ranks = chunks.owners().num_active_ranks();
+  for (Index stride = 1; stride < 2 * ranks; stride *= 2)
+    levels.push_back(
+        {iterations * ranks, iterations * ranks * problem.state_bytes() * (problem.width + 1)});
+  return levels;
+}
+
+}  // namespace
+
 parallel::BlockLayout Shooting::layout(const Problem& problem) const {
   if (options_.chunks > problem.ranks) return Solver::layout(problem);
   std::vector<double> share(static_cast<std::size_t>(problem.ranks), 1.0);
@@ -50,16 +65,21 @@ SolveReport Shooting::solve(const sequence::Sequence& chain, sequence::Trajector
   return ShootingRun(chain, states, options_, monitor).solve();
 }
 
-Cost Shooting::cost(const Problem& problem, int iterations) const {
+Cost Shooting::cost(const Problem& problem, const Effort& effort) const {
   const parallel::BlockLayout split = layout(problem);
   const Chunks chunks(split, options_.chunks);
   const Index hops = std::max(0, chunks.owners().num_active_ranks() - 1);
   Cost cost;
   // All of each chunk, again in each correction: where starts are forgotten, only its first steps.
-  cost.path.evaluations = static_cast<double>(longest_range(split)) +
-                          iterations * static_cast<double>(chunks.longest());
-  // The guess and each correction; the ends once more where they were not swept from as they are.
-  cost.neighbours = {hops * (iterations + 2), hops * (iterations + 2) * problem.state_bytes()};
+  cost.path.evaluations =
+      static_cast<double>(longest_range(split)) +
+      static_cast<double>((effort.iterations + 2 * effort.looks) * chunks.longest());
+  // The guess and each correction; the ends once more where they were not swept from as they are;
+  // twice for a look, with a tangent through it.
+  const Index messages = hops * (effort.iterations + 2 + 2 * effort.looks);
+  cost.neighbours = {messages, messages * problem.state_bytes()};
+  if (options_.coupling != Coupling::zero)
+    cost.levels = coupling_levels(chunks, problem, effort.iterations);
   return cost;
 }
 

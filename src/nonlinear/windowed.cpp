@@ -37,13 +37,14 @@ SolveReport Windowed::solve_shared(const parallel::Communicator& comm,
   return run.finish(watch);
 }
 
-Cost Windowed::cost(const Problem& problem, int iterations) const {
+Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
   const auto m = static_cast<double>(longest_range(layout(problem)));
-  const Index hops = layout(problem).num_active_ranks() - 1, state = problem.state_bytes();
-  // The guess, each sweep, and twice the look at what was found, with a tangent through it.
-  const Index messages = hops * (iterations + 3);
+  const Index hops = std::max(0, layout(problem).num_active_ranks() - 1),
+              state = problem.state_bytes();
+  // The guess and each sweep; twice for a look, with a tangent through it.
+  const Index iterations = effort.iterations, messages = hops * (1 + iterations + 2 * effort.looks);
   Cost cost;
-  cost.path.evaluations = (iterations + 2) * m;
+  cost.path.evaluations = static_cast<double>(iterations + 2 * effort.looks) * m;
   cost.neighbours = {messages, messages * state};
   // Maps of two diagonals in the scans.
   for (Index stride = 1; stride <= hops; stride *= 2)

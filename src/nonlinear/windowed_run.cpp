@@ -181,6 +181,7 @@ void WindowedRun::iterate_until_right(sequence::Trajectory& states, OwnSteps& pa
       const StageTimer timer(stages_, "residual");
       return assess(chain_, states, tolerance_, traffic_);
     }();
+    ++report_.looks;
     report_.residual = found.residual;
     report_.lyapunov = found.lyapunov;
     report_.growth = found.growth;

@@ -163,7 +163,7 @@ PassCosts update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const double step = batch * training.layers;
   const double own = step * static_cast<double>(nonlinear::longest_range(layout));
   const linear::CriticalPath path =
-      solver->cost(problem, static_cast<int>(machine().newton_iterations)).path;
+      solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
   const double columns =
       std::max(1.0, training.width * machine().product_flop_ratio(training.width));
   PassCosts costs;

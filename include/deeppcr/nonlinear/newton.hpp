@@ -38,7 +38,7 @@ class Newton final : public Solver {
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                     Monitor* monitor = nullptr) override;
   parallel::BlockLayout layout(const Problem& problem) const override;
-  Cost cost(const Problem& problem, int iterations) const override;
+  Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
   bool sends_maps(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }

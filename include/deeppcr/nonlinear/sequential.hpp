@@ -15,7 +15,7 @@ class Sequential final : public Solver {
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                     Monitor* monitor = nullptr) override;
-  Cost cost(const Problem& problem, int iterations) const override;
+  Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return 0; }
 

@@ -65,7 +65,7 @@ class Shooting final : public Solver {
   /// Rank 0 has nothing to correct and pushes no tangent, and nothing to walk backward where the
   /// gradient dies out, so it gets more steps.
   parallel::BlockLayout layout(const Problem& problem) const override;
-  Cost cost(const Problem& problem, int iterations) const override;
+  Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
   bool sends_maps(const Problem& problem) const override;
   Index most_iterations(const Problem& problem) const override;

@@ -21,6 +21,12 @@ struct Problem {
   Index state_bytes() const { return batch * width * Index{sizeof(Real)}; }
 };
 
+/// What a solve took; the chain decides.
+struct Effort {
+  int iterations = 0;  ///< SolveReport::iterations
+  int looks = 0;       ///< SolveReport::looks
+};
+
 /// Work in a row and messages of a solve, by formula.
 struct Cost {
   CriticalPath path;                ///< on the longest way through the ranks
@@ -42,8 +48,8 @@ class Solver {
 
   /// The steps of each rank that balance this method's work. Default: equal counts.
   virtual parallel::BlockLayout layout(const Problem& problem) const;
-  /// Of a solve with so many iterations (SolveReport::iterations) that ends without a fallback.
-  virtual Cost cost(const Problem& problem, int iterations) const = 0;
+  /// Of a solve that took so much and ends without a fallback.
+  virtual Cost cost(const Problem& problem, const Effort& effort) const = 0;
   /// Bytes that the rank with most steps holds besides the trajectory and the parameters; an
   /// estimate from above.
   virtual double memory(const Problem& problem) const = 0;

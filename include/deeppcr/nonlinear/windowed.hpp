@@ -47,7 +47,7 @@ class Windowed final : public Solver {
   SolveReport solve_shared(const parallel::Communicator& comm, const sequence::Sequence& chain,
                            States states, Index frozen = 0, Monitor* monitor = nullptr);
 
-  Cost cost(const Problem& problem, int iterations) const override;
+  Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }
   std::vector<std::string> stages() const override { return {"residual", "linear", "exchange"}; }

@@ -71,7 +71,7 @@ void add_newton(Harness& harness, const Animal& animal, const LinearSizes& sizes
     options.linear = linear;
     nonlinear::Problem problem{sizes.steps, sizes.batch, sizes.width, static_cast<int>(ranks)};
     Row row = row_of(animal, std::string("newton+") + linear, sizes, ranks,
-                     nonlinear::Newton(options).cost(problem, iterations).path);
+                     nonlinear::Newton(options).cost(problem, {iterations, 0}).path);
     row.iterations = iterations;
     harness.add(row);
   }

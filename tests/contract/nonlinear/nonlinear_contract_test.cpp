@@ -72,7 +72,7 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     found.trajectory.fill_with_input();
     Outcome outcome;
     outcome.report = solver->solve(*found.sequence, found.trajectory, monitor);
-    outcome.cost = solver->cost(problem(chain), outcome.report.iterations);
+    outcome.cost = solver->cost(problem(chain), {outcome.report.iterations, outcome.report.looks});
     sequence::propagate(*expected.sequence, expected.trajectory);
     const ConstStates ours = found.trajectory.states(), theirs = expected.trajectory.states();
     outcome.error = test::relative_difference(world(), ours.data(), theirs.data(), ours.size());
