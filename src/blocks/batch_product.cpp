@@ -14,14 +14,31 @@ namespace deeppcr::blocks {
 
 namespace {
 
-using Operands = BatchProduct::Operands;
-using Kernel = void (*)(const Operands&);
+using Kernel = BatchProduct::Kernel;
+
+struct Operands {
+  int rows, columns;
+  Index batch;
+  const Real *A, *X, *start;
+  Real* Y;
+};
+
+/// The body as a kernel. For small products a call takes as long as the sums: arguments stay in
+/// registers, and what the body calls is inlined.
+template <void (*body)(const Operands&)>
+[[gnu::flatten]] void kernel(const BatchProduct& product, Index batch, const Real* A, const Real* X,
+                             const Real* start, Real* Y) {
+  body({product.rows(), product.columns(), batch, A, X, start, Y});
+}
 
 /// Sums of so many vectors of rows by so many columns fit into the registers, with the rows of A
 /// beside them. Six columns are 5 % slower than four where both fit.
 constexpr bool kManyRegisters = simd::kRegisters >= 32;
 constexpr int kTileVectors = kManyRegisters ? 4 : 3, kTileColumns = 4;
 constexpr int kNarrowColumns = kManyRegisters ? 8 : 4;
+/// From so many rows on, and at the widths of a register, Gemv is faster for one vector; below, up
+/// to five times slower.
+constexpr int kGemvFrom = 32;
 /// From so many rows on it pays to ask for a tile of A that comes from memory; below, where all of
 /// A is a few kilobytes, it costs up to a quarter.
 constexpr int kAskFrom = 48;
@@ -146,15 +163,6 @@ void by_tiles(const Operands& o) {
   }
 }
 
-/// The same where all of A is one tile of V vectors of rows.
-template <int V>
-void by_one_tile(const Operands& o) {
-  Tile tile{
-      o.columns, o.rows - simd::kLanes<simd::Widest>, o.A, o.rows, o.X, o.columns, o.start, 0, o.Y,
-      o.rows};
-  along_columns<simd::Widest, false>(V, tile, static_cast<int>(o.batch));
-}
-
 /// body(integral_constant c) for a c in 1 .. most that is known when the program runs.
 template <int most, typename Body>
 void with_constant(int c, Body&& body) {
@@ -167,17 +175,27 @@ void with_constant(int c, Body&& body) {
   body(std::integral_constant<int, most>{});
 }
 
-/// body(integral_constant C, x, y) for at most so many columns of n numbers at a time.
-template <int n, int most, typename Body>
+/// body(integral_constant C, x, y) for at most so many columns at a time.
+template <int most, typename Body>
 void for_columns(const Operands& o, Body&& body) {
   const Real* x = o.X;
   Real* y = o.Y;
   for (auto left = static_cast<int>(o.batch), width = 0; left > 0; left -= width) {
     width = next_part(left, most);
     with_constant<most>(width, [&](auto C) { body(C, x, y); });
-    x += width * n;
-    y += width * n;
+    x += Index{width} * o.columns;
+    y += Index{width} * o.rows;
   }
+}
+
+/// The same where all of A is one tile of V vectors of rows.
+template <int V>
+void by_one_tile(const Operands& o) {
+  const int last = o.rows - simd::kLanes<simd::Widest>;
+  for_columns<kTileColumns>(o, [&](auto C, const Real* x, Real* y) {
+    multiply<simd::Widest, V, C()>(
+        {o.columns, last, o.A, o.rows, x, o.columns, o.start, 0, y, o.rows});
+  });
 }
 
 /// Width n alone, fewer rows than the widest vector has lanes: everything but the batch is known.
@@ -186,7 +204,7 @@ void narrow(const Operands& o) {
   constexpr bool kFour = n >= 4 && simd::kLanes<simd::Widest> >= 4;
   using Vector = std::conditional_t<kFour, simd::Four, simd::Two>;
   constexpr int kLanes = simd::kLanes<Vector>, kVectors = (n + kLanes - 1) / kLanes;
-  for_columns<n, kNarrowColumns>(o, [&](auto C, const Real* x, Real* y) {
+  for_columns<kNarrowColumns>(o, [&](auto C, const Real* x, Real* y) {
     multiply<Vector, kVectors, C()>({n, n - kLanes, o.A, n, x, n, o.start, 0, y, n});
   });
 }
@@ -200,9 +218,9 @@ void one_number(const Operands& o) {
 /// The sums of Gemv's kernels for this width. Whole columns, one behind the other, come fast enough
 /// from memory without being asked for.
 template <int n>
-[[gnu::flatten]] void in_registers(const Operands& o) {
+void in_registers(const Operands& o) {
   using Product = RegisterProduct<n, false>;
-  for_columns<n, Product::kSamples>(o, [&](auto C, const Real* x, Real* y) {
+  for_columns<Product::kSamples>(o, [&](auto C, const Real* x, Real* y) {
     Product::template add_several<C()>(o.A, x, o.start, y);
   });
 }
@@ -211,12 +229,14 @@ template <bool kAsks>
 Kernel tiles_for(int rows, int columns) {
   constexpr int kLanes = simd::kLanes<simd::Widest>, kFour = simd::kLanes<simd::Four>;
   if constexpr (kLanes > kFour) {
-    if (rows >= kFour && rows < kLanes) return by_tiles<simd::Four>;
+    if (rows >= kFour && rows < kLanes) return kernel<by_tiles<simd::Four>>;
   }
-  if (!kAsks && rows > kLanes && rows <= 3 * kLanes && columns <= kInner)
-    return rows <= 2 * kLanes ? by_one_tile<2> : by_one_tile<3>;
-  if (rows >= kLanes) return by_tiles<simd::Widest, kAsks>;
-  return rows >= 2 ? by_tiles<simd::Two> : by_tiles<Real>;
+  if (!kAsks && rows > kLanes && rows <= kTileVectors * kLanes && columns <= kInner) {
+    if (rows <= 2 * kLanes) return kernel<by_one_tile<2>>;
+    return rows <= 3 * kLanes ? kernel<by_one_tile<3>> : kernel<by_one_tile<kTileVectors>>;
+  }
+  if (rows >= kLanes) return kernel<by_tiles<simd::Widest, kAsks>>;
+  return rows >= 2 ? kernel<by_tiles<simd::Two>> : kernel<by_tiles<Real>>;
 }
 
 template <bool kAsks>
@@ -224,18 +244,18 @@ Kernel choose(int rows, int columns) {
   if (rows != columns) return tiles_for<kAsks>(rows, columns);
   switch (rows) {
     case 1:
-      return one_number;
+      return kernel<one_number>;
     case 3:
-      return narrow<3>;
+      return kernel<narrow<3>>;
     case 5:
-      return narrow<5>;
+      return kernel<narrow<5>>;
     case 6:
-      return narrow<6>;
+      return kernel<narrow<6>>;
     case 7:
-      return narrow<7>;
+      return kernel<narrow<7>>;
     default:
       return with_register_width(
-          rows, [](auto n) -> Kernel { return in_registers<n()>; },
+          rows, [](auto n) -> Kernel { return kernel<in_registers<n()>>; },
           [=] { return tiles_for<kAsks>(rows, columns); });
   }
 }
@@ -246,6 +266,11 @@ BatchProduct::BatchProduct(int rows, int columns, BlocksFrom where)
     : kernel_(where == BlocksFrom::memory && rows >= kAskFrom ? choose<true>(rows, columns)
                                                               : choose<false>(rows, columns)),
       rows_(rows),
-      columns_(columns) {}
+      columns_(columns) {
+  if (rows != columns) return;
+  gemv_ = Gemv(rows, where);
+  one_by_gemv_ = rows >= kGemvFrom || with_register_width(
+                                          rows, [](auto) { return true; }, [] { return false; });
+}
 
 }  // namespace deeppcr::blocks

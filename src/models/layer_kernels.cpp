@@ -44,8 +44,7 @@ LayerKernels::LayerKernels(const StepShape& shape, blocks::BlocksFrom weights)
       product_(n_, false),
       transposed_product_(n_, false),
       accumulated_transposed_product_(n_, true),
-      multiply_add_all_(n_, n_, weights),
-      multiply_add_(n_, weights),
+      multiply_add_(n_, n_, weights),
       multiply_pair_(n_, weights),
       tight_(tight_kernels(shape, weights)),
       transposed_add_(n_),
@@ -98,11 +97,7 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
     // a = W x + b; next x = sigma(a)
     Real* a = j == last ? y : hidden + j * size;
     const Real* W = theta + shape_.weight_offset(j);
-    if (batch == 1) {
-      multiply_add_(W, x, bias(theta, j), a);
-    } else {
-      multiply_add_all_(W, batch, x, bias(theta, j), a);
-    }
+    multiply_add_(W, batch, x, bias(theta, j), a);
     if (slopes != nullptr && has_slopes()) {
       activate_with_slope(shape_.activation, size, a, a, slopes + j * size);
     } else if (shape_.activation != Activation::identity) {
@@ -163,7 +158,7 @@ void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c,
     if (x == nullptr) {
       std::copy_n(W, size, y);
     } else if (c.count == 1) {
-      multiply_add_(W, x, zeros_.data(), y);
+      multiply_add_(W, 1, x, zeros_.data(), y);
     } else {
       product_(W, c.count, x, y);
     }

@@ -111,8 +111,7 @@ class LayerKernels {
   int n_;
   ColumnProducts<blocks::Gemm<Real>> product_;
   ColumnProducts<blocks::GemmTransposed> transposed_product_, accumulated_transposed_product_;
-  blocks::BatchProduct multiply_add_all_;
-  blocks::Gemv multiply_add_;
+  blocks::BatchProduct multiply_add_;
   blocks::GemvPair multiply_pair_;
   TightKernels tight_;
   blocks::GemvTransposed transposed_add_;

@@ -24,7 +24,7 @@ void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* 
   const auto sigma = activation_functions(shape_.activation).value;
   const Real h = shape_.scale;
   for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
-    multiply_add_(theta + W, z, bias(theta, 0), states);
+    multiply_add_(theta + W, 1, z, bias(theta, 0), states);
     if (!linear) sigma(size, states, states);
     if (!shape_.skip) continue;
 #pragma GCC ivdep
@@ -52,7 +52,12 @@ void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch,
   std::fill_n(slopes, n_, 1.0);
   for (; steps > 0; --steps, theta += parameters, z = states, states += size) {
     // The weights are read once for both products; the state has the bits of run().
-    multiply_pair_({theta + W, z, bias(theta, 0), tangent, states, image});
+    if (multiply_add_.one_by_gemv()) {
+      multiply_pair_({theta + W, z, bias(theta, 0), tangent, states, image});
+    } else {
+      multiply_add_(theta + W, 1, z, bias(theta, 0), states);
+      multiply_add_(theta + W, 1, tangent, zeros_.data(), image);
+    }
     if (!linear) sigma(size, states, states, slopes);
 #pragma GCC ivdep
     for (Index i = 0; i < n_; ++i) tangent[i] = kept * tangent[i] + h * (slopes[i] * image[i]);

@@ -17,18 +17,24 @@ class BatchProduct {
   /// Shapes: X [batch, columns], start [rows], the same for all vectors, Y [batch, rows]; Y
   /// overlaps none of the others. Cost: 2 batch rows columns flops.
   void operator()(const Real* A, Index batch, const Real* X, const Real* start, Real* Y) const {
-    kernel_({rows_, columns_, batch, A, X, start, Y});
+    if (batch == 1 && one_by_gemv_) {
+      gemv_(A, X, start, Y);
+    } else {
+      kernel_(*this, batch, A, X, start, Y);
+    }
   }
 
-  struct Operands {
-    int rows, columns;
-    Index batch;
-    const Real *A, *X, *start;
-    Real* Y;
-  };
+  int rows() const { return rows_; }
+  int columns() const { return columns_; }
+  /// Whether Gemv is the faster one for a single vector: GemvPair then is for two products.
+  bool one_by_gemv() const { return one_by_gemv_; }
+  using Kernel = void (*)(const BatchProduct& product, Index batch, const Real* A, const Real* X,
+                          const Real* start, Real* Y);
 
  private:
-  void (*kernel_)(const Operands&) = nullptr;
+  Kernel kernel_ = nullptr;
+  Gemv gemv_;
+  bool one_by_gemv_ = false;
   int rows_ = 0, columns_ = 0;
 };
 
