@@ -89,7 +89,7 @@ io::CheckpointArray Hdf5TrainingFiles::to_checkpoint(const train::StoredArray& a
   stored.shape = {array.rows, array.row_size};
   const bool first_holder = !array.shared || grid_.depth().rank() == 0;
   if (first_holder && (array.per_data_rank || grid_.data().rank() == 0))
-    stored.pieces.push_back({array.own.first, array.own.size(), array.values});
+    stored.pieces.push_back({array.own, array.values});
   stored.about = {array.long_name, {"row", "number"}, ""};
   return stored;
 }
@@ -144,7 +144,7 @@ bool Hdf5TrainingFiles::resume(const std::string& restart, TrainingState& state)
       throw input_error("--restart {}: {} is [{}], but this run needs [{}, {}]", *path, name,
                         fmt::join(shape, ", "), array.rows, array.row_size);
     }
-    checkpoint.read(name, {{array.own.first, array.own.size(), array.values}});
+    checkpoint.read(name, {{array.own, array.values}});
   }
   state.updates = checkpoint.progress().iteration;
   state.seconds = checkpoint.progress().elapsed_seconds;

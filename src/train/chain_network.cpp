@@ -68,7 +68,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
   if (kept > 0 && nonlinear::find(options.solver.forward).iterates) {
-    store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_range(),
+    store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_steps(),
                    parts_.sequence->width(), kept);
   }
 }
@@ -77,7 +77,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   std::vector<ParameterGroup> all;
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
-    const StepRange own = group.shared ? StepRange{0, 1} : solver_.trajectory().local_range();
+    const StepSet own = group.shared ? StepSet(0, 1) : solver_.trajectory().local_steps();
     StoredArray array{group.name, group.rows,          group.row_size(),
                       own,        group.values.data(), group.content};
     array.shared = group.shared;

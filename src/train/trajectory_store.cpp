@@ -5,12 +5,11 @@
 namespace deeppcr::train {
 
 TrajectoryStore::TrajectoryStore(const parallel::ProcessGrid& grid, Index num_steps,
-                                 StepRange local, int width, Index kept)
+                                 const StepSet& local, int width, Index kept)
     : kept_(kept),
       width_(width),
       row_(kept * (width + 1)),
-      rows_{grid.data().rank() * num_steps + local.first,
-            grid.data().rank() * num_steps + local.last},
+      rows_(local.shifted(grid.data().rank() * num_steps)),
       num_rows_(grid.data().size() * num_steps),
       values_(local.size() * row_) {}
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/core/types.hpp"
+#include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
 
 namespace deeppcr::train {
@@ -14,7 +14,7 @@ struct StoredArray {
   std::string name;  ///< within its group, such as "layers" or "layers/momentum"
   Index rows = 1;
   Index row_size = 0;
-  StepRange own;  ///< rows of this rank; empty where it holds none
+  StepSet own;  ///< rows of this rank; empty where it holds none
   Real* values = nullptr;
   std::string long_name;
   /// Every data rank has rows of its own; a run on another number of data ranks does without them.

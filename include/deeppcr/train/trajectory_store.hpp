@@ -13,8 +13,8 @@ namespace deeppcr::train {
 class TrajectoryStore {
  public:
   /// Memory: kept (n + 1) reals for each local step.
-  TrajectoryStore(const parallel::ProcessGrid& grid, Index num_steps, StepRange local, int width,
-                  Index kept);
+  TrajectoryStore(const parallel::ProcessGrid& grid, Index num_steps, const StepSet& local,
+                  int width, Index kept);
 
   /// Puts what is known into states [L_local, B, n]; the rest stays. samples [B].
   void load(const Index* samples, States states) const;
@@ -25,7 +25,7 @@ class TrajectoryStore {
 
  private:
   Index kept_, width_, row_;
-  StepRange rows_;  ///< of this rank, of all data ranks' steps
+  StepSet rows_;  ///< of this rank, of all data ranks' steps
   Index num_rows_;
   Buffer<Real> values_;  ///< [L_local, kept (n + 1)]
 };

@@ -113,7 +113,7 @@ struct Fixture {
     return options;
   }
   static Index offset(const ParameterGroup& group) {
-    return group.array.own.first * group.array.row_size;
+    return group.array.own.range().first * group.array.row_size;
   }
 
   /// Each number that this rank holds, relative to the largest of its group.
