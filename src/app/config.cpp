@@ -58,7 +58,7 @@ void add_data_options(po::options_description& options) {
       "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images through a "
       "linear embedding");
   add("input", text("FILE"), "HDF5 file with /inputs [B, features] and /labels [B]");
-  add("weights", text("FILE"), "HDF5 file with the layers of an mlp or resnet");
+  add("weights", text("FILE"), "HDF5 file with the layers of the chain");
   add("save-weights", text("FILE"), "write the weights of this run");
   options.add(group);
 }

@@ -47,12 +47,9 @@ void add_optimiser_options(po::options_description& options) {
       "updates at most; the schedule stays that of the epochs; 0: no limit");
   add("optimiser", one_of("optimiser", "adamw", {"sgd", "adam", "adamw"}), "sgd, adam, adamw");
   add("learning-rate", real_number("learning-rate", "3e-3", 0, 1e6), "largest learning rate");
-  add("schedule", one_of("schedule", "cosine", {"constant", "cosine", "step"}),
-      "of the learning rate: constant, cosine (to 0 at the last epoch's end), step");
   add("warm-up", whole_number("warm-up", 100, 0, kMany), "updates in which the rate rises");
-  add("decay", real_number("decay", "0.1", 0, 1), "schedule step: factor on the rate");
-  add("decay-every", whole_number("decay-every", 0, 0, kMany),
-      "schedule step: updates between two factors; 0: never");
+  add_selector(group, "schedule", "cosine", offered(train::schedules()));
+  add_entry_options(group, "schedule", offered(train::schedules()));
   add("momentum", real_number("momentum", "0.9", 0, 1), "sgd: from 0 to below 1");
   add("nesterov", flag(), "sgd: Nesterov's form of momentum");
   add("beta1", real_number("beta1", "0.9", 0, 1), "adam, adamw: memory of the gradient");
@@ -110,11 +107,10 @@ train::OptimiserOptions read_optimiser(const po::variables_map& options) {
 
 train::Schedule read_schedule(const po::variables_map& options) {
   train::Schedule schedule;
-  schedule.kind = train::schedule_from(text_of(options, "schedule"));
+  schedule.name = text_of(options, "schedule");
+  schedule.own = entry_values(train::find_schedule(schedule.name).options, options);
   schedule.peak = real_of(options, "learning-rate");
   schedule.warm_up = whole_of(options, "warm-up");
-  schedule.decay = real_of(options, "decay");
-  schedule.decay_every = whole_of(options, "decay-every");
   return schedule;
 }
 

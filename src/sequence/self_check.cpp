@@ -283,6 +283,23 @@ double Check::row_error(StepRange steps, const Buffer<Real>& g, View<Real, 1> th
 
 }  // namespace
 
+const std::vector<SelfCheck::Part>& SelfCheck::parts() {
+  static const std::vector<Part> all{
+      {"jvp", &SelfCheck::jvp_error, "against central differences"},
+      {"vjp", &SelfCheck::vjp_error, "<u, A v> against <A^T u, v>"},
+      {"blocks", &SelfCheck::blocks_error, "against jvp on unit vectors"},
+      {"parameters", &SelfCheck::parameter_error, "gradient against central differences"},
+      {"value", &SelfCheck::value_error, "linearise and propagate against value"},
+      {"tangent", &SelfCheck::tangent_error, "propagated against value and jvp"}};
+  return all;
+}
+
+bool SelfCheck::passed() const {
+  return structure_holds && std::all_of(parts().begin(), parts().end(), [this](const Part& part) {
+           return this->*part.error <= tolerance;
+         });
+}
+
 SelfCheck check_derivatives(Sequence& sequence, StepRange range, Index batch, std::uint64_t seed) {
   return Check(sequence, range, batch, seed).run();
 }

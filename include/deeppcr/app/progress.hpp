@@ -29,16 +29,21 @@ class ProgressLine {
   Stopwatch since_line_;
 };
 
+/// What the line of a solve says after so many seconds. Where there are more iterations than
+/// expected, nobody knows how many are left, and it does not say.
+std::string progress_text(const nonlinear::IterationRecord& record, double seconds,
+                          Index max_iterations);
+
 /// The line of a solve.
 class Progress {
  public:
-  Progress(bool speaks, int max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
+  Progress(bool speaks, Index max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
 
   void show(const nonlinear::IterationRecord& record);
 
  private:
   ProgressLine line_;
-  int max_iterations_;
+  Index max_iterations_;
   Stopwatch since_start_;
 };
 

@@ -163,7 +163,7 @@ TEST(ChainNetwork, TrainsAsPyTorchDoes) {
       Trainer::Options options;
       options.optimiser.weight_decay = golden()["weight_decay"];
       options.optimiser.clip_norm = golden()["clip_norm"];
-      options.schedule.kind = ScheduleKind::constant;
+      options.schedule.name = "constant";
       options.schedule.peak = golden()["learning_rate"];
       options.samples = options.batch = 6;
       Trainer trainer(fixture.grid, fixture.net, options);
