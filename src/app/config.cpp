@@ -263,6 +263,18 @@ void add_run_options(po::options_description& options) {
   add_file_options(options);
 }
 
+void add_loss_options(po::options_description& options) {
+  po::options_description group("Loss", kHelpColumns);
+  add_selector(group, "loss", "cross-entropy", offered(models::losses()));
+  add_entry_options(group, "loss", offered(models::losses()));
+  options.add(group);
+}
+
+void add_gradient_options(po::options_description& options) {
+  add_run_options(options);
+  add_loss_options(options);
+}
+
 ChainConfig read_chain_config(const po::variables_map& options) {
   ChainConfig config;
   models::ModelOptions& model = config.model;
@@ -272,6 +284,10 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
   for (const models::CatalogueEntry& entry : models::catalogue())
     if (entry.name == model.model) model.own = entry_values(entry.options, options);
+  if (options.count("loss") > 0) {
+    config.loss.name = text_of(options, "loss");
+    config.loss.own = entry_values(models::find_loss(config.loss.name).options, options);
+  }
   config.batch = whole_of(options, "batch");
   config.data = text_of(options, "data");
   config.weights = text_of(options, "weights");
