@@ -16,6 +16,7 @@ struct SelfCheck {
       0;                   ///< parameter_gradient against central differences; 0 without parameters
   double value_error = 0;  ///< linearise() and propagate() against value()
   double tangent_error = 0;     ///< propagate_with_tangent() against propagate() and product()
+  double samples_error = 0;     ///< FromSample against value() of all samples
   bool structure_holds = true;  ///< no entry outside of the declared structure
   double tolerance = 0;
 
@@ -29,7 +30,8 @@ struct SelfCheck {
   bool passed() const;
 };
 
-/// Checks the derivatives of some steps of a model at random states.
+/// Checks the derivatives of some steps of a model at random states; where it takes inputs and has
+/// none yet, with random ones.
 /// @pre range lies in what the model holds
 SelfCheck check_derivatives(Sequence& sequence, StepRange range, Index batch, std::uint64_t seed);
 
