@@ -12,15 +12,16 @@ namespace deeppcr::app {
 
 View<Real, 2> storage::layer_rows(sequence::Sequence& model) {
   const std::vector<sequence::ParameterGroup> groups = model.parameters();
-  if (groups.size() == 1 && groups.front().name == "layers") return groups.front().values;
+  if (groups.size() == 1 && groups.front().name == kLayers) return groups.front().values;
   throw input_error("a weights file holds the layers of a chain; this model has other parameters");
 }
 
 namespace {
 
 constexpr int kRandomClasses = 10;
-constexpr std::uint64_t kInputStream = 0x696e7075;  // "inpu"
-constexpr std::uint64_t kLabelStream = 0x6c616265;  // "labe"
+constexpr std::uint64_t kInputStream = 0x696e7075;      // "inpu"
+constexpr std::uint64_t kStepInputStream = 0x73746570;  // "step"
+constexpr std::uint64_t kLabelStream = 0x6c616265;      // "labe"
 
 /// What came from files or the random streams, before there is a chain.
 struct Source {
@@ -56,8 +57,9 @@ std::optional<models::Embedding> make_embedding(const parallel::Communicator& co
   return embedding;
 }
 
-models::ClassifierHead make_head(const parallel::Communicator& comm, const ChainConfig& config,
-                                 const Source& source, const std::vector<int>& labels) {
+std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
+                                        const ChainConfig& config, const Source& source,
+                                        const std::vector<int>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
   const bool stored = source.weights.classes > 0;
   const int classes =
@@ -66,9 +68,12 @@ models::ClassifierHead make_head(const parallel::Communicator& comm, const Chain
     throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
                       classes, largest);
   }
-  models::ClassifierHead head(config.model.width, classes, config.model.seed);
-  if (stored) storage::read_layer(comm, config.weights, "/head", head);
-  return head;
+  const models::ModelOptions& model = config.model;
+  auto loss = models::make(config.loss,
+                           {std::max<Index>(model.steps, 1), model.width, classes, model.seed});
+  if (stored && loss->head() != nullptr)
+    storage::read_layer(comm, config.weights, "/head", *loss->head());
+  return loss;
 }
 
 std::vector<int> make_labels(const ChainConfig& config, const Source& source) {
@@ -82,9 +87,38 @@ std::vector<int> make_labels(const ChainConfig& config, const Source& source) {
   return labels;
 }
 
+/// The inputs of the local steps: the features of the samples dealt to them, or normal noise by
+/// (seed, sample, step); z_0 is zero then.
+void bind_inputs(Chain& chain, const ChainConfig& config) {
+  const StepRange local = chain.trajectory.local_range();
+  const Index L = config.model.steps, B = config.batch, d = chain.sequence->input_width();
+  chain.inputs.reset(local.size() * B * d);
+  const View<Real, 3> inputs(chain.inputs.data(), {local.size(), B, d});
+  if (!chain.features.empty()) {
+    const ConstState features = chain.feature_view();
+    if (L * d < features.extent(1)) {
+      throw input_error(
+          "{} steps with {} inputs each take {} features, but a sample has {}; use more --steps", L,
+          d, L * d, features.extent(1));
+    }
+    sequence::deal_features(features, local, inputs);
+  } else {
+    const RandomStream noise(config.model.seed, kStepInputStream);
+    for (Index i = 0; i < local.size(); ++i)
+      for (Index b = 0; b < B; ++b)
+        noise.normal((b * L + local.first + i) * d, d, inputs[i][b].data());
+  }
+  chain.steps = std::move(chain.sequence);
+  chain.sequence = chain.steps->bound_to({local, inputs});
+}
+
 /// z_0 = embedding of the samples, the samples themselves, or normal noise by (seed, sample,
-/// component).
+/// component); zero where the steps take inputs.
 void fill_input(Chain& chain, const ChainConfig& config) {
+  if (chain.sequence->input_width() > 0) {
+    bind_inputs(chain, config);
+    return;
+  }
   const State z0 = chain.trajectory.input();
   if (chain.embedding) {
     chain.embedding->forward(chain.feature_view(), z0);
@@ -162,12 +196,19 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) storage::read_weights(comm, wanted.weights, *model);
   std::vector<int> labels = make_labels(wanted, source);
-  std::optional<models::Embedding> embedding = make_embedding(comm, wanted, source);
-  models::ClassifierHead head = make_head(comm, wanted, source, labels);
+  std::optional<models::Embedding> embedding;
+  if (model->input_width() == 0) embedding = make_embedding(comm, wanted, source);
+  auto loss = make_loss(comm, wanted, source, labels);
   Buffer<Real> features(static_cast<Index>(source.samples.inputs.size()));
   std::copy(source.samples.inputs.begin(), source.samples.inputs.end(), features.begin());
-  Chain chain{std::move(model),     std::move(trajectory), std::move(features),
-              std::move(embedding), std::move(head),       std::move(labels)};
+  Chain chain{nullptr,
+              {},
+              std::move(model),
+              std::move(trajectory),
+              std::move(features),
+              std::move(embedding),
+              std::move(loss),
+              std::move(labels)};
   fill_input(chain, wanted);
   return chain;
 }

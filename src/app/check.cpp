@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "deeppcr/app/chain.hpp"
 #include "deeppcr/app/run_commands.hpp"
@@ -10,42 +12,27 @@
 namespace deeppcr::app {
 namespace {
 
-struct Row {
-  const char* name;
-  double error;
-  const char* meaning;
-};
-
-std::vector<Row> rows_of(const sequence::SelfCheck& check) {
-  return {{"jvp", check.jvp_error, "against central differences"},
-          {"vjp", check.vjp_error, "<u, A v> against <A^T u, v>"},
-          {"blocks", check.blocks_error, "against jvp on unit vectors"},
-          {"parameters", check.parameter_error, "gradient against central differences"},
-          {"value", check.value_error, "linearise and propagate against value"}};
-}
-
-/// The worst of all ranks, each of which has checked its own steps.
+/// The worst of all ranks, each of which has checked its own steps. What is no number is infinite
+/// here: a maximum might lose it.
 sequence::SelfCheck worst(const parallel::Communicator& comm, sequence::SelfCheck check) {
-  std::vector<double> values{check.jvp_error,    check.vjp_error,
-                             check.blocks_error, check.parameter_error,
-                             check.value_error,  check.structure_holds ? 0. : 1.,
-                             check.tolerance};
+  std::vector<double> values{check.structure_holds ? 0. : 1., check.tolerance};
+  for (const auto& part : sequence::SelfCheck::parts()) {
+    const double error = check.*part.error;
+    values.push_back(std::isnan(error) ? std::numeric_limits<double>::infinity() : error);
+  }
   comm.max(values);
-  check.jvp_error = values[0];
-  check.vjp_error = values[1];
-  check.blocks_error = values[2];
-  check.parameter_error = values[3];
-  check.value_error = values[4];
-  check.structure_holds = values[5] == 0;
-  check.tolerance = values[6];
+  check.structure_holds = values[0] == 0;
+  check.tolerance = values[1];
+  std::size_t next = 2;
+  for (const auto& part : sequence::SelfCheck::parts()) check.*part.error = values[next++];
   return check;
 }
 
 void print_table(const std::string& model, const sequence::SelfCheck& check) {
   fmt::print("check of {}: {}\n", model, check.passed() ? "passed" : "FAILED");
-  for (const Row& row : rows_of(check))
-    fmt::print("  {:<11} {:.2e}  {}  {}\n", row.name, row.error,
-               row.error <= check.tolerance ? "ok    " : "FAILED", row.meaning);
+  for (const auto& part : sequence::SelfCheck::parts())
+    fmt::print("  {:<11} {:.2e}  {}  {}\n", part.name, check.*part.error,
+               check.*part.error <= check.tolerance ? "ok    " : "FAILED", part.meaning);
   fmt::print("  {:<11} {}  {}\n", "structure", check.structure_holds ? "ok" : "FAILED",
              "no entry outside of what the model declares");
   fmt::print("  allowed: relative errors up to {:.2e}\n", check.tolerance);
@@ -57,7 +44,8 @@ void print_json(const std::string& model, const sequence::SelfCheck& check) {
                               {"model", model},
                               {"tolerance", check.tolerance},
                               {"structure_holds", check.structure_holds}};
-  for (const Row& row : rows_of(check)) json["errors"][row.name] = row.error;
+  for (const auto& part : sequence::SelfCheck::parts())
+    json["errors"][part.name] = check.*part.error;
   fmt::print("{}\n", json.dump());
 }
 

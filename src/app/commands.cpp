@@ -11,7 +11,7 @@ namespace deeppcr::app {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table{
       {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve},
-      {"gradient", "loss and gradients: forward and backward pass", "", add_run_options,
+      {"gradient", "loss and gradients: forward and backward pass", "", add_gradient_options,
        run_gradient},
       {"train", "training of a classifier of images, restartable", "", add_train_options,
        run_train},

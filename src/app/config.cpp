@@ -45,7 +45,7 @@ void add_data_options(po::options_description& options) {
       "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images through a "
       "linear embedding");
   add("input", text("FILE"), "HDF5 file with /inputs [B, features] and /labels [B]");
-  add("weights", text("FILE"), "HDF5 file with the layers of an mlp or resnet");
+  add("weights", text("FILE"), "HDF5 file with the layers of the chain");
   add("save-weights", text("FILE"), "write the weights of this run");
   options.add(group);
 }
@@ -211,6 +211,18 @@ void add_run_options(po::options_description& options) {
   add_file_options(options);
 }
 
+void add_loss_options(po::options_description& options) {
+  po::options_description group("Loss", kHelpColumns);
+  add_selector(group, "loss", "cross-entropy", offered(models::losses()));
+  add_entry_options(group, "loss", offered(models::losses()));
+  options.add(group);
+}
+
+void add_gradient_options(po::options_description& options) {
+  add_run_options(options);
+  add_loss_options(options);
+}
+
 ChainConfig read_chain_config(const po::variables_map& options) {
   ChainConfig config;
   models::ModelOptions& model = config.model;
@@ -220,6 +232,10 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
   for (const models::CatalogueEntry& entry : models::catalogue())
     if (entry.name == model.model) model.own = entry_values(entry.options, options);
+  if (options.count("loss") > 0) {
+    config.loss.name = text_of(options, "loss");
+    config.loss.own = entry_values(models::find_loss(config.loss.name).options, options);
+  }
   config.batch = whole_of(options, "batch");
   config.data = text_of(options, "data");
   config.weights = text_of(options, "weights");

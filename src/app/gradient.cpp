@@ -17,12 +17,12 @@ namespace {
 /// The loss at a trajectory and all its gradients.
 struct Gradients {
   models::LossReport loss;
-  Buffer<Real> logits;                          ///< [B, classes]
+  Buffer<Real> logits;                          ///< [B, classes]; empty without a classifier
   std::unique_ptr<nonlinear::Adjoint> adjoint;  ///< d loss / d z_l
   Buffer<Real> input;                           ///< d loss / d z_0, [B, n], on every rank
   sequence::ParameterGradients parameters;
-  Buffer<Real> head;       ///< as the head's parameters, on every rank
-  Buffer<Real> embedding;  ///< as the embedding's parameters; empty without one
+  sequence::ParameterGradients of_loss;  ///< by the loss's own parameters, on every rank
+  Buffer<Real> embedding;                ///< as the embedding's parameters; empty without one
   nonlinear::AdjointReport report;
 };
 
@@ -41,43 +41,72 @@ Buffer<Real> last_state(const sequence::Trajectory& trajectory) {
 
 View<Real, 1> view(Buffer<Real>& buffer) { return {buffer.data(), {buffer.size()}}; }
 
-/// Loss and head at the end of the chain; puts d loss / d z_L into `gradient` [B, n].
-void differentiate_head(const Chain& chain, const sequence::Trajectory& at, Gradients& g,
-                        Buffer<Real>& gradient) {
-  const Index B = at.batch();
-  const std::array<Index, 2> logits{B, chain.head.classes()};
-  const std::array<Index, 2> state{B, at.width()};
+/// The states that the loss looks at; the only state of a chain without steps counts as that of
+/// one.
+models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
+  models::LossData data;
+  data.local = at.local_range();
+  data.states = at.states();
+  data.samples = at.batch();
+  data.labels = chain.labels;
+  if (at.layout().num_steps() == 0 && at.comm().is_root()) {
+    data.local = {0, 1};
+    data.states = {at.input().data(), {1, at.batch(), at.width()}};
+  }
+  return data;
+}
+
+/// The loss, its gradients by parameters of its own on every rank, and by the rows of states from
+/// the first that it reads: into `gradient`, whose shape is returned. Collective.
+std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Trajectory& at,
+                                        Gradients& g, Buffer<Real>& gradient) {
+  const models::LossData data = loss_data(chain, at);
+  const std::array<Index, 3> shape{chain.loss->span(data.local).size(), at.batch(), at.width()};
+  gradient.reset(shape[0] * shape[1] * shape[2]);
+  g.of_loss = sequence::ParameterGradients(chain.loss->parameters());
+  models::LossGradients into{{gradient.data(), shape}, {}};
+  for (int k = 0; k < g.of_loss.groups(); ++k) into.parameters.push_back(g.of_loss[k]);
+  if (shape[0] > 0) g.loss = chain.loss->evaluate(data, &into);
+  g.loss.loss = at.comm().sum(g.loss.loss);
+  g.loss.correct = at.comm().sum(g.loss.correct);
+  for (const View<Real, 2>& rows : into.parameters) at.comm().sum(rows.data(), rows.size());
+  return shape;
+}
+
+/// Of the classifier on the last state, on every rank; nothing where there is none. Collective.
+Buffer<Real> logits_of(const Chain& chain, const sequence::Trajectory& at) {
+  const models::ClassifierHead* head = chain.loss->head();
+  if (head == nullptr) return {};
   const Buffer<Real> z = last_state(at);
-  g.logits.reset(logits[0] * logits[1]);
-  g.head.reset(chain.head.parameters().size());
-  gradient.reset(z.size());
-  Buffer<Real> scratch(g.logits.size());
-  chain.head.forward({z.data(), state}, {g.logits.data(), logits});
-  g.loss = chain.head.loss_and_gradient({z.data(), state}, chain.labels, {scratch.data(), logits},
-                                        {gradient.data(), state}, view(g.head));
+  Buffer<Real> logits(at.batch() * head->classes());
+  head->forward({z.data(), {at.batch(), at.width()}},
+                {logits.data(), {at.batch(), head->classes()}});
+  return logits;
 }
 
 Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
                         linear::LinearSolver& linear) {
-  const StepRange local = at.local_range();
-  const State z0(nullptr, {at.batch(), at.width()});
+  const bool no_steps = at.layout().num_steps() == 0;
+  const std::array<Index, 2> state{at.batch(), at.width()};
   Gradients g;
-  Buffer<Real> at_end;
-  differentiate_head(chain, at, g, at_end);
-  // The loss is of the last state alone: one row on the rank that has it.
-  const Index rows = local.contains(at.layout().num_steps() - 1) ? 1 : 0;
+  Buffer<Real> of_states;
+  std::array<Index, 3> shape = differentiate_loss(chain, at, g, of_states);
+  g.logits = logits_of(chain, at);
+  if (no_steps) shape[0] = 0;
   g.parameters = sequence::ParameterGradients(chain.sequence->parameters());
   g.adjoint = std::make_unique<nonlinear::Adjoint>(*chain.sequence, at, linear);
-  g.adjoint->solve({at_end.data(), {rows, at.batch(), at.width()}}, &g.parameters);
+  g.adjoint->solve({of_states.data(), shape}, &g.parameters);
   g.adjoint->share_input();
   g.report = g.adjoint->report();
-  g.input.reset(z0.size());
-  // without steps the loss is a function of z_0 itself
-  const bool no_steps = at.layout().num_steps() == 0;
-  std::copy_n(no_steps ? at_end.data() : g.adjoint->input().data(), z0.size(), g.input.data());
+  g.input.reset(state[0] * state[1]);
+  std::copy_n(g.adjoint->input().data(), g.input.size(), g.input.data());
+  if (no_steps) {  // the loss is a function of z_0 itself
+    if (at.comm().is_root()) std::copy(of_states.begin(), of_states.end(), g.input.begin());
+    at.comm().broadcast(g.input.data(), g.input.size(), 0);
+  }
   if (chain.embedding) {
     g.embedding.reset(chain.embedding->parameters().size());
-    chain.embedding->gradient(chain.feature_view(), {g.input.data(), z0.shape()}, view(g.embedding),
+    chain.embedding->gradient(chain.feature_view(), {g.input.data(), state}, view(g.embedding),
                               State());
   }
   return g;
@@ -102,9 +131,15 @@ double square_sum(const parallel::Communicator& comm,
 GradientSummary summarise(const Chain& chain, const Gradients& g) {
   GradientSummary summary;
   summary.loss = g.loss.loss;
-  summary.accuracy = static_cast<double>(g.loss.correct) / static_cast<double>(chain.labels.size());
+  summary.accuracy = chain.loss->classes() > 0 ? static_cast<double>(g.loss.correct) /
+                                                     static_cast<double>(chain.labels.size())
+                                               : std::nan("");
   summary.norms["input"] = std::sqrt(square_sum(g.input));
-  summary.norms["head"] = std::sqrt(square_sum(g.head));
+  const auto groups = chain.loss->parameters();
+  for (int k = 0; k < g.of_loss.groups(); ++k) {
+    const std::string& name = groups[static_cast<std::size_t>(k)].name;
+    summary.norms[name] = std::sqrt(square_sum(g.of_loss[k]));
+  }
   summary.norms["parameters"] = std::sqrt(square_sum(chain.trajectory.comm(), g.parameters));
   if (chain.embedding) summary.norms["embedding"] = std::sqrt(square_sum(g.embedding));
   summary.seconds = g.report.seconds;
@@ -170,8 +205,9 @@ Verification verify(const Chain& chain, const Gradients& ours) {
 }
 
 /// The gradients of a dense layer, in its own shape.
+template <typename Values>
 std::optional<models::DenseLayer> as_layer(const models::DenseLayer& layer,
-                                           const Buffer<Real>& gradient) {
+                                           const Values& gradient) {
   models::DenseLayer copy(layer.inputs(), layer.outputs(), 0, 0);
   std::copy(gradient.begin(), gradient.end(), copy.parameters().begin());
   return copy;
@@ -180,16 +216,34 @@ std::optional<models::DenseLayer> as_layer(const models::DenseLayer& layer,
 void save(const Setup& setup, const Gradients& g, const Context& context) {
   const Chain& chain = setup.chain;
   const StepRange local = chain.trajectory.local_range();
-  const auto head = as_layer(chain.head, g.head);
+  std::optional<models::DenseLayer> head;
+  if (chain.loss->head() != nullptr) head = as_layer(*chain.loss->head(), g.of_loss[0]);
   std::optional<models::DenseLayer> embedding;
   if (chain.embedding) embedding = as_layer(*chain.embedding, g.embedding);
   storage::Results results;
   results.trajectory = &chain.trajectory;
-  results.logits = {g.logits.data(), {chain.trajectory.batch(), chain.head.classes()}};
+  const Index B = chain.trajectory.batch();
+  results.logits = {g.logits.data(), {B, g.logits.size() / B}};
   results.loss = g.loss.loss;
   results.input_gradient = {g.input.data(), chain.trajectory.input().shape()};
-  results.gradients = storage::NetworkParts{setup.config.chain.model, local, g.parameters[0],
-                                            embedding ? &*embedding : nullptr, &*head};
+  storage::NetworkParts parts{setup.config.chain.model,
+                              local,
+                              {},
+                              embedding ? &*embedding : nullptr,
+                              head ? &*head : nullptr};
+  const auto groups = chain.sequence->parameters();
+  for (int k = 0; k < g.parameters.groups(); ++k) {
+    const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
+    if (group.name == storage::kLayers) {
+      parts.parameters = g.parameters[k];
+      continue;
+    }
+    const bool first = chain.trajectory.comm().is_root();
+    const StepSet own = group.shared ? StepSet(0, first ? 1 : 0) : StepSet(local);
+    results.other_gradients.push_back(
+        {group.name, group.rows, own, g.parameters[k], group.content});
+  }
+  results.gradients = parts;
   storage::save_results(context, setup.config.files.output, results);
 }
 

@@ -85,15 +85,19 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.augmentation = config.augmentation;
   options.trajectories_kept = config.trajectories_kept;
   train::ChainNetwork::Parts parts{
-      models::make(model, options.layout.steps(grid.depth().rank())),
-      models::Embedding(static_cast<int>(images.features()), model.width, model.seed),
-      models::ClassifierHead(model.width, images.classes(), model.seed)};
+      models::make(model, options.layout.steps(grid.depth().rank())), std::nullopt,
+      models::make(config.chain.loss, {model.steps, model.width, images.classes(), model.seed})};
+  if (parts.sequence->input_width() == 0)
+    parts.embedding.emplace(static_cast<int>(images.features()), model.width, model.seed);
   const std::string& file = config.chain.weights;
   if (!file.empty()) {
     const storage::WeightsSizes sizes = storage::weights_sizes(grid.world(), file);
     storage::read_weights(grid.world(), file, *parts.sequence);
-    if (sizes.features > 0) storage::read_layer(grid.world(), file, "/embedding", parts.embedding);
-    if (sizes.classes > 0) storage::read_layer(grid.world(), file, "/head", parts.head);
+    if (sizes.features > 0 && parts.embedding)
+      storage::read_layer(grid.world(), file, "/embedding", *parts.embedding);
+    models::ClassifierHead* head = parts.loss->head();
+    if (sizes.classes > 0 && head != nullptr)
+      storage::read_layer(grid.world(), file, "/head", *head);
   }
   return {grid, std::move(parts), options, images};
 }

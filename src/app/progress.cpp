@@ -30,14 +30,20 @@ void ProgressLine::show(const std::string& line) {
   line_open_ = terminal_;
 }
 
+std::string progress_text(const nonlinear::IterationRecord& record, double seconds,
+                          Index max_iterations) {
+  const double each = seconds / (record.iteration + 1);
+  const std::string text =
+      fmt::format("iteration {}  residual {:.2e}  exact states {}  {:.3g} s an iteration",
+                  record.iteration, record.residual, record.frozen_prefix, each);
+  const Index left = max_iterations - record.iteration;
+  return left < 0
+             ? text
+             : fmt::format("{}  at most {:.0f} s left", text, each * static_cast<double>(left));
+}
+
 void Progress::show(const nonlinear::IterationRecord& record) {
-  if (!line_.is_due()) return;
-  const double each = since_start_.seconds() / (record.iteration + 1);
-  line_.show(fmt::format(
-      "iteration {}  residual {:.2e}  exact states {}  {:.3g} s an iteration  at most {:.0f} s "
-      "left",
-      record.iteration, record.residual, record.frozen_prefix, each,
-      each * static_cast<double>(std::max<Index>(0, max_iterations_ - record.iteration))));
+  if (line_.is_due()) line_.show(progress_text(record, since_start_.seconds(), max_iterations_));
 }
 
 }  // namespace deeppcr::app

@@ -170,7 +170,9 @@ std::string to_table(const RunReport& report) {
   add_outcome(report, table);
   if (report.gradient) {
     const GradientSummary& gradient = *report.gradient;
-    table.line("loss", "{:.6g}, accuracy {:.3g}", gradient.loss, gradient.accuracy);
+    table.line(
+        "loss", "{:.6g}{}", gradient.loss,
+        std::isnan(gradient.accuracy) ? "" : fmt::format(", accuracy {:.3g}", gradient.accuracy));
     table.line("backward by", "{}{}", gradient.method,
                gradient.reason.empty() ? "" : ": " + gradient.reason);
     if (gradient.sweeps > 0)

@@ -68,7 +68,7 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
         context, files.save_weights,
         {config.chain.model, chain.trajectory.layout().written_steps(context.comm.rank()),
          storage::layer_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
-         &chain.head});
+         chain.loss->head()});
   }
   return {std::move(config), std::move(chain)};
 }

@@ -58,11 +58,13 @@ Buffer<Real> with_bias(const io::WeightsShape& shape, View<const Real, 2> parame
 }
 
 void write_layers(io::ResultsWriter& writer, const NetworkParts& parts) {
-  const io::WeightsShape shape = file_shape(parts);
-  const Buffer<Real> layers = with_bias(shape, parts.parameters);
-  writer.layers("/gradients", shape, parts.steps,
-                {layers.data(), {parts.steps.size(), shape.parameters_per_step()}},
-                "gradient of the loss by the parameters of the chain");
+  if (parts.parameters.extent(1) > 0) {
+    const io::WeightsShape shape = file_shape(parts);
+    const Buffer<Real> layers = with_bias(shape, parts.parameters);
+    writer.layers("/gradients", shape, parts.steps,
+                  {layers.data(), {parts.steps.size(), shape.parameters_per_step()}},
+                  "gradient of the loss by the parameters of the chain");
+  }
   if (parts.embedding != nullptr) {
     writer.dense_layer("/gradients/embedding", to_file(*parts.embedding),
                        "gradient of the loss by the embedding");
@@ -213,6 +215,10 @@ void save_results(const Context& context, const std::string& path, const Results
   if (results.loss) writer.loss(*results.loss);
   if (results.input_gradient.size() > 0) writer.input_gradient(results.input_gradient);
   if (results.gradients) write_layers(writer, *results.gradients);
+  for (const NamedRows& rows : results.other_gradients) {
+    writer.rows("/gradients/" + rows.name, rows.rows, rows.own, rows.values,
+                "gradient of the loss by " + rows.content);
+  }
   writer.close();
 }
 

@@ -28,16 +28,18 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
                   const TrainConfig& config, const plan::Sharing& sharing, const Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
-  const View<Real, 1> head = parts.head.parameters();
-  grid.depth().broadcast(head.data(), head.size(), owner);
+  models::ClassifierHead* head = parts.loss->head();
+  if (head != nullptr)
+    grid.depth().broadcast(head->parameters().data(), head->parameters().size(), owner);
   StepSet steps = parts.sequence->local_steps();
   View<const Real, 2> parameters = storage::layer_rows(*parts.sequence);
   if (grid.data().rank() > 0) {
     steps = StepSet();
     parameters = {parameters.data(), {0, parameters.extent(1)}};
   }
-  storage::save_weights(context, config.files.save_weights,
-                        {config.chain.model, steps, parameters, &parts.embedding, &parts.head});
+  storage::save_weights(
+      context, config.files.save_weights,
+      {config.chain.model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
 }
 
 }  // namespace

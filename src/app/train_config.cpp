@@ -65,19 +65,12 @@ void add_optimiser_options(po::options_description& options) {
   add("epochs", whole_number("epochs", 1, 1, 1'000'000), "passes through the training set");
   add("max-steps", whole_number("max-steps", 0, 0, kMany),
       "updates at most; the schedule stays that of the epochs; 0: no limit");
-  add("optimiser", one_of("optimiser", "adamw", {"sgd", "adam", "adamw"}), "sgd, adam, adamw");
   add("learning-rate", real_number("learning-rate", "3e-3", 0, 1e6), "largest learning rate");
-  add("schedule", one_of("schedule", "cosine", {"constant", "cosine", "step"}),
-      "of the learning rate: constant, cosine (to 0 at the last epoch's end), step");
   add("warm-up", whole_number("warm-up", 100, 0, kMany), "updates in which the rate rises");
-  add("decay", real_number("decay", "0.1", 0, 1), "schedule step: factor on the rate");
-  add("decay-every", whole_number("decay-every", 0, 0, kMany),
-      "schedule step: updates between two factors; 0: never");
-  add("momentum", real_number("momentum", "0.9", 0, 1), "sgd: from 0 to below 1");
-  add("nesterov", flag(), "sgd: Nesterov's form of momentum");
-  add("beta1", real_number("beta1", "0.9", 0, 1), "adam, adamw: memory of the gradient");
-  add("beta2", real_number("beta2", "0.999", 0, 1), "adam, adamw: memory of its square");
-  add("weight-decay", real_number("weight-decay", "0.01", 0, 1e6), "weight decay");
+  add_selector(group, "schedule", "cosine", offered(train::schedules()));
+  add_entry_options(group, "schedule", offered(train::schedules()));
+  add_selector(group, "optimiser", "adamw", offered(train::optimisers()));
+  add_entry_options(group, "optimiser", offered(train::optimisers()));
   add("clip-norm", real_number("clip-norm", "1", 0, 1e300),
       "shorten longer gradients to this norm; 0: never");
   add("keep-trajectories", whole_number("keep-trajectories", 0, 0, kMany),
@@ -118,23 +111,18 @@ void refuse_contradictions(const po::variables_map& options) {
 
 train::OptimiserOptions read_optimiser(const po::variables_map& options) {
   train::OptimiserOptions optimiser;
-  optimiser.rule = train::rule_from(text_of(options, "optimiser"));
-  optimiser.momentum = real_of(options, "momentum");
-  optimiser.nesterov = is_set(options, "nesterov");
-  optimiser.beta1 = real_of(options, "beta1");
-  optimiser.beta2 = real_of(options, "beta2");
-  optimiser.weight_decay = real_of(options, "weight-decay");
+  optimiser.rule = text_of(options, "optimiser");
+  optimiser.own = entry_values(train::find_optimiser(optimiser.rule).options, options);
   optimiser.clip_norm = real_of(options, "clip-norm");
   return optimiser;
 }
 
 train::Schedule read_schedule(const po::variables_map& options) {
   train::Schedule schedule;
-  schedule.kind = train::schedule_from(text_of(options, "schedule"));
+  schedule.name = text_of(options, "schedule");
+  schedule.own = entry_values(train::find_schedule(schedule.name).options, options);
   schedule.peak = real_of(options, "learning-rate");
   schedule.warm_up = whole_of(options, "warm-up");
-  schedule.decay = real_of(options, "decay");
-  schedule.decay_every = whole_of(options, "decay-every");
   return schedule;
 }
 
@@ -169,6 +157,7 @@ void add_grid_options(po::options_description& options) {
 void add_train_options(po::options_description& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
   add_data_options(options);
+  add_loss_options(options);
   add_optimiser_options(options);
   add_grid_options(options);
   add_training_files(options);

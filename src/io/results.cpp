@@ -63,6 +63,14 @@ void ResultsWriter::layers(const std::string& group, const WeightsShape& shape,
   });
 }
 
+void ResultsWriter::rows(const std::string& name, Index rows, const StepSet& own,
+                         View<const Real, 2> local, const std::string& what) {
+  target_->guarded([&] {
+    target_->file().write_rows<Real>(name, {rows, local.extent(1)}, {{own, local.data()}},
+                                     {what, {"row", "number"}, ""});
+  });
+}
+
 void ResultsWriter::dense_layer(const std::string& group, const DenseLayer& layer,
                                 const std::string& what) {
   target_->guarded([&] {

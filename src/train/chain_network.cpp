@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::train {
@@ -36,6 +37,22 @@ ParameterGroup group_of(const char* name, models::DenseLayer& layer, bool owned,
   return {std::move(array), gradient.data()};
 }
 
+/// Depth ranks with a state that the loss reads.
+int count_readers(const models::Loss& loss, const parallel::BlockLayout& layout) {
+  int readers = 0;
+  for (int p = 0; p < layout.num_ranks(); ++p)
+    readers += loss.span(layout.range(p)).empty() ? 0 : 1;
+  return readers;
+}
+
+ParameterGroup group_of(const sequence::ParameterGroup& group, const StepSet& own, bool shared,
+                        const View<Real, 2>& gradient) {
+  StoredArray array{group.name, group.rows,          group.row_size(),
+                    own,        group.values.data(), group.content};
+  array.shared = shared;
+  return {std::move(array), gradient.data()};
+}
+
 }  // namespace
 
 double Evaluation::accuracy() const {
@@ -52,18 +69,21 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       options_(options),
       images_(images),
       samples_(samples_of(grid, options.batch)),
-      owns_embedding_(grid.depth().rank() == 0),
-      owns_head_(grid.depth().rank() == options.layout.owner(options.layout.num_steps() - 1)),
-      solver_(grid.depth(), *parts_.sequence, options.layout, samples_.size(), options.solver),
-      features_(owns_embedding_ ? samples_.size() * images.features() : 0),
-      logits_(owns_head_ ? samples_.size() * parts_.head.classes() : 0),
-      labels_(static_cast<std::size_t>(samples_.size())),
+      owns_pixels_(grid.depth().rank() == 0),
+      bound_(takes_inputs() ? parts_.sequence->bound_to(bind()) : nullptr),
+      solver_(grid.depth(), bound_ ? *bound_ : *parts_.sequence, options.layout, samples_.size(),
+              options.solver),
+      features_(owns_pixels_ || takes_inputs() ? samples_.size() * images.features() : 0),
       normalisation_(2),
       groups_(parts_.sequence->parameters()),
       chain_gradients_(groups_),
-      end_gradient_(owns_head_ ? solver_.trajectory().input().size() : 0),
-      embedding_gradient_(owns_embedding_ ? parts_.embedding.parameters().size() : 0),
-      head_gradient_(owns_head_ ? parts_.head.parameters().size() : 0) {
+      loss_steps_(parts_.loss->span(solver_.trajectory().local_range())),
+      loss_gradient_(loss_steps_.size() * solver_.trajectory().input().size()),
+      loss_readers_(count_readers(*parts_.loss, options.layout)),
+      loss_groups_(parts_.loss->parameters()),
+      loss_gradients_(loss_groups_),
+      embedding_gradient_(owns_embedding() ? parts_.embedding->parameters().size() : 0) {
+  check_features();
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
@@ -73,18 +93,40 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   }
 }
 
+sequence::Inputs ChainNetwork::bind() {
+  const StepRange local = options_.layout.range(grid_.depth().rank());
+  const int d = parts_.sequence->input_width();
+  inputs_.reset(local.size() * samples_.size() * d);
+  return {local, {inputs_.data(), {local.size(), samples_.size(), d}}};
+}
+
+void ChainNetwork::check_features() const {
+  DEEPPCR_ASSERT(takes_inputs() != parts_.embedding.has_value(),
+                 "a chain with {} inputs a step, {} embedding", parts_.sequence->input_width(),
+                 parts_.embedding ? "an" : "no");
+  const Index taken = parts_.sequence->num_steps() * parts_.sequence->input_width();
+  if (takes_inputs() && taken < images_.features()) {
+    throw input_error(
+        "{} steps with {} inputs each take {} features, but an image has {}; use more steps",
+        parts_.sequence->num_steps(), parts_.sequence->input_width(), taken, images_.features());
+  }
+}
+
 std::vector<ParameterGroup> ChainNetwork::parameters() {
   std::vector<ParameterGroup> all;
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
-    const StepSet own = group.shared ? StepSet(0, 1) : solver_.trajectory().local_steps();
-    StoredArray array{group.name, group.rows,          group.row_size(),
-                      own,        group.values.data(), group.content};
-    array.shared = group.shared;
-    all.push_back({std::move(array), chain_gradients_[g].data()});
+    const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : solver_.trajectory().local_steps();
+    all.push_back(group_of(group, own, group.shared, chain_gradients_[g]));
   }
-  all.push_back(group_of("embedding", parts_.embedding, owns_embedding_, embedding_gradient_));
-  all.push_back(group_of("head", parts_.head, owns_head_, head_gradient_));
+  if (parts_.embedding)
+    all.push_back(group_of("embedding", *parts_.embedding, owns_embedding(), embedding_gradient_));
+  for (int g = 0; g < loss_gradients_.groups(); ++g) {
+    const sequence::ParameterGroup& group = loss_groups_[static_cast<std::size_t>(g)];
+    const bool held = loss_readers_ > 1 || !loss_steps_.empty();
+    all.push_back(group_of(group, StepRange{0, held ? group.rows : 0}, loss_readers_ > 1,
+                           loss_gradients_[g]));
+  }
   return all;
 }
 
@@ -92,7 +134,7 @@ std::vector<StoredArray> ChainNetwork::state() {
   std::vector<StoredArray> arrays{{"normalisation",
                                    1,
                                    2,
-                                   {0, owns_embedding_ ? 1 : 0},
+                                   {0, owns_pixels_ ? 1 : 0},
                                    normalisation_.data(),
                                    "mean and deviation that pixels are normalised with"}};
   if (store_) arrays.push_back(store_->array());
@@ -104,17 +146,16 @@ std::vector<std::string> ChainNetwork::stages() const { return kStages; }
 void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch,
                          const Augmentation& augmentation) {
   const State z0 = solver_.trajectory().input();
-  if (owns_embedding_) {
-    const State x(features_.data(), {samples_.size(), images.features()});
+  const State x(features_.data(), {samples_.size(), images.features()});
+  if (owns_pixels_)
     images.fill(samples, epoch, {normalisation_[0], normalisation_[1]}, augmentation, x);
-    parts_.embedding.forward(x, z0);
-  }
-  if (grid_.depth().size() > 1) grid_.depth().broadcast(z0.data(), z0.size(), 0);
-}
-
-ConstState ChainNetwork::last_state() {
-  const States z = solver_.trajectory().states();
-  return z[z.extent(0) - 1];
+  const State sent = bound_ ? x : z0;  // what the other depth ranks need
+  if (owns_embedding()) parts_.embedding->forward(x, z0);
+  if (grid_.depth().size() > 1) grid_.depth().broadcast(sent.data(), sent.size(), 0);
+  if (!bound_) return;
+  const StepRange local = solver_.trajectory().local_range();
+  sequence::deal_features(
+      x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
 }
 
 ForwardOutcome ChainNetwork::forward(const Index* samples) {
@@ -140,9 +181,8 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   lap();
   const ForwardOutcome forward = this->forward(samples);
   lap();
-  const models::LossReport report = loss_and_gradients(samples, batch.size);
   parallel::PendingSums sums(grid_.data());
-  if (owns_head_) sums.start(head_gradient_.data(), head_gradient_.size());
+  const models::LossReport report = loss_and_gradients(samples, batch.size, sums);
   lap();
   backward(sums);
   for (const char* stage : {"linearise", "linear", "parameters"})
@@ -165,20 +205,43 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   return outcome;
 }
 
-/// This rank's part of the loss and the gradients at the end of the chain, weighted so that those
-/// of all data ranks add up to the mean over the whole batch.
-models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index whole_batch) {
-  if (!owns_head_) return {};
-  for (Index b = 0; b < samples_.size(); ++b)
-    labels_[static_cast<std::size_t>(b)] = images_.label(samples[b]);
-  const State logits(logits_.data(), {samples_.size(), parts_.head.classes()});
-  parts_.head.forward(last_state(), logits);
-  models::LossReport report = models::softmax_cross_entropy(logits, labels_, true);
-  const Real weight = static_cast<Real>(samples_.size()) / static_cast<Real>(whole_batch);
-  report.loss *= weight;
-  for (Real& value : logits_) value *= weight;
-  parts_.head.gradient(last_state(), logits, view(head_gradient_),
-                       {end_gradient_.data(), last_state().shape()});
+models::LossData ChainNetwork::loss_data(const Images& images, const Index* samples, Index used) {
+  models::LossData data;
+  data.local = solver_.trajectory().local_range();
+  data.states = solver_.trajectory().states();
+  data.samples = used;
+  for (Index b = 0; b < used; ++b) data.labels.push_back(images.label(samples[b]));
+  return data;
+}
+
+ConstStates ChainNetwork::loss_gradient() const {
+  const Index batch = samples_.size(), width = parts_.sequence->width();
+  return {loss_gradient_.data(), {loss_steps_.size(), batch, width}};
+}
+
+/// This rank's part of the loss and its gradients, weighted so that those of all data ranks add up
+/// to the mean over the whole batch.
+models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index whole_batch,
+                                                    parallel::PendingSums& sums) {
+  const bool shared = loss_readers_ > 1;
+  models::LossReport report;
+  if (shared) {
+    for (int g = 0; g < loss_gradients_.groups(); ++g)
+      std::fill(loss_gradients_[g].begin(), loss_gradients_[g].end(), Real{0});
+  }
+  if (!loss_steps_.empty()) {
+    models::LossData data = loss_data(images_, samples, samples_.size());
+    data.weight = static_cast<Real>(samples_.size()) / static_cast<Real>(whole_batch);
+    models::LossGradients into{{loss_gradient_.data(), loss_gradient().shape()}, {}};
+    for (int g = 0; g < loss_gradients_.groups(); ++g)
+      into.parameters.push_back(loss_gradients_[g]);
+    report = parts_.loss->evaluate(data, &into);
+  }
+  for (int g = 0; g < loss_gradients_.groups() && (shared || !loss_steps_.empty()); ++g) {
+    const View<Real, 2> gradient = loss_gradients_[g];
+    if (shared) grid_.depth().sum(gradient.data(), gradient.size());
+    sums.start(gradient.data(), gradient.size());
+  }
   return report;
 }
 
@@ -192,14 +255,12 @@ void ChainNetwork::backward(parallel::PendingSums& sums) {
       if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
     }
   };
-  // The loss depends on the last state alone: one row on its rank, none elsewhere.
-  const ConstState z0 = solver_.trajectory().input();
-  const ConstStates loss(end_gradient_.data(), {owns_head_ ? 1 : 0, z0.extent(0), z0.extent(1)});
-  solver_.adjoint().solve(loss, &chain_gradients_, [&](StepRange range) { start(false, range); });
+  solver_.adjoint().solve(loss_gradient(), &chain_gradients_,
+                          [&](StepRange range) { start(false, range); });
   start(true, {first, first});
-  if (!owns_embedding_) return;
-  parts_.embedding.gradient({features_.data(), {samples_.size(), images_.features()}},
-                            solver_.adjoint().input(), view(embedding_gradient_), State());
+  if (!owns_embedding()) return;
+  parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}},
+                             solver_.adjoint().input(), view(embedding_gradient_), State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 
@@ -207,12 +268,13 @@ void ChainNetwork::share(models::LossReport report, StepOutcome& outcome) const 
   double sums[2] = {report.loss, static_cast<double>(report.correct)};
   grid_.world().sum(sums, 2);
   outcome.loss = outcome.failure.empty() ? sums[0] : std::numeric_limits<double>::quiet_NaN();
-  outcome.accuracy = sums[1] / static_cast<double>(options_.batch);
+  outcome.accuracy = parts_.loss->classes() > 0 ? sums[1] / static_cast<double>(options_.batch)
+                                                : std::numeric_limits<double>::quiet_NaN();
 }
 
 Evaluation ChainNetwork::evaluate(const Images& images) {
   const Index batch = options_.batch, total = images.count();
-  const int classes = parts_.head.classes();
+  const int classes = parts_.loss->classes();
   Evaluation evaluation;
   evaluation.samples = total;
   evaluation.classes = classes;
@@ -224,7 +286,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     embed(images, samples.data(), 0, {});
     solver_.forward(false);
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
-    if (owns_head_) count(images, samples.data(), used, evaluation);
+    if (used > 0 && !loss_steps_.empty()) count(images, samples.data(), used, evaluation);
   }
   grid_.world().sum(&evaluation.loss, 1);
   grid_.world().sum(evaluation.confusion);
@@ -235,16 +297,12 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
 /// Adds the first `used` samples of a batch, whose states are in the solver.
 void ChainNetwork::count(const Images& images, const Index* samples, Index used,
                          Evaluation& evaluation) {
-  const Index classes = evaluation.classes;
-  const State logits(logits_.data(), {samples_.size(), classes});
-  parts_.head.forward(last_state(), logits);
-  for (Index b = 0; b < used; ++b) {
-    const State one(logits.data() + b * classes, {1, classes});
-    const int label = images.label(samples[b]);
-    const Index taken_for = std::max_element(one.begin(), one.end()) - one.begin();
-    ++evaluation.confusion[static_cast<std::size_t>(label * classes + taken_for)];
-    evaluation.loss += models::softmax_cross_entropy(one, {label}, false).loss;
-  }
+  const models::LossData data = loss_data(images, samples, used);
+  evaluation.loss += static_cast<double>(used) * parts_.loss->evaluate(data, nullptr).loss;
+  const std::vector<int> taken = parts_.loss->classify(data);
+  for (std::size_t b = 0; b < taken.size(); ++b)
+    ++evaluation
+          .confusion[static_cast<std::size_t>(data.labels[b] * evaluation.classes + taken[b])];
 }
 
 }  // namespace deeppcr::train

@@ -2,46 +2,74 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::train {
 
-const char* name(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::constant:
-      return "constant";
-    case ScheduleKind::step:
-      return "step";
-    case ScheduleKind::cosine:
-      break;
-  }
-  return "cosine";
+namespace {
+
+ScheduleEntry constant() {
+  return {"constant", "the peak", {}, [](Index, Index, const OptionValues&) { return 1.0; }};
 }
 
-ScheduleKind schedule_from(const std::string& name) {
-  for (const auto kind : {ScheduleKind::constant, ScheduleKind::cosine, ScheduleKind::step}) {
-    if (name == train::name(kind)) return kind;
-  }
-  throw input_error("unknown schedule '{}': known are constant, cosine, step", name);
+ScheduleEntry cosine() {
+  return {"cosine",
+          "from the peak along half a cosine, to the floor at the last epoch's end",
+          {real_option("floor", "0", 0, 1, "last learning rate, relative to the largest")},
+          [](Index behind, Index length, const OptionValues& own) {
+            const double floor = own.real("floor");
+            const double part =
+                std::min(1.0, static_cast<double>(behind) / static_cast<double>(length));
+            return floor + (1 - floor) * (1 + std::cos(std::acos(-1.0) * part)) / 2;
+          }};
 }
+
+ScheduleEntry step() {
+  return {"step",
+          "times --decay after each --decay-every updates",
+          {real_option("decay", "0.1", 0, 1, "factor on the learning rate"),
+           whole_option("decay-every", 0, 0, 1'000'000'000'000,
+                        "updates between two factors; 0: never")},
+          [](Index behind, Index, const OptionValues& own) {
+            const Index every = own.whole("decay-every");
+            return every == 0 ? 1.0
+                              : std::pow(own.real("decay"), static_cast<double>(behind / every));
+          }};
+}
+
+std::deque<ScheduleEntry>& table() {
+  static std::deque<ScheduleEntry> entries{constant(), cosine(), step()};
+  return entries;
+}
+
+}  // namespace
 
 double Schedule::rate(Index step) const {
   if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up);
-  const Index behind = step - warm_up;
-  switch (kind) {
-    case ScheduleKind::cosine: {
-      const double length = static_cast<double>(std::max<Index>(total - warm_up, 1));
-      const double part = std::min(1.0, static_cast<double>(behind) / length);
-      return peak * (floor + (1 - floor) * (1 + std::cos(std::acos(-1.0) * part)) / 2);
-    }
-    case ScheduleKind::step:
-      if (decay_every > 0) return peak * std::pow(decay, static_cast<double>(behind / decay_every));
-      break;
-    case ScheduleKind::constant:
-      break;
+  const ScheduleEntry& entry = find_schedule(name);
+  OptionValues values(entry.options);
+  values.take(own);
+  return peak * entry.factor(step - warm_up, std::max<Index>(total - warm_up, 1), values);
+}
+
+const std::deque<ScheduleEntry>& schedules() { return table(); }
+
+void add_to_catalogue(ScheduleEntry entry) {
+  for (const ScheduleEntry& known : table())
+    if (known.name == entry.name)
+      throw input_error("schedule '{}': the name is taken; choose another", entry.name);
+  table().push_back(std::move(entry));
+}
+
+const ScheduleEntry& find_schedule(const std::string& name) {
+  std::vector<std::string> known;
+  for (const ScheduleEntry& entry : table()) {
+    if (entry.name == name) return entry;
+    known.push_back(entry.name);
   }
-  return peak;
+  throw input_error("unknown schedule '{}': known are {}", name, fmt::join(known, ", "));
 }
 
 }  // namespace deeppcr::train

@@ -69,6 +69,39 @@ class Gradient(ProgramTest):
                                        atol=eps)
             np.testing.assert_allclose(file["gradients/head/weight"][:], dV, atol=eps)
 
+    def test_a_loss_of_chosen_rows(self):
+        """Mean squares of what chosen states differ by from the unit vectors of their labels."""
+        L, n, B = 5, 3, 4
+        rng = np.random.default_rng(12)
+        W, b = rng.normal(size=(L, n, n)) / 2, rng.normal(size=(L, n))
+        x, y = rng.normal(size=(B, n)), rng.integers(0, n, size=B)
+        with h5py.File(self.folder / "w.h5", "w") as file:
+            file["layers/weight"], file["layers/bias"] = W, b
+        with h5py.File(self.folder / "x.h5", "w") as file:
+            file["inputs"], file["labels"] = x, y
+        z = [x]
+        for step in range(L):
+            z.append(np.tanh(z[-1] @ W[step].T + b[step]))
+        for text, rows in (("last", [5]), ("every", [1, 2, 3, 4, 5]), ("2,4", [2, 4])):
+            report = self.solved("gradient", "--model", "mlp", "--activation", "tanh", "--weights",
+                                 "w.h5", "--input", "x.h5", "--loss-rows", text, "--loss",
+                                 "squared-error", "--verify", "--output", "g.h5")
+            self.assertIsNone(report["accuracy"])
+            self.assertNotIn("head", report["gradient_norms"])
+            self.assertLessEqual(report["max_error"], 1e-9)
+            loss, g = 0, np.zeros((B, n))
+            for step in reversed(range(L)):
+                if step + 1 in rows:
+                    difference = z[step + 1] - np.eye(n)[y]
+                    loss += (difference**2).sum() / (len(rows) * B * n)
+                    g = g + 2 * difference / (len(rows) * B * n)
+                g = (g * (1 - z[step + 1] ** 2)) @ W[step]
+            eps = 1e-9  # the solve stops at 1e-10 of the largest state
+            self.assertAlmostEqual(report["loss"], loss, delta=eps)
+            with h5py.File(self.folder / "g.h5", "r") as file:
+                self.assertNotIn("logits", file)
+                np.testing.assert_allclose(file["input_gradient"][:], g, atol=eps)
+
     def test_saved_weights_give_the_same_network(self):
         sizes = ["--steps", 9, "--width", 5, "--batch", 4]
         for bias in ([], ["--no-bias"]):

@@ -38,6 +38,15 @@ class Options(ProgramTest):
                 with self.subTest(command=command, words=words):
                     self.assert_refused(self.run_here(command, *words), *phrases)
 
+    def test_options_of_a_schedule(self):
+        words = ["train", "--data", "random", "--samples", 32, "--test-samples", 16, *SMALL]
+        for more in (["--decay", 0.5, "--decay-every", 1], ["--floor", 0.1, "--max-steps", 3]):
+            self.solved(*words, *more)
+        self.assert_refused(self.run_here(*words, "--schedule", "constant", "--decay", 0.5),
+                            "--decay 0.5 goes with --schedule step, not with constant; leave it out")
+        self.assert_refused(self.run_here(*words, "--floor", 0.1, "--decay", 0.5),
+                            "--floor 0.1", "cosine", "--decay 0.5", "step")
+
     def test_a_file_counts_as_given(self):
         (self.folder / "run.ini").write_text("[solve]\ncontraction = 0.5\n")
         chosen = self.solved("solve", *SMALL, "--config", "run.ini")

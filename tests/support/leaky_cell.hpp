@@ -30,6 +30,7 @@ class LeakyCell final : public sequence::Sequence {
 
   Index num_steps() const override { return num_steps_; }
   int width() const override { return n_; }
+  int input_width() const override { return d_; }
   sequence::Inputs inputs() const override { return inputs_; }
   std::unique_ptr<Sequence> bound_to(const sequence::Inputs& inputs) const override {
     auto bound = std::make_unique<LeakyCell>(*this);

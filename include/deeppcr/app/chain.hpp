@@ -6,20 +6,22 @@
 
 #include "deeppcr/app/config.hpp"
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/models/head.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::app {
 
-/// A network with its samples: embedding -> chain -> head. The chain is split over the ranks; both
+/// A network with its samples: embedding -> chain -> loss. The chain is split over the ranks; both
 /// ends are small and kept by every rank.
 struct Chain {
-  std::unique_ptr<sequence::Sequence> sequence;
-  sequence::Trajectory trajectory;             ///< z_0 is set, the states are not
-  Buffer<Real> features;                       ///< [B, features]; empty without an embedding
-  std::optional<models::Embedding> embedding;  ///< for samples of another size than the states
-  models::ClassifierHead head;
+  std::unique_ptr<sequence::Sequence> steps;     ///< what `sequence` borrows from; may be null
+  Buffer<Real> inputs;                           ///< of the local steps, [L_local, B, d]
+  std::unique_ptr<sequence::Sequence> sequence;  ///< with its inputs, where it takes any
+  sequence::Trajectory trajectory;               ///< z_0 is set, the states are not
+  Buffer<Real> features;                         ///< [B, features]; empty without an embedding
+  std::optional<models::Embedding> embedding;    ///< for samples of another size than the states
+  std::unique_ptr<models::Loss> loss;
   std::vector<int> labels;  ///< [B]
 
   ConstState feature_view() const {

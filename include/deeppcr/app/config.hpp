@@ -8,6 +8,7 @@
 #include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -15,6 +16,7 @@ namespace deeppcr::app {
 /// Which chain on which samples.
 struct ChainConfig {
   models::ModelOptions model;
+  models::LossOptions loss;
   Index batch = 1;
   std::string data;     ///< "random", "fashion-mnist" or a folder
   std::string weights;  ///< file, or empty
@@ -82,6 +84,10 @@ boost::program_options::options_description run_file_options(const std::string& 
 /// The same with states and results.
 void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);
+/// The loss, and what the loss chosen takes.
+void add_loss_options(boost::program_options::options_description& options);
+/// Both.
+void add_gradient_options(boost::program_options::options_description& options);
 
 /// Whether a file gives the size `name` ("steps", "width", "batch", the model's layers in a step),
 /// because the user did not.

@@ -29,6 +29,11 @@ class ProgressLine {
   Stopwatch since_line_;
 };
 
+/// What the line of a solve says after so many seconds. Where there are more iterations than
+/// expected, nobody knows how many are left, and it does not say.
+std::string progress_text(const nonlinear::IterationRecord& record, double seconds,
+                          Index max_iterations);
+
 /// The line of a solve.
 class Progress {
  public:

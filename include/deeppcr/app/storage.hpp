@@ -48,7 +48,9 @@ struct WeightsSizes {
   bool bias = false;
 };
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path);
-/// The rows of parameters that a weights file holds, those of a chain of layers.
+/// The group of parameters that weights files hold.
+constexpr const char* kLayers = "layers";
+/// Its rows.
 /// @throws Error for a chain with other parameters
 View<Real, 2> layer_rows(sequence::Sequence& model);
 /// Fills the parameters of the local steps.
@@ -62,11 +64,20 @@ void read_layer(const parallel::Communicator& comm, const std::string& path,
 struct NetworkParts {
   models::ModelOptions model;
   StepSet steps;                                  ///< that this rank writes
-  View<const Real, 2> parameters;                 ///< [steps.size(), parameters a step]
+  View<const Real, 2> parameters;                 ///< [steps.size(), parameters a step], or empty
   const models::DenseLayer* embedding = nullptr;  ///< may be missing
   const models::DenseLayer* head = nullptr;       ///< may be missing
 };
 void save_weights(const Context& context, const std::string& path, const NetworkParts& network);
+
+/// Rows of numbers that no weights file holds.
+struct NamedRows {
+  std::string name;
+  Index rows = 0;  ///< of all ranks together
+  StepSet own;     ///< that this rank writes
+  View<const Real, 2> values;
+  std::string content;
+};
 
 /// The results of `solve` and `gradient` for --output. Views and pointers may be empty.
 struct Results {
@@ -75,6 +86,7 @@ struct Results {
   std::optional<double> loss;
   ConstState input_gradient;
   std::optional<NetworkParts> gradients;
+  std::vector<NamedRows> other_gradients;  ///< of groups of parameters that are no layers
 };
 void save_results(const Context& context, const std::string& path, const Results& results);
 

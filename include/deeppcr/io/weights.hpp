@@ -69,6 +69,10 @@ class ResultsWriter {
   /// Collective.
   void layers(const std::string& group, const WeightsShape& shape, const StepSet& steps,
               View<const Real, 2> local, const std::string& what);
+  /// Rows of numbers, [rows, row size], of which this rank writes `own`, each row by one rank.
+  /// Collective.
+  void rows(const std::string& name, Index rows, const StepSet& own, View<const Real, 2> local,
+            const std::string& what);
   /// group + "/weight" and "/bias", from rank 0.
   void dense_layer(const std::string& group, const DenseLayer& layer, const std::string& what);
   /// /z_last [B, n], from the rank that owns it (z_0 for L = 0).

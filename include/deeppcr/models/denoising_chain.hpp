@@ -42,6 +42,7 @@ class DenoisingChain : public sequence::Sequence {
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
                                                    States out) const override;
   /// The noise; no numbers for eta = 0, where the labels still depend on the sample.
+  int input_width() const override { return static_cast<int>(inputs_.values.extent(2)); }
   sequence::Inputs inputs() const override { return inputs_; }
   std::unique_ptr<sequence::Sequence> bound_to(const sequence::Inputs& inputs) const override;
   /// linear_part: a_l. gaussian: a_l + b_l sqrt(1 - abar), exact for whitened Gaussian latents.

@@ -19,4 +19,8 @@ struct Inputs {
   Inputs from_sample(Index first) const { return {steps, values, first_sample + first}; }
 };
 
+/// The features of samples as inputs of some steps: step l takes features [l d, (l + 1) d), and
+/// zeros behind the last. Shapes: features [B, F], inputs [steps.size(), B, d].
+void deal_features(ConstState features, StepRange steps, View<Real, 3> inputs);
+
 }  // namespace deeppcr::sequence

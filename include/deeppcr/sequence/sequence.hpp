@@ -112,7 +112,9 @@ class Sequence {
   virtual void backpropagate(const blocks::Linearisation& J, StepRange range,
                              const BackwardPass& pass) const;
 
-  /// The inputs that are bound: what else than states the steps read. Default: none.
+  /// Numbers that a step takes for each sample beside the state. Default: none.
+  virtual int input_width() const { return 0; }
+  /// The inputs that are bound, whose values such a chain needs in every call. Default: none.
   virtual Inputs inputs() const { return {}; }
   /// The same steps and parameters with these inputs: a light object that borrows from this one,
   /// for as many samples as it is asked for. Null where steps take no inputs and do the same for
@@ -135,8 +137,5 @@ class FromSample {
   std::unique_ptr<Sequence> view_;
   const Sequence& sequence_;
 };
-
-/// The former name, for as long as branches use it.
-using ParametricSequence = Sequence;
 
 }  // namespace deeppcr::sequence

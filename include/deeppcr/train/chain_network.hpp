@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "deeppcr/models/head.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "deeppcr/parallel/pending_sums.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/chain_solver.hpp"
@@ -23,15 +23,17 @@ struct Evaluation {
   double accuracy() const;
 };
 
-/// A classifier of images: embedding -> chain -> head, on a process grid. The chain's steps are
-/// split over the depth axis, whose first rank owns the embedding and whose last active one the
-/// head; the samples of a batch over the data axis.
+/// A network of images: embedding -> chain -> loss, on a process grid. A chain that takes inputs
+/// has the features dealt to its steps and starts from zero, without an embedding. The chain's
+/// steps are split over the depth axis, whose first rank owns the embedding; the samples of a batch
+/// over the data axis. What a loss trains of its own, such as a head, is with the depth rank whose
+/// states it reads; with all of them where there are several.
 class ChainNetwork final : public Trainable {
  public:
   struct Parts {
     std::unique_ptr<sequence::Sequence> sequence;  ///< the steps of this rank's range
-    models::Embedding embedding;
-    models::ClassifierHead head;
+    std::optional<models::Embedding> embedding;    ///< nothing for a chain that takes inputs
+    std::unique_ptr<models::Loss> loss;            ///< of the same number of steps
   };
   struct Options {
     parallel::BlockLayout layout;  ///< of the steps over the depth axis; at least one step
@@ -57,18 +59,23 @@ class ChainNetwork final : public Trainable {
 
   const Parts& parts() const { return parts_; }
   Parts& parts() { return parts_; }
-  bool owns_embedding() const { return owns_embedding_; }
-  bool owns_head() const { return owns_head_; }
 
  private:
+  bool owns_embedding() const { return owns_pixels_ && parts_.embedding; }
+  bool takes_inputs() const { return parts_.sequence->input_width() > 0; }
+  /// The inputs of the local steps, in the memory of inputs_.
+  sequence::Inputs bind();
+  void check_features() const;
   void embed(const Images& images, const Index* samples, Index epoch,
              const Augmentation& augmentation);
   /// Fills the states, from kept trajectories where the samples have them.
   ForwardOutcome forward(const Index* samples);
-  /// The last state behind forward(); on the rank that owns the head.
-  ConstState last_state();
-  models::LossReport loss_and_gradients(const Index* samples, Index whole_batch);
+  /// The first `used` samples behind forward(), of those that the images name.
+  models::LossData loss_data(const Images& images, const Index* samples, Index used);
+  models::LossReport loss_and_gradients(const Index* samples, Index whole_batch,
+                                        parallel::PendingSums& sums);
   void backward(parallel::PendingSums& sums);
+  ConstStates loss_gradient() const;
   void share(models::LossReport report, StepOutcome& outcome) const;
   void count(const Images& images, const Index* samples, Index used, Evaluation& evaluation);
 
@@ -77,16 +84,21 @@ class ChainNetwork final : public Trainable {
   Options options_;
   const Images& images_;
   StepRange samples_;  ///< this rank's positions in a batch
-  bool owns_embedding_, owns_head_;
+  bool owns_pixels_;
+  Buffer<Real> inputs_;                        ///< of the local steps, [L_local, B_local, d]
+  std::unique_ptr<sequence::Sequence> bound_;  ///< the sequence with them
   ChainSolver solver_;
-  Buffer<Real> features_, logits_;  ///< [B_local, features], [B_local, classes]
-  std::vector<int> labels_;         ///< [B_local]
-  Buffer<Real> normalisation_;      ///< mean, deviation
+  Buffer<Real> features_;       ///< [B_local, features]
+  Buffer<Real> normalisation_;  ///< mean, deviation
   std::optional<TrajectoryStore> store_;
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
-  Buffer<Real> end_gradient_;  ///< of the last state, [B_local, n], where it is owned
-  Buffer<Real> embedding_gradient_, head_gradient_;
+  StepRange loss_steps_;        ///< local steps from the first whose state the loss reads
+  Buffer<Real> loss_gradient_;  ///< by the states after them, [.., B_local, n]
+  int loss_readers_;            ///< depth ranks whose states it reads
+  std::vector<sequence::ParameterGroup> loss_groups_;
+  sequence::ParameterGradients loss_gradients_;
+  Buffer<Real> embedding_gradient_;
 };
 
 }  // namespace deeppcr::train

@@ -1,38 +1,21 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/train/parameters.hpp"
+#include "deeppcr/train/update_rule.hpp"
 
 namespace deeppcr::train {
 
-/// How parameters follow their gradient g, with PyTorch's formulas (learning rate a, update t):
-///
-///     sgd     v <- momentum v + g;  p <- p - a v          (nesterov: p <- p - a (g + momentum v))
-///     adam    m, v <- running means of g and g^2;  p <- p - a m^ / (sqrt(v^) + epsilon)
-///     adamw   the same, but weight decay shrinks p itself: p <- (1 - a decay) p first
-///
-/// Sources: Sutskever et al., ICML 2013; Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter,
-/// arXiv 1711.05101.
-enum class Rule { sgd, adam, adamw };
-
-/// "sgd" and so on, as the command line has it.
-const char* name(Rule rule);
-/// @throws Error that lists the known names
-Rule rule_from(const std::string& name);
-
+/// Which rule, and what of it is not as its entry has it.
 struct OptimiserOptions {
-  Rule rule = Rule::adamw;
-  double momentum = 0.9;  ///< sgd; 0: none
-  bool nesterov = false;  ///< sgd
-  double beta1 = 0.9;     ///< adam, adamw: memory of the mean gradient
-  double beta2 = 0.999;   ///< adam, adamw: memory of the mean square
-  double epsilon = 1e-8;
-  double weight_decay = 0;  ///< sgd, adam: added to the gradient; adamw: on the parameters
-  double clip_norm = 0;     ///< gradients longer than this are shortened to it; 0: never
+  std::string rule = "adamw";
+  OptionValues own = {};  ///< of the entry's options, those that are not at their defaults
+  double clip_norm = 0;   ///< gradients longer than this are shortened to it; 0: never
 };
 
 /// What one update did.
@@ -45,8 +28,9 @@ struct UpdateReport {
 /// holds them.
 class Optimiser {
  public:
-  /// holders: the ranks that hold different rows (the depth axis of a grid), which must outlive the
-  /// object, as the groups' arrays must. @throws Error for options without sense
+  /// holders: the ranks that hold different rows, or all of shared arrays (the depth axis of a
+  /// grid), which must outlive the object, as the groups' arrays must. @throws Error for options
+  /// without sense
   Optimiser(const parallel::Communicator& holders, const OptimiserOptions& options,
             std::vector<ParameterGroup> groups);
 
@@ -56,22 +40,17 @@ class Optimiser {
 
   Index updates() const { return updates_; }
   void set_updates(Index updates) { updates_ = updates; }
-  /// The state that a checkpoint has to hold besides updates(): "<group>/momentum", or
-  /// "<group>/mean" and "<group>/mean_square".
+  /// The state that a checkpoint has to hold besides updates(), such as "<group>/momentum".
   std::vector<StoredArray> state();
 
  private:
-  struct Memory {
-    Buffer<Real> first, second;
-  };
   double square_norm() const;
-  void apply_sgd(const ParameterGroup& group, Memory& memory, double rate, double scale) const;
-  void apply_adam(const ParameterGroup& group, Memory& memory, double rate, double scale) const;
 
   const parallel::Communicator& holders_;
-  OptimiserOptions options_;
+  double clip_norm_;
+  std::unique_ptr<UpdateRule> rule_;
   std::vector<ParameterGroup> groups_;
-  std::vector<Memory> memories_;
+  std::vector<std::vector<Buffer<Real>>> memories_;  ///< of each group, as the rule lists them
   Index updates_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "deeppcr/core/buffer.hpp"
+#include "support/leaky_cell.hpp"
 
 namespace deeppcr {
 namespace {
@@ -193,6 +194,65 @@ TEST(SelfCheck, FindsAValueThatDiffersInPropagate) {
 TEST(SelfCheck, FindsEntriesOutsideOfTheStructure) {
   const auto result = check(Fault::structure);
   EXPECT_FALSE(result.structure_holds);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, PassesACellWithInputsAndSharedWeights) {
+  test::LeakyCell cell(6, 3, 2);
+  for (const Index batch : {1, 4}) {
+    const auto result = sequence::check_derivatives(cell, {1, 5}, batch, 1);
+    for (const auto& part : sequence::SelfCheck::parts())
+      EXPECT_LE(result.*part.error, result.tolerance) << part.name;
+    EXPECT_TRUE(result.passed());
+  }
+}
+
+/// One fault at a time.
+class WrongCell final : public sequence::Sequence {
+ public:
+  enum class Wrong { shared_gradient, samples };
+  WrongCell(Wrong wrong, std::unique_ptr<sequence::Sequence> right)
+      : wrong_(wrong), right_(std::move(right)) {}
+  Index num_steps() const override { return right_->num_steps(); }
+  int width() const override { return right_->width(); }
+  int input_width() const override { return right_->input_width(); }
+  sequence::Inputs inputs() const override { return right_->inputs(); }
+  std::unique_ptr<Sequence> bound_to(const sequence::Inputs& inputs) const override {
+    sequence::Inputs given = inputs;
+    if (wrong_ == Wrong::samples) given.first_sample = 0;
+    return std::make_unique<WrongCell>(wrong_, right_->bound_to(given));
+  }
+  std::vector<sequence::ParameterGroup> parameters() override { return right_->parameters(); }
+  void value(StepRange range, ConstStates in, States out) const override {
+    right_->value(range, in, out);
+  }
+  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
+                                                   States out) const override {
+    return right_->linearise(range, in, out);
+  }
+  void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                          const sequence::GroupRows& grads) const override {
+    if (wrong_ == Wrong::shared_gradient)  // assigns
+      std::fill(grads.front().begin(), grads.front().end(), 0.0);
+    right_->parameter_gradient(range, in, g, grads);
+  }
+
+ private:
+  Wrong wrong_;
+  std::unique_ptr<sequence::Sequence> right_;
+};
+
+TEST(SelfCheck, FindsASharedGradientThatIsNotAddedTo) {
+  WrongCell cell(WrongCell::Wrong::shared_gradient, std::make_unique<test::LeakyCell>(6, 3, 2));
+  const auto result = sequence::check_derivatives(cell, {1, 5}, 4, 1);
+  EXPECT_GT(result.parameter_error, result.tolerance);
+  EXPECT_FALSE(result.passed());
+}
+
+TEST(SelfCheck, FindsInputsOfOtherSamples) {
+  WrongCell cell(WrongCell::Wrong::samples, std::make_unique<test::LeakyCell>(6, 3, 2));
+  const auto result = sequence::check_derivatives(cell, {1, 5}, 4, 1);
+  EXPECT_GT(result.samples_error, result.tolerance);
   EXPECT_FALSE(result.passed());
 }
 

@@ -83,6 +83,7 @@ TEST_P(SequenceContract, DerivativesHold) {
   // Sums of n products, in any order, of values of the size of the result.
   const double rounding = 100 * options_.width * std::numeric_limits<double>::epsilon();
   EXPECT_LE(check.value_error, rounding);
+  EXPECT_LE(check.samples_error, rounding);
   EXPECT_LE(check.vjp_error, rounding);
   EXPECT_LE(check.blocks_error, rounding);
   EXPECT_LE(check.jvp_error, check.tolerance);

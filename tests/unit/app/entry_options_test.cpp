@@ -124,9 +124,9 @@ TEST(EntryOptions, OfAnotherEntryAreRefused) {
             "--exact goes with --nonlinear shooting, not with newton; leave it out");
   EXPECT_EQ(refusal_of({"--nonlinear", "sequential", "--chunks", "2"}),
             "--chunks 2 goes with --nonlinear auto or shooting, not with sequential; leave it out");
-  EXPECT_EQ(
-      refusal_of({"--linear", "pcr", "--exact"}),
-      "--exact goes with --nonlinear shooting, but --linear pcr with newton; leave one of them out");
+  EXPECT_EQ(refusal_of({"--linear", "pcr", "--exact"}),
+            "--exact goes with --nonlinear shooting, but --linear pcr with newton; leave one of "
+            "them out");
   EXPECT_EQ(refusal_of({"--nonlinear", "shooting"}, "linear = pcr\n"),
             "--linear pcr goes with --nonlinear newton, not with shooting; leave it out");
   EXPECT_EQ(refusal_of({"--linear", "pcr"}, "nonlinear = shooting\n"),

@@ -96,7 +96,7 @@ struct Fixture {
     const int features = golden()["height"].get<int>() * golden()["columns"].get<int>();
     return {models::make(model, layout_of(grid).range(grid.depth().rank())),
             models::Embedding(features, model.width, 1),
-            models::ClassifierHead(model.width, 10, 1)};
+            std::make_unique<models::CrossEntropy>(model.steps, model.width, 10, 1)};
   }
   static ChainNetwork::Options options_of(const Method& method, const parallel::ProcessGrid& grid) {
     ChainNetwork::Options options;
@@ -167,7 +167,7 @@ TEST(ChainNetwork, TrainsAsPyTorchDoes) {
       Trainer::Options options;
       options.optimiser.weight_decay = golden()["weight_decay"];
       options.optimiser.clip_norm = golden()["clip_norm"];
-      options.schedule.kind = ScheduleKind::constant;
+      options.schedule.name = "constant";
       options.schedule.peak = golden()["learning_rate"];
       options.samples = options.batch = 6;
       Trainer trainer(fixture.grid, fixture.net, options);

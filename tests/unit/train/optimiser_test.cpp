@@ -23,10 +23,13 @@ json golden() {
 
 OptimiserOptions options_of(const json& test_case) {
   OptimiserOptions options;
-  options.rule = rule_from(test_case["rule"]);
-  options.momentum = test_case.value("momentum", 0.0);
-  options.nesterov = test_case.value("nesterov", false);
-  options.weight_decay = test_case.value("weight_decay", 0.0);
+  options.rule = test_case["rule"];
+  options.own = OptionValues(find_optimiser(options.rule).options);
+  options.own.set("weight-decay", fmt::format("{}", test_case.value("weight_decay", 0.0)));
+  if (options.rule == "sgd") {
+    options.own.set("momentum", fmt::format("{}", test_case.value("momentum", 0.0)));
+    options.own.set("nesterov", test_case.value("nesterov", false) ? "true" : "false");
+  }
   options.clip_norm = test_case.value("clip_norm", 0.0);
   return options;
 }
@@ -114,19 +117,63 @@ TEST(Optimiser, LeavesEverythingWhereTheGradientIsNoNumber) {
 }
 
 TEST(Optimiser, RefusesOptionsWithoutSense) {
-  const auto make = [](const OptimiserOptions& options) {
+  using Set = std::vector<std::pair<const char*, const char*>>;
+  const auto make = [](const char* rule, const Set& set, double clip_norm = 0) {
+    OptimiserOptions options{rule, OptionValues(find_optimiser(rule).options), clip_norm};
+    for (const auto& [name, value] : set) options.own.set(name, value);
     Optimiser optimiser(test::world(), options, {});
   };
-  OptimiserOptions nesterov;
-  nesterov.nesterov = true;
-  EXPECT_THROW(make(nesterov), Error);
-  OptimiserOptions momentum;
-  momentum.momentum = 1;
-  EXPECT_THROW(make(momentum), Error);
-  OptimiserOptions decay;
-  decay.weight_decay = std::nan("");
-  EXPECT_THROW(make(decay), Error);
-  EXPECT_THROW(rule_from("adamax"), Error);
+  EXPECT_NO_THROW(make("sgd", {{"nesterov", "true"}}));
+  EXPECT_THROW(make("sgd", {{"nesterov", "true"}, {"momentum", "0"}}), Error);
+  EXPECT_THROW(make("adamw", {{"nesterov", "true"}}), Error);
+  EXPECT_THROW(make("sgd", {{"momentum", "1"}}), Error);
+  EXPECT_THROW(make("adam", {{"beta1", "1"}}), Error);
+  EXPECT_THROW(make("adamw", {{"weight-decay", "nan"}}), Error);
+  EXPECT_THROW(make("sgd", {}, std::nan("")), Error);
+  EXPECT_THROW(make("adamax", {}), Error);
+}
+
+/// The sign of the gradient: a rule of another program.
+class SignDescent final : public UpdateRule {
+ public:
+  std::vector<Memory> memory() const override { return {}; }
+  void apply(const Update& u) const override {
+    for (Index i = 0; i < u.size; ++i)
+      u.parameters[i] -= u.rate * std::copysign(1.0, u.gradient[i]);
+  }
+};
+
+TEST(Optimiser, TakesARuleOfAnotherProgram) {
+  const auto entry = [] {
+    return OptimiserEntry{"sign", "the sign of the gradient", {}, [](const OptionValues&) {
+                            return std::make_unique<SignDescent>();
+                          }};
+  };
+  add_to_catalogue(entry());
+  EXPECT_THROW(add_to_catalogue(entry()), Error);
+  Spread parameters(std::vector<double>(5, 1.0));
+  parameters.load({3, -2, 5, -1, 1}, parameters.gradient);
+  Optimiser optimiser(test::world(), {"sign"}, {parameters.group});
+  EXPECT_TRUE(optimiser.update(0.5).applied);
+  EXPECT_TRUE(optimiser.state().empty());
+  parameters.expect({0.5, 1.5, 0.5, 1.5, 0.5}, "sign");
+}
+
+TEST(Optimiser, CountsSharedRowsOnceAndUpdatesThemAlike) {
+  Buffer<Real> values(2), gradient(2);
+  gradient[0] = 3;
+  gradient[1] = 4;
+  StoredArray array{"cell", 1, 2, {0, 1}, values.data(), "numbers"};
+  array.shared = true;
+  Spread own(std::vector<double>(1, 0.0));
+  own.load({12}, own.gradient);
+  OptimiserOptions options{"sgd", OptionValues(find_optimiser("sgd").options), 6.5};
+  options.own.set("momentum", "0").set("weight-decay", "0");
+  Optimiser optimiser(test::world(), options, {{array, gradient.data()}, own.group});
+  EXPECT_DOUBLE_EQ(optimiser.update(1).gradient_norm, 13);
+  EXPECT_DOUBLE_EQ(values[0], -1.5);  // clipped to half on every rank
+  EXPECT_DOUBLE_EQ(values[1], -2);
+  own.expect({-6}, "own row");
 }
 
 }  // namespace
