@@ -13,6 +13,7 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/catalogue.hpp"
+#include "support/model_options.hpp"
 
 namespace deeppcr {
 namespace {
@@ -52,10 +53,10 @@ class BatchBits : public testing::TestWithParam<Case> {
     const auto& [variant, activation, width] = GetParam();
     models::ModelOptions options;
     options.model = variant.model;
-    options.block_layers = variant.block_layers;
-    options.bias = variant.bias;
-    options.layer_norm = variant.layer_norm;
-    options.activation = kActivations[activation];
+    test::set_where_known(options, "block-layers", variant.block_layers);
+    test::set_where_known(options, "no-bias", variant.bias ? "false" : "true");
+    test::set_where_known(options, "layer-norm", variant.layer_norm ? "true" : "false");
+    test::set_where_known(options, "activation", kActivations[activation]);
     options.width = width;
     options.steps = kSteps;
     n_ = width;

@@ -12,6 +12,7 @@
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
+#include "support/pass_options.hpp"
 
 namespace deeppcr::train {
 namespace {
@@ -102,13 +103,7 @@ struct Fixture {
     ChainNetwork::Options options;
     options.layout = layout_of(grid);
     options.batch = static_cast<Index>(golden()["labels"].size());
-    options.solver.settings.tolerance.rtol = 1e-14;
-    if (std::string(method.forward) != "sequential") {
-      options.solver.forward = "newton";
-      options.solver.settings.own = OptionValues(nonlinear::find("newton").options);
-      options.solver.settings.own.set("linear", method.forward);
-    }
-    options.solver.backward = method.backward;
+    test::set_passes(options.solver, method.forward, method.backward);
     options.normalisation = {golden()["mean"], golden()["deviation"]};
     return options;
   }
@@ -165,7 +160,9 @@ TEST(ChainNetwork, TrainsAsPyTorchDoes) {
     for_each_grid_and_method([&](int depth, const Method& method) {
       Fixture fixture(network, depth, method);
       Trainer::Options options;
-      options.optimiser.weight_decay = golden()["weight_decay"];
+      options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
+      options.optimiser.own.set("weight-decay",
+                                fmt::format("{}", golden()["weight_decay"].get<double>()));
       options.optimiser.clip_norm = golden()["clip_norm"];
       options.schedule.name = "constant";
       options.schedule.peak = golden()["learning_rate"];

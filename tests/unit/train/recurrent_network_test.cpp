@@ -10,6 +10,7 @@
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
 #include "support/leaky_cell.hpp"
+#include "support/pass_options.hpp"
 #include "support/random_chain.hpp"
 
 namespace deeppcr::train {
@@ -73,8 +74,7 @@ struct Fixture {
     ChainNetwork::Options options;
     options.layout = test::uneven_layout(kSteps, depth);
     options.batch = kBatch;
-    options.solver.forward = options.solver.backward = method;
-    options.solver.newton_rtol = 1e-14;
+    test::set_passes(options.solver, method, method);
     options.normalisation = {0.5, 0.3};
     return options;
   }
