@@ -149,20 +149,17 @@ parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunCon
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& chain = config.chain;
   sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
-  const auto n = static_cast<double>(chain.model.width);
-  const double map = static_cast<double>(chain.batch) * n * (n + 1);
-  // pcr describes a block row to MPI on one rank too.
-  const bool newton = config.solver.method == SolverConfig::Method::newton;
-  const bool pcr = newton && config.solver.newton.linear == "pcr";
-  if ((comm.size() > 1 || pcr) && map > std::numeric_limits<int>::max()) {
-    throw input_error(
-        "batch x width x (width + 1) = {:.4g} numbers in one message, at most {} are "
-        "allowed; use a smaller --batch or --width, or one rank{}",
-        map, std::numeric_limits<int>::max(), pcr ? " with --linear hybrid" : "");
-  }
   check_chunks(comm, config);
   const parallel::BlockLayout layout = layout_of(comm, config);
-  check_memory(comm, estimate_bytes(config, layout.count(comm.rank())));
+  const auto solver = linear::find(config.solver.newton.linear).make();
+  const double message = solver->largest_message({layout, chain.batch, chain.model.width});
+  if (message > std::numeric_limits<int>::max()) {
+    throw input_error(
+        "--linear {}: {:.4g} numbers in one message, at most {} are allowed; use a smaller --batch "
+        "or --width, one rank, or another --linear",
+        solver->name(), message, std::numeric_limits<int>::max());
+  }
+  check_memory(comm, estimate_bytes(config, layout, comm.rank()));
 }
 
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {

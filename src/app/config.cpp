@@ -28,6 +28,12 @@ std::vector<std::string> linear_names() {
   return names;
 }
 
+std::vector<std::string> backward_names() {
+  std::vector<std::string> names{"same", "auto", "linear"};
+  for (const std::string& name : linear_names()) names.push_back(name);
+  return names;
+}
+
 /// Shooting by its own name and by those of its special cases.
 const std::vector<std::string> kNonlinear{
     "newton", "shooting", "auto", "jacobi", "jacobi-gauss-seidel", "gauss-seidel", "sequential"};
@@ -77,9 +83,9 @@ void add_solver_options(po::options_description& options) {
   add("coupling", one_of("coupling", "auto", nonlinear::coupling_names()),
       "shooting: Jacobian of a chunk that corrects the starts of the next: zero (none), identity, "
       "first-order, dense; auto: by the contraction measured");
-  add("backward", one_of("backward", "same", {"same", "linear", "shooting", "auto", "sequential"}),
-      "gradient: backward pass by the --linear solver, by shooting, by the faster of shooting and "
-      "substitution (auto), or sequential; same: as --nonlinear");
+  add("backward", one_of("backward", "same", backward_names()),
+      "gradient: backward pass by a solver of linear chains by its name, by that of --linear "
+      "(linear), or as is predicted to be fastest (auto); same: as --nonlinear");
   add("accelerate", one_of("accelerate", "none", nonlinear::acceleration_names()),
       "shooting: PETSc's solver on the chunk ends: none, anderson, ngmres");
   add("jacobian", one_of("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part"}),

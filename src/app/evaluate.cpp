@@ -40,7 +40,7 @@ void score_chain(const Context& context, EvaluationReport& report) {
   const Sharing sharing = choose_sharing(config, report.ranks);
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, false);
-  check_network_size(grid, config, images);
+  check_network_size(grid, config, sharing, images);
   train::ChainNetwork network = make_network(grid, config, sharing, {}, images);
   read_network(context, grid, config, report.checkpoint, network);
   report.evaluation = network.evaluate(images);

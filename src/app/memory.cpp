@@ -6,15 +6,16 @@
 #include <vector>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 
-double estimate_bytes(const RunConfig& config, Index local_steps) {
+double estimate_bytes(const RunConfig& config, const parallel::BlockLayout& layout, int rank) {
   const models::ModelOptions& model = config.chain.model;
   const auto n = static_cast<double>(model.width);
   const auto B = static_cast<double>(config.chain.batch);
-  const auto steps = static_cast<double>(local_steps);
+  const auto steps = static_cast<double>(layout.count(rank));
   // Newton and gradients: trajectory, residual, update, starts, slopes, vectors of SNES; gradients;
   // the reference of
   // --verify. Sequential execution forward: the trajectory, and its reference.
@@ -27,11 +28,11 @@ double estimate_bytes(const RunConfig& config, Index local_steps) {
   const double lean_arrays = config.solver.verify ? 2.1 : 1.1;
   const double state_arrays = lean ? lean_arrays : shooting ? lean_arrays + 3 : 12;
   constexpr double kParameterArrays = 3;
-  const double block = B * n * (n + 1);
   const double states = state_arrays * (steps + 1) * B * n;
   const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
-  const double maps = config.solver.newton.linear == "pcr" ? 3 * steps * block : 4 * block;
-  return sizeof(Real) * (states + parameters + maps);
+  const auto solver = linear::find(config.solver.newton.linear).make();
+  const double linear = lean ? 0 : solver->memory({layout, config.chain.batch, model.width});
+  return sizeof(Real) * (states + parameters) + linear;
 }
 
 double available_bytes() {

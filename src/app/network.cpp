@@ -38,7 +38,7 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
 }
 
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Images& images) {
+                        const Sharing& sharing, const train::Images& images) {
   const models::ModelOptions& model = config.chain.model;
   const Index D = grid.depth().size(), R = grid.data().size();
   const Index batch = (config.chain.batch + R - 1) / R;
@@ -50,13 +50,15 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   constexpr double kStateArrays = 12, kParameterArrays = 8;
   const double states = kStateArrays * steps * B * n;
   const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
-  const double maps = 4 * B * n * (n + 1) +
-                      (config.sharing.solver.forward == "pcr" ? 3 * steps * B * n * (n + 1) : 0);
+  const linear::Problem problem{network_layout(config, sharing), batch, model.width};
+  double linear = 0;
+  for (const std::string& method : {sharing.solver.forward, sharing.solver.backward})
+    linear = std::max(linear, linear::find(method).make()->memory(problem));
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =
       static_cast<double>(std::min(config.trajectories_kept, images.count())) * steps * (n + 1);
-  check_memory(grid.world(), sizeof(Real) * (states + parameters + maps + kept) + pixels);
+  check_memory(grid.world(), sizeof(Real) * (states + parameters + kept) + linear + pixels);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const Sharing& sharing) {

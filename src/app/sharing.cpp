@@ -34,7 +34,8 @@ void for_each_method(const std::string& wanted, Visit&& visit) {
     visit(wanted);
     return;
   }
-  for (const auto& entry : linear::catalogue()) visit(std::string(entry.name));
+  for (const auto& entry : linear::catalogue())
+    if (entry.takes(blocks::Structure::dense)) visit(entry.name);
 }
 
 /// The cheapest methods for one grid.

@@ -52,7 +52,7 @@ int run_train(const boost::program_options::variables_map& options, const Contex
   const Sharing& sharing = report.sharing;
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, true);
-  check_network_size(grid, config, images);
+  check_network_size(grid, config, sharing, images);
   train::Normalisation normalisation = images.normalisation();
   train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images);
   train::Trainer trainer(grid, network, trainer_options(config, images));

@@ -22,14 +22,14 @@ constexpr double kUntilZero = 30;
 
 }  // namespace
 
-ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options,
+ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings,
                          Direction direction, ConstStates rhs, States result)
     : J_(J),
-      options_(options),
+      settings_(settings),
       direction_(direction),
       rhs_(rhs),
       result_(result),
-      chunks_(J.layout(), options.chunks),
+      chunks_(J.layout(), settings.chunks),
       sweep_(J, chunks_, direction),
       state_(J.batch() * J.width()),
       active_(chunks_.owners().num_active_ranks()),
@@ -57,7 +57,7 @@ bool ShootingRun::solve() {
   gather();
   const ShootingPlan planned = plan();
   const Method method = planned.method;
-  if (method == Method::sequential && options_.may_substitute) return false;
+  if (method == Method::sequential && settings_.may_choose) return false;
   const bool die = carries_die(planned);
   if (!first_walk(!die)) return true;
   // What is exactly zero needs no tangent to tell what becomes of it.
@@ -112,9 +112,9 @@ bool ShootingRun::first_walk(bool with_tangents) {
 
 ShootingPlan ShootingRun::plan() const {
   PlanProblem problem = plan_problem(J_.layout(), chunks_);
-  problem.rtol = options_.rtol;
+  problem.rtol = settings_.rtol;
   problem.linear = true;
-  problem.may_substitute = options_.may_substitute;
+  problem.may_substitute = settings_.may_choose;
   return plan_shooting(facts_, problem);
 }
 
@@ -133,7 +133,7 @@ void ShootingRun::send(const Real* leaving, Real* entering) {
 
 /// Walks the chunks again whose carry has changed. False when there are none anywhere.
 bool ShootingRun::correct() {
-  const double merge = kMergeBelow * options_.rtol * scale_;
+  const double merge = kMergeBelow * settings_.rtol * scale_;
   Buffer<Real> next(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) sweep_[k].swept = 0;
   if (sweep_.size() > 0) {
@@ -170,7 +170,7 @@ void ShootingRun::iterate() {
 void ShootingRun::solve_for_carries() {
   Buffer<Real> b(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
-  const double tolerance = kRightBelow * options_.rtol * scale_;
+  const double tolerance = kRightBelow * settings_.rtol * scale_;
   const int products = BoundaryKsp(*this).solve(b.data(), tolerance, x.data());
   report_.sweeps += products + 1;
   report_.path.evaluations += products * static_cast<double>(chunks_.longest());
@@ -230,7 +230,7 @@ void ShootingRun::gather() {
   if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
   facts_ = ChunkTable::gather(comm(), chunks_, mine).facts();
   if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
-  judgement_ = ChunkTable(facts_).judge(options_.rtol, 0);
+  judgement_ = ChunkTable(facts_).judge(settings_.rtol, 0);
 }
 
 }  // namespace deeppcr::linear

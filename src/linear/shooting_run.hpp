@@ -12,13 +12,13 @@ namespace deeppcr::linear {
 /// One walk through a linear chain by shooting.
 class ShootingRun {
  public:
-  ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options, Direction direction,
+  ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings, Direction direction,
               ConstStates rhs, States result);
 
   /// False when the result is not right, or substitution is predicted to be faster.
   bool solve();
 
-  const ShootingReport& report() const { return report_; }
+  const SolveOutcome& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
 
   /// For GMRES on the carries that enter the chunks, [C_local, B, n] in the order of the walk:
@@ -44,7 +44,7 @@ class ShootingRun {
   bool is_last_of_chain(Index k) const;
 
   const blocks::BlockBidiagonal& J_;
-  const ShootingOptions& options_;
+  const Settings& settings_;
   Direction direction_;
   ConstStates rhs_;
   States result_;
@@ -59,7 +59,7 @@ class ShootingRun {
   Judgement judgement_;
   PathClock clock_{{}};
   parallel::Traffic traffic_;
-  ShootingReport report_;
+  SolveOutcome report_;
 };
 
 }  // namespace deeppcr::linear

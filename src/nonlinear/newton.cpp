@@ -29,9 +29,8 @@ linear::Problem linear_problem(const Problem& problem, const parallel::BlockLayo
 }  // namespace
 
 CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout) {
-  const auto m = static_cast<double>(longest_range(layout));
-  if (linear == "pcr") return {0, m * parallel::ceil_log2(layout.num_steps())};
-  if (linear == "hybrid") return {m, m + parallel::ceil_log2(layout.num_active_ranks())};
+  for (const linear::CatalogueEntry& entry : linear::catalogue())
+    if (linear == entry.name) return entry.make()->path(layout);
   return {static_cast<double>(layout.num_steps()), 0};
 }
 

@@ -1,13 +1,14 @@
 #pragma once
 
 #include "deeppcr/app/config.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {
 
-/// Bytes that one rank with `local_steps` steps will hold: states, parameters and the linear
+/// Bytes that a rank will hold of a chain in this layout: states, parameters and the linear
 /// solver's maps. An estimate from above, within about a factor of two.
-double estimate_bytes(const RunConfig& config, Index local_steps);
+double estimate_bytes(const RunConfig& config, const parallel::BlockLayout& layout, int rank);
 
 /// Memory that this computer can still give, in bytes; infinity where it does not say.
 double available_bytes();

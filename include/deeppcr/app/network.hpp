@@ -14,7 +14,7 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
 /// Refuses what PETSc cannot index and what would not fit into memory. Collective; allocates
 /// nothing.
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Images& images);
+                        const Sharing& sharing, const train::Images& images);
 
 /// The steps of each depth rank.
 parallel::BlockLayout network_layout(const TrainConfig& config, const Sharing& sharing);
