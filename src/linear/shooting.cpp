@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "deeppcr/linear/catalogue.hpp"
 #include "shooting_run.hpp"
 
 namespace deeppcr::linear {
@@ -28,29 +27,35 @@ void Shooting::walk(Direction direction, ConstStates rhs, States result) {
   }
   levels_.clear();
   ShootingRun run(*J_, settings_, direction, rhs, result);
-  const bool right = run.solve();
+  const ShootingRun::End end = run.solve();
   report_ = run.report();
   neighbours_ = run.traffic();
-  if (right) return;
-  const auto substitution = find("sequential").make();
-  substitution->setup(*J_);
+  if (end == ShootingRun::End::by_hybrid) finish(hybrid_, direction, rhs, result);
+  if (end == ShootingRun::End::by_substitution) finish(substitution_, direction, rhs, result);
+}
+
+void Shooting::finish(LinearSolver& solver, Direction direction, ConstStates rhs, States result) {
+  solver.setup(*J_);
   if (direction == Direction::forward) {
-    substitution->solve(rhs, result);
+    solver.solve(rhs, result);
   } else {
-    substitution->solve_transpose(rhs, result);
+    solver.solve_transpose(rhs, result);
   }
-  neighbours_ += substitution->neighbour_traffic();
-  report_.method = "sequential";
-  report_.path.evaluations += static_cast<double>(J_->layout().num_steps());
+  levels_ = solver.level_traffic();
+  neighbours_ += solver.neighbour_traffic();
+  const CriticalPath path = solver.path(J_->layout());
+  report_.method = solver.name();
+  report_.path.evaluations += path.evaluations;
+  report_.path.products += path.products;
   report_.residual = 0;
 }
 
 Cost Shooting::cost(const Problem& problem) const {
-  Cost cost = find("sequential").make()->cost(problem);
+  Cost cost = substitution_.cost(problem);
   // Frozen steps are walked like all others.
   Problem whole = problem;
   whole.frozen = 0;
-  cost.neighbours = find("sequential").make()->cost(whole).neighbours;
+  cost.neighbours = substitution_.cost(whole).neighbours;
   const double step = 2 * static_cast<double>(problem.batch) * problem.width * problem.width;
   const Chunks chunks(problem.layout, settings_.chunks);
   if (chunks.size() <= 1) return cost;
@@ -66,7 +71,8 @@ CriticalPath Shooting::path(const parallel::BlockLayout& layout) const {
   return {static_cast<double>(longest_part(layout)), 0};
 }
 
-// Carries on both sides of each chunk, tangents and what GMRES keeps: up to 60 vectors of carries.
+// Carries on both sides of each chunk, tangents and what GMRES keeps, up to 60 vectors of carries;
+// and hybrid, should it take over.
 double Shooting::memory(const Problem& problem) const {
   constexpr double kVectors = 75, kOfARank = 5;
   const Chunks chunks(problem.layout, settings_.chunks);
@@ -74,8 +80,9 @@ double Shooting::memory(const Problem& problem) const {
   for (int p = 0; p < problem.layout.num_ranks(); ++p)
     most = std::max(most, chunks.of_rank(p).size());
   const auto rows = static_cast<double>(longest_part(problem.layout));  // a copy, in place
-  return sizeof(Real) * static_cast<double>(problem.batch) * problem.width *
-         (kVectors * static_cast<double>(most) + kOfARank + rows);
+  const double shooting = sizeof(Real) * static_cast<double>(problem.batch) * problem.width *
+                          (kVectors * static_cast<double>(most) + kOfARank + rows);
+  return shooting + hybrid_.memory(problem);
 }
 
 double Shooting::largest_message(const Problem& problem) const {

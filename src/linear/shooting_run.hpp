@@ -15,8 +15,10 @@ class ShootingRun {
   ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings, Direction direction,
               ConstStates rhs, States result);
 
-  /// False when the result is not right, or substitution is predicted to be faster.
-  bool solve();
+  /// How a run ends: with the result, or by another method because that is predicted to be faster
+  /// or because this one has not come to it.
+  enum class End { right, by_hybrid, by_substitution };
+  End solve();
 
   const SolveOutcome& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
@@ -35,9 +37,11 @@ class ShootingRun {
   bool first_walk(bool with_tangents);
   bool carries_die(const ShootingPlan& plan) const;
   ShootingPlan plan() const;
+  double steps_of_hybrid() const;
+  End run(const ShootingPlan& plan);
   bool correct();
-  void iterate();
-  void solve_for_carries();
+  void iterate(const ShootingPlan& plan);
+  void solve_for_carries(const ShootingPlan& plan);
   void send(const Real* leaving, Real* entering);
   void gather();
   bool is_first_of_chain(Index k) const;

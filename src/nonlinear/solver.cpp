@@ -9,9 +9,7 @@ parallel::BlockLayout Solver::layout(const Problem& problem) const {
 }
 
 Index longest_range(const parallel::BlockLayout& layout) {
-  Index longest = 0;
-  for (int p = 0; p < layout.num_ranks(); ++p) longest = std::max(longest, layout.range(p).size());
-  return longest;
+  return linear::longest_part(layout);
 }
 
 }  // namespace deeppcr::nonlinear

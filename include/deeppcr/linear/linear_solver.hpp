@@ -56,6 +56,9 @@ class LinearSolver {
   /// through its substitute(), or through Tuned::substitute_first() and catch_up(), with the right
   /// carry: what else the backward pass needs of a step can then be computed there.
   virtual bool substitutes_once() const { return false; }
+  /// Whether at least its last pass through each step is such a one: what else was computed on the
+  /// way is then right in the end, and not before.
+  virtual bool substitutes_right_last() const { return substitutes_once(); }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.

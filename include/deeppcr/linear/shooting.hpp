@@ -1,6 +1,8 @@
 #pragma once
 
+#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/linear/sequential.hpp"
 
 namespace deeppcr::linear {
 
@@ -22,9 +24,8 @@ class Shooting final : public LinearSolver {
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
-  /// A step that is walked more than once, whatever Tuned::repeatable() says, is walked from the
-  /// right carry last: what is computed on the way must be overwritten by then.
-  bool substitutes_once() const override { return true; }
+  /// A step that is walked more than once is walked from the right carry last.
+  bool substitutes_right_last() const override { return true; }
   /// The messages are those of one sweep's carries; how many sweeps it takes depends on the chain.
   /// Flops: one sweep and the steps that the chain remembers; a chain that does not forget is taken
   /// to end in substitution.
@@ -38,9 +39,12 @@ class Shooting final : public LinearSolver {
 
  private:
   void walk(Direction direction, ConstStates rhs, States result);
+  void finish(LinearSolver& solver, Direction direction, ConstStates rhs, States result);
 
   Settings settings_;
   const blocks::BlockBidiagonal* J_ = nullptr;
+  Hybrid hybrid_;  ///< one of these finishes where shooting does not
+  Sequential substitution_;
   SolveOutcome report_;
 };
 

@@ -20,9 +20,6 @@ struct NewtonOptions {
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
 };
 
-/// The work in a row of one linear solve.
-CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout);
-
 /// Newton's method on all steps at once, as PETSc's SNES: prefix "", so -snes_*, -ksp_* and -pc_*
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.
