@@ -175,15 +175,14 @@ parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunCon
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& chain = config.chain;
   sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
-  const auto n = static_cast<double>(chain.model.width);
-  const double map = static_cast<double>(chain.batch) * n * (n + 1);
   const auto solver = config.solver.make();
   const nonlinear::Problem problem = problem_of(config, comm.size());
-  if (solver->sends_maps(problem) && map > std::numeric_limits<int>::max()) {
+  const double message = solver->largest_message(problem);
+  if (message > std::numeric_limits<int>::max()) {
     throw input_error(
-        "batch x width x (width + 1) = {:.4g} numbers in one message, at most {} are "
-        "allowed; use a smaller --batch or --width, or one rank with --linear hybrid",
-        map, std::numeric_limits<int>::max());
+        "{:.4g} numbers in one message, at most {} are allowed; use a smaller --batch or --width, "
+        "or one rank with --linear hybrid",
+        message, std::numeric_limits<int>::max());
   }
   check_chunks(comm, config);
   check_memory(comm, estimate_bytes(config, *solver, problem, comm.rank()));

@@ -23,7 +23,7 @@ constexpr Index kMostIterations = 50;
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
 std::vector<std::string> backward_names() {
-  std::vector<std::string> names{"same", "linear", "auto", "shooting"};
+  std::vector<std::string> names{"same", "linear", "auto"};
   for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
   return names;
 }

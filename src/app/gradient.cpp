@@ -7,7 +7,6 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 
@@ -150,28 +149,20 @@ GradientSummary summarise(const Chain& chain, const Gradients& g) {
 
 std::unique_ptr<linear::LinearSolver> backward_solver(const SolverConfig& solver) {
   const std::string method = solver.backward_solver();
-  if (method != "shooting" && method != "auto") return linear::find(method).make();
   const OptionValues& own = solver.settings.own;
-  linear::ShootingOptions options;
-  options.chunks = own.has("chunks") ? own.whole("chunks") : 0;
-  options.rtol = solver.settings.tolerance.rtol;
-  options.may_substitute = method == "auto";
-  return std::make_unique<linear::Shooting>(options);
+  linear::Settings settings;
+  settings.chunks = own.has("chunks") ? own.whole("chunks") : 0;
+  settings.rtol = solver.settings.tolerance.rtol;
+  return linear::make(method, settings);
 }
 
 /// What ran backward, and the work in a row.
-void add_method(const linear::LinearSolver& solver, const Chain& chain, GradientSummary& summary) {
-  const auto* shooting = dynamic_cast<const linear::Shooting*>(&solver);
-  if (shooting != nullptr) {
-    summary.method = shooting->report().method;
-    summary.sweeps = shooting->report().sweeps;
-    summary.residual = shooting->report().residual;
-    summary.path = shooting->report().path;
-    summary.reason = shooting->report().reason;
-    return;
-  }
-  summary.method = solver.name();
-  summary.path = nonlinear::linear_path(solver.name(), chain.trajectory.layout());
+void add_method(const linear::SolveOutcome& outcome, GradientSummary& summary) {
+  summary.method = outcome.method;
+  summary.sweeps = outcome.sweeps;
+  summary.residual = outcome.residual;
+  summary.path = outcome.path;
+  summary.reason = outcome.reason;
 }
 
 double largest_entry(ConstStates values) {
@@ -262,7 +253,7 @@ int run_gradient(const boost::program_options::variables_map& options, const Con
     const auto linear = backward_solver(setup.config.solver);
     const Gradients gradients = differentiate(chain, chain.trajectory, *linear);
     report.gradient = summarise(chain, gradients);
-    add_method(*linear, chain, *report.gradient);
+    add_method(linear->report(chain.trajectory.layout()), *report.gradient);
     if (setup.config.solver.verify) report.verification = verify(chain, gradients);
     if (!setup.config.files.output.empty()) save(setup, gradients, context);
   }

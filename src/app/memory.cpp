@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {

@@ -59,13 +59,16 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   constexpr double kStateArrays = 6, kParameterArrays = 8;
   const double states = kStateArrays * steps * B * n;
   const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
-  const double solver = sharing.forward()->memory(sharing.problem(training_problem(config)));
-  const double maps = 4 * B * n * (n + 1);
+  const nonlinear::Problem problem = sharing.problem(training_problem(config));
+  const auto forward = sharing.forward();
+  const double solver =
+      forward->memory(problem) + linear::make(sharing.methods.backward)
+                                     ->memory({forward->layout(problem), batch, model.width});
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =
       static_cast<double>(std::min(config.trajectories_kept, images.count())) * steps * (n + 1);
-  check_memory(grid.world(), sizeof(Real) * (states + parameters + maps + kept) + solver + pixels);
+  check_memory(grid.world(), sizeof(Real) * (states + parameters + kept) + solver + pixels);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const plan::Sharing& sharing) {

@@ -68,14 +68,12 @@ BoundaryKsp::BoundaryKsp(ShootingRun& run) : run_(run) {
   DEEPPCR_PETSC(PCShellSetApply(pc, precondition_callback));
 }
 
-int BoundaryKsp::solve(const Real* b, double tolerance, Real* x) {
+KspOutcome BoundaryKsp::solve(const Real* b, double tolerance, int most, Real* x) {
   PetscScalar* values = nullptr;
   DEEPPCR_PETSC(VecGetArrayWrite(b_.get(), &values));
   std::copy_n(b, run_.local_size(), values);
   DEEPPCR_PETSC(VecRestoreArrayWrite(b_.get(), &values));
-  PetscInt size = 0;
-  DEEPPCR_PETSC(VecGetSize(b_.get(), &size));
-  DEEPPCR_PETSC(KSPSetTolerances(ksp_.get(), 0, tolerance, PETSC_DEFAULT, size));
+  DEEPPCR_PETSC(KSPSetTolerances(ksp_.get(), 0, tolerance, PETSC_DEFAULT, most));
   DEEPPCR_PETSC(KSPSetFromOptions(ksp_.get()));
   products_ = 0;
   DEEPPCR_PETSC(KSPSolve(ksp_.get(), b_.get(), x_.get()));
@@ -83,7 +81,9 @@ int BoundaryKsp::solve(const Real* b, double tolerance, Real* x) {
   DEEPPCR_PETSC(VecGetArrayRead(x_.get(), &found));
   std::copy_n(found, run_.local_size(), x);
   DEEPPCR_PETSC(VecRestoreArrayRead(x_.get(), &found));
-  return products_;
+  KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+  DEEPPCR_PETSC(KSPGetConvergedReason(ksp_.get(), &reason));
+  return {products_, reason > 0};
 }
 
 }  // namespace deeppcr::linear

@@ -9,14 +9,19 @@ namespace deeppcr::linear {
 
 class ShootingRun;
 
+struct KspOutcome {
+  int products = 0;  ///< of the operator with a vector
+  bool converged = false;
+};
+
 /// GMRES for the carries between the chunks of a linear chain, preconditioned from the right by
 /// prefix sums, so that its residual is the mismatch at the seams. Options: -shooting_ksp_*.
 class BoundaryKsp {
  public:
   explicit BoundaryKsp(ShootingRun& run);
-  /// Shapes: b, x [C_local, B, n]. Stops at |residual|_2 <= tolerance, or after as many vectors as
-  /// there are chunks. @return the number of operator products. Collective.
-  int solve(const Real* b, double tolerance, Real* x);
+  /// Shapes: b, x [C_local, B, n]. Stops at |residual|_2 <= tolerance, or after `most` vectors.
+  /// Collective.
+  KspOutcome solve(const Real* b, double tolerance, int most, Real* x);
 
   /// What the KSP calls back.
   ShootingRun& run() { return run_; }

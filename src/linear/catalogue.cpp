@@ -3,19 +3,26 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/pcr.hpp"
+#include "deeppcr/linear/scan.hpp"
 #include "deeppcr/linear/sequential.hpp"
+#include "deeppcr/linear/shooting.hpp"
 
 namespace deeppcr::linear {
 
 namespace {
 
 template <typename Solver>
-std::unique_ptr<LinearSolver> make() {
+std::unique_ptr<LinearSolver> make(const Settings&) {
   return std::make_unique<Solver>();
+}
+
+std::unique_ptr<LinearSolver> make_shooting(const Settings& settings) {
+  return std::make_unique<Shooting>(settings);
 }
 
 parallel::BlockLayout equal_layout(Index num_steps, int num_ranks, int, Passes) {
@@ -93,25 +100,52 @@ parallel::BlockLayout hybrid_layout(Index num_steps, int num_ranks, int width, P
 
 }  // namespace
 
-const std::vector<CatalogueEntry>& catalogue() {
-  static const std::vector<CatalogueEntry> entries{
-      {"sequential", "substitution, rank after rank: the baseline", &make<Sequential>,
-       &equal_layout},
-      {"pcr", "parallel cyclic reduction over all steps, the paper's method", &make<Pcr>,
-       &pcr_layout},
-      {"hybrid", "local elimination, then cyclic reduction over the ranks", &make<Hybrid>,
-       &hybrid_layout},
+namespace {
+
+std::vector<CatalogueEntry>& entries() {
+  static std::vector<CatalogueEntry> all{
+      {"sequential", "substitution, rank after rank: the baseline", make<Sequential>, equal_layout},
+      {"pcr", "parallel cyclic reduction over all steps, the paper's method", make<Pcr>,
+       pcr_layout},
+      {"hybrid", "local elimination, then cyclic reduction over the ranks", make<Hybrid>,
+       hybrid_layout},
+      {"shooting",
+       "all chunks of the chain at once, each step after step, then what passes between them",
+       make_shooting, equal_layout},
+      {"scan", "composition of diagonals, for Jacobians that have no other entries", make<Scan>,
+       equal_layout, blocks::Structure::diagonal},
   };
-  return entries;
+  return all;
+}
+
+const CatalogueEntry* known(const std::string& name) {
+  for (const CatalogueEntry& entry : entries())
+    if (name == entry.name) return &entry;
+  return nullptr;
+}
+
+}  // namespace
+
+const std::vector<CatalogueEntry>& catalogue() { return entries(); }
+
+void add_to_catalogue(CatalogueEntry entry) {
+  if (known(entry.name) != nullptr)
+    throw input_error("there is a linear solver '{}' already; choose another name", entry.name);
+  entries().push_back(std::move(entry));
 }
 
 const CatalogueEntry& find(const std::string& name) {
-  std::string known;
-  for (const CatalogueEntry& entry : catalogue()) {
-    if (name == entry.name) return entry;
-    known += known.empty() ? entry.name : std::string(", ") + entry.name;
-  }
-  throw input_error("unknown linear solver '{}'; known: {}", name, known);
+  const CatalogueEntry* found = known(name);
+  if (found != nullptr) return *found;
+  std::vector<std::string> names;
+  for (const CatalogueEntry& entry : entries()) names.push_back(entry.name);
+  throw input_error("unknown linear solver '{}'; known: {}", name, fmt::join(names, ", "));
+}
+
+std::unique_ptr<LinearSolver> make(const std::string& name, Settings settings) {
+  if (name != "auto") return find(name).make(settings);
+  settings.may_choose = true;
+  return find("shooting").make(settings);
 }
 
 }  // namespace deeppcr::linear

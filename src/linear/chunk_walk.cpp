@@ -31,7 +31,7 @@ double normalise(Index batch, Index n, const Real* fresh, Real* x) {
 }  // namespace
 
 ChunkWalk::ChunkWalk(const blocks::BlockBidiagonal& J, const Chunks& chunks, Direction direction)
-    : A_(J.linearisation()),
+    : A_(J.local_range().empty() ? nullptr : &J.linearisation()),
       local_(J.local_range()),
       direction_(direction),
       batch_(J.batch()),
@@ -73,7 +73,7 @@ ConstStates ChunkWalk::rows(ConstStates rhs, Index first, Index last) const {
 void ChunkWalk::substitute(StepRange range, ConstStates rhs, States result, Real* carry) const {
   const Index first = range.first - local_.first, last = range.last - local_.first;
   const State at(carry, {batch_, width_});
-  A_.substitute(range, direction_, rows(rhs, first, last), result.slice(first, last), at);
+  A_->substitute(range, direction_, rows(rhs, first, last), result.slice(first, last), at);
 }
 
 void ChunkWalk::first(Index k, ConstStates rhs, States result) {
@@ -82,7 +82,7 @@ void ChunkWalk::first(Index k, ConstStates rhs, States result) {
   std::fill(leaves.begin(), leaves.end(), 0.0);
   c.done = c.steps.size();
   if (rhs.extent(0) == 0) {
-    LocalChain::skip(A_, direction_, c.steps,
+    LocalChain::skip(*A_, direction_, c.steps,
                      result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
     return;
   }
@@ -122,7 +122,7 @@ void ChunkWalk::push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) cons
   const std::array<Index, 3> shape{batch_, 1, width_};
   for (Index i = 0; i < range.size(); ++i) {
     const Index l = direction_ == Direction::forward ? range.first + i : range.last - 1 - i;
-    A_.product(l, direction_, ConstPanel(from.data(), shape), Panel(to.data(), shape));
+    A_->product(l, direction_, ConstPanel(from.data(), shape), Panel(to.data(), shape));
     from.swap(to);
   }
 }

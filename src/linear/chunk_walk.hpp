@@ -41,7 +41,7 @@ class ChunkWalk {
   void substitute(StepRange range, ConstStates rhs, States result, Real* carry) const;
   void push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const;
 
-  const blocks::Linearisation& A_;
+  const blocks::Linearisation* A_;  ///< null without steps
   StepRange local_;
   Direction direction_;
   Index batch_, width_, state_;

@@ -19,44 +19,63 @@ void compose(Index n, Real* later, const Real* earlier) {
 
 }  // namespace
 
-void DiagonalScan::solve(int first, int last, ConstStates m, States d) {
+void DiagonalScan::solve(int first, int last, ConstStates m, States d, Direction direction) {
   levels_.assign(static_cast<std::size_t>(parallel::ceil_log2(last - first + 1)), {});
   const int rank = comm_.rank();
   if (rank < first || rank > last) return;
   state_ = d.extent(1) * d.extent(2);
   for (Buffer<Real>* map : {&inclusive_, &exclusive_, &received_}) map->reserve(2 * state_);
-  // This rank's map: [prod m_l | r pushed through]. The first rank's constant is its solution.
-  std::fill_n(inclusive_.data(), state_, Real{1});
-  std::fill_n(inclusive_.data() + state_, state_, Real{0});
-  for (Index l = 0; l < d.extent(0) && rank < last; ++l) {
-    const Real *A = m.data() + l * state_, *r = d.data() + l * state_;
-    for (Index i = 0; i < state_; ++i) {
-      inclusive_[state_ + i] = A[i] * inclusive_[state_ + i] + r[i];
-      inclusive_[i] *= A[i];
-    }
+  const bool forward = direction == Direction::forward;
+  // The last rank's map is read by nobody.
+  if (rank == (forward ? last : first)) {
+    std::fill_n(inclusive_.data(), 2 * state_, Real{0});
+  } else {
+    compose_own(m, d, direction);
   }
-  reduce(first, last);
-  // d before this rank's steps is the constant of the exclusive map, since d = 0 before all.
-  const Real* before = exclusive_.data() + state_;
-  for (Index l = 0; l < d.extent(0); ++l) {
+  reduce(first, last, direction);
+  // What enters this rank's steps is the constant of the exclusive map: zero enters the first.
+  Real* carry = exclusive_.data() + state_;
+  const Index steps = d.extent(0);
+  for (Index k = 0; k < steps; ++k) {
+    const Index l = forward ? k : steps - 1 - k;
     const Real* A = m.data() + l * state_;
     Real* x = d.data() + l * state_;
-    for (Index i = 0; i < state_; ++i) x[i] += A[i] * before[i];
-    before = x;
+    for (Index i = 0; i < state_; ++i) {
+      x[i] += forward ? A[i] * carry[i] : carry[i];
+      carry[i] = forward ? x[i] : A[i] * x[i];
+    }
   }
 }
 
-// Level of stride s, position q; [i..j] is the composition of the maps at positions i to j:
+// [prod m_l | r pushed through]: forward v <- m v + r, backward v <- m (v + r).
+void DiagonalScan::compose_own(ConstStates m, ConstStates r, Direction direction) {
+  const bool forward = direction == Direction::forward;
+  Real *matrix = inclusive_.data(), *constant = matrix + state_;
+  std::fill_n(matrix, state_, Real{1});
+  std::fill_n(constant, state_, Real{0});
+  const Index steps = r.extent(0);
+  for (Index k = 0; k < steps; ++k) {
+    const Index l = forward ? k : steps - 1 - k;
+    const Real *A = m.data() + l * state_, *row = r.data() + l * state_;
+    for (Index i = 0; i < state_; ++i) {
+      constant[i] = forward ? A[i] * constant[i] + row[i] : A[i] * (constant[i] + row[i]);
+      matrix[i] *= A[i];
+    }
+  }
+}
+
+// Level of stride s, position q along the direction; [i..j] is the composition of the maps at
+// positions i to j:
 //     BEFORE   inclusive [q-s+1 .. q]      exclusive [q-s+1 .. q-1]     (nothing before position 0)
 //     message  q - s  --inclusive-->  q
 //     AFTER    inclusive [q-2s+1 .. q]     exclusive [q-2s+1 .. q-1]
-void DiagonalScan::reduce(int first, int last) {
-  const int q = comm_.rank() - first;
+void DiagonalScan::reduce(int first, int last, Direction direction) {
+  const int q = direction == Direction::forward ? comm_.rank() - first : last - comm_.rank();
   std::fill_n(exclusive_.data(), state_, Real{1});
   std::fill_n(exclusive_.data() + state_, state_, Real{0});
   std::size_t level = 0;
   for (int stride = 1; stride < last - first + 1; stride *= 2, ++level) {
-    parallel::shift(comm_, {first, last, stride, Direction::forward}, inclusive_.data(), 2 * state_,
+    parallel::shift(comm_, {first, last, stride, direction}, inclusive_.data(), 2 * state_,
                     received_.data(), 2 * state_, levels_[level]);
     if (q < stride) continue;
     compose(state_, exclusive_.data(), received_.data());

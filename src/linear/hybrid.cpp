@@ -257,4 +257,22 @@ Cost Hybrid::cost(const Problem& problem) const {
   return cost;
 }
 
+CriticalPath Hybrid::path(const parallel::BlockLayout& layout) const {
+  const auto m = static_cast<double>(longest_part(layout));
+  return {m, m + parallel::ceil_log2(layout.num_active_ranks())};
+}
+
+// Six maps, and what Speculation keeps: two vectors, a probe's rows, perhaps the right-hand side.
+double Hybrid::memory(const Problem& problem) const {
+  const double state = static_cast<double>(problem.batch) * problem.width;
+  constexpr double kMaps = 6, kVectors = 40;
+  const auto kept = static_cast<double>(longest_part(problem.layout));
+  return sizeof(Real) * state * (kMaps * (problem.width + 1) + kVectors + kept);
+}
+
+double Hybrid::largest_message(const Problem& problem) const {
+  const double state = static_cast<double>(problem.batch) * problem.width;
+  return problem.layout.num_ranks() > 1 ? state * (problem.width + 1) : 0;
+}
+
 }  // namespace deeppcr::linear

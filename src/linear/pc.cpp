@@ -76,7 +76,7 @@ PetscErrorCode set_from_options(PC pc, PetscOptionItems* PetscOptionsObject) {
   PetscOptionsHeadBegin(PetscOptionsObject, "DeepPCR options");
   char method[64] = "";
   PetscBool set = PETSC_FALSE;
-  PetscCall(PetscOptionsString("-pc_deeppcr_method", "hybrid, pcr or sequential",
+  PetscCall(PetscOptionsString("-pc_deeppcr_method", "a name from the catalogue of linear solvers",
                                "PCSetFromOptions", data_of(pc).method.c_str(), method,
                                sizeof method, &set));
   PetscOptionsHeadEnd();

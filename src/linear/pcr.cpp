@@ -153,4 +153,20 @@ Cost Pcr::cost(const Problem& problem) const {
   return cost;
 }
 
+CriticalPath Pcr::path(const parallel::BlockLayout& layout) const {
+  return {0, static_cast<double>(longest_part(layout)) * parallel::ceil_log2(layout.num_steps())};
+}
+
+// The blocks, and in both directions rows of two levels for those who read them.
+double Pcr::memory(const Problem& problem) const {
+  const double row = static_cast<double>(problem.batch) * problem.width * (problem.width + 1);
+  constexpr double kArrays = 5;
+  return sizeof(Real) * kArrays * row * static_cast<double>(longest_part(problem.layout));
+}
+
+// A block row is described to MPI on one rank too.
+double Pcr::largest_message(const Problem& problem) const {
+  return static_cast<double>(problem.batch) * problem.width * (problem.width + 1);
+}
+
 }  // namespace deeppcr::linear

@@ -69,4 +69,16 @@ Cost Sequential::cost(const Problem& problem) const {
   return cost;
 }
 
+CriticalPath Sequential::path(const parallel::BlockLayout& layout) const {
+  return {static_cast<double>(layout.num_steps()), 0};
+}
+
+double Sequential::memory(const Problem& problem) const {
+  return sizeof(Real) * static_cast<double>(problem.batch) * problem.width;
+}
+
+double Sequential::largest_message(const Problem& problem) const {
+  return problem.layout.num_ranks() > 1 ? static_cast<double>(problem.batch) * problem.width : 0;
+}
+
 }  // namespace deeppcr::linear

@@ -48,28 +48,49 @@ double identity_corrections(const std::vector<ChunkFacts>& probed, double rtol) 
   return most;
 }
 
-void predict(const PlanProblem& problem, ShootingPlan& plan) {
-  const auto L = static_cast<double>(problem.steps), m = static_cast<double>(problem.longest_rank);
+/// Steps until starts are forgotten in all chunks, each walked again from its corrected start.
+double merging(const PlanProblem& problem, const ShootingPlan& plan) {
+  const auto m = static_cast<double>(problem.longest_rank);
   const auto chunks = static_cast<double>(problem.chunks_per_rank);
-  const double size = m / chunks;
-  const double need = plan.forgetting_steps;
+  const double size = m / chunks, need = plan.forgetting_steps;
   // A start that is forgotten within a chunk costs that many steps; else whole sweeps.
-  const double again = need <= size ? chunks * need : m * std::ceil(need / size);
-  at(plan.cost, Method::sequential) = L;
-  at(plan.cost, Method::zero) = m + again;
+  return need <= size ? chunks * need : m * std::ceil(need / size);
+}
+
+void predict_nonlinear(const PlanProblem& problem, ShootingPlan& plan) {
+  const auto m = static_cast<double>(problem.longest_rank);
+  at(plan.cost, Method::zero) = m + merging(problem, plan);
   at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
-  // n columns cost this many evaluations: with few samples an evaluation is a matrix-vector
-  // product, with many a product itself.
-  const double ratio = problem.batch >= 8 ? 1 : machine().product_flop_ratio(problem.width);
-  const double columns = std::max(1.0, problem.width * ratio);
+  // n columns cost this many evaluations.
+  const double columns =
+      std::max(1.0, problem.width * product_weight(problem.batch, problem.width));
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
   at(plan.cost, Method::dense) =
-      problem.linear ? kInfinity : m + machine().dense_corrections * (m * (2 + columns) + levels);
+      m + machine().dense_corrections * (m * (2 + columns) + levels);
   at(plan.cost, Method::newton) =
       problem.newton ? machine().newton_iterations * (m * (2 + columns) + levels) : kInfinity;
 }
 
+/// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end.
+void predict_linear(const PlanProblem& problem, ShootingPlan& plan) {
+  const auto m = static_cast<double>(problem.longest_rank);
+  const double size = m / static_cast<double>(problem.chunks_per_rank);
+  const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : m;
+  at(plan.cost, Method::zero) = m + tangents + merging(problem, plan);
+  // The first walk, one for each vector, and one from the carries that they give.
+  at(plan.cost, Method::identity) = m * (2 + plan.identity_sweeps) + tangents;
+  at(plan.cost, Method::dense) = problem.hybrid;
+  at(plan.cost, Method::newton) = kInfinity;
+}
+
 }  // namespace
+
+// With few samples an evaluation is a
+// matrix-vector product, with many a product itself.
+double product_weight(Index batch, int width) {
+  constexpr Index kMany = 8;
+  return batch >= kMany ? 1 : machine().product_flop_ratio(width);
+}
 
 PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
   PlanProblem problem;
@@ -86,12 +107,18 @@ ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProb
   ShootingPlan plan;
   plan.forgetting_steps = forgetting_steps(probed);
   plan.identity_sweeps = identity_corrections(probed, problem.rtol);
-  predict(problem, plan);
+  at(plan.cost, Method::sequential) = static_cast<double>(problem.steps);
+  if (problem.linear) {
+    predict_linear(problem, plan);
+  } else {
+    predict_nonlinear(problem, plan);
+  }
   double best =
       problem.may_substitute ? machine().worth_it * at(plan.cost, Method::sequential) : kInfinity;
   if (!problem.may_substitute) plan.method = Method::identity;
   for (const Method method : {Method::zero, Method::identity, Method::dense, Method::newton}) {
-    if (at(plan.cost, method) >= best) continue;
+    const bool other = problem.linear && method == Method::dense;
+    if (at(plan.cost, method) >= best || (other && !problem.may_substitute)) continue;
     best = at(plan.cost, method);
     plan.method = method;
   }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "boundary_ksp.hpp"
+#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -16,20 +18,19 @@ namespace {
 constexpr double kMergeBelow = 1e-3;
 /// Steps that show whether carries are forgotten.
 constexpr Index kProbe = 128;
-/// Steps in which a carry is forgotten so many times leave nothing of it: it is below the smallest
-/// number, with a margin.
-constexpr double kUntilZero = 30;
+/// Where it takes longer than so many times what was predicted, another method takes over.
+constexpr double kPatience = 2;
 
 }  // namespace
 
-ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options,
+ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings,
                          Direction direction, ConstStates rhs, States result)
     : J_(J),
-      options_(options),
+      settings_(settings),
       direction_(direction),
       rhs_(rhs),
       result_(result),
-      chunks_(J.layout(), options.chunks),
+      chunks_(J.layout(), settings.chunks),
       sweep_(J, chunks_, direction),
       state_(J.batch() * J.width()),
       active_(chunks_.owners().num_active_ranks()),
@@ -50,30 +51,47 @@ bool ShootingRun::is_last_of_chain(Index k) const {
                                           : steps.first == 0;
 }
 
-bool ShootingRun::solve() {
+ShootingRun::End ShootingRun::solve() {
   using Method = ShootingPlan::Method;
-  // Nothing is walked before it is known that substitution will not be preferred.
+  // Nothing is walked before it is known that another method will not be preferred.
   push_tangents(kProbe);
   gather();
   const ShootingPlan planned = plan();
-  const Method method = planned.method;
-  if (method == Method::sequential && options_.may_substitute) return false;
-  const bool die = carries_die(planned);
-  if (!first_walk(!die)) return true;
+  if (planned.method == Method::sequential && settings_.may_choose) return End::by_substitution;
+  if (planned.method == Method::dense) return End::by_hybrid;
+  const End end = run(planned);
+  report_.path.evaluations += clock_.steps();
+  report_.residual = scale_ > 0 ? judgement_.residual / scale_ : 0;
+  if (end == End::right) return end;
+  if (report_.reason.empty()) {
+    report_.reason = fmt::format("after {} sweeps the seams could still grow to {:.1e} tolerances",
+                                 report_.sweeps, judgement_.error);
+  }
+  return end;
+}
+
+/// Merging rounds or GMRES, as planned.
+ShootingRun::End ShootingRun::run(const ShootingPlan& planned) {
+  using Method = ShootingPlan::Method;
+  const bool merges = planned.method == Method::zero, die = carries_die(planned);
+  if (!first_walk(!die)) return End::right;
   // What is exactly zero needs no tangent to tell what becomes of it.
   if (die && judgement_.residual > 0) {
     push_tangents(J_.layout().num_steps());
     gather();
   }
-  if (judgement_.error > kRightBelow && method == Method::zero) iterate();
-  if (judgement_.error > kRightBelow && method != Method::zero) solve_for_carries();
-  report_.method = method == Method::zero ? "shooting+zero" : "shooting+gmres";
-  report_.path.evaluations += clock_.steps();
-  report_.residual = judgement_.residual / scale_;
-  if (judgement_.error <= kRightBelow) return true;
-  report_.reason = fmt::format("after {} sweeps the seams could still grow to {:.1e} tolerances",
-                               report_.sweeps, judgement_.error);
-  return false;
+  report_.method = merges ? "shooting+zero" : "shooting+gmres";
+  if (judgement_.error > kRightBelow) {
+    if (merges) {
+      iterate(planned);
+    } else {
+      solve_for_carries(planned);
+    }
+  }
+  if (judgement_.error <= kRightBelow) return End::right;
+  const auto cost = [&](Method method) { return planned.cost[static_cast<int>(method)]; };
+  const bool hybrid = std::isfinite(scale_) && cost(Method::dense) < cost(Method::sequential);
+  return hybrid ? End::by_hybrid : End::by_substitution;
 }
 
 /// Random vectors through the first steps of the chunks that may be corrected.
@@ -112,10 +130,21 @@ bool ShootingRun::first_walk(bool with_tangents) {
 
 ShootingPlan ShootingRun::plan() const {
   PlanProblem problem = plan_problem(J_.layout(), chunks_);
-  problem.rtol = options_.rtol;
+  problem.rtol = settings_.rtol;
   problem.linear = true;
-  problem.may_substitute = options_.may_substitute;
+  problem.hybrid = steps_of_hybrid();
+  problem.may_substitute = settings_.may_choose;
   return plan_shooting(facts_, problem);
+}
+
+double ShootingRun::steps_of_hybrid() const {
+  Problem problem{J_.layout(), J_.batch(), J_.width()};
+  problem.product_weight = product_weight(J_.batch(), J_.width());
+  const Hybrid hybrid;
+  if (hybrid.largest_message(problem) > std::numeric_limits<int>::max())
+    return std::numeric_limits<double>::infinity();
+  const double step = 2 * static_cast<double>(J_.batch()) * J_.width() * J_.width();
+  return hybrid.cost(problem).critical_flops / step;
 }
 
 // The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.
@@ -133,7 +162,7 @@ void ShootingRun::send(const Real* leaving, Real* entering) {
 
 /// Walks the chunks again whose carry has changed. False when there are none anywhere.
 bool ShootingRun::correct() {
-  const double merge = kMergeBelow * options_.rtol * scale_;
+  const double merge = kMergeBelow * settings_.rtol * scale_;
   Buffer<Real> next(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) sweep_[k].swept = 0;
   if (sweep_.size() > 0) {
@@ -161,19 +190,33 @@ bool ShootingRun::correct() {
                      [](const ChunkFacts& chunk) { return chunk.swept > 0; });
 }
 
-void ShootingRun::iterate() {
-  for (Index k = 0; k < chunks_.size(); ++k)
+void ShootingRun::iterate(const ShootingPlan& plan) {
+  const double most = kPatience * plan.cost[static_cast<int>(ShootingPlan::Method::zero)];
+  for (Index k = 0; k < chunks_.size(); ++k) {
     if (!correct() || judgement_.error <= kRightBelow || judgement_.hopeless) return;
+    if (clock_.steps() > most) return;
+  }
 }
 
 /// GMRES for the carries, then one walk from them.
-void ShootingRun::solve_for_carries() {
+void ShootingRun::solve_for_carries(const ShootingPlan& plan) {
   Buffer<Real> b(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
-  const double tolerance = kRightBelow * options_.rtol * scale_;
-  const int products = BoundaryKsp(*this).solve(b.data(), tolerance, x.data());
-  report_.sweeps += products + 1;
-  report_.path.evaluations += products * static_cast<double>(chunks_.longest());
+  const double tolerance = kRightBelow * settings_.rtol * scale_;
+  // More vectors than there are chunks tell nothing new.
+  const double vectors = std::clamp(std::ceil(kPatience * plan.identity_sweeps), 1.0,
+                                    static_cast<double>(chunks_.size()));
+  const KspOutcome ksp =
+      BoundaryKsp(*this).solve(b.data(), tolerance, static_cast<int>(vectors), x.data());
+  report_.sweeps += ksp.products;
+  report_.path.evaluations += ksp.products * static_cast<double>(longest_part(J_.layout()));
+  if (!ksp.converged) {
+    report_.reason = fmt::format(
+        "GMRES has not converged in {} vectors, of which {:.0f} were predicted to be enough",
+        ksp.products, plan.identity_sweeps);
+    return;
+  }
+  ++report_.sweeps;
   Buffer<Real> behind(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) {
     sweep_[k].swept = 0;
@@ -230,7 +273,7 @@ void ShootingRun::gather() {
   if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
   facts_ = ChunkTable::gather(comm(), chunks_, mine).facts();
   if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
-  judgement_ = ChunkTable(facts_).judge(options_.rtol, 0);
+  judgement_ = ChunkTable(facts_).judge(settings_.rtol, 0);
 }
 
 }  // namespace deeppcr::linear

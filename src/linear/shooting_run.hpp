@@ -12,13 +12,15 @@ namespace deeppcr::linear {
 /// One walk through a linear chain by shooting.
 class ShootingRun {
  public:
-  ShootingRun(const blocks::BlockBidiagonal& J, const ShootingOptions& options, Direction direction,
+  ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings, Direction direction,
               ConstStates rhs, States result);
 
-  /// False when the result is not right, or substitution is predicted to be faster.
-  bool solve();
+  /// How a run ends: with the result, or by another method because that is predicted to be faster
+  /// or because this one has not come to it.
+  enum class End { right, by_hybrid, by_substitution };
+  End solve();
 
-  const ShootingReport& report() const { return report_; }
+  const SolveOutcome& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
 
   /// For GMRES on the carries that enter the chunks, [C_local, B, n] in the order of the walk:
@@ -35,16 +37,18 @@ class ShootingRun {
   bool first_walk(bool with_tangents);
   bool carries_die(const ShootingPlan& plan) const;
   ShootingPlan plan() const;
+  double steps_of_hybrid() const;
+  End run(const ShootingPlan& plan);
   bool correct();
-  void iterate();
-  void solve_for_carries();
+  void iterate(const ShootingPlan& plan);
+  void solve_for_carries(const ShootingPlan& plan);
   void send(const Real* leaving, Real* entering);
   void gather();
   bool is_first_of_chain(Index k) const;
   bool is_last_of_chain(Index k) const;
 
   const blocks::BlockBidiagonal& J_;
-  const ShootingOptions& options_;
+  const Settings& settings_;
   Direction direction_;
   ConstStates rhs_;
   States result_;
@@ -59,7 +63,7 @@ class ShootingRun {
   Judgement judgement_;
   PathClock clock_{{}};
   parallel::Traffic traffic_;
-  ShootingReport report_;
+  SolveOutcome report_;
 };
 
 }  // namespace deeppcr::linear

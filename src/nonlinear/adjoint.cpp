@@ -63,8 +63,9 @@ void Adjoint::solve(ConstStates loss, sequence::ParameterGradients* parameters,
                     const Ready& ready) {
   const StepRange local = trajectory_.local_range();
   const bool wanted = parameters != nullptr && !parameters->empty();
-  // A step that is walked twice would be added twice.
-  const bool together = wanted && linear_.substitutes_once() && !parameters->any_shared();
+  // A step that is walked twice would be added twice; whoever hears of rows wants the last ones.
+  const bool passes_once = ready ? linear_.substitutes_once() : linear_.substitutes_right_last();
+  const bool together = wanted && passes_once && !parameters->any_shared();
   stages_ = {};
   const Stopwatch watch;
   parallel::Traffic halo;

@@ -30,13 +30,6 @@ linear::Problem linear_problem(const Problem& problem, const parallel::BlockLayo
 
 }  // namespace
 
-CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout) {
-  const auto m = static_cast<double>(longest_range(layout));
-  if (linear == "pcr") return {0, m * parallel::ceil_log2(layout.num_steps())};
-  if (linear == "hybrid") return {m, m + parallel::ceil_log2(layout.num_active_ranks())};
-  return {static_cast<double>(layout.num_steps()), 0};
-}
-
 Newton::Newton(NewtonOptions options) : options_(std::move(options)) {
   if (options_.jacobian == Jacobian::dense) {
     snes_ = std::make_unique<NewtonSnes>(options_);
@@ -51,10 +44,8 @@ SolveReport Newton::solve(const sequence::Sequence& chain, sequence::Trajectory&
                           Monitor* monitor) {
   if (snes_) {
     SolveReport report = snes_->solve(chain, states, monitor);
-    const CriticalPath linear = linear_path(report.linear, states.layout());
-    const double k = report.iterations, m = static_cast<double>(longest_range(states.layout()));
-    report.path.evaluations += (k + 1) * m + k * linear.evaluations;
-    report.path.products += k * linear.products;
+    report.path.evaluations +=
+        (report.iterations + 1) * static_cast<double>(longest_range(states.layout()));
     return report;
   }
   SolveReport report = approximate_->solve(chain, states, monitor);
@@ -73,7 +64,7 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   const parallel::BlockLayout split = layout(problem);
   const auto solver = linear::find(options_.linear).make();
   const linear::Cost once = solver->cost(linear_problem(problem, split));
-  const CriticalPath path = linear_path(options_.linear, split);
+  const CriticalPath path = solver->path(split);
   const double k = iterations, m = static_cast<double>(longest_range(split));
   // Residuals, and a tangent for each look; then the linear solves.
   const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
@@ -90,18 +81,22 @@ std::vector<std::string> Newton::stages() const {
   return approximate_ ? approximate_->stages() : NewtonSnes::stages();
 }
 
-bool Newton::sends_maps(const Problem& problem) const {
-  return approximate_ == nullptr && linear::find(options_.linear).make()->sends_rows(problem.ranks);
+double Newton::largest_message(const Problem& problem) const {
+  if (approximate_) return approximate_->largest_message(problem);
+  return linear::find(options_.linear)
+      .make()
+      ->largest_message(linear_problem(problem, layout(problem)));
 }
 
 double Newton::memory(const Problem& problem) const {
   if (approximate_) return approximate_->memory(problem);
   // Residual, update, starts, slopes, and the vectors of SNES.
   constexpr double kArrays = 9;
-  const double n = problem.width, m = static_cast<double>(longest_range(layout(problem)));
-  const double state = static_cast<double>(problem.state_bytes());
-  const double maps = options_.linear == "pcr" ? 3 * m : 4;
-  return kArrays * m * state + maps * state * (n + 1);
+  const parallel::BlockLayout split = layout(problem);
+  const double states =
+      static_cast<double>(longest_range(split)) * static_cast<double>(problem.state_bytes());
+  const auto solver = linear::find(options_.linear).make();
+  return kArrays * states + solver->memory(linear_problem(problem, split));
 }
 
 }  // namespace deeppcr::nonlinear

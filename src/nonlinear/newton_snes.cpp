@@ -241,9 +241,10 @@ void NewtonSnes::record(int iteration, double step_norm) {
     accumulate(sent, levels_);
     neighbours_ += solver->neighbour_traffic();
   }
-  if (!recording_->wanted()) return;
   PetscInt ksp_iterations = 0;
   if (iteration > 0) DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
+  if (iteration > 0) add_path(solver, ksp_iterations);
+  if (!recording_->wanted()) return;
   IterationRecord entry;
   entry.iteration = iteration;
   entry.residual = last_.residual;
@@ -251,6 +252,16 @@ void NewtonSnes::record(int iteration, double step_norm) {
   entry.frozen_prefix = last_.frozen;
   entry.ksp_iterations = static_cast<int>(ksp_iterations);
   recording_->iteration(std::move(entry), current_stages(), sent, trajectory_->states().data());
+}
+
+/// The work in a row of one linear solve: by our solver, or a product with the operator for each
+/// iteration of PETSc's.
+void NewtonSnes::add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations) {
+  const parallel::BlockLayout& layout = trajectory_->layout();
+  CriticalPath path{static_cast<double>(ksp_iterations) * static_cast<double>(longest_range(layout)), 0};
+  if (solver != nullptr) path = solver->report(layout).path;
+  report_.path.evaluations += path.evaluations;
+  report_.path.products += path.products;
 }
 
 SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,

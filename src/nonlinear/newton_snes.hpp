@@ -56,6 +56,7 @@ class NewtonSnes {
   void assemble_if_asked();
   Norms norms(ConstStates F, ConstStates z) const;
   void record(int iteration, double step_norm);
+  void add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations);
   StageTimes current_stages() const;
   bool is_settled(ConstStates residual);
   void look(ConstStates residual);

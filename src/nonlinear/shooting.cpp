@@ -91,10 +91,11 @@ double Shooting::memory(const Problem& problem) const {
   return state * (3 * longest + 2 * (n + 1) * static_cast<double>(chunks.size()));
 }
 
-/// Dense couplings, and Newton's method where it may be chosen.
-bool Shooting::sends_maps(const Problem& problem) const {
-  return problem.ranks > 1 && options_.coupling != Coupling::zero &&
-         options_.coupling != Coupling::identity;
+/// Dense couplings send maps, and so does Newton's method where it may be chosen.
+double Shooting::largest_message(const Problem& problem) const {
+  const double state = Solver::largest_message(problem);
+  const bool plain = options_.coupling == Coupling::zero || options_.coupling == Coupling::identity;
+  return problem.ranks == 1 || plain ? state : state * (problem.width + 1);
 }
 
 Index Shooting::most_iterations(const Problem& problem) const {

@@ -8,10 +8,12 @@ parallel::BlockLayout Solver::layout(const Problem& problem) const {
   return parallel::BlockLayout::balanced(problem.steps, problem.ranks);
 }
 
+double Solver::largest_message(const Problem& problem) const {
+  return static_cast<double>(problem.batch) * problem.width;
+}
+
 Index longest_range(const parallel::BlockLayout& layout) {
-  Index longest = 0;
-  for (int p = 0; p < layout.num_ranks(); ++p) longest = std::max(longest, layout.range(p).size());
-  return longest;
+  return linear::longest_part(layout);
 }
 
 }  // namespace deeppcr::nonlinear

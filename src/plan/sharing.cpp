@@ -22,6 +22,15 @@ nonlinear::Settings with_linear(nonlinear::Settings settings, const std::string&
   return settings;
 }
 
+/// Those whose cost does not depend on the numbers in the chain.
+std::vector<std::string> direct_solvers() {
+  std::vector<std::string> names;
+  for (const auto& entry : linear::catalogue())
+    if (entry.takes(blocks::Structure::dense) && entry.make()->tolerance() == 0)
+      names.push_back(entry.name);
+  return names;
+}
+
 /// All ways to fill in what is open on one grid.
 std::vector<PassMethods> candidates(const PassMethods& wanted) {
   std::vector<PassMethods> forward;
@@ -29,8 +38,8 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
     forward.push_back(wanted);
   } else {
     forward.push_back({"sequential", wanted.settings, wanted.backward});
-    for (const auto& entry : linear::catalogue())
-      forward.push_back({"newton", with_linear(wanted.settings, entry.name), wanted.backward});
+    for (const std::string& linear : direct_solvers())
+      forward.push_back({"newton", with_linear(wanted.settings, linear), wanted.backward});
   }
   std::vector<PassMethods> all;
   for (PassMethods& one : forward) {
@@ -38,8 +47,8 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
       all.push_back(one);
       continue;
     }
-    for (const auto& entry : linear::catalogue()) {
-      one.backward = entry.name;
+    for (const std::string& linear : direct_solvers()) {
+      one.backward = linear;
       all.push_back(one);
     }
   }
@@ -55,7 +64,7 @@ double linear_cost(const TrainingProblem& training, const std::string& method,
   problem.width = training.width;
   problem.product_weight = machine().product_flop_ratio(training.width);
   const double step = 2.0 * training.width * training.width;
-  return linear::find(method).make()->cost(problem).critical_flops / step;
+  return linear::make(method)->cost(problem).critical_flops / step;
 }
 
 Index samples_a_rank(const TrainingProblem& training, int data_ranks) {
@@ -124,7 +133,7 @@ Sharing best_of(const TrainingProblem& training, const WantedSharing& wanted, in
 bool asks_for_depth(const PassMethods& methods) {
   const bool forward = methods.forward != kOpen && nonlinear::find(methods.forward).iterates;
   const bool backward =
-      methods.backward != kOpen && !linear::find(methods.backward).make()->walks_in_a_row();
+      methods.backward != kOpen && !linear::make(methods.backward)->walks_in_a_row();
   return forward || backward;
 }
 

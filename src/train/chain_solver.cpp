@@ -11,7 +11,7 @@ ChainSolver::ChainSolver(const parallel::Communicator& comm, const sequence::Seq
       trajectory_(comm, layout, batch, static_cast<int>(sequence.width())),
       forward_(nonlinear::find(options.forward).make(options.settings)),
       iterates_(nonlinear::find(options.forward).iterates),
-      backward_(linear::find(options.backward).make()),
+      backward_(linear::make(options.backward)),
       adjoint_(sequence, trajectory_, *backward_) {}
 
 ForwardOutcome ChainSolver::forward(bool warm) {

@@ -10,20 +10,33 @@
 
 namespace deeppcr::test {
 
-/// A chain of random dense blocks with entries of size about growth / sqrt(n), and a right-hand
-/// side; the numbers depend on global positions only.
+/// Blocks that say what is known of their zeros.
+class StructuredBlocks : public blocks::DenseLinearisation {
+ public:
+  StructuredBlocks(StepRange range, Index batch, int width, blocks::Structure structure)
+      : DenseLinearisation(range, batch, width), structure_(structure) {}
+  blocks::Structure structure() const override { return structure_; }
+
+ private:
+  blocks::Structure structure_;
+};
+
+/// A chain of random blocks, dense ones with entries of size about growth / sqrt(n) or diagonal
+/// ones of size growth, and a right-hand side; the numbers depend on global positions only.
 class RandomChain {
  public:
   RandomChain(const parallel::Communicator& comm, const parallel::BlockLayout& layout, Index batch,
-              int width, double growth = 0.9)
+              int width, double growth = 0.9,
+              blocks::Structure structure = blocks::Structure::dense)
       : operator_(comm, layout, batch, width),
-        blocks_(layout.range(comm.rank()), batch, width),
+        blocks_(layout.range(comm.rank()), batch, width, structure),
         rhs_(layout.range(comm.rank()).size() * batch * width) {
     const StepRange local = layout.range(comm.rank());
     const Index state = batch * width;
     RandomStream(11, 1).normal(local.first * state * width, blocks_.storage().size(),
                                blocks_.storage().data());
     for (Real& value : blocks_.storage()) value *= growth / std::sqrt(static_cast<double>(width));
+    if (structure != blocks::Structure::dense) leave_diagonals();
     RandomStream(11, 2).normal(local.first * state, rhs_.size(), rhs_.data());
     operator_.set_linearisation(&blocks_);
   }
@@ -48,8 +61,15 @@ class RandomChain {
   }
 
  private:
+  void leave_diagonals() {
+    const Index n = operator_.width();
+    Real* A = blocks_.storage().data();
+    for (Index i = 0; i < blocks_.storage().size(); ++i)
+      A[i] = i / n % n == i % n ? A[i] * std::sqrt(static_cast<double>(n)) : 0;
+  }
+
   blocks::BlockBidiagonal operator_;
-  blocks::DenseLinearisation blocks_;
+  StructuredBlocks blocks_;
   Buffer<Real> rhs_;
 };
 

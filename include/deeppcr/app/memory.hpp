@@ -1,6 +1,7 @@
 #pragma once
 
 #include "deeppcr/app/config.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {

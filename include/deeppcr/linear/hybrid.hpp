@@ -37,6 +37,9 @@ class Hybrid : public LinearSolver {
   void solve_transpose(ConstStates c, States g) override;
   bool substitutes_once() const override { return true; }
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
+  double memory(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
 
  private:
   /// Position of this rank along the direction, and who takes part.

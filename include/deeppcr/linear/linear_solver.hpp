@@ -1,43 +1,31 @@
 #pragma once
 
-#include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/linear/cost.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
 namespace deeppcr::linear {
 
-/// What one solve costs, by formula. Tests hold the counts of messages and bytes against it.
-struct Cost {
-  parallel::TrafficByLevel levels;  ///< sent by all ranks together, for each reduction level
-  parallel::Traffic neighbours;     ///< the rest: halos and pipelines, all ranks together
-  double critical_flops = 0;        ///< on the longest path through the ranks, products weighted
-  double sequential_flops = 0;      ///< 2 B n^2 L, for comparison
+/// What a solver may be told; each takes what concerns it.
+struct Settings {
+  double rtol = 1e-10;  ///< of the result, relative to its largest entry: for those that iterate
+  Index chunks = 0;     ///< 0: one a rank
+  /// May end as another method where that is predicted to be faster.
+  bool may_choose = false;
 };
 
-/// The size of one chain problem, as the cost formulas need it.
-struct Problem {
-  parallel::BlockLayout layout;
-  Index batch = 1;
-  int width = 1;
-  Index frozen = 0;
-  /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
-  /// product.
-  double product_weight = 1;
-  /// Steps after which the chain has forgotten what entered, to rounding; nothing: never.
-  std::optional<Index> forgetting_steps = {};
-};
-
-/// The longest chain of work that had to be done one after another, in steps: what bounds the time
-/// on any number of ranks. Sequential execution: L evaluations.
-struct CriticalPath {
-  double evaluations = 0;  ///< work like one step for the batch, n^2 a sample: values, columns
-  double products = 0;     ///< products with n columns a sample, n^3
+/// How the last solve went.
+struct SolveOutcome {
+  std::string method;  ///< what ran: the solver's name, or more of it, such as "shooting+gmres"
+  std::string reason;  ///< why another method finished; empty otherwise
+  Index chunks = 0;
+  int sweeps = 0;       ///< over all chunks, those of Krylov vectors included; 0 for direct solvers
+  double residual = 0;  ///< largest mismatch that is left, over the largest entry
+  CriticalPath path;
 };
 
 /// Solves the linear system of a chain and its transpose.
@@ -68,15 +56,30 @@ class LinearSolver {
   /// through its substitute(), or through Tuned::substitute_first() and catch_up(), with the right
   /// carry: what else the backward pass needs of a step can then be computed there.
   virtual bool substitutes_once() const { return false; }
+  /// Whether at least its last pass through each step is such a one: what else was computed on the
+  /// way is then right in the end, and not before.
+  virtual bool substitutes_right_last() const { return substitutes_once(); }
 
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;
+  /// The work of one solve that had to be done one after another, in steps. Of a solver that
+  /// iterates: of one sweep; report() has what the last solve took.
+  virtual CriticalPath path(const parallel::BlockLayout& layout) const = 0;
+  /// Bytes that a rank needs at most beyond the operator, the right-hand side and the result.
+  virtual double memory(const Problem& problem) const = 0;
+  /// Reals in the largest message, or in the largest array that is described to MPI as one.
+  virtual double largest_message(const Problem& problem) const = 0;
+  /// Of the result, relative to its largest entry; 0: to rounding.
+  virtual double tolerance() const { return 0; }
+
+  /// How the last solve went, on this layout. Default: all by this method.
+  virtual SolveOutcome report(const parallel::BlockLayout& layout) const {
+    return {name(), "", 0, 0, 0, path(layout)};
+  }
 
   /// Whether its ranks work one after another, as sequential substitution does.
   virtual bool walks_in_a_row() const { return false; }
-  /// Whether it sends block rows, B n (n + 1) reals at most each, in one message.
-  virtual bool sends_rows(int num_ranks) const { return num_ranks > 1; }
 
   /// What this rank has sent in the last solve.
   const parallel::TrafficByLevel& level_traffic() const { return levels_; }

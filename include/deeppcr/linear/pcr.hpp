@@ -33,8 +33,9 @@ class Pcr : public LinearSolver {
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
   Cost cost(const Problem& problem) const override;
-  /// It describes a block row to MPI on one rank too.
-  bool sends_rows(int) const override { return true; }
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
+  double memory(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
 
  private:
   std::unique_ptr<PcrLevels> make_levels(Direction direction) const;

@@ -1,28 +1,10 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
+#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
+#include "deeppcr/linear/sequential.hpp"
 
 namespace deeppcr::linear {
-
-struct ShootingOptions {
-  Index chunks = 0;     ///< 0: one a rank
-  double rtol = 1e-10;  ///< of the solution, relative to its largest entry
-  /// May end as plain substitution where that is predicted to be faster.
-  bool may_substitute = false;
-};
-
-/// How the last solve went.
-struct ShootingReport {
-  std::string method;  ///< "shooting+zero", "shooting+gmres", "sequential"
-  std::string reason;  ///< why it substituted in the end; empty otherwise
-  Index chunks = 0;
-  int sweeps = 0;       ///< sweeps over all chunks, those of Krylov vectors included
-  double residual = 0;  ///< largest mismatch at the seams, over the largest entry
-  CriticalPath path;
-};
 
 /// Shooting for the linear chain and its transpose, the backward pass: all chunks are walked at
 /// once from a carry of zero, then the carries between them are corrected.
@@ -36,27 +18,34 @@ struct ShootingReport {
 /// Cost: 2 B n^2 L/C flops a sweep on the longest path; one message of B n reals a rank and sweep.
 class Shooting final : public LinearSolver {
  public:
-  explicit Shooting(ShootingOptions options);
-  ~Shooting() override;
+  explicit Shooting(Settings settings);
 
   const char* name() const override { return "shooting"; }
   void setup(const blocks::BlockBidiagonal& J) override;
   void solve(ConstStates r, States d) override;
   void solve_transpose(ConstStates c, States g) override;
-  /// A step that is walked more than once, whatever Tuned::repeatable() says, is walked from the
-  /// right carry last: what is computed on the way must be overwritten by then.
-  bool substitutes_once() const override { return true; }
-  /// Of one sweep with the messages of its carries; how many it takes depends on the chain.
+  /// A step that is walked more than once is walked from the right carry last.
+  bool substitutes_right_last() const override { return true; }
+  /// The messages are those of one sweep's carries; how many sweeps it takes depends on the chain.
+  /// Flops: one sweep and the steps that the chain remembers; a chain that does not forget is taken
+  /// to end in substitution.
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
+  double memory(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
+  double tolerance() const override { return settings_.rtol; }
 
-  const ShootingReport& report() const { return report_; }
+  SolveOutcome report(const parallel::BlockLayout&) const override { return report_; }
 
  private:
   void walk(Direction direction, ConstStates rhs, States result);
+  void finish(LinearSolver& solver, Direction direction, ConstStates rhs, States result);
 
-  ShootingOptions options_;
+  Settings settings_;
   const blocks::BlockBidiagonal* J_ = nullptr;
-  ShootingReport report_;
+  Hybrid hybrid_;  ///< one of these finishes where shooting does not
+  Sequential substitution_;
+  SolveOutcome report_;
 };
 
 }  // namespace deeppcr::linear

@@ -19,7 +19,8 @@ struct PlanProblem {
   int width = 1;
   double rtol = 1e-10;
   bool newton = false;         ///< whether Newton may be chosen
-  bool linear = false;         ///< only carries: identity stands for GMRES, dense is not there
+  bool linear = false;         ///< only carries: identity stands for GMRES, dense for hybrid
+  double hybrid = 0;           ///< linear: what hybrid takes of this chain, in steps
   bool may_substitute = true;  ///< whether sequential execution may be chosen
 };
 
@@ -36,9 +37,16 @@ struct ShootingPlan {
   double cost[5] = {};
 };
 
+/// Steps in which a carry is forgotten so many times leave nothing of it: it is below the smallest
+/// number, with a margin.
+constexpr double kUntilZero = 30;
+
 /// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
 /// contraction tells how soon a start is forgotten, drift how far M is from I.
 ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem);
+
+/// What a flop in a product of n columns counts for, against one in an evaluation.
+double product_weight(Index batch, int width);
 
 /// Why, in a sentence. Takes as long as many short steps: for one rank, where it has time.
 std::string explain(const ShootingPlan& plan, const PlanProblem& problem);

@@ -20,9 +20,6 @@ struct NewtonOptions {
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
 };
 
-/// The work in a row of one linear solve.
-CriticalPath linear_path(const std::string& linear, const parallel::BlockLayout& layout);
-
 /// Newton's method on all steps at once, as PETSc's SNES: prefix "", so -snes_*, -ksp_* and -pc_*
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.
@@ -40,7 +37,7 @@ class Newton final : public Solver {
   parallel::BlockLayout layout(const Problem& problem) const override;
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
-  bool sends_maps(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }
   std::vector<std::string> stages() const override;
   bool is_petsc() const override { return approximate_ == nullptr; }

@@ -67,7 +67,7 @@ class Shooting final : public Solver {
   parallel::BlockLayout layout(const Problem& problem) const override;
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
-  bool sends_maps(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
   Index most_iterations(const Problem& problem) const override;
   std::vector<std::string> stages() const override { return {"sweep", "couple"}; }
 

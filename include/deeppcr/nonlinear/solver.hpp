@@ -54,11 +54,8 @@ class Solver {
   /// estimate from above.
   virtual double memory(const Problem& problem) const = 0;
 
-  /// Whether it sends affine maps, B n (n + 1) reals each, in one message.
-  virtual bool sends_maps(const Problem& problem) const {
-    static_cast<void>(problem);
-    return false;
-  }
+  /// Reals in its largest message. Default: a state of all samples.
+  virtual double largest_message(const Problem& problem) const;
   /// Iterations of a solve at most, for progress; 0: it has none, and no safe point to stop at.
   virtual Index most_iterations(const Problem& problem) const = 0;
   /// Names of the stages in IterationRecord::seconds.

@@ -127,7 +127,7 @@ class Together {
   int ranks_;
   Passes passes_;
   nonlinear::SolveReport report_;
-  linear::Shooting back_{{0, 1e-10, true}};
+  linear::Shooting back_{{1e-10, 0, true}};
 };
 
 /// Whole sequential runs on all ranks at once, against as many one after the other.

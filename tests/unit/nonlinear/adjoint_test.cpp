@@ -166,7 +166,7 @@ TEST_P(ShootingAdjoint, AgreesWithTheSequentialBackwardPass) {
   const StepRange local = problem.trajectory.local_range();
   const Index zeros = local.size() - (local.contains(options.steps - 1) ? 1 : 0);
   const ConstStates loss_gradient = everywhere ? z : z.slice(zeros, local.size());
-  linear::ShootingOptions shooting;
+  linear::Settings shooting;
   shooting.chunks = chunks;
   linear::Shooting solver(shooting);
   const auto oracle = linear::find("sequential").make();
@@ -175,11 +175,11 @@ TEST_P(ShootingAdjoint, AgreesWithTheSequentialBackwardPass) {
   EXPECT_LE(test::relative_difference(world(), found.states.data(), expected.states.data(),
                                       found.states.size()),
             1e-10)
-      << solver.report().method << " " << solver.report().reason;
+      << solver.report(layout).method << " " << solver.report(layout).reason;
   EXPECT_LE(test::relative_difference(world(), found.parameters.data(), expected.parameters.data(),
                                       found.parameters.size()),
             1e-10);
-  EXPECT_GE(solver.report().path.evaluations, 1);
+  EXPECT_GE(solver.report(layout).path.evaluations, 1);
 }
 
 models::ModelOptions chain_options(const char* model, const char* activation, const char* scale,

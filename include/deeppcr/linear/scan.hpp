@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/linear/diagonal_scan.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
+
+namespace deeppcr::linear {
+
+/// DiagonalScan as a solver of chains: for Jacobians whose structure says that they are diagonal.
+///
+/// Cost:   4 B n flops a step; ceil(log2 P) messages of 2 B n reals a rank
+/// Memory: the diagonals, B n L/P reals
+class Scan : public LinearSolver {
+ public:
+  const char* name() const override { return "scan"; }
+  /// @throws Error for Jacobians with other entries
+  void setup(const blocks::BlockBidiagonal& J) override;
+  void solve(ConstStates r, States d) override;
+  void solve_transpose(ConstStates c, States g) override;
+  Cost cost(const Problem& problem) const override;
+  /// The diagonals are asked for step by step.
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
+  double memory(const Problem& problem) const override;
+  double largest_message(const Problem& problem) const override;
+
+ private:
+  /// result holds the right-hand side of this rank's steps of the range.
+  void run(StepRange range, Direction direction, States result);
+
+  const blocks::BlockBidiagonal* J_ = nullptr;
+  std::unique_ptr<DiagonalScan> scan_;
+  Buffer<Real> diagonals_;  ///< [m, B, n]
+};
+
+}  // namespace deeppcr::linear
