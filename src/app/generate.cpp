@@ -10,6 +10,8 @@
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
@@ -45,58 +47,25 @@ std::vector<int> labels_of(const GenerateConfig& config, int classes) {
   return labels;
 }
 
-/// The states of one run, equal on all ranks, with what traces and checkpoints see of them.
+/// The states of one run, equal on all ranks.
 struct Sampling {
   Sampling(const parallel::Communicator& comm, const models::Denoiser& denoiser,
            const GenerateConfig& config)
       : chain(denoiser, config.sampler, config.run.chain.batch),
-        values((chain.num_steps() + 1) * chain.batch() * chain.width()),
-        trajectory(comm, parallel::BlockLayout::balanced(chain.num_steps(), comm.size()),
+        trajectory(comm, parallel::BlockLayout::replicated(chain.num_steps(), comm.size()),
                    chain.batch(), chain.width()) {
-    chain.start({values.data(), {chain.batch(), chain.width()}});
-    std::copy_n(values.data(), trajectory.input().size(), trajectory.input().data());
+    chain.start(trajectory.input());
   }
-  States states() { return {values.data(), {chain.num_steps() + 1, chain.batch(), chain.width()}}; }
+  /// z_0 and all states, [L + 1, S, n].
+  States states() { return trajectory.whole(); }
   ConstState latents() {
     const State last = states()[chain.num_steps()];
     return last;
   }
-  /// The trajectory's part of the states, and back to all ranks. Collective.
-  void to_trajectory() {
-    const StepRange local = trajectory.local_range();
-    const States part = states().slice(local.first + 1, local.last + 1);
-    std::copy(part.begin(), part.end(), trajectory.states().begin());
-    trajectory.touched();
-  }
-  void from_trajectory() {
-    const StepRange local = trajectory.local_range();
-    const States part = states().slice(local.first + 1, local.last + 1);
-    std::copy(trajectory.states().begin(), trajectory.states().end(), part.begin());
-    parallel::Traffic ignored;
-    parallel::gather_rows(trajectory.comm(), trajectory.layout().first_steps(), states()[1].data(),
-                          chain.batch() * chain.width(), ignored);
-  }
 
   models::DenoisingChain chain;
-  Buffer<Real> values;
   sequence::Trajectory trajectory;
 };
-
-nonlinear::SolveReport sample_one_by_one(Sampling& sampling) {
-  nonlinear::SolveReport solve;
-  const double seconds =
-      sample_sequentially(sampling.trajectory.comm(), sampling.chain, sampling.states());
-  solve.seconds["total"] = solve.seconds["propagate"] = seconds;
-  solve.evaluations = solve.sequential_evaluations = sampling.chain.num_steps();
-  double size = 0;
-  for (const Real value : sampling.latents())
-    size = std::isnan(value) ? INFINITY : std::max(size, std::abs(value));
-  const bool finite = std::isfinite(size);
-  solve.status = finite ? nonlinear::Status::converged : nonlinear::Status::failed;
-  solve.reason = finite ? "" : "the sampler itself overflows or meets a value that is no number";
-  solve.frozen_prefix = finite ? sampling.chain.num_steps() : 0;
-  return solve;
-}
 
 /// All steps by sweeps, with trace, checkpoints, progress and stops. Collective.
 void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport& report) {
@@ -108,7 +77,6 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   Index guessed = 0;
   if (resumed) {
     report.iterations_before = resumed->iterations;
-    sampling.from_trajectory();
   } else {
     guessed = fill_guess(sampling.chain, config.guess, sampling.states());
   }
@@ -118,11 +86,10 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory,
                                         [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  report.solve = nonlinear::Windowed(config.solver)
-                     .solve_shared(context.comm, sampling.chain, sampling.states(), 0, &monitor);
+  report.solve =
+      nonlinear::Windowed(config.solver).solve(sampling.chain, sampling.trajectory, &monitor);
   report.solve.evaluations += guessed;
   report.solve.sequential_evaluations += guessed;
-  sampling.to_trajectory();
   if (recorder) recorder->finish(report.solve, parallel::Runtime::unused_petsc_options());
   if (report.solve.status == nonlinear::Status::interrupted) {
     report.stopped_by = monitor.stopped_by();
@@ -142,10 +109,10 @@ double largest_difference(ConstStates a, ConstStates b) {
 void verify(const Context& context, Sampling& sampling, GenerateReport& report) {
   const Index L = sampling.chain.num_steps();
   const States ours = sampling.states();
-  Buffer<Real> values(sampling.values.size());
+  Buffer<Real> values(ours.size());
   const States expected(values.data(), ours.shape());
   std::copy_n(ours.data(), ours[0].size(), expected.data());
-  report.sequential_seconds = sample_sequentially(context.comm, sampling.chain, expected);
+  report.sequential_seconds = nonlinear::propagate_samples(context.comm, sampling.chain, expected);
   report.states_error = largest_difference(ours, expected);
   report.last_error = largest_difference(ours.slice(L, L + 1), expected.slice(L, L + 1));
 }
@@ -225,27 +192,6 @@ void write_results(const Context& context, const GenerateConfig& config, const N
 
 }  // namespace
 
-double sample_sequentially(const parallel::Communicator& comm, const models::DenoisingChain& chain,
-                           States states) {
-  const Index L = states.extent(0) - 1, S = states.extent(1), n = states.extent(2);
-  const auto parts = parallel::BlockLayout::balanced(S, comm.size());
-  const StepRange mine = parts.range(comm.rank());
-  Buffer<Real> values((L + 1) * mine.size() * n);
-  const States z(values.data(), {L + 1, mine.size(), n});
-  std::copy_n(states.data() + mine.first * n, z[0].size(), z.data());
-  const sequence::FromSample part(chain, mine.first);
-  comm.barrier();
-  const Stopwatch watch;
-  if (!mine.empty()) part->propagate({0, L}, z[0], z.slice(1, L + 1));
-  const double seconds = comm.max(watch.seconds());
-  parallel::Traffic ignored;
-  for (Index l = 1; l <= L; ++l) {
-    std::copy(z[l].begin(), z[l].end(), states[l].data() + mine.first * n);
-    parallel::gather_rows(comm, parts.first_steps(), states[l].data(), n, ignored);
-  }
-  return seconds;
-}
-
 Index fill_guess(const models::DenoisingChain& chain, const Guess& guess, States states) {
   const Index L = chain.num_steps(), S = states.extent(1), n = states.extent(2);
   if (guess.kind == Guess::Kind::copy) {
@@ -286,10 +232,10 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   report.ranks = context.comm.size();
   Sampling sampling(context.comm, networks.denoiser, config);
   if (config.method == "auto") {
-    report.choice = choose_method(context.comm, sampling.chain, sampling.states(), config);
+    report.choice = choose_method(sampling.chain, sampling.trajectory, config);
   }
   if (config.method == "sequential") {
-    report.solve = sample_one_by_one(sampling);
+    report.solve = nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
   } else {
     sample_by_sweeps(context, sampling, report);
   }

@@ -2,6 +2,7 @@
 
 #include "deeppcr/app/generate.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/plan/sampling.hpp"
 
 namespace deeppcr::app {
@@ -12,35 +13,38 @@ double seconds_of_step(const parallel::Communicator& comm, const models::Denoisi
                        States states) {
   constexpr Index kFirst = 2, kSteps = 8;
   const Index steps = std::min(kSteps, chain.num_steps());
-  sample_sequentially(comm, chain, states.slice(0, std::min(kFirst, steps) + 1));  // fills caches
-  return sample_sequentially(comm, chain, states.slice(0, steps + 1)) / static_cast<double>(steps);
+  const auto walk = [&](Index count) {
+    return nonlinear::propagate_samples(comm, chain, states.slice(0, count + 1));
+  };
+  walk(std::min(kFirst, steps));  // fills caches
+  return walk(steps) / static_cast<double>(steps);
 }
 
 /// Seconds of a sweep over a full window.
-double seconds_of_sweep(const parallel::Communicator& comm, const models::DenoisingChain& chain,
-                        const GenerateConfig& config, States states) {
+double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfig& config,
+                        sequence::Trajectory& trajectory) {
   nonlinear::WindowedOptions options = config.solver;
   options.fallback = false;
   options.max_iterations = 1;
-  fill_guess(chain, config.guess, states);
-  nonlinear::Windowed(options).solve_shared(comm, chain, states);  // fills caches
+  fill_guess(chain, config.guess, trajectory.whole());
+  nonlinear::Windowed(options).solve(chain, trajectory);  // fills caches
   options.max_iterations = 2;
-  const auto report = nonlinear::Windowed(options).solve_shared(comm, chain, states);
+  const auto report = nonlinear::Windowed(options).solve(chain, trajectory);
   return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
 }
 
 }  // namespace
 
-std::string choose_method(const parallel::Communicator& comm, const models::DenoisingChain& chain,
-                          States states, GenerateConfig& config) {
+std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+                          GenerateConfig& config) {
   config.method = "gaussian";
   plan::SamplingProblem problem;
   problem.steps = chain.num_steps();
   problem.window = config.solver.window;
   problem.tolerance = config.solver.atol;
   problem.eta = config.sampler.eta;
-  problem.seconds_of_step = seconds_of_step(comm, chain, states);
-  problem.seconds_of_sweep = seconds_of_sweep(comm, chain, config, states);
+  problem.seconds_of_step = seconds_of_step(trajectory.comm(), chain, trajectory.whole());
+  problem.seconds_of_sweep = seconds_of_sweep(chain, config, trajectory);
   const plan::SamplingChoice choice = plan::choose_sampling(problem);
   if (!choice.sweeps) config.method = "sequential";
   return choice.why;

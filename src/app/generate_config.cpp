@@ -187,6 +187,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   solver.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
   solver.fallback = !is_set(options, "no-fallback");
   solver.seed = sampler.seed;
+  solver.sampler = true;
   refuse_contradictions(options, config);
   // One step after another has no sweeps to trace, nor a safe point to stop at.
   const FilesConfig& files = config.run.files;

@@ -5,7 +5,6 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/nonlinear/approximate_jacobian.hpp"
 #include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/sequence/propagate.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::nonlinear {
@@ -19,8 +18,6 @@ class ChainPart {
   virtual Real* state(Index l) = 0;
   /// Makes right what this rank needs of the others' states after a change. Collective.
   virtual void exchange(const Section& section, parallel::Traffic& traffic) = 0;
-  /// Steps from `frozen` on one after another. Collective.
-  virtual void propagate(Index frozen, parallel::Traffic& traffic) = 0;
   /// What a monitor is shown.
   virtual const Real* shown() = 0;
 };
@@ -28,8 +25,7 @@ class ChainPart {
 /// Every rank holds all states and can do every step.
 class SharedSteps final : public ChainPart {
  public:
-  SharedSteps(const parallel::Communicator& comm, const sequence::Sequence& sequence, States states)
-      : comm_(comm), sequence_(sequence), states_(states) {}
+  SharedSteps(const parallel::Communicator& comm, States states) : comm_(comm), states_(states) {}
 
   Section section(StepRange window) const override {
     const auto parts = parallel::BlockLayout::balanced(window.size(), comm_.size());
@@ -45,20 +41,10 @@ class SharedSteps final : public ChainPart {
     parallel::gather_rows(comm_, parts.first_steps(), state(section.window.first + 1),
                           states_.extent(1) * states_.extent(2), traffic);
   }
-  void propagate(Index frozen, parallel::Traffic&) override {
-    const Index L = states_.extent(0) - 1;
-    sequence_.propagate({frozen, L}, states_[frozen], states_.slice(frozen + 1, L + 1));
-  }
-  /// This rank's part, were all steps shared out in balance: as a trajectory of that layout has it.
-  const Real* shown() override {
-    const Index L = states_.extent(0) - 1;
-    const auto parts = parallel::BlockLayout::balanced(L, comm_.size());
-    return states_[parts.range(comm_.rank()).first + 1 - (L == 0 ? 1 : 0)].data();
-  }
+  const Real* shown() override { return states_.data() + states_.extent(1) * states_.extent(2); }
 
  private:
   const parallel::Communicator& comm_;
-  const sequence::Sequence& sequence_;
   States states_;
 };
 
@@ -97,13 +83,6 @@ class OwnSteps final : public ChainPart {
     const StepRange local = trajectory_.local_range();
     parallel::halo(trajectory_.comm(), 0, trajectory_.layout().num_active_ranks() - 1,
                    Direction::forward, state(local.last), states_.data(), row_, traffic);
-  }
-  void propagate(Index frozen, parallel::Traffic& traffic) override {
-    give();
-    // It counts the messages of all ranks, and the caller adds up what each rank has counted.
-    sequence::propagate(sequence_, trajectory_, frozen,
-                        trajectory_.comm().is_root() ? &traffic : nullptr);
-    take();
   }
   const Real* shown() override { return states_.data() + row_; }
 

@@ -93,7 +93,9 @@ parallel::Traffic conclude(const Conclusion& conclusion, const Tolerance& tolera
   report.status = report.reason.empty() ? Status::converged : Status::failed;
   if (report.status == Status::converged) return sent;
   if (conclusion.fallback) sent = fall_back(conclusion.exact, tolerance, chain, states, report);
-  if (!std::isfinite(report.tolerance) || !std::isfinite(report.residual)) return sent;
+  if (!std::isfinite(report.tolerance) || !std::isfinite(report.residual) ||
+      !conclusion.measures_growth)
+    return sent;
   const Assessment found = assess(chain, states, tolerance, sent);
   report.lyapunov = found.lyapunov;
   report.growth = found.growth;

@@ -15,6 +15,8 @@ struct Conclusion {
   std::string why_not;  ///< why the states are not right; empty where they are
   Index exact = 0;      ///< leading states with the bits of sequential execution
   bool fallback = true;
+  /// Where the states are not right, along what was found in the end.
+  bool measures_growth = true;
 };
 
 /// "the chain expands .."; for states whose residual is small, but grows.

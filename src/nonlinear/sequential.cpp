@@ -1,12 +1,36 @@
 #include "deeppcr/nonlinear/sequential.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "conclusion.hpp"
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
+
+double propagate_samples(const parallel::Communicator& comm, const sequence::Sequence& chain,
+                         States states) {
+  const Index L = states.extent(0) - 1, B = states.extent(1), n = states.extent(2);
+  const auto parts = parallel::BlockLayout::balanced(B, comm.size());
+  const StepRange mine = parts.range(comm.rank());
+  Buffer<Real> values((L + 1) * mine.size() * n);
+  const States z(values.data(), {L + 1, mine.size(), n});
+  std::copy_n(states.data() + mine.first * n, z[0].size(), z.data());
+  const sequence::FromSample part(chain, mine.first);
+  comm.barrier();
+  const Stopwatch watch;
+  if (!mine.empty()) part->propagate({0, L}, z[0], z.slice(1, L + 1));
+  const double seconds = comm.max(watch.seconds());
+  parallel::Traffic ignored;
+  for (Index l = 1; l <= L; ++l) {
+    std::copy(z[l].begin(), z[l].end(), states[l].data() + mine.first * n);
+    parallel::gather_rows(comm, parts.first_steps(), states[l].data(), n, ignored);
+  }
+  return seconds;
+}
 
 SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                               Monitor*) {
@@ -14,10 +38,16 @@ SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Traject
   SolveReport report;
   report.method = "sequential";
   const Stopwatch watch;
-  sequence::propagate(chain, states, 0, &report.neighbours);
-  const double largest = largest_state(states);
+  double seconds = 0;
+  if (states.layout().is_replicated() && states.comm().size() > 1) {
+    seconds = propagate_samples(states.comm(), chain, states.whole());
+    states.touched();
+  } else {
+    sequence::propagate(chain, states, 0, &report.neighbours);
+    seconds = watch.seconds();
+  }
   // The slowest rank's time and the largest state of all in one call.
-  std::vector<double> worst{watch.seconds(), largest};
+  std::vector<double> worst{seconds, largest_state(states)};
   states.comm().max(worst);
   report.seconds["total"] = report.seconds["propagate"] = worst[0];
   take_sequential(worst[1], L, {tolerance_}, report);

@@ -127,7 +127,6 @@ bool ShootingRun::is_right_along_the_whole() {
   work_.states().touched();
   assessed_ = assess(work_.chain(), work_.states(), work_.tolerance(), work_.traffic);
   ++report_.looks;
-  report_.path.evaluations += static_cast<double>(work_.chunks().longest());
   tighter_ *= 0.1 / std::max(1.0, assessed_.error);
   return assessed_.right();
 }

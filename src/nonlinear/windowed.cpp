@@ -13,6 +13,7 @@ Windowed::~Windowed() = default;
 
 SolveReport Windowed::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                             Monitor* monitor) {
+  if (options_.sampler) return sample(chain, states, 0, monitor);
   const Stopwatch watch;
   DEEPPCR_ASSERT(options_.jacobian != Jacobian::dense, "Newton is for dense Jacobians");
   WindowedOptions all = options_;
@@ -24,16 +25,16 @@ SolveReport Windowed::solve(const sequence::Sequence& chain, sequence::Trajector
   return run.finish(watch);
 }
 
-SolveReport Windowed::solve_shared(const parallel::Communicator& comm,
-                                   const sequence::Sequence& chain, States states, Index frozen,
-                                   Monitor* monitor) {
+SolveReport Windowed::sample(const sequence::Sequence& chain, sequence::Trajectory& states,
+                             Index frozen, Monitor* monitor) {
   const Stopwatch watch;
-  SharedSteps part(comm, chain, states);
+  const States z = states.whole();
+  SharedSteps part(states.comm(), z);
   double size = 0;
-  for (Index l = 0; l <= frozen; ++l) size = std::max(size, largest_entry(states[l]));
-  WindowedRun run(comm, chain, options_, part, {states.extent(0) - 1, states.extent(1)}, monitor);
+  for (Index l = 0; l <= frozen; ++l) size = std::max(size, largest_entry(z[l]));
+  WindowedRun run(states.comm(), chain, options_, part, {z.extent(0) - 1, z.extent(1)}, monitor);
   run.iterate(size, frozen);
-  run.end_shared();
+  run.end_sampling(states);
   return run.finish(watch);
 }
 

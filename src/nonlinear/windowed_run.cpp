@@ -223,24 +223,20 @@ double WindowedRun::known_growth() const {
   return most;
 }
 
-void WindowedRun::end_shared() {
+void WindowedRun::end_sampling(sequence::Trajectory& states) {
+  states.touched();
   report_.frozen_prefix = frozen_;
   report_.tolerance = tolerance_.limit(largest_);
   report_.growth = known_growth();
   if (!recording_.stopped()) recording_.end(part_.shown());
-  report_.reason = recording_.stopped() ? "stopped on request" : why_not_;
-  report_.status = recording_.stopped()     ? Status::interrupted
-                   : report_.reason.empty() ? Status::converged
-                                            : Status::failed;
-  if (report_.status != Status::failed || !options_.fallback) return;
-  const Stopwatch watch;
-  part_.propagate(frozen_, traffic_);
-  report_.evaluations += size_.steps - frozen_;
-  report_.sequential_evaluations += size_.steps - frozen_;
-  report_.seconds["fallback"] = comm_.max(watch.seconds());
-  report_.status = Status::fell_back;
-  report_.reason += fmt::format("; sequential substitution from step {} on", frozen_);
-  report_.frozen_prefix = size_.steps;
+  // The frozen steps are within the tolerance, and nothing behind them grows beyond that.
+  Conclusion conclusion{recording_.stopped(), why_not_, frozen_, options_.fallback};
+  conclusion.measures_growth = false;
+  const Index left = size_.steps - frozen_;
+  traffic_ += conclude(conclusion, tolerance_, chain_, states, report_);
+  if (report_.status != Status::fell_back) return;
+  report_.evaluations += left;
+  report_.sequential_evaluations += left;
 }
 
 SolveReport WindowedRun::finish(const Stopwatch& watch) {

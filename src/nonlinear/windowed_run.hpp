@@ -27,7 +27,7 @@ class WindowedRun {
   /// Collective.
   void iterate_until_right(sequence::Trajectory& states, OwnSteps& part);
   /// The end of a run of which every rank holds all states. Collective.
-  void end_shared();
+  void end_sampling(sequence::Trajectory& states);
   /// Collective.
   SolveReport finish(const Stopwatch& watch);
 

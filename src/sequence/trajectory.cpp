@@ -42,6 +42,14 @@ Trajectory::Trajectory(const parallel::Communicator& comm, parallel::BlockLayout
 
 void Trajectory::touched() { petsc::mark_changed(reinterpret_cast<PetscObject>(vec_.get())); }
 
+States Trajectory::whole() {
+  DEEPPCR_ASSERT(num_local_ == layout_.num_steps(), "{} of {} steps", num_local_,
+                 layout_.num_steps());
+  Real* first = data_ - input_.size();
+  std::copy(input_.begin(), input_.end(), first);
+  return {first, {num_local_ + 1, batch_, width_}};
+}
+
 ConstStates Trajectory::starts(parallel::Traffic& traffic) const {
   const StepSet local = local_steps();
   const Index state = batch_ * width_;

@@ -80,14 +80,8 @@ int finish(const GenerateReport& report, const Context& context);
 /// Sets the method where it is left to the program: "gaussian" or "sequential", whichever promises
 /// to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L; returns a
 /// sentence with what was measured. Collective.
-std::string choose_method(const parallel::Communicator& comm, const models::DenoisingChain& chain,
-                          States states, GenerateConfig& config);
-
-/// States 1..L of [L + 1, S, n] from states[0], one step after another, samples split over the
-/// ranks: the baseline. L may be less than the chain's. Equal on all ranks afterwards; returns the
-/// seconds of the slowest rank. Collective.
-double sample_sequentially(const parallel::Communicator& comm, const models::DenoisingChain& chain,
-                           States states);
+std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+                          GenerateConfig& config);
 
 /// Fills states 1..L from z_0 = states[0]. Collective only in so far as all ranks do the same;
 /// returns the sequential evaluations that it took.

@@ -42,7 +42,9 @@ struct SolveReport {
   Index chunks = 0;       ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;
-  int looks = 0;        ///< along the whole trajectory, at what errors grow to
+  /// Along the whole trajectory, at what errors grow to: a linearised evaluation and a product of
+  /// all steps each, which `path` leaves out.
+  int looks = 0;
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf of the returned states
   double tolerance =
       0;  ///< atol + rtol max ||z||_inf; each step is held against the states up to it

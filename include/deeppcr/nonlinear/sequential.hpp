@@ -5,9 +5,16 @@
 
 namespace deeppcr::nonlinear {
 
+/// States 1..m of [m + 1, B, n] from states[0], step after step, samples split over the ranks;
+/// equal on all ranks afterwards. For chains of which every rank holds all steps. Returns the
+/// seconds of the slowest rank's steps. Collective.
+double propagate_samples(const parallel::Communicator& comm, const sequence::Sequence& chain,
+                         States states);
+
 /// Sequential execution, rank after rank, step after step: the baseline that users have, and what
 /// every other method ends in. Its states are right by definition where they are numbers.
 ///
+/// Where every rank holds all steps (a replicated layout), ranks share the samples instead.
 /// Cost: L step evaluations in a row; P - 1 messages of B n reals.
 class Sequential final : public Solver {
  public:

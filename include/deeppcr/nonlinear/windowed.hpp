@@ -19,6 +19,9 @@ struct WindowedOptions {
   int max_iterations = 1000;  ///< sweeps
   bool fallback = true;       ///< end by sequential substitution where the sweeps do not converge
   std::uint64_t seed = 1;     ///< of random probes
+  /// For samplers, whose states every rank holds: ranks share the window in equal parts, and growth
+  /// is that of Gaussian data where the model knows it, without an evaluation.
+  bool sampler = false;
 };
 
 /// Corrects a window of steps by d_l = M_l d_{l-1} + r_l with approximate Jacobians M_l until the
@@ -32,20 +35,17 @@ class Windowed final : public Solver {
   explicit Windowed(WindowedOptions options);
   ~Windowed() override;
 
-  /// A chain of which each rank holds its own steps: all are corrected together, whatever
-  /// options.window says, until their residual is right with what it grows to.
-  /// @pre options.jacobian is not dense (Newton does that)
+  /// Where each rank holds its own steps all are corrected together, whatever options.window says,
+  /// until their residual is right with what it grows to. Of a sampler (options.sampler, a
+  /// replicated layout) the result is on all ranks; the residual reported is that of the last
+  /// evaluation of each step, before its last correction.
+  /// @pre options.jacobian is dense for samplers only (else Newton does that)
   /// @throws Error where the model does not know the Jacobian asked for
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                     Monitor* monitor = nullptr) override;
-
-  /// A chain of which every rank holds every step: ranks share the window in equal parts. states [L
-  /// + 1, B, n], equal on all ranks: z_0, then the guess; the first `frozen` steps are right. The
-  /// solution is left there, on all ranks. The residual reported is that of the last evaluation of
-  /// each step, before its last correction; the growth is that of Gaussian data where the model
-  /// knows it. Collective.
-  SolveReport solve_shared(const parallel::Communicator& comm, const sequence::Sequence& chain,
-                           States states, Index frozen = 0, Monitor* monitor = nullptr);
+  /// The same behind the first `frozen` steps of a sampler, which are right.
+  SolveReport sample(const sequence::Sequence& chain, sequence::Trajectory& states, Index frozen,
+                     Monitor* monitor = nullptr);
 
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;

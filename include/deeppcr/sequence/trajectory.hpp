@@ -41,6 +41,9 @@ class Trajectory {
   States states() { return {data_, {num_local_, batch_, width_}}; }
   ConstStates states() const { return {data_, {num_local_, batch_, width_}}; }
   void touched();
+  /// z_0 and the states behind it, contiguous, [L + 1, B, n]: of a rank that holds every step. z_0
+  /// is a copy of input().
+  States whole();
   /// The states that the local steps start from, [L_local, B, n]. Collective; one message to the
   /// right, of B n reals for each of a rank's ranges; none where the layout is replicated.
   ///

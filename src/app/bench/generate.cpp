@@ -7,6 +7,7 @@
 
 #include "deeppcr/app/diffusion_files.hpp"
 #include "deeppcr/app/storage.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "suites.hpp"
 #include "wide_denoiser.hpp"
 
@@ -100,25 +101,26 @@ class Run {
         once_(once),
         comm_(harness.first(plan.ranks)),
         chain_(c.denoiser, c.sampler(), c.samples),
-        z_((c.steps + 1) * c.samples * chain_.width()),
+        trajectory_(comm_, parallel::BlockLayout::replicated(chain_.num_steps(), comm_.size()),
+                    c.samples, chain_.width()),
         config_(config(c, plan)),
         solver_(config_.solver) {
-    chain_.start(states()[0]);
+    chain_.start(trajectory_.input());
   }
-  States states() { return {z_.data(), {chain_.num_steps() + 1, chain_.batch(), chain_.width()}}; }
+  States states() { return trajectory_.whole(); }
   Contender contender() {
     return {plan_.method.name, plan_.ranks,
             [this] {
               GenerateConfig chosen = config_;
-              if (chosen.method == "auto") choose_method(comm_, chain_, states(), chosen);
+              if (chosen.method == "auto") choose_method(chain_, trajectory_, chosen);
               if (chosen.method == "sequential") {
                 report_ = {};
                 report_.evaluations = chain_.num_steps();
-                sample_sequentially(comm_, chain_, states());
+                nonlinear::propagate_samples(comm_, chain_, states());
                 return;
               }
               fill_guess(chain_, {}, states());
-              report_ = solver_.solve_shared(comm_, chain_, states());
+              report_ = solver_.solve(chain_, trajectory_);
             },
             once_};
   }
@@ -146,6 +148,7 @@ class Run {
     made.solver.jacobian = jacobian;
     made.solver.window = default_window(jacobian, plan.ranks, c.samples);
     made.solver.extrapolate = true;
+    made.solver.sampler = true;
     made.solver.rtol = 0;
     made.solver.atol = plan.tolerance;
     return made;
@@ -155,7 +158,7 @@ class Run {
   bool once_;
   const parallel::Communicator& comm_;
   models::DenoisingChain chain_;
-  Buffer<Real> z_;
+  sequence::Trajectory trajectory_;
   GenerateConfig config_;
   nonlinear::Windowed solver_;
   nonlinear::SolveReport report_;

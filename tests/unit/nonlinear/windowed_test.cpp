@@ -52,12 +52,14 @@ struct Sampling {
   explicit Sampling(int steps, double eta)
       : denoiser(test::tiny_denoiser()),
         chain(denoiser, options(steps, eta), kBatch),
-        z((steps + 1) * kBatch * kWidth),
-        expected(z.size()) {
-    chain.start({z.data(), {kBatch, kWidth}});
-    std::copy_n(z.data(), kBatch * kWidth, expected.data());
-    chain.propagate({0, steps}, states(expected)[0], states(expected).slice(1, steps + 1));
-    for (Index i = kBatch * kWidth; i < z.size(); ++i) z[i] = z[i - kBatch * kWidth];
+        trajectory(world(), parallel::BlockLayout::replicated(steps, world().size()), kBatch,
+                   kWidth),
+        expected((steps + 1) * kBatch * kWidth) {
+    chain.start(trajectory.input());
+    std::copy(trajectory.input().begin(), trajectory.input().end(), expected.begin());
+    const States z(expected.data(), {steps + 1, kBatch, kWidth});
+    chain.propagate({0, steps}, z[0], z.slice(1, steps + 1));
+    trajectory.fill_with_input();
   }
   static models::SamplerOptions options(int steps, double eta) {
     models::SamplerOptions made;
@@ -65,15 +67,23 @@ struct Sampling {
     made.eta = eta;
     return made;
   }
-  States states(Buffer<Real>& of) const {
-    return {of.data(), {chain.num_steps() + 1, kBatch, kWidth}};
+  double error() {
+    return test::relative_difference(world(), trajectory.whole().data(), expected.data(),
+                                     expected.size());
   }
-  double error() { return test::relative_difference(world(), z.data(), expected.data(), z.size()); }
 
   models::Denoiser denoiser;
   models::DenoisingChain chain;
-  Buffer<Real> z, expected;
+  sequence::Trajectory trajectory;
+  Buffer<Real> expected;
 };
+
+/// Defaults of a sampler's solve.
+WindowedOptions sampler() {
+  WindowedOptions options;
+  options.sampler = true;
+  return options;
+}
 
 const Jacobian kAll[] = {Jacobian::dense, Jacobian::diagonal, Jacobian::probe,
                          Jacobian::linear_part, Jacobian::gaussian};
@@ -84,12 +94,11 @@ TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
       for (const Index window : {0, 1, 7}) {
         for (const Jacobian jacobian : kAll) {
           Sampling sampling(steps, eta);
-          WindowedOptions options;
+          WindowedOptions options = sampler();
           options.jacobian = jacobian;
           options.window = window;
           Windowed solver(options);
-          const SolveReport report =
-              solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
+          const SolveReport report = solver.solve(sampling.chain, sampling.trajectory);
           EXPECT_EQ(report.status, Status::converged) << report.reason;
           EXPECT_LT(sampling.error(), 1e-9) << name(jacobian) << " window " << window;
           EXPECT_LE(report.iterations, steps);
@@ -106,13 +115,12 @@ TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
 TEST(Windowed, DenseTakesEveryLinearSolver) {
   for (const char* linear : {"hybrid", "pcr", "sequential"}) {
     Sampling sampling(30, 1);
-    WindowedOptions options;
+    WindowedOptions options = sampler();
     options.jacobian = Jacobian::dense;
     options.linear = linear;
     options.window = 11;
     Windowed solver(options);
-    const SolveReport report =
-        solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
+    const SolveReport report = solver.solve(sampling.chain, sampling.trajectory);
     EXPECT_EQ(report.status, Status::converged);
     EXPECT_LT(sampling.error(), 1e-9) << linear;
   }
@@ -121,11 +129,9 @@ TEST(Windowed, DenseTakesEveryLinearSolver) {
 TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
   const auto sweeps = [](Jacobian jacobian) {
     Sampling sampling(200, 0);
-    WindowedOptions options;
+    WindowedOptions options = sampler();
     options.jacobian = jacobian;
-    return Windowed(options)
-        .solve_shared(world(), sampling.chain, sampling.states(sampling.z))
-        .iterations;
+    return Windowed(options).solve(sampling.chain, sampling.trajectory).iterations;
   };
   EXPECT_LT(sweeps(Jacobian::dense), sweeps(Jacobian::diagonal));
   EXPECT_LT(sweeps(Jacobian::diagonal), sweeps(Jacobian::linear_part));
@@ -135,14 +141,13 @@ TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
 TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
   const auto evaluations = [](bool extrapolate) {
     Sampling sampling(200, 0);
-    WindowedOptions options;
+    WindowedOptions options = sampler();
     options.jacobian = Jacobian::gaussian;
     options.window = 20;
     options.rtol = 1e-3;
     options.extrapolate = extrapolate;
     Windowed solver(options);
-    const SolveReport report =
-        solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
+    const SolveReport report = solver.solve(sampling.chain, sampling.trajectory);
     EXPECT_EQ(report.status, Status::converged);
     EXPECT_LT(sampling.error(), 1e-3);
     return report.evaluations;
@@ -153,10 +158,9 @@ TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
 TEST(Windowed, GoesOnBehindAFrozenPrefix) {
   Sampling sampling(40, 1);
   constexpr Index kFrozen = 25, kRow = kBatch * kWidth;
-  std::copy_n(sampling.expected.data(), (kFrozen + 1) * kRow, sampling.z.data());
-  Windowed solver({});
-  const SolveReport report =
-      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z), kFrozen);
+  std::copy_n(sampling.expected.data() + kRow, kFrozen * kRow, sampling.trajectory.states().data());
+  Windowed solver(sampler());
+  const SolveReport report = solver.sample(sampling.chain, sampling.trajectory, kFrozen);
   EXPECT_LT(sampling.error(), 1e-9);
   EXPECT_LE(report.iterations, 15);
   EXPECT_LE(report.evaluations, 15 * 15);
@@ -176,32 +180,29 @@ class Stopper final : public Monitor {
 
 TEST(Windowed, StopsWhenItsMonitorSaysSo) {
   Sampling sampling(40, 1);
-  WindowedOptions options;
+  WindowedOptions options = sampler();
   options.jacobian = Jacobian::linear_part;
   Stopper monitor;
   Windowed solver(options);
-  const SolveReport report =
-      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z), 0, &monitor);
+  const SolveReport report = solver.solve(sampling.chain, sampling.trajectory, &monitor);
   EXPECT_EQ(report.status, Status::interrupted);
   EXPECT_EQ(report.iterations, 2);
 }
 
 TEST(Windowed, FallsBackToSequentialExecution) {
   Sampling sampling(40, 1);
-  WindowedOptions options;
+  WindowedOptions options = sampler();
   options.jacobian = Jacobian::linear_part;
   options.max_iterations = 3;
   Windowed solver(options);
-  const SolveReport report =
-      solver.solve_shared(world(), sampling.chain, sampling.states(sampling.z));
+  const SolveReport report = solver.solve(sampling.chain, sampling.trajectory);
   EXPECT_EQ(report.status, Status::fell_back);
   EXPECT_LT(sampling.error(), 1e-9);
 
-  sampling.z[sampling.z.size() - 1] = std::numeric_limits<double>::quiet_NaN();
+  sampling.trajectory.states().end()[-1] = std::numeric_limits<double>::quiet_NaN();
   options.fallback = false;
   Windowed stubborn(options);
-  EXPECT_EQ(stubborn.solve_shared(world(), sampling.chain, sampling.states(sampling.z)).status,
-            Status::failed);
+  EXPECT_EQ(stubborn.solve(sampling.chain, sampling.trajectory).status, Status::failed);
 }
 
 TEST(Windowed, SolvesChainsOfWhichEachRankHoldsItsOwnSteps) {
