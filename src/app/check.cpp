@@ -57,6 +57,7 @@ void add_check_options(boost::program_options::options_description& options) {
 
 int run_check(const boost::program_options::variables_map& options, const Context& context) {
   RunConfig config;
+  config.solver.name = "sequential";  // derivatives are checked where each rank's steps are
   config.chain = read_chain_config(options);
   check_sizes(context.comm, config);
   const ChainConfig& chain = config.chain;

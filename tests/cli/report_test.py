@@ -15,7 +15,8 @@ FIELDS = {"status": str, "method": str, "ranks": int, "steps": int, "width": int
 
 class Report(ProgramTest):
     def test_json_has_all_fields(self):
-        report = self.solved("solve", "--steps", 40, "--width", 3, "--batch", 2, "--verify")
+        report = self.solved("solve", "--nonlinear", "newton", "--steps", 40, "--width", 3, "--batch", 2,
+                             "--verify")
         for name, kind in FIELDS.items():
             self.assertIsInstance(report[name], kind, name)
         self.assertEqual([report[k] for k in ("status", "ranks", "steps", "width", "batch")],
@@ -61,7 +62,7 @@ class Report(ProgramTest):
 
     def test_verify_says_when_sequential_was_faster(self):
         # two steps, any number of ranks: Newton cannot win
-        report = self.solved("solve", "--steps", 2, "--verify")
+        report = self.solved("solve", "--nonlinear", "newton", "--steps", 2, "--verify")
         self.assertIn("use --nonlinear sequential", report["advice"])
 
     def test_table_and_quiet(self):
@@ -93,7 +94,7 @@ class Report(ProgramTest):
             self.assertEqual(done.report["steps"], 20)
 
     def test_fallback_is_success_with_a_reason(self):
-        words = ["solve", "--model", "mlp", "--gain", 1.2, "--steps", 200, "--max-iterations", 1]
+        words = ["solve", "--nonlinear", "newton", "--model", "mlp", "--gain", 1.2, "--steps", 200, "--max-iterations", 1]
         report = self.solved(*words, "--verify")
         self.assertEqual(report["status"], "fell_back")
         self.assertNotEqual(report["reason"], "")

@@ -40,6 +40,8 @@ class Passes {
     parameters_ = sequence::ParameterGradients(network_.model->parameters());
   }
 
+  const parallel::BlockLayout& layout() const { return network_.trajectory.layout(); }
+
   void forward() { sequence::propagate(*network_.model, network_.trajectory); }
 
   nonlinear::SolveReport shoot() {
@@ -113,7 +115,7 @@ class Together {
     row.seconds = seconds;
     row.compare("sequential execution on 1 rank", baseline);
     if (!report_.linear.empty()) row.method += "+" + report_.linear;
-    if (what_.backward) row.method += ", back: " + back_.report().method;
+    if (what_.backward) row.method += ", back: " + back_.report(passes_.layout()).method;
     row.iterations = report_.iterations;
     row.chunks = report_.chunks;
     const auto L = static_cast<double>(sizes.steps);
