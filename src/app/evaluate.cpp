@@ -37,7 +37,7 @@ void read_network(const Context& context, const parallel::ProcessGrid& grid,
 
 void score_chain(const Context& context, EvaluationReport& report) {
   const TrainConfig& config = report.config;
-  const plan::Sharing sharing = choose_sharing(config, report.ranks);
+  const train::Sharing sharing = choose_sharing(config, report.ranks);
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, false);
   check_network_size(grid, config, sharing, images);

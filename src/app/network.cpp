@@ -36,18 +36,18 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
   return images;
 }
 
-plan::TrainingProblem training_problem(const TrainConfig& config) {
+train::TrainingProblem training_problem(const TrainConfig& config) {
   const models::ModelOptions& model = config.chain.model;
   const models::StepCost cost = models::step_cost(model);
   return {model.steps, config.chain.batch, model.width, cost.layers, cost.tangent_share};
 }
 
-plan::Sharing choose_sharing(const TrainConfig& config, int ranks) {
-  return plan::choose_sharing(training_problem(config), config.sharing, ranks);
+train::Sharing choose_sharing(const TrainConfig& config, int ranks) {
+  return train::choose_sharing(training_problem(config), config.sharing, ranks);
 }
 
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const plan::Sharing& sharing, const train::Images& images) {
+                        const train::Sharing& sharing, const train::Images& images) {
   const models::ModelOptions& model = config.chain.model;
   const Index D = grid.depth().size(), R = grid.data().size();
   const Index batch = (config.chain.batch + R - 1) / R;
@@ -71,12 +71,12 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   check_memory(grid.world(), sizeof(Real) * (states + parameters + kept) + solver + pixels);
 }
 
-parallel::BlockLayout network_layout(const TrainConfig& config, const plan::Sharing& sharing) {
+parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {
   return sharing.forward()->layout(sharing.problem(training_problem(config)));
 }
 
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                                 const plan::Sharing& sharing,
+                                 const train::Sharing& sharing,
                                  const train::Normalisation& normalisation,
                                  const train::Images& images) {
   const models::ModelOptions& model = config.chain.model;

@@ -12,7 +12,6 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
-#include "deeppcr/plan/automatic.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -109,7 +108,6 @@ int run_command(const Words& words, const std::string& command_line,
 }  // namespace
 
 int run(int argc, char** argv) {
-  plan::add_automatic();
   const Words words = cut(argc, argv);
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {

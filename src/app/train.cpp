@@ -25,7 +25,8 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
 
 /// The head comes to the rank that writes; rows that several data ranks have are written once.
 void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
-                  const TrainConfig& config, const plan::Sharing& sharing, const Context& context) {
+                  const TrainConfig& config, const train::Sharing& sharing,
+                  const Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   models::ClassifierHead* head = parts.loss->head();
@@ -51,7 +52,7 @@ int run_train(const boost::program_options::variables_map& options, const Contex
   const TrainConfig& config = report.config;
   report.ranks = context.comm.size();
   report.sharing = choose_sharing(config, report.ranks);
-  const plan::Sharing& sharing = report.sharing;
+  const train::Sharing& sharing = report.sharing;
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, true);
   check_network_size(grid, config, sharing, images);

@@ -168,7 +168,7 @@ namespace {
 
 /// The forward solver: by its name, or by its linear solver.
 void read_forward(const po::variables_map& options, const std::string& linear,
-                  plan::PassMethods& methods) {
+                  train::PassMethods& methods) {
   const std::string name = text_of(options, "nonlinear");
   OptionValues& own = methods.settings.own;
   const bool open = name == "auto", wants_linear = linear != "auto";
@@ -191,15 +191,15 @@ void read_forward(const po::variables_map& options, const std::string& linear,
 
 }  // namespace
 
-plan::WantedSharing read_sharing(const po::variables_map& options) {
-  plan::WantedSharing sharing;
+train::WantedSharing read_sharing(const po::variables_map& options) {
+  train::WantedSharing sharing;
   sharing.depth_ranks = static_cast<int>(whole_of(options, "depth-ranks"));
   sharing.data_ranks = static_cast<int>(whole_of(options, "data-ranks"));
   const auto direction = [&](const char* name) {
     const std::string own = text_of(options, name);
     return own == "linear" ? text_of(options, "linear") : own;
   };
-  plan::PassMethods& methods = sharing.methods;
+  train::PassMethods& methods = sharing.methods;
   methods.settings.tolerance = {real_of(options, "newton-rtol"), 0};
   methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
   read_forward(options, direction("forward-linear"), methods);

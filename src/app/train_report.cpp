@@ -189,7 +189,7 @@ void print_classes(const train::Evaluation& evaluation) {
 
 }  // namespace
 
-std::string method_of(const plan::PassMethods& methods) {
+std::string method_of(const train::PassMethods& methods) {
   const OptionValues& own = methods.settings.own;
   const std::string forward = methods.forward + (own.has("linear") ? "+" + own.word("linear") : "");
   const bool usual = methods.backward == nonlinear::find(methods.forward).backward_for(own);

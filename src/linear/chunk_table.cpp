@@ -48,6 +48,13 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   return facts;
 }
 
+std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts) {
+  std::vector<plan::ProbedChunk> chunks;
+  for (const ChunkFacts& one : facts)
+    chunks.push_back({one.steps, one.probed, one.exit, one.drift});
+  return chunks;
+}
+
 // A rank's row:  | its facts | facts of its first chunk | .. of its last |
 ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& chunks,
                               const std::vector<ChunkFacts>& mine, const RankFacts& rank,

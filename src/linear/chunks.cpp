@@ -37,4 +37,15 @@ Index Chunks::longest() const {
   return most;
 }
 
+plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
+  plan::ChunkProblem problem;
+  problem.steps = layout.num_steps();
+  problem.chunks = chunks.size();
+  for (int p = 0; p < layout.num_ranks(); ++p) {
+    problem.longest_rank = std::max(problem.longest_rank, layout.range(p).size());
+    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks.of_rank(p).size());
+  }
+  return problem;
+}
+
 }  // namespace deeppcr::linear

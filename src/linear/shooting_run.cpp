@@ -52,11 +52,11 @@ bool ShootingRun::is_last_of_chain(Index k) const {
 }
 
 ShootingRun::End ShootingRun::solve() {
-  using Method = ShootingPlan::Method;
+  using Method = plan::ChunkPlan::Method;
   // Nothing is walked before it is known that another method will not be preferred.
   push_tangents(kProbe);
   gather();
-  const ShootingPlan planned = plan();
+  const plan::ChunkPlan planned = choose();
   if (planned.method == Method::sequential && settings_.may_choose) return End::by_substitution;
   if (planned.method == Method::dense) return End::by_hybrid;
   const End end = run(planned);
@@ -71,8 +71,8 @@ ShootingRun::End ShootingRun::solve() {
 }
 
 /// Merging rounds or GMRES, as planned.
-ShootingRun::End ShootingRun::run(const ShootingPlan& planned) {
-  using Method = ShootingPlan::Method;
+ShootingRun::End ShootingRun::run(const plan::ChunkPlan& planned) {
+  using Method = plan::ChunkPlan::Method;
   const bool merges = planned.method == Method::zero, die = carries_die(planned);
   if (!first_walk(!die)) return End::right;
   // What is exactly zero needs no tangent to tell what becomes of it.
@@ -101,9 +101,9 @@ void ShootingRun::push_tangents(Index steps) {
 }
 
 /// Whether carries are expected to have underflowed to zero at the end of each chunk.
-bool ShootingRun::carries_die(const ShootingPlan& plan) const {
+bool ShootingRun::carries_die(const plan::ChunkPlan& planned) const {
   return std::all_of(facts_.begin(), facts_.end(), [&](const ChunkFacts& chunk) {
-    return chunk.steps > kUntilZero * plan.forgetting_steps;
+    return chunk.steps > plan::kUntilZero * planned.forgetting_steps;
   });
 }
 
@@ -128,18 +128,18 @@ bool ShootingRun::first_walk(bool with_tangents) {
   return true;
 }
 
-ShootingPlan ShootingRun::plan() const {
-  PlanProblem problem = plan_problem(J_.layout(), chunks_);
+plan::ChunkPlan ShootingRun::choose() const {
+  plan::ChunkProblem problem = plan_problem(J_.layout(), chunks_);
   problem.rtol = settings_.rtol;
   problem.linear = true;
   problem.hybrid = steps_of_hybrid();
   problem.may_substitute = settings_.may_choose;
-  return plan_shooting(facts_, problem);
+  return plan::choose_for_chunks(probed(facts_), problem);
 }
 
 double ShootingRun::steps_of_hybrid() const {
   Problem problem{J_.layout(), J_.batch(), J_.width()};
-  problem.product_weight = product_weight(J_.batch(), J_.width());
+  problem.product_weight = plan::product_weight(J_.batch(), J_.width());
   const Hybrid hybrid;
   if (hybrid.largest_message(problem) > std::numeric_limits<int>::max())
     return std::numeric_limits<double>::infinity();
@@ -190,8 +190,8 @@ bool ShootingRun::correct() {
                      [](const ChunkFacts& chunk) { return chunk.swept > 0; });
 }
 
-void ShootingRun::iterate(const ShootingPlan& plan) {
-  const double most = kPatience * plan.cost[static_cast<int>(ShootingPlan::Method::zero)];
+void ShootingRun::iterate(const plan::ChunkPlan& planned) {
+  const double most = kPatience * planned.cost[static_cast<int>(plan::ChunkPlan::Method::zero)];
   for (Index k = 0; k < chunks_.size(); ++k) {
     if (!correct() || judgement_.error <= kRightBelow || judgement_.hopeless) return;
     if (clock_.steps() > most) return;
@@ -199,12 +199,12 @@ void ShootingRun::iterate(const ShootingPlan& plan) {
 }
 
 /// GMRES for the carries, then one walk from them.
-void ShootingRun::solve_for_carries(const ShootingPlan& plan) {
+void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   Buffer<Real> b(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
   const double tolerance = kRightBelow * settings_.rtol * scale_;
   // More vectors than there are chunks tell nothing new.
-  const double vectors = std::clamp(std::ceil(kPatience * plan.identity_sweeps), 1.0,
+  const double vectors = std::clamp(std::ceil(kPatience * planned.identity_sweeps), 1.0,
                                     static_cast<double>(chunks_.size()));
   const KspOutcome ksp =
       BoundaryKsp(*this).solve(b.data(), tolerance, static_cast<int>(vectors), x.data());
@@ -213,7 +213,7 @@ void ShootingRun::solve_for_carries(const ShootingPlan& plan) {
   if (!ksp.converged) {
     report_.reason = fmt::format(
         "GMRES has not converged in {} vectors, of which {:.0f} were predicted to be enough",
-        ksp.products, plan.identity_sweeps);
+        ksp.products, planned.identity_sweeps);
     return;
   }
   ++report_.sweeps;

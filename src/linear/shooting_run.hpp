@@ -5,7 +5,7 @@
 #include "chunk_walk.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
 #include "deeppcr/linear/shooting.hpp"
-#include "deeppcr/linear/shooting_plan.hpp"
+#include "deeppcr/plan/chunks.hpp"
 
 namespace deeppcr::linear {
 
@@ -35,13 +35,13 @@ class ShootingRun {
  private:
   void push_tangents(Index steps);
   bool first_walk(bool with_tangents);
-  bool carries_die(const ShootingPlan& plan) const;
-  ShootingPlan plan() const;
+  bool carries_die(const plan::ChunkPlan& planned) const;
+  plan::ChunkPlan choose() const;
   double steps_of_hybrid() const;
-  End run(const ShootingPlan& plan);
+  End run(const plan::ChunkPlan& planned);
   bool correct();
-  void iterate(const ShootingPlan& plan);
-  void solve_for_carries(const ShootingPlan& plan);
+  void iterate(const plan::ChunkPlan& planned);
+  void solve_for_carries(const plan::ChunkPlan& planned);
   void send(const Real* leaving, Real* entering);
   void gather();
   bool is_first_of_chain(Index k) const;

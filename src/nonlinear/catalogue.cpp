@@ -112,15 +112,34 @@ std::unique_ptr<Solver> make_jacobi_gauss_seidel(const Settings& settings) {
   return std::make_unique<Shooting>(options);
 }
 
+/// Left to the look at the chain: shooting, Newton's method or sequential execution.
+std::unique_ptr<Solver> make_automatic(const Settings& settings) {
+  ShootingOptions options = shooting_options(settings);
+  options.chunks = settings.own.whole("chunks");
+  options.newton = true;
+  options.newton_options.rtol = settings.tolerance.rtol;
+  options.newton_options.atol = settings.tolerance.atol;
+  if (settings.max_iterations >= 0) options.newton_options.max_iterations = settings.max_iterations;
+  options.newton_options.fallback = settings.fallback;
+  return std::make_unique<Shooting>(options);
+}
+
 /// Backward by the solver of --linear, where an entry has one.
 std::string by_linear(const OptionValues& own) {
   return own.has("linear") ? own.word("linear") : "hybrid";
 }
 std::string by_substitution(const OptionValues&) { return "sequential"; }
 std::string by_shooting(const OptionValues&) { return "shooting"; }
+std::string by_plan(const OptionValues&) { return "auto"; }
 
 std::vector<CatalogueEntry>& entries() {
   static std::vector<CatalogueEntry> all{
+      {"auto",
+       "shooting, newton or sequential, whichever promises to be fastest",
+       {chunks_option()},
+       true,
+       by_plan,
+       make_automatic},
       {"sequential",
        "one step after another, rank after rank: the baseline",
        {},

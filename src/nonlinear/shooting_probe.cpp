@@ -4,15 +4,15 @@
 
 namespace deeppcr::nonlinear {
 
-ShootingPlan::Method ShootingProbe::choose() {
+plan::ChunkPlan::Method ShootingProbe::choose() {
   work_.sweep_to(std::min(kSteps, work_.chunks().longest()), true);
   work_.gather([this] { return sweep_on(); });
-  problem_ = plan_problem(work_.states().layout(), work_.chunks());
+  problem_ = linear::plan_problem(work_.states().layout(), work_.chunks());
   problem_.batch = work_.states().batch();
   problem_.width = work_.states().width();
   problem_.rtol = options_.rtol;
   problem_.newton = options_.newton;
-  plan_ = plan_shooting(work_.table().facts(), problem_);
+  plan_ = plan::choose_for_chunks(linear::probed(work_.table().facts()), problem_);
   return plan_->method;
 }
 
@@ -33,7 +33,8 @@ Index ShootingProbe::right_steps() const {
 }
 
 const std::string& ShootingProbe::sentence() {
-  if (plan_ && sentence_.empty() && work_.comm().is_root()) sentence_ = explain(*plan_, problem_);
+  if (plan_ && sentence_.empty() && work_.comm().is_root())
+    sentence_ = plan::explain(*plan_, problem_);
   return sentence_;
 }
 

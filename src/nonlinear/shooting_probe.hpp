@@ -3,13 +3,10 @@
 #include <optional>
 #include <string>
 
-#include "deeppcr/linear/shooting_plan.hpp"
+#include "deeppcr/plan/chunks.hpp"
 #include "shooting_work.hpp"
 
 namespace deeppcr::nonlinear {
-
-using linear::PlanProblem;
-using linear::ShootingPlan;
 
 /// A look at the first steps of all chunks, and the method that follows from it.
 ///
@@ -24,7 +21,7 @@ class ShootingProbe {
       : work_(work), options_(options) {}
 
   /// Collective.
-  ShootingPlan::Method choose();
+  plan::ChunkPlan::Method choose();
   /// A block more of the chain's first chunk; for the time in which others are waited for. False
   /// at the end of what may be done.
   bool sweep_on();
@@ -38,8 +35,8 @@ class ShootingProbe {
  private:
   ShootingWork& work_;
   const ShootingOptions& options_;
-  PlanProblem problem_;
-  std::optional<ShootingPlan> plan_;
+  plan::ChunkProblem problem_;
+  std::optional<plan::ChunkPlan> plan_;
   std::string sentence_;
 };
 

@@ -39,8 +39,8 @@ SolveReport ShootingRun::solve() {
 }
 
 /// False when the states have been found otherwise than by shooting. Collective.
-bool ShootingRun::follow(ShootingPlan::Method method) {
-  using Method = ShootingPlan::Method;
+bool ShootingRun::follow(plan::ChunkPlan::Method method) {
+  using Method = plan::ChunkPlan::Method;
   if (method == Method::identity) coupling_ = Coupling::identity;
   if (method == Method::dense) coupling_ = Coupling::dense;
   if (method == Method::sequential) {

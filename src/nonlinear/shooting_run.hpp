@@ -28,7 +28,7 @@ class ShootingRun {
   int most_corrections() const;
 
  private:
-  bool follow(ShootingPlan::Method method);
+  bool follow(plan::ChunkPlan::Method method);
   void shoot();
   void propose();
   bool correct();

@@ -9,11 +9,9 @@ parallel::BlockLayout Solver::layout(const Problem& problem) const {
 }
 
 double Solver::largest_message(const Problem& problem) const {
-  return static_cast<double>(problem.batch) * problem.width;
+  return problem.ranks > 1 ? static_cast<double>(problem.batch) * problem.width : 0;
 }
 
-Index longest_range(const parallel::BlockLayout& layout) {
-  return linear::longest_part(layout);
-}
+Index longest_range(const parallel::BlockLayout& layout) { return linear::longest_part(layout); }
 
 }  // namespace deeppcr::nonlinear

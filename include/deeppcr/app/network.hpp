@@ -14,20 +14,20 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
 /// Refuses what PETSc cannot index and what would not fit into memory. Collective; allocates
 /// nothing.
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const plan::Sharing& sharing, const train::Images& images);
+                        const train::Sharing& sharing, const train::Images& images);
 
 /// What the choice of grid and methods depends on.
-plan::TrainingProblem training_problem(const TrainConfig& config);
-/// Grid and methods, where the user has left them open. @throws Error as plan::choose_sharing()
-plan::Sharing choose_sharing(const TrainConfig& config, int ranks);
+train::TrainingProblem training_problem(const TrainConfig& config);
+/// Grid and methods, where the user has left them open. @throws Error as train::choose_sharing()
+train::Sharing choose_sharing(const TrainConfig& config, int ranks);
 
 /// The steps of each depth rank.
-parallel::BlockLayout network_layout(const TrainConfig& config, const plan::Sharing& sharing);
+parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing);
 
 /// The network of a configuration, with its first weights by the seed or from --weights.
 /// Collective. @throws Error for files that do not fit
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                                 const plan::Sharing& sharing,
+                                 const train::Sharing& sharing,
                                  const train::Normalisation& normalisation,
                                  const train::Images& images);
 

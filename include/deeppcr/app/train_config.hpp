@@ -4,10 +4,10 @@
 #include <string>
 
 #include "deeppcr/app/config.hpp"
-#include "deeppcr/plan/sharing.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/schedule.hpp"
+#include "deeppcr/train/sharing.hpp"
 
 namespace deeppcr::app {
 
@@ -22,7 +22,7 @@ struct TrainConfig {
   train::OptimiserOptions optimiser;
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
-  plan::WantedSharing sharing;
+  train::WantedSharing sharing;
   Index trajectories_kept = 0;
   std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
   FilesConfig files;
@@ -32,7 +32,7 @@ struct TrainConfig {
 void add_train_options(boost::program_options::options_description& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(boost::program_options::options_description& options);
-plan::WantedSharing read_sharing(const boost::program_options::variables_map& options);
+train::WantedSharing read_sharing(const boost::program_options::variables_map& options);
 
 /// @throws Error for options that contradict each other or need what this build has not
 TrainConfig read_train_config(const boost::program_options::variables_map& options);

@@ -11,14 +11,14 @@ namespace deeppcr::app {
 /// What `train` tells at its end.
 struct TrainReport {
   TrainConfig config;
-  plan::Sharing sharing;
+  train::Sharing sharing;
   int ranks = 1;
   TrainingResult result;
   Index peak_bytes_per_rank = 0;
 };
 
 /// "sequential" or "newton+hybrid", forward, then backward where it differs.
-std::string method_of(const plan::PassMethods& methods);
+std::string method_of(const train::PassMethods& methods);
 
 /// Prints table or JSON on rank 0; returns the exit code.
 int finish(const TrainReport& report, const Context& context);

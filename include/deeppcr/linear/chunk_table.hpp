@@ -7,6 +7,7 @@
 #include "deeppcr/linear/chunk.hpp"
 #include "deeppcr/linear/chunks.hpp"
 #include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/plan/chunks.hpp"
 
 namespace deeppcr::linear {
 
@@ -32,6 +33,9 @@ struct ChunkFacts {
   double probed = 0;  ///< steps that a tangent has gone through
   double drift = 0;   ///< see Chunk; over those
 };
+
+/// What the plan asks of them.
+std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts);
 
 /// What one rank has done so far.
 struct RankFacts {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/plan/chunks.hpp"
 
 namespace deeppcr::linear {
 
@@ -34,5 +35,8 @@ class Chunks {
   std::vector<Index> first_step_;  ///< [C + 1]; empty without steps
   parallel::BlockLayout owners_;
 };
+
+/// Steps, chunks and the share of the rank that has most, for the plan; the rest is left open.
+plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks);
 
 }  // namespace deeppcr::linear

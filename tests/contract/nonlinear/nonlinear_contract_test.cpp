@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "deeppcr/nonlinear/catalogue.hpp"
-#include "deeppcr/plan/automatic.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
@@ -209,7 +208,6 @@ TEST_P(SolverContract, LayoutsHoldAllSteps) {
 }
 
 std::vector<std::string> names() {
-  plan::add_automatic();
   std::vector<std::string> all;
   for (const CatalogueEntry& entry : catalogue()) all.push_back(entry.name);
   return all;

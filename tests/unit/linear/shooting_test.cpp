@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/linear/shooting_plan.hpp"
+#include "deeppcr/plan/chunks.hpp"
 #include "support/environment.hpp"
 #include "support/random_chain.hpp"
 
@@ -61,7 +61,7 @@ TEST(LinearShooting, LeavesResidualChainsToHybridWhereThatIsFaster) {
     EXPECT_EQ(outcome.reason, "");
     EXPECT_EQ(outcome.method, P == 4 ? "hybrid" : outcome.method);
     // No more than what it was preferred to.
-    const double columns = kWidth * product_weight(1, kWidth);
+    const double columns = kWidth * plan::product_weight(1, kWidth);
     EXPECT_LE(outcome.path.evaluations + columns * outcome.path.products, 256.0 * P);
   }
 }
@@ -98,51 +98,6 @@ TEST(LinearShooting, MergesChainsThatForgetWithoutMoreToDo) {
   EXPECT_EQ(outcome.method, P == 1 ? "sequential" : "shooting+zero");
   EXPECT_EQ(outcome.reason, "");
   EXPECT_LE(outcome.path.evaluations, 1024 + (P > 1 ? 128 : 0));
-}
-
-/// Facts of C chunks of `steps` steps: growth a step, drift over the probed ones.
-std::vector<ChunkFacts> facts(Index chunks, double steps, double rate, double drift) {
-  ChunkFacts one;
-  one.steps = steps;
-  one.probed = 128;
-  one.exit = rate * one.probed;
-  one.drift = drift;
-  return std::vector<ChunkFacts>(static_cast<std::size_t>(chunks), one);
-}
-
-PlanProblem problem_of(Index ranks, double hybrid) {
-  PlanProblem problem;
-  problem.steps = 1024 * ranks;
-  problem.chunks = ranks;
-  problem.longest_rank = 1024;
-  problem.linear = true;
-  problem.hybrid = hybrid;
-  return problem;
-}
-
-TEST(LinearPlan, CountsTheWalksThatVectorsNeed) {
-  using Method = ShootingPlan::Method;
-  const auto cost = [](const ShootingPlan& plan, Method method) {
-    return plan.cost[static_cast<int>(method)];
-  };
-  // Drift so small that one vector does: the first walk, tangents, the vector, the last walk.
-  const ShootingPlan near = plan_shooting(facts(16, 1024, 0, 1e-12), problem_of(16, 1e9));
-  EXPECT_EQ(near.identity_sweeps, 1);
-  EXPECT_EQ(cost(near, Method::identity), 4 * 1024);
-  EXPECT_EQ(near.method, Method::identity);
-  // Hybrid's own figure decides between it and vectors.
-  EXPECT_EQ(plan_shooting(facts(16, 1024, 0, 1e-12), problem_of(16, 3000)).method, Method::dense);
-  // Far from identities nothing but hybrid helps, and substitution where that is dear.
-  EXPECT_EQ(plan_shooting(facts(16, 1024, 0, 1), problem_of(16, 8000)).method, Method::dense);
-  EXPECT_EQ(plan_shooting(facts(16, 1024, 0, 1), problem_of(16, 16000)).method, Method::sequential);
-  // Carries that die need no tangents.
-  const ShootingPlan dies = plan_shooting(facts(16, 1024, -2, 1), problem_of(16, 1e9));
-  EXPECT_EQ(dies.method, Method::zero);
-  EXPECT_LT(cost(dies, Method::zero), 1024 + 32);
-  // A chain that named shooting is not left to others before it was tried.
-  PlanProblem named = problem_of(16, 10);
-  named.may_substitute = false;
-  EXPECT_EQ(plan_shooting(facts(16, 1024, 0, 1), named).method, Method::identity);
 }
 
 }  // namespace

@@ -4,13 +4,19 @@
 #include <vector>
 
 #include "deeppcr/core/types.hpp"
-#include "deeppcr/linear/chunk_table.hpp"
-#include "deeppcr/linear/chunks.hpp"
 
-namespace deeppcr::linear {
+namespace deeppcr::plan {
+
+/// What a tangent has shown in the first steps of a chunk.
+struct ProbedChunk {
+  double steps = 0;   ///< of the chunk
+  double probed = 0;  ///< steps that the tangent has gone through
+  double exit = 0;    ///< log of what it has grown by there
+  double drift = 0;   ///< |M t - t| / |t| of the tangent t there
+};
 
 /// The size of a problem as far as the choice of a method depends on it.
-struct PlanProblem {
+struct ChunkProblem {
   Index steps = 0;         ///< L
   Index chunks = 1;        ///< C
   Index longest_rank = 0;  ///< steps of the rank that has most
@@ -24,11 +30,8 @@ struct PlanProblem {
   bool may_substitute = true;  ///< whether sequential execution may be chosen
 };
 
-/// Steps, chunks and the share of the rank that has most; the rest is left as it is above.
-PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks);
-
 /// What the first steps of the chunks have shown, and the method that follows from it.
-struct ShootingPlan {
+struct ChunkPlan {
   enum class Method { sequential, zero, identity, dense, newton };
   Method method = Method::sequential;
   double forgetting_steps = 0;  ///< steps until two starts agree; infinite where they do not
@@ -43,12 +46,12 @@ constexpr double kUntilZero = 30;
 
 /// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
 /// contraction tells how soon a start is forgotten, drift how far M is from I.
-ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem);
+ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkProblem& problem);
 
 /// What a flop in a product of n columns counts for, against one in an evaluation.
 double product_weight(Index batch, int width);
 
 /// Why, in a sentence. Takes as long as many short steps: for one rank, where it has time.
-std::string explain(const ShootingPlan& plan, const PlanProblem& problem);
+std::string explain(const ChunkPlan& plan, const ChunkProblem& problem);
 
-}  // namespace deeppcr::linear
+}  // namespace deeppcr::plan

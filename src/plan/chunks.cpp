@@ -1,4 +1,4 @@
-#include "deeppcr/linear/shooting_plan.hpp"
+#include "deeppcr/plan/chunks.hpp"
 
 #include <fmt/format.h>
 
@@ -7,14 +7,13 @@
 #include <limits>
 
 #include "deeppcr/core/machine.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 
-namespace deeppcr::linear {
+namespace deeppcr::plan {
 
 namespace {
 
-using Method = ShootingPlan::Method;
+using Method = ChunkPlan::Method;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Two starts count as one when this much is left of their difference.
@@ -24,7 +23,7 @@ double at(const double (&cost)[5], Method method) { return cost[static_cast<int>
 double& at(double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
 
 /// Steps until a change of the start has shrunk to kForgotten, in the slowest chunk.
-double forgetting_steps(const std::vector<ChunkFacts>& probed) {
+double forgetting_steps(const std::vector<ProbedChunk>& probed) {
   double most = 0;
   for (std::size_t c = 1; c < probed.size(); ++c) {
     const double rate = probed[c].exit / std::max(1.0, probed[c].probed);
@@ -35,7 +34,7 @@ double forgetting_steps(const std::vector<ChunkFacts>& probed) {
 
 /// Corrections with M = I: the neglected M - I of the chunks act like independent random maps, and
 /// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2.
-double identity_corrections(const std::vector<ChunkFacts>& probed, double rtol) {
+double identity_corrections(const std::vector<ProbedChunk>& probed, double rtol) {
   double square = 0;
   for (std::size_t c = 1; c < probed.size(); ++c)
     square += probed[c].drift * probed[c].drift * probed[c].steps / std::max(1.0, probed[c].probed);
@@ -49,7 +48,7 @@ double identity_corrections(const std::vector<ChunkFacts>& probed, double rtol) 
 }
 
 /// Steps until starts are forgotten in all chunks, each walked again from its corrected start.
-double merging(const PlanProblem& problem, const ShootingPlan& plan) {
+double merging(const ChunkProblem& problem, const ChunkPlan& plan) {
   const auto m = static_cast<double>(problem.longest_rank);
   const auto chunks = static_cast<double>(problem.chunks_per_rank);
   const double size = m / chunks, need = plan.forgetting_steps;
@@ -57,7 +56,7 @@ double merging(const PlanProblem& problem, const ShootingPlan& plan) {
   return need <= size ? chunks * need : m * std::ceil(need / size);
 }
 
-void predict_nonlinear(const PlanProblem& problem, ShootingPlan& plan) {
+void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
   const auto m = static_cast<double>(problem.longest_rank);
   at(plan.cost, Method::zero) = m + merging(problem, plan);
   at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
@@ -65,14 +64,13 @@ void predict_nonlinear(const PlanProblem& problem, ShootingPlan& plan) {
   const double columns =
       std::max(1.0, problem.width * product_weight(problem.batch, problem.width));
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
-  at(plan.cost, Method::dense) =
-      m + machine().dense_corrections * (m * (2 + columns) + levels);
+  at(plan.cost, Method::dense) = m + machine().dense_corrections * (m * (2 + columns) + levels);
   at(plan.cost, Method::newton) =
       problem.newton ? machine().newton_iterations * (m * (2 + columns) + levels) : kInfinity;
 }
 
 /// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end.
-void predict_linear(const PlanProblem& problem, ShootingPlan& plan) {
+void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
   const auto m = static_cast<double>(problem.longest_rank);
   const double size = m / static_cast<double>(problem.chunks_per_rank);
   const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : m;
@@ -85,26 +83,14 @@ void predict_linear(const PlanProblem& problem, ShootingPlan& plan) {
 
 }  // namespace
 
-// With few samples an evaluation is a
-// matrix-vector product, with many a product itself.
+// With few samples an evaluation is a matrix-vector product, with many a product itself.
 double product_weight(Index batch, int width) {
   constexpr Index kMany = 8;
   return batch >= kMany ? 1 : machine().product_flop_ratio(width);
 }
 
-PlanProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
-  PlanProblem problem;
-  problem.steps = layout.num_steps();
-  problem.chunks = chunks.size();
-  for (int p = 0; p < layout.num_ranks(); ++p) {
-    problem.longest_rank = std::max(problem.longest_rank, layout.range(p).size());
-    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks.of_rank(p).size());
-  }
-  return problem;
-}
-
-ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProblem& problem) {
-  ShootingPlan plan;
+ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkProblem& problem) {
+  ChunkPlan plan;
   plan.forgetting_steps = forgetting_steps(probed);
   plan.identity_sweeps = identity_corrections(probed, problem.rtol);
   at(plan.cost, Method::sequential) = static_cast<double>(problem.steps);
@@ -125,7 +111,7 @@ ShootingPlan plan_shooting(const std::vector<ChunkFacts>& probed, const PlanProb
   return plan;
 }
 
-std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
+std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {
   const auto steps = [](double value) {
     return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
   };
@@ -140,4 +126,4 @@ std::string explain(const ShootingPlan& plan, const PlanProblem& problem) {
       problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
 }
 
-}  // namespace deeppcr::linear
+}  // namespace deeppcr::plan

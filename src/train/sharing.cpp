@@ -1,0 +1,159 @@
+#include "deeppcr/train/sharing.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "deeppcr/core/machine.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/plan/sharing.hpp"
+
+namespace deeppcr::train {
+namespace {
+
+constexpr const char* kOpen = "auto";
+
+nonlinear::Settings with_linear(nonlinear::Settings settings, const std::string& linear) {
+  settings.own = OptionValues(nonlinear::find("newton").options);
+  settings.own.set("linear", linear);
+  return settings;
+}
+
+/// Those whose cost does not depend on the numbers in the chain.
+std::vector<std::string> direct_solvers() {
+  std::vector<std::string> names;
+  for (const auto& entry : linear::catalogue())
+    if (entry.takes(blocks::Structure::dense) && entry.make()->tolerance() == 0)
+      names.push_back(entry.name);
+  return names;
+}
+
+/// All ways to fill in what is open on one grid.
+std::vector<PassMethods> candidates(const PassMethods& wanted) {
+  std::vector<PassMethods> forward;
+  if (wanted.forward != kOpen) {
+    forward.push_back(wanted);
+  } else {
+    forward.push_back({"sequential", wanted.settings, wanted.backward});
+    for (const std::string& linear : direct_solvers())
+      forward.push_back({"newton", with_linear(wanted.settings, linear), wanted.backward});
+  }
+  std::vector<PassMethods> all;
+  for (PassMethods& one : forward) {
+    if (wanted.backward != kOpen) {
+      all.push_back(one);
+      continue;
+    }
+    for (const std::string& linear : direct_solvers()) {
+      one.backward = linear;
+      all.push_back(one);
+    }
+  }
+  return all;
+}
+
+/// Flops on the longest path through one linear solve, in steps of one layer for one sample.
+double linear_cost(const TrainingProblem& training, const std::string& method,
+                   const parallel::BlockLayout& layout, Index batch) {
+  linear::Problem problem;
+  problem.layout = layout;
+  problem.batch = batch;
+  problem.width = training.width;
+  problem.product_weight = machine().product_flop_ratio(training.width);
+  const double step = 2.0 * training.width * training.width;
+  return linear::make(method)->cost(problem).critical_flops / step;
+}
+
+Index samples_a_rank(const TrainingProblem& training, int data_ranks) {
+  return (training.batch + data_ranks - 1) / data_ranks;
+}
+
+/// "newton+hybrid", as --nonlinear and --linear name it.
+std::string words(const PassMethods& methods) {
+  const OptionValues& own = methods.settings.own;
+  return methods.forward + (own.has("linear") ? " --linear " + own.word("linear") : "");
+}
+
+/// All ways that a wish leaves open, with what stands behind their keys.
+struct Ways {
+  std::vector<plan::Way> ways;
+  std::vector<PassMethods> methods;
+};
+
+Ways ways_for(const TrainingProblem& training, const WantedSharing& wanted, int ranks) {
+  Ways all;
+  const plan::Grid grid{wanted.depth_ranks, wanted.data_ranks};
+  for (const plan::Grid& one : plan::possible_grids(grid, ranks, training.batch)) {
+    for (PassMethods& methods : candidates(wanted.methods)) {
+      plan::Way way;
+      way.grid = one;
+      way.forward = words(methods);
+      way.backward = methods.backward;
+      way.in_a_row = !nonlinear::find(methods.forward).iterates;
+      way.cost = update_cost(training, {one.depth, one.data, methods, ""}).total();
+      way.key = static_cast<int>(all.methods.size());
+      all.ways.push_back(std::move(way));
+      all.methods.push_back(std::move(methods));
+    }
+  }
+  return all;
+}
+
+/// Whether the steps are to be split: who asks for a method that works on all ranks at once wants
+/// that.
+bool asks_for_depth(const PassMethods& methods) {
+  const bool forward = methods.forward != kOpen && nonlinear::find(methods.forward).iterates;
+  const bool backward =
+      methods.backward != kOpen && !linear::make(methods.backward)->walks_in_a_row();
+  return forward || backward;
+}
+
+}  // namespace
+
+nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
+  return {training.steps, samples_a_rank(training, data_ranks), training.width,
+          depth_ranks,    linear::Passes::forward_and_backward, training.tangent};
+}
+
+std::unique_ptr<nonlinear::Solver> Sharing::forward() const {
+  return nonlinear::find(methods.forward).make(methods.settings);
+}
+
+PassCosts update_cost(const TrainingProblem& training, const Sharing& sharing) {
+  const nonlinear::Problem problem = sharing.problem(training);
+  const auto solver = sharing.forward();
+  const parallel::BlockLayout layout = solver->layout(problem);
+  const auto batch = static_cast<double>(problem.batch);
+  const double step = batch * training.layers;
+  const double own = step * static_cast<double>(nonlinear::longest_range(layout));
+  const linear::CriticalPath path =
+      solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
+  const double columns =
+      std::max(1.0, training.width * machine().product_flop_ratio(training.width));
+  PassCosts costs;
+  costs.forward = step * (path.evaluations + columns * path.products);
+  costs.backward =
+      own +
+      training.layers * linear_cost(training, sharing.methods.backward, layout, problem.batch) +
+      machine().parameter_passes * own;
+  return costs;
+}
+
+Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wanted, int ranks) {
+  WantedSharing asked = wanted;
+  const bool open = wanted.depth_ranks == 0 && wanted.data_ranks == 0;
+  if (open && asks_for_depth(wanted.methods)) asked.depth_ranks = ranks;
+  WantedSharing free;
+  free.methods.settings = wanted.methods.settings;
+  free.methods.settings.own = {};
+  const Ways ways = ways_for(training, asked, ranks);
+  const plan::Sharing plan = plan::choose_sharing(ways.ways, ways_for(training, free, ranks).ways);
+  Sharing chosen{plan.way.grid.depth, plan.way.grid.data,
+                 ways.methods[static_cast<std::size_t>(plan.way.key)], plan.advice};
+  const bool looks = wanted.methods.forward == kOpen && chosen.depth_ranks > 1 &&
+                     !nonlinear::find(chosen.methods.forward).iterates;
+  if (looks) chosen.methods.forward = kOpen;
+  return chosen;
+}
+
+}  // namespace deeppcr::train

@@ -1,0 +1,56 @@
+#include "deeppcr/plan/chunks.hpp"
+
+#include <gtest/gtest.h>
+
+namespace deeppcr::plan {
+namespace {
+
+/// What tangents show of C chunks of `steps` steps: growth a step, drift over the probed ones.
+std::vector<ProbedChunk> facts(Index chunks, double steps, double rate, double drift) {
+  ProbedChunk one;
+  one.steps = steps;
+  one.probed = 128;
+  one.exit = rate * one.probed;
+  one.drift = drift;
+  return std::vector<ProbedChunk>(static_cast<std::size_t>(chunks), one);
+}
+
+ChunkProblem problem_of(Index ranks, double hybrid) {
+  ChunkProblem problem;
+  problem.steps = 1024 * ranks;
+  problem.chunks = ranks;
+  problem.longest_rank = 1024;
+  problem.linear = true;
+  problem.hybrid = hybrid;
+  return problem;
+}
+
+TEST(ChunkPlan, CountsTheWalksThatVectorsNeed) {
+  using Method = ChunkPlan::Method;
+  const auto cost = [](const ChunkPlan& plan, Method method) {
+    return plan.cost[static_cast<int>(method)];
+  };
+  // Drift so small that one vector does: the first walk, tangents, the vector, the last walk.
+  const ChunkPlan near = choose_for_chunks(facts(16, 1024, 0, 1e-12), problem_of(16, 1e9));
+  EXPECT_EQ(near.identity_sweeps, 1);
+  EXPECT_EQ(cost(near, Method::identity), 4 * 1024);
+  EXPECT_EQ(near.method, Method::identity);
+  // Hybrid's own figure decides between it and vectors.
+  EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1e-12), problem_of(16, 3000)).method,
+            Method::dense);
+  // Far from identities nothing but hybrid helps, and substitution where that is dear.
+  EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1), problem_of(16, 8000)).method, Method::dense);
+  EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1), problem_of(16, 16000)).method,
+            Method::sequential);
+  // Carries that die need no tangents.
+  const ChunkPlan dies = choose_for_chunks(facts(16, 1024, -2, 1), problem_of(16, 1e9));
+  EXPECT_EQ(dies.method, Method::zero);
+  EXPECT_LT(cost(dies, Method::zero), 1024 + 32);
+  // A chain that named shooting is not left to others before it was tried.
+  ChunkProblem named = problem_of(16, 10);
+  named.may_substitute = false;
+  EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1), named).method, Method::identity);
+}
+
+}  // namespace
+}  // namespace deeppcr::plan
