@@ -9,7 +9,6 @@
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/app/parse.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/plan/automatic.hpp"
 #include "support/environment.hpp"
 #include "support/leaky_cell.hpp"
 
@@ -33,7 +32,6 @@ models::CatalogueEntry leaky_entry() {
 
 /// The report of a command that ends well; null but on the root.
 json report_of(const char* name, std::vector<std::string> words) {
-  static const bool added = (models::add_to_catalogue(leaky_entry()), plan::add_automatic(), true);
   EXPECT_TRUE(added);
   words.insert(words.begin(), {"--model", "leaky"});
   const Command& command = find_command(name);
