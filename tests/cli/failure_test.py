@@ -13,7 +13,7 @@ class Failure(ProgramTest):
     def test_a_rank_that_throws_ends_all(self):
         for rank in range(RANKS):
             start = time.monotonic()
-            done = self.run_here("solve", "--steps", 50,
+            done = self.run_here("solve", "--nonlinear", "newton", "--steps", 50,
                                  env={"DEEPPCR_TEST_THROW_ON_RANK": str(rank)})
             self.assertLess(time.monotonic() - start, GONE_WITHIN)
             self.assertEqual(done.code, 3, done.err)
@@ -30,7 +30,8 @@ class Failure(ProgramTest):
         self.assertEqual(self.run_here("inspect", "t.h5", ranks=1).code, 0)
 
     def test_damaged_checkpoints(self):
-        chain = ["solve", "--model", "mlp", "--gain", 2, "--steps", 4000, "--width", 8]
+        chain = ["solve", "--nonlinear", "newton", "--model", "mlp", "--gain", 2, "--steps", 4000,
+                 "--width", 8]
         for _ in range(2):
             stopped = self.run_here(*chain, "--rtol", "1e-300", "--max-iterations", 1000000,
                                     "--max-hours", 0.0001, "--checkpoint", "c.h5", "--quiet")

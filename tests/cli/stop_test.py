@@ -5,7 +5,7 @@ import h5py
 
 from program import ProgramTest, Started, main, wait_for
 
-CHAIN = ["solve", "--model", "mlp", "--gain", 2, "--steps", 8000, "--width", 8, "--batch", 4]
+CHAIN = ["solve", "--nonlinear", "newton", "--model", "mlp", "--gain", 2, "--steps", 8000, "--width", 8, "--batch", 4]
 # The tolerance cannot be reached, so this run lasts for thousands of iterations: long enough to stop it.
 ENDLESS = [*CHAIN, "--rtol", "1e-300", "--max-iterations", 1000000, "--json"]
 INTERRUPTED = 85
@@ -71,7 +71,7 @@ class Stop(ProgramTest):
 
     def test_signal_in_the_fallback_ends_the_run(self):
         """Sequential substitution has no safe points: the signal must end it, not be swallowed."""
-        run = Started("solve", "--block-layers", 6, "--gain", 2, "--steps", 100000, "--width", 8,
+        run = Started("solve", "--nonlinear", "newton", "--block-layers", 6, "--gain", 2, "--steps", 100000, "--width", 8,
                       "--batch", 16, "--max-iterations", 0, "--trace", "run.h5", "--json",
                       cwd=self.folder)
         wait_for(lambda: recorded(self.folder / "run.h5") > 0, "the only record")

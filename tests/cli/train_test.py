@@ -58,6 +58,22 @@ class Train(ProgramTest):
                                         "--data-ranks", data, "--newton-rtol", 1e-12)
                     self.assert_same(ours, expected, 1e-8)
 
+    def test_every_nonlinear_solver_gives_the_same_curve(self):
+        """All solvers that work on depth ranks at once, against sequential training on one."""
+        if RANKS > 2:
+            self.skipTest("one and two ranks have all of them")
+        for model in (["--model", "mlp"], ["--model", "resnet", "--residual-scale", "1/L"]):
+            deep = [*DEEP, *model, "--max-steps", 20]
+            deep.remove("--max-steps")
+            deep.remove(50)
+            expected = self.trained("one", *deep, "--nonlinear", "sequential", ranks=1)
+            for words in (["shooting", "--chunks", 4], ["shooting", "--coupling", "identity"], ["auto"],
+                          ["windowed"]):
+                with self.subTest(model=model, solver=words):
+                    ours = self.trained("other", *deep, "--nonlinear", *words, "--depth-ranks", RANKS,
+                                        "--newton-rtol", 1e-12)
+                    self.assert_same(ours, expected, 1e-8)
+
     def test_passes_by_different_methods(self):
         expected = self.trained("one", *SMALL, "--steps", 40, "--quiet", ranks=1)
         ours = self.trained("other", *SMALL, "--steps", 40, "--quiet", "--forward-linear", "hybrid",
@@ -167,7 +183,7 @@ class Train(ProgramTest):
                 (["--optimiser", "adm"], ["did you mean adam"]),
                 (["--nesterov", "--momentum", 0], ["Nesterov"]),
                 (["--optimiser", "adamw", "--nesterov"], ["--nesterov", "sgd"]),
-                (["--loss", "squared-error", "--loss-rows", "1,99"], ["99"]),
+                (["--loss", "squared-error", "--loss-rows", "1,9999"], ["9999"]),
                 (["--newton-rtol", 0], ["--newton-rtol 0"]),
                 (["--checkpoint-steps", 3], ["--checkpoint-steps", "--checkpoint"]),
                 (["--restart", "missing.h5"], ["missing.h5"]),
