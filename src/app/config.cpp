@@ -56,8 +56,8 @@ void add_solver_options(po::options_description& options) {
   add_selector(group, "nonlinear", "auto", solvers);
   auto add = group.add_options();
   add("backward", one_of("backward", "same", backward_names()),
-      "gradient: the linear solver of the backward pass; linear: that of --linear; auto: the "
-      "faster of shooting and substitution; same: as suits --nonlinear");
+      "gradient: the linear solver of the backward pass; linear: that of --linear; auto: what "
+      "is predicted to be fastest; same: as suits --nonlinear");
   add("rtol", real_number("rtol", "1e-10", 0, 1),
       "stop at states that are so close to sequential execution, relative to the largest state");
   add("atol", real_number("atol", "0", 0, 1e300), "or so close, absolute");

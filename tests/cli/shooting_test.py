@@ -54,6 +54,17 @@ class Shooting(ProgramTest):
         report = self.solved("gradient", *RESIDUAL, "--nonlinear", "auto", "--verify")
         self.assertLessEqual(report["max_error"], 1e-10)
 
+    def test_backward_auto_does_not_sweep_in_vain(self):
+        """Chains that neither forget nor are near the identity: hybrid or substitution, at once."""
+        for width, batch in [(4, 1), (16, 1), (16, 8)]:
+            with self.subTest(width=width, batch=batch):
+                report = self.solved("gradient", "--model", "resnet", "--steps", 1024, "--width", width, "--batch",
+                                     batch, "--nonlinear", "sequential", "--backward", "auto", "--verify")
+                self.assertLessEqual(report["gradient_sweeps"], 1)
+                self.assertNotIn("gradient_reason", report)
+                self.assertIn(report["gradient_method"], ["hybrid", "sequential"])
+                self.assertLessEqual(report["max_error"], 1e-10)
+
     def test_guesses_and_accelerators(self):
         for words in (["--guess", "coarse:4"], ["--accelerate", "anderson"],
                       ["--accelerate", "ngmres"]):
