@@ -231,10 +231,10 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   const OtherLatents others = read_others(context, config, networks);
   report.ranks = context.comm.size();
   Sampling sampling(context.comm, networks.denoiser, config);
-  if (config.method == "auto") {
+  if (config.method.open) {
     report.choice = choose_method(sampling.chain, sampling.trajectory, config);
   }
-  if (config.method == "sequential") {
+  if (!config.method.sweeps) {
     report.solve = nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
   } else {
     sample_by_sweeps(context, sampling, report);

@@ -37,7 +37,7 @@ double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfi
 
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config) {
-  config.method = "gaussian";
+  config.method = closed_method(true);
   plan::SamplingProblem problem;
   problem.steps = chain.num_steps();
   problem.window = config.solver.window;
@@ -46,7 +46,7 @@ std::string choose_method(const models::DenoisingChain& chain, sequence::Traject
   problem.seconds_of_step = seconds_of_step(trajectory.comm(), chain, trajectory.whole());
   problem.seconds_of_sweep = seconds_of_sweep(chain, config, trajectory);
   const plan::SamplingChoice choice = plan::choose_sampling(problem);
-  if (!choice.sweeps) config.method = "sequential";
+  if (!choice.sweeps) config.method = closed_method(false);
   return choice.why;
 }
 

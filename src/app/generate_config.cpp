@@ -15,19 +15,11 @@ namespace po = boost::program_options;
 
 constexpr Index kMostSteps = 1'000'000, kMostSamples = 1'000'000, kMostSeed = 1'000'000'000'000'000;
 
-struct Method {
-  const char* name;
-  const char* help;
-};
-constexpr Method kMethods[] = {
-    {"auto",
-     "gaussian or sequential, by the time of a few sweeps and steps; with a trace or a "
-     "checkpoint gaussian"},
-    {"gaussian", "the Jacobians of a denoiser of Gaussian latents: no evaluation, few sweeps"},
-    {"picard", "the part of a step that is linear in the state (ParaDiGMS)"},
-    {"quasi-newton", "the diagonals of the Jacobians, --diagonal"},
-    {"newton", "the Jacobians themselves, reduced by --linear"},
-    {"sequential", "one step after another, samples split over ranks: the baseline"}};
+const SamplingMethod& find_method(const std::string& name) {
+  const auto& all = sampling_methods();
+  return *std::find_if(all.begin(), all.end(),
+                       [&](const SamplingMethod& method) { return name == method.name; });
+}
 
 void add_sampler_options(po::options_description& options) {
   po::options_description group("Sampling", kHelpColumns);
@@ -51,7 +43,7 @@ void add_method_options(po::options_description& options) {
   po::options_description group("Method", kHelpColumns);
   std::vector<std::string> names, linear;
   std::string help;
-  for (const Method& method : kMethods) {
+  for (const SamplingMethod& method : sampling_methods()) {
     names.emplace_back(method.name);
     help += fmt::format("{}{}: {}", help.empty() ? "" : "\n", method.name, method.help);
   }
@@ -102,6 +94,9 @@ Guess read_guess(const std::string& word, int steps) {
       word, steps);
 }
 
+/// --diagonal's word for a Jacobian.
+std::string diagonal_word(const std::string& word) { return word == "exact" ? "diagonal" : word; }
+
 Index read_window(const std::string& word, const GenerateConfig& config, int ranks) {
   const Index samples = config.run.chain.batch, steps = config.sampler.steps;
   if (word == "all") return 0;
@@ -113,30 +108,46 @@ Index read_window(const std::string& word, const GenerateConfig& config, int ran
   throw input_error("--window {}: allowed: auto, all, or a number of steps from 1", word);
 }
 
-nonlinear::Jacobian jacobian_of(const std::string& method, const std::string& diagonal) {
-  if (method == "newton") return nonlinear::Jacobian::dense;
-  if (method == "picard") return nonlinear::Jacobian::linear_part;
-  if (method == "quasi-newton")
-    return diagonal == "probe" ? nonlinear::Jacobian::probe : nonlinear::Jacobian::diagonal;
-  return nonlinear::Jacobian::gaussian;
-}
-
 void refuse_contradictions(const po::variables_map& options, const GenerateConfig& config) {
   const bool one = text_of(options, "denoiser").empty() != text_of(options, "autoencoder").empty();
   if (one) throw input_error("--denoiser and --autoencoder belong together; give both or neither");
   if (config.keep_trajectory && config.run.files.output.empty())
     throw input_error("--keep-trajectory needs --output FILE, where it goes");
-  if (config.method != "sequential") return;
+  if (config.method.sweeps) return;
   for (const char* name : {"restart", "checkpoint"}) {
     if (!text_of(options, name).empty())
       throw input_error(
-          "--{} goes with sweeps, and --method sequential has none; leave it out or use another "
-          "method",
-          name);
+          "--{} goes with sweeps, and --method {} has none; leave it out or use another method",
+          name, config.method.name);
   }
 }
 
 }  // namespace
+
+const std::vector<SamplingMethod>& sampling_methods() {
+  using nonlinear::Jacobian;
+  static const std::vector<SamplingMethod> all{
+      {"auto",
+       "gaussian or sequential, by the time of a few sweeps and steps; with a trace or a "
+       "checkpoint gaussian",
+       Jacobian::gaussian, false, true, true},
+      {"gaussian", "the Jacobians of a denoiser of Gaussian latents: no evaluation, few sweeps",
+       Jacobian::gaussian},
+      {"picard", "the part of a step that is linear in the state (ParaDiGMS)",
+       Jacobian::linear_part},
+      {"quasi-newton", "the diagonals of the Jacobians, --diagonal", Jacobian::diagonal, true},
+      {"newton", "the Jacobians themselves, reduced by --linear", Jacobian::dense},
+      {"sequential", "one step after another, samples split over ranks: the baseline",
+       Jacobian::gaussian, false, false}};
+  return all;
+}
+
+const SamplingMethod& closed_method(bool sweeps) {
+  const auto& all = sampling_methods();
+  return *std::find_if(all.begin(), all.end(), [&](const SamplingMethod& method) {
+    return !method.open && method.sweeps == sweeps;
+  });
+}
 
 void add_generate_options(po::options_description& options) {
   add_sampler_options(options);
@@ -160,7 +171,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   config.run.chain.model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
   config.denoiser = text_of(options, "denoiser");
   config.autoencoder = text_of(options, "autoencoder");
-  config.method = text_of(options, "method");
+  config.method = find_method(text_of(options, "method"));
   config.label = static_cast<int>(whole_of(options, "class"));
   config.verify = is_set(options, "verify");
   config.keep_trajectory = is_set(options, "keep-trajectory");
@@ -177,7 +188,9 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   sampler.seed = config.run.chain.model.seed;
   config.guess = read_guess(text_of(options, "guess"), sampler.steps);
   nonlinear::WindowedOptions& solver = config.solver;
-  solver.jacobian = jacobian_of(config.method, text_of(options, "diagonal"));
+  solver.jacobian = config.method.by_diagonal
+                        ? nonlinear::jacobian_from(diagonal_word(text_of(options, "diagonal")))
+                        : config.method.jacobian;
   solver.linear = text_of(options, "linear");
   solver.window = read_window(text_of(options, "window"), config, ranks);
   solver.extrapolate = config.guess.kind == Guess::Kind::extrapolate;
@@ -193,7 +206,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   const FilesConfig& files = config.run.files;
   const bool sweeps = !files.trace.empty() || !files.checkpoint.empty() || !files.restart.empty() ||
                       files.max_hours > 0;
-  if (config.method == "auto" && sweeps) config.method = "gaussian";
+  if (config.method.open && sweeps) config.method = closed_method(true);
   if (config.denoiser.empty()) config.denoiser = config.autoencoder = storage::own_networks();
   return config;
 }

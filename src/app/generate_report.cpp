@@ -24,9 +24,11 @@ parallel::Traffic traffic_of(const nonlinear::SolveReport& solve) {
 
 std::string method_of(const GenerateReport& report) {
   const GenerateConfig& config = report.config;
-  if (config.method == "quasi-newton")
-    return fmt::format("quasi-newton+{}", nonlinear::name(config.solver.jacobian));
-  return config.method == "newton" ? "newton+" + config.solver.linear : config.method;
+  const SamplingMethod& method = config.method;
+  if (method.by_diagonal)
+    return fmt::format("{}+{}", method.name, nonlinear::name(config.solver.jacobian));
+  const bool dense = method.jacobian == nonlinear::Jacobian::dense;
+  return dense ? fmt::format("{}+{}", method.name, config.solver.linear) : method.name;
 }
 
 const char* precision_of(const GenerateReport& report) {
@@ -124,7 +126,7 @@ std::string to_table(const GenerateReport& report) {
   if (!solve.reason.empty()) table.line("reason", "{}", solve.reason);
   if (!report.stopped_by.empty()) table.line("stopped by", "{}", report.stopped_by);
   if (!report.checkpoint.empty()) table.line("go on with", "--restart {}", report.checkpoint);
-  if (report.config.method != "sequential") {
+  if (report.config.method.sweeps) {
     table.line("sweeps", "{}{}, window {}", solve.iterations,
                report.iterations_before > 0
                    ? fmt::format(" after {} of an earlier run", report.iterations_before)

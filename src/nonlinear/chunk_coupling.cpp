@@ -4,7 +4,7 @@
 
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::nonlinear {
@@ -62,7 +62,7 @@ class MatrixCoupling final : public ChunkCoupling {
         own_(chunks.of_rank(trajectory.comm().rank())),
         maps_(own_, trajectory.batch(), trajectory.width()),
         chain_(trajectory.comm(), chunks.owners(), trajectory.batch(), trajectory.width()),
-        solver_(linear::find("hybrid").make()) {}
+        solver_(std::make_unique<linear::Hybrid>()) {}
 
   void solve(ConstStates r, States v, Index exact) override {
     const Index B = trajectory_.batch(), n = trajectory_.width();

@@ -60,6 +60,7 @@ void ShootingRun::conclude_sequential() {
     largest_here_ = largest_state(work_.states());
   }
   if (comm().is_root()) work_.traffic += all;  // it counts those of all ranks
+  one_by_one_ = true;
   report_.method = "sequential";
   report_.chunks = 0;
   report_.path.evaluations = static_cast<double>(L);
@@ -70,7 +71,7 @@ void ShootingRun::conclude_sequential() {
 SolveReport ShootingRun::finished() {
   report_.choice = probe_.sentence();
   // Newton's method has added up its own.
-  if (report_.method == "newton") return std::move(report_);
+  if (by_newton_) return std::move(report_);
   if (!all_is_told_) {
     add_up_here();
     return std::move(report_);
@@ -97,7 +98,7 @@ void ShootingRun::add_up_here() {
                            static_cast<double>(work_.traffic.bytes)};
   comm().max_and_sum(maxima, sums);
   report_.residual = maxima[0];
-  if (report_.method == "sequential") {
+  if (one_by_one_) {
     take_sequential(maxima[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
     if (!std::isfinite(maxima[1])) {
       report_.status = Status::failed;

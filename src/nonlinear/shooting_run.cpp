@@ -51,6 +51,7 @@ bool ShootingRun::follow(plan::ChunkPlan::Method method) {
     // The guess must not depend on how far there was time to sweep.
     if (!work_.own().empty() && work_.is_first_of_chain(0))
       work_.sweep().advance(0, work_.sweep()[0].steps.size(), false);
+    by_newton_ = true;
     report_ = Newton(options_.newton_options).solve(work_.chain(), work_.states(), monitor_);
     return false;
   }

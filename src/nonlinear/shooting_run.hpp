@@ -56,7 +56,8 @@ class ShootingRun {
   double tighter_ = 1;   ///< seams are held against this share of the tolerance at first
   double change_ = 0;    ///< largest of this rank's starts in the last correction
   double residual_here_ = 0;
-  double largest_here_ = 0;  ///< state, where steps were done one after another
+  double largest_here_ = 0;                      ///< state, where steps were done one after another
+  bool by_newton_ = false, one_by_one_ = false;  ///< what was chosen instead of sweeps
   bool stuck_ = false;
   bool right_ = false;
   /// The last gather told what there is to report: no message since.

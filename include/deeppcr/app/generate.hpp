@@ -3,6 +3,7 @@
 #include <boost/program_options.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/app/config.hpp"
@@ -24,12 +25,25 @@ struct Guess {
   int coarse_steps = 0;
 };
 
+/// One line a method of sampling: the only table that names them.
+struct SamplingMethod {
+  const char* name;
+  const char* help;
+  nonlinear::Jacobian jacobian;  ///< of the sweeps; where --diagonal decides, the exact diagonal
+  bool by_diagonal = false;      ///< whether --diagonal decides
+  bool sweeps = true;            ///< else one step after another, samples split over the ranks
+  bool open = false;             ///< left to what is measured
+};
+/// Those on the command line, and what an open one ends in: with sweeps or without.
+const std::vector<SamplingMethod>& sampling_methods();
+const SamplingMethod& closed_method(bool sweeps);
+
 /// All that `generate` is told.
 struct GenerateConfig {
   RunConfig run;  ///< sizes, seed and files, as traces and checkpoints have them
   models::SamplerOptions sampler;
   std::string denoiser, autoencoder;  ///< files
-  std::string method;                 ///< as on the command line
+  SamplingMethod method;
   nonlinear::WindowedOptions solver;  ///< window 0: all steps
   Guess guess;
   bool verify = false;
@@ -77,9 +91,9 @@ struct GenerateReport {
 /// Prints the report on rank 0 as the options ask; the exit code that goes with the status.
 int finish(const GenerateReport& report, const Context& context);
 
-/// Sets the method where it is left to the program: "gaussian" or "sequential", whichever promises
-/// to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L; returns a
-/// sentence with what was measured. Collective.
+/// Sets the method where it is left to the program: sweeps or one step after another, whichever
+/// promises to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L;
+/// returns a sentence with what was measured. Collective.
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);
 

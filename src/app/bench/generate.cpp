@@ -75,10 +75,11 @@ struct Method {
   Jacobian jacobian;
   double evaluations;                             ///< of a step, about, at tolerance 1e-2 to 1e-3
   enum class Columns { none, one, all } columns;  ///< of jvp that go with each evaluation
+  bool sweeps = true, open = false;
 };
-constexpr Method kSequential{"sequential", Jacobian::gaussian, 1, Method::Columns::none};
+constexpr Method kSequential{"sequential", Jacobian::gaussian, 1, Method::Columns::none, false};
 constexpr Method kMethods[] = {
-    {"auto", Jacobian::gaussian, 2, Method::Columns::none},
+    {"auto", Jacobian::gaussian, 2, Method::Columns::none, true, true},
     {"gaussian", Jacobian::gaussian, 2, Method::Columns::none},
     {"picard", Jacobian::linear_part, 3, Method::Columns::none},
     {"quasi-newton+probe", Jacobian::probe, 3, Method::Columns::one},
@@ -112,8 +113,8 @@ class Run {
     return {plan_.method.name, plan_.ranks,
             [this] {
               GenerateConfig chosen = config_;
-              if (chosen.method == "auto") choose_method(chain_, trajectory_, chosen);
-              if (chosen.method == "sequential") {
+              if (chosen.method.open) choose_method(chain_, trajectory_, chosen);
+              if (!chosen.method.sweeps) {
                 report_ = {};
                 report_.evaluations = chain_.num_steps();
                 nonlinear::propagate_samples(comm_, chain_, states());
@@ -143,7 +144,7 @@ class Run {
   static GenerateConfig config(const Case& c, const Plan& plan) {
     const Jacobian jacobian = plan.method.jacobian;
     GenerateConfig made;
-    made.method = plan.method.name;
+    made.method = {plan.method.name, "", jacobian, false, plan.method.sweeps, plan.method.open};
     made.sampler = c.sampler();
     made.solver.jacobian = jacobian;
     made.solver.window = default_window(jacobian, plan.ranks, c.samples);
