@@ -20,8 +20,8 @@ double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
   const bool backward = config.solver.passes == linear::Passes::forward_and_backward;
   const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 4 : 0);
   constexpr double kParameterArrays = 3, kMaps = 4;
-  const double parameters =
-      kParameterArrays * steps * models::step_cost(config.chain.model).parameters;
+  const models::StepCost step = models::step_cost(config.chain.model);
+  const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
   const double state = static_cast<double>(problem.state_bytes());
   const double maps = backward ? kMaps * state * (problem.width + 1) : 0;
   return solver.memory(problem) + arrays * states * state + maps + sizeof(Real) * parameters;

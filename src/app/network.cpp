@@ -58,7 +58,8 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   // memory and copies of it
   constexpr double kStateArrays = 6, kParameterArrays = 8;
   const double states = kStateArrays * steps * B * n;
-  const double parameters = kParameterArrays * steps * models::step_cost(model).parameters;
+  const models::StepCost step = models::step_cost(model);
+  const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
   const nonlinear::Problem problem = sharing.problem(training_problem(config));
   const auto forward = sharing.forward();
   const double solver =

@@ -50,6 +50,19 @@ void check_writable(const parallel::Communicator& comm, const std::string& optio
   });
 }
 
+void check_save_weights(const parallel::Communicator& comm, const models::ModelOptions& model,
+                        const std::string& file) {
+  if (file.empty()) return;
+  const auto groups = models::make(model, StepRange{0, 0})->parameters();
+  if (groups.size() != 1 || groups.front().name != storage::kLayers) {
+    throw input_error(
+        "--save-weights {}: a weights file holds the layers of a chain, but --model {} has other "
+        "parameters; leave it out (a checkpoint of train has them)",
+        file, model.model);
+  }
+  check_writable(comm, "save-weights", file);
+}
+
 Setup set_up(const boost::program_options::variables_map& options, linear::Passes passes,
              const Context& context) {
   RunConfig config = read_run_config(options);
@@ -60,7 +73,7 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
   const FilesConfig& files = config.files;
   check_writable(context.comm, "trace", files.trace);
   check_writable(context.comm, "checkpoint", files.checkpoint);
-  check_writable(context.comm, "save-weights", files.save_weights);
+  check_save_weights(context.comm, config.chain.model, files.save_weights);
   check_writable(context.comm, "output", files.output);
   Chain chain = make_chain(context.comm, config);
   if (!files.save_weights.empty()) {

@@ -19,7 +19,7 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
   take_sizes_from_files(context.comm, config.chain);
   check_writable(context.comm, "trace", config.files.trace);
   check_writable(context.comm, "checkpoint", config.files.checkpoint);
-  check_writable(context.comm, "save-weights", config.files.save_weights);
+  check_save_weights(context.comm, config.chain.model, config.files.save_weights);
   return config;
 }
 

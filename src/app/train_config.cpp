@@ -150,7 +150,8 @@ void add_grid_options(po::options_description& options) {
   add("newton-rtol", real_number("newton-rtol", "1e-8", 0, 1),
       "how close the states are to sequential execution, relative to the largest state");
   add("max-iterations", whole_number("max-iterations", 50, 1, 1'000'000),
-      "iterations at most; then sequential substitution");
+      "iterations or corrections at most, then sequential substitution; left out: 50 of newton, of "
+      "others their own limit");
   add_entry_options(group, "nonlinear", solvers);
   options.add(group);
 }
@@ -201,7 +202,8 @@ train::WantedSharing read_sharing(const po::variables_map& options) {
   };
   train::PassMethods& methods = sharing.methods;
   methods.settings.tolerance = {real_of(options, "newton-rtol"), 0};
-  methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  if (!options["max-iterations"].defaulted())
+    methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
   read_forward(options, direction("forward-linear"), methods);
   methods.backward = direction("backward-linear");
   const bool follows = methods.backward == "auto" && text_of(options, "nonlinear") != "auto";

@@ -80,8 +80,9 @@ StepCost step_cost(const ModelOptions& options) {
   if (entry.cost) return entry.cost(all);
   StepCost cost;
   for (const sequence::ParameterGroup& group : entry.make(all, StepRange{0, 0})->parameters())
-    cost.parameters += static_cast<double>(group.row_size());
-  cost.flops = 2 * cost.parameters;
+    (group.shared ? cost.shared_parameters : cost.parameters) +=
+        static_cast<double>(group.row_size());
+  cost.flops = 2 * (cost.parameters + cost.shared_parameters);
   return cost;
 }
 

@@ -1,4 +1,4 @@
-#include "conclusion.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 
 #include <fmt/format.h>
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "conclusion.hpp"
 #include "deeppcr/linear/pc.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
 

@@ -8,9 +8,9 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/petsc/handle.hpp"
 #include "deeppcr/sequence/residual.hpp"
-#include "recording.hpp"
 
 namespace deeppcr::nonlinear {
 

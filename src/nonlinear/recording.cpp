@@ -1,4 +1,4 @@
-#include "recording.hpp"
+#include "deeppcr/nonlinear/recording.hpp"
 
 #include <utility>
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "conclusion.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "conclusion.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "shooting_run.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "chunk_coupling.hpp"
 #include "deeppcr/nonlinear/growth.hpp"
-#include "recording.hpp"
+#include "deeppcr/nonlinear/recording.hpp"
 #include "shooting_probe.hpp"
 #include "shooting_work.hpp"
 

@@ -4,10 +4,10 @@
 #include <string>
 
 #include "chain_part.hpp"
-#include "conclusion.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
+#include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
-#include "recording.hpp"
 
 namespace deeppcr::nonlinear {
 

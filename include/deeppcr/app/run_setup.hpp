@@ -20,4 +20,9 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
 void check_writable(const parallel::Communicator& comm, const std::string& option,
                     const std::string& file);
 
+/// The same for --save-weights, and whether weights files hold such a model. Collective.
+/// @throws Error for a model whose parameters are no layers
+void check_save_weights(const parallel::Communicator& comm, const models::ModelOptions& model,
+                        const std::string& file);
+
 }  // namespace deeppcr::app

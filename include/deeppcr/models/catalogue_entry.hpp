@@ -29,10 +29,11 @@ struct ModelOptions {
 
 /// What a step of a model takes, for those who plan.
 struct StepCost {
-  double layers = 1;           ///< products [n x n] one after another
-  double parameters = 0;       ///< numbers
-  double flops = 0;            ///< of its value, for one sample
-  double tangent_share = 0.4;  ///< a tangent pushed along, as a share of the value; measured
+  double layers = 1;             ///< products [n x n] one after another
+  double parameters = 0;         ///< numbers of its own
+  double shared_parameters = 0;  ///< numbers that it shares with all steps
+  double flops = 0;              ///< of its value, for one sample
+  double tangent_share = 0.4;    ///< a tangent pushed along, as a share of the value; measured
 };
 
 /// The layers of a chain in a weights file.

@@ -6,6 +6,7 @@
 
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "support/bound_model.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
@@ -214,10 +215,7 @@ std::vector<std::string> names() {
 }
 
 std::string as_identifier(const ::testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  for (char& letter : name)
-    if (letter == '-') letter = '_';
-  return name;
+  return test::as_identifier(info.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Catalogue, SolverContract, ::testing::ValuesIn(names()), as_identifier);

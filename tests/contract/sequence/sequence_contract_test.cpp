@@ -1,19 +1,19 @@
-// What every Sequence must keep, run over all models of the catalogue. A new model adds one line to
-// kVariants.
+// What every Sequence must keep, run over all models of the catalogue: those of kVariants, and with
+// their defaults any other, such as those that a program from outside has added.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <string>
 #include <tuple>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/sequence/self_check.hpp"
+#include "support/bound_model.hpp"
 #include "support/model_options.hpp"
-#include "support/rows.hpp"
 
 namespace deeppcr {
 namespace {
@@ -68,18 +68,21 @@ class SequenceContract : public testing::TestWithParam<Case> {
     options_.steps = 9;
     batch_ = batch;
     range_ = {3, 3 + steps};
-    model_ = models::make(options_, {2, 3 + steps});
+    model_.emplace(options_, StepRange{2, 3 + steps}, batch);
   }
+  sequence::Sequence& model() { return **model_; }
 
   models::ModelOptions options_;
   Index batch_;
   StepRange range_;
-  std::unique_ptr<sequence::Sequence> model_;
+
+ private:
+  std::optional<test::BoundModel> model_;
 };
 
 TEST_P(SequenceContract, DerivativesHold) {
   const sequence::SelfCheck check =
-      sequence::check_derivatives(*model_, range_, batch_, /*seed=*/7);
+      sequence::check_derivatives(model(), range_, batch_, /*seed=*/7);
   // Sums of n products, in any order, of values of the size of the result.
   const double rounding = 100 * options_.width * std::numeric_limits<double>::epsilon();
   EXPECT_LE(check.value_error, rounding);
@@ -99,8 +102,8 @@ TEST_P(SequenceContract, LinearisationAtTheSolutionIsTheSame) {
   RandomStream(3, 1).normal(0, size, in.data());
   RandomStream(3, 2).normal(0, size, g.data());
   const ConstStates starts(in.data(), shape), gradients(g.data(), shape);
-  const auto J = model_->linearise(range_, starts, States(out.data(), shape));
-  const auto same = model_->linearise_at_solution(range_, starts, ConstStates(out.data(), shape));
+  const auto J = model().linearise(range_, starts, States(out.data(), shape));
+  const auto same = model().linearise_at_solution(range_, starts, ConstStates(out.data(), shape));
 
   const double rounding = 100 * options_.width * std::numeric_limits<double>::epsilon();
   Buffer<Real> A(size * n), B(size * n);
@@ -108,11 +111,11 @@ TEST_P(SequenceContract, LinearisationAtTheSolutionIsTheSame) {
   same->blocks(range_, Blocks(B.data(), {m, batch_, n, n}));
   for (Index i = 0; i < A.size(); ++i) ASSERT_NEAR(A[i], B[i], rounding);
 
-  const Rows expected(*model_, m), found(*model_, m);
-  model_->parameter_gradient(range_, starts, gradients, expected.views());
+  const Rows expected(model(), m), found(model(), m);
+  model().parameter_gradient(range_, starts, gradients, expected.views());
   for (const auto* linearisation : {J.get(), same.get()}) {
     found.clear();
-    model_->parameter_gradient_at(*linearisation, range_, starts, gradients, found.views());
+    model().parameter_gradient_at(*linearisation, range_, starts, gradients, found.views());
     found.expect_near(expected, rounding * static_cast<double>(batch_));
   }
 }
@@ -125,26 +128,26 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
   RandomStream(3, 2).normal(0, size, loss.data());
   const States out(states.data() + batch_ * n, shape);
   const ConstStates in(states.data(), shape), c(loss.data(), shape);
-  model_->propagate(range_, ConstState(in.data(), {batch_, n}), out);
+  model().propagate(range_, ConstState(in.data(), {batch_, n}), out);
 
   Buffer<Real> carry(batch_ * n), carry_found(batch_ * n);
   RandomStream(3, 3).normal(0, carry.size(), carry.data());
-  const Rows grads(*model_, m), grads_found(*model_, m);
-  const auto J = model_->linearise(range_, in, States(found.data(), shape));
+  const Rows grads(model(), m), grads_found(model(), m);
+  const auto J = model().linearise(range_, in, States(found.data(), shape));
   J->substitute(range_, Direction::backward, c, States(expected.data(), shape),
                 State(carry.data(), {batch_, n}));
-  model_->parameter_gradient(range_, in, ConstStates(expected.data(), shape), grads.views());
+  model().parameter_gradient(range_, in, ConstStates(expected.data(), shape), grads.views());
 
   // Sums of n or B products of values that a few steps have passed on.
   const double tolerance =
       1000 * static_cast<double>(n * batch_) * std::numeric_limits<double>::epsilon();
-  const auto at_solution = model_->linearise_at_solution(range_, in, out);
+  const auto at_solution = model().linearise_at_solution(range_, in, out);
   for (const auto* linearisation : {J.get(), at_solution.get()}) {
     RandomStream(3, 3).normal(0, carry_found.size(), carry_found.data());
     std::copy(loss.begin(), loss.end(), found.begin());  // in place
     const States g(found.data(), shape);
     grads_found.clear();
-    model_->backpropagate(*linearisation, range_,
+    model().backpropagate(*linearisation, range_,
                           {in, g, g, State(carry_found.data(), {batch_, n}), grads_found.views()});
     for (Index i = 0; i < size; ++i) ASSERT_NEAR(found[i], expected[i], tolerance);
     for (Index i = 0; i < carry.size(); ++i) ASSERT_NEAR(carry_found[i], carry[i], tolerance);
@@ -153,10 +156,10 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
 }
 
 TEST_P(SequenceContract, SaysWhatItHolds) {
-  EXPECT_EQ(model_->num_steps(), options_.steps);
-  EXPECT_EQ(model_->width(), options_.width);
-  EXPECT_TRUE(model_->local_steps() == (StepRange{2, range_.last}));
-  for (const sequence::ParameterGroup& group : model_->parameters()) {
+  EXPECT_EQ(model().num_steps(), options_.steps);
+  EXPECT_EQ(model().width(), options_.width);
+  EXPECT_TRUE(model().local_steps() == (StepRange{2, range_.last}));
+  for (const sequence::ParameterGroup& group : model().parameters()) {
     EXPECT_FALSE(group.name.empty());
     EXPECT_EQ(group.rows, group.shared ? 1 : options_.steps);
     EXPECT_EQ(group.values.extent(0), group.shared ? 1 : range_.size() + 1);
@@ -166,16 +169,22 @@ TEST_P(SequenceContract, SaysWhatItHolds) {
 
 /// A rank that is dealt blocks of steps has the parameters and the values of the whole chain there.
 TEST_P(SequenceContract, AnyStepsAreThoseOfTheWholeChain) {
-  const auto whole = models::make(options_, {0, options_.steps});
+  const test::BoundModel whole(options_, StepRange{0, options_.steps}, batch_);
   const Index state = batch_ * options_.width;
   const StepSet dealt(1, options_.steps, 2, 3);  // 1 2 . 4 5 . 7 8
-  const auto part = models::make(options_, dealt);
+  const test::BoundModel part(options_, dealt, batch_);
   ASSERT_TRUE(part->local_steps() == dealt);
-  const View<Real, 2> all = test::rows_of(*whole), here = test::rows_of(*part);
-  ASSERT_EQ(here.extent(0), dealt.size());
-  for (Index row = 0; row < dealt.size(); ++row)
-    EXPECT_TRUE(std::equal(here[row].begin(), here[row].end(), all[dealt.step(row)].begin()))
-        << "step " << dealt.step(row);
+  const auto all = whole->parameters(), held = part->parameters();
+  ASSERT_EQ(all.size(), held.size());
+  for (std::size_t g = 0; g < held.size(); ++g) {
+    const View<Real, 2> here = held[g].values;
+    ASSERT_EQ(here.extent(0), held[g].shared ? 1 : dealt.size());
+    for (Index row = 0; row < here.extent(0); ++row) {
+      const Index there = held[g].shared ? 0 : dealt.step(row);
+      EXPECT_TRUE(std::equal(here[row].begin(), here[row].end(), all[g].values[there].begin()))
+          << held[g].name << ", row " << there;
+    }
+  }
   for (const StepRange range : dealt.ranges()) {
     const std::array<Index, 3> shape{range.size(), batch_, options_.width};
     Buffer<Real> in(range.size() * state), expected(in.size()), found(in.size());
@@ -197,17 +206,30 @@ TEST_P(SequenceContract, AnyStepsAreThoseOfTheWholeChain) {
 TEST_P(SequenceContract, EmptyRangeDoesNothing) {
   const StepRange none{3, 3};
   const States empty{nullptr, {0, batch_, options_.width}};
-  model_->value(none, empty, empty);
-  EXPECT_NE(model_->linearise(none, empty, empty), nullptr);
+  model().value(none, empty, empty);
+  EXPECT_NE(model().linearise(none, empty, empty), nullptr);
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [variant, activation, width, batch, steps] = info.param;
-  return std::string(variant.model) + std::to_string(variant.block_layers) +
+  return test::as_identifier(variant.model) + std::to_string(variant.block_layers) +
          (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
          activation + "_n" + std::to_string(width) + "_B" + std::to_string(batch) + "_m" +
          std::to_string(steps);
 }
+
+std::vector<Variant> added_variants() {
+  std::vector<Variant> added;
+  for (const char* model : test::added_models(kVariants)) added.push_back({model, 1, true});
+  return added;
+}
+
+INSTANTIATE_TEST_SUITE_P(Added, SequenceContract,
+                         testing::Combine(testing::ValuesIn(added_variants()),
+                                          testing::Values("tanh"), testing::Values(1, 3, 8, 17),
+                                          testing::Values<Index>(1, 5),
+                                          testing::Values<Index>(1, 3)),
+                         case_name);
 
 INSTANTIATE_TEST_SUITE_P(
     Models, SequenceContract,

@@ -1,98 +1,141 @@
-// A program of its own brings its own chain, a leaky recurrent cell driven by x_l = sin(l / 10),
-//     z_{l+1} = (1 - c) z_l + c tanh(W z_l + x_l),
-// solves for all time steps at once and compares with walking through them.
-#include <algorithm>
+#include "leaky_cell.hpp"
+
 #include <cmath>
-#include <cstdio>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/nonlinear/newton.hpp"
-#include "deeppcr/parallel/runtime.hpp"
-#include "deeppcr/sequence/propagate.hpp"
+
+namespace outside {
 
 using namespace deeppcr;
 
-constexpr int n = 4;        // width of the state
-constexpr double c = 0.25;  // share of the new in each step
+namespace {
 
-/// A_l = (1 - c) I + c diag(s_l) W, with the slopes s_l = 1 - tanh^2, [m, B, n].
-class LeakyJacobian : public blocks::Linearisation {
+/// A_l = (1 - c) I + diag(s_l) W, with s_l = c (1 - tanh^2), [m, B, n].
+class Jacobian final : public blocks::Linearisation {
  public:
-  LeakyJacobian(Index first, Index size, const Buffer<Real>& W)
-      : first_(first), W_(W), slopes_(size) {}
+  Jacobian(double leak, const Real* W, StepRange range, Index batch, int n)
+      : leak_(leak),
+        W_(W),
+        first_(range.first),
+        batch_(batch),
+        n_(n),
+        slopes_(range.size() * batch * n) {}
 
-  Buffer<Real>& slopes() { return slopes_; }
+  Real* slope(Index i, Index b) { return slopes_.data() + (i * batch_ + b) * n_; }
+
   void product(Index l, Direction direction, ConstPanel V, Panel out) const override {
-    const bool transposed = direction == Direction::backward;
-    for (Index b = 0; b < V.extent(0); ++b)
+    const bool backward = direction == Direction::backward;
+    for (Index b = 0; b < V.extent(0); ++b) {
+      const Real* s = slopes_.data() + ((l - first_) * batch_ + b) * n_;
       for (Index k = 0; k < V.extent(1); ++k)
-        for (int i = 0; i < n; ++i) {
-          const Real* s = &slopes_[((l - first_) * V.extent(0) + b) * n];
-          Real sum = 0;
-          for (int j = 0; j < n; ++j)
-            sum += (transposed ? s[j] * W_[j * n + i] : s[i] * W_[i * n + j]) * V(b, k, j);
-          out(b, k, i) = (1 - c) * V(b, k, i) + c * sum;
+        for (int i = 0; i < n_; ++i) {
+          Real sum = (1 - leak_) * V(b, k, i);
+          for (int j = 0; j < n_; ++j)
+            sum += (backward ? s[j] * W_[j * n_ + i] : s[i] * W_[i * n_ + j]) * V(b, k, j);
+          out(b, k, i) = sum;
         }
+    }
   }
 
  private:
-  Index first_;
-  const Buffer<Real>& W_;
+  double leak_;
+  const Real* W_;
+  Index first_, batch_;
+  int n_;
   Buffer<Real> slopes_;
 };
 
-class LeakyCell : public sequence::Sequence {
- public:
-  explicit LeakyCell(Index num_steps) : num_steps_(num_steps), W_(n * n) {
-    RandomStream(/*seed=*/1, /*stream=*/0).uniform(0, n * n, W_.data());
-    for (Real& w : W_) w /= n;
-  }
+}  // namespace
 
-  Index num_steps() const override { return num_steps_; }
-  int width() const override { return n; }
-  void value(StepRange range, ConstStates in, States out) const override {
-    for (Index m = 0; m < range.size(); ++m)
-      for (Index b = 0; b < in.extent(1); ++b)
-        for (int i = 0; i < n; ++i) {
-          double a = std::sin(static_cast<double>(range.first + m) / 10);
-          for (int j = 0; j < n; ++j) a += W_[i * n + j] * in(m, b, j);
-          out(m, b, i) = (1 - c) * in(m, b, i) + c * std::tanh(a);
-        }
-  }
-
-  std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
-                                                   States out) const override {
-    value(range, in, out);
-    auto A = std::make_unique<LeakyJacobian>(range.first, in.size(), W_);
-    for (Index i = 0; i < in.size(); ++i)  // the tanh follows from the value
-      A->slopes()[i] = 1 - std::pow((out.data()[i] - (1 - c) * in.data()[i]) / c, 2);
-    return A;
-  }
-
- private:
-  Index num_steps_;
-  Buffer<Real> W_;
-};
-
-int run(const parallel::Communicator& comm) {
-  const LeakyCell cell(/*num_steps=*/500);
-  const auto layout = parallel::BlockLayout::balanced(cell.num_steps(), comm.size());
-  sequence::Trajectory z(comm, layout, /*batch=*/3, n), walked(comm, layout, /*batch=*/3, n);
-  for (auto* way : {&z, &walked}) RandomStream(1, 1).normal(0, 3 * n, way->input().data());
-
-  z.fill_with_input();  // Newton's start
-  const auto report = nonlinear::Newton(comm, cell, {}).solve(z);
-  sequence::propagate(cell, walked);
-
-  double error = 0;
-  for (Index i = 0; i < z.states().size(); ++i)
-    error = std::max(error, std::abs(z.states().data()[i] - walked.states().data()[i]));
-  error = comm.max(error);
-  if (comm.is_root())
-    std::printf("%s after %d iterations on %d ranks, largest difference %.1e\n",
-                to_string(report.status), report.iterations, comm.size(), error);
-  // A chain that does not expand adds up the residuals of its steps at most.
-  return error <= 500 * report.tolerance ? 0 : 1;
+LeakyCell::LeakyCell(const Options& options, const StepSet& local)
+    : options_(options), local_(local) {
+  const Index n = options.width, size = n * (n + options.inputs + 1);
+  theta_ = std::make_shared<Buffer<Real>>(size);
+  RandomStream(options.seed, /*stream=*/0x6c65616b).normal(0, size, theta_->data());
+  for (Real& value : *theta_) value *= 0.7 / std::sqrt(static_cast<double>(n));
 }
 
-int main(int argc, char** argv) { return parallel::Runtime(argc, argv).run(run); }
+std::unique_ptr<sequence::Sequence> LeakyCell::bound_to(const sequence::Inputs& inputs) const {
+  auto bound = std::make_unique<LeakyCell>(*this);
+  bound->inputs_ = inputs;
+  return bound;
+}
+
+std::vector<sequence::ParameterGroup> LeakyCell::parameters() {
+  return {{"cell",
+           /*shared=*/true,
+           /*rows=*/1,
+           {theta_->data(), {1, theta_->size()}},
+           "W, U, b, each row-major"}};
+}
+
+template <typename Visit>
+void LeakyCell::each(StepRange range, ConstStates in, Visit&& visit) const {
+  for (Index i = 0; i < range.size(); ++i)
+    for (Index b = 0; b < in.extent(1); ++b)
+      visit(i, b, in[i].data() + b * options_.width,
+            inputs_.at(range.first + i) + b * options_.inputs);
+}
+
+double LeakyCell::squashed(int k, const double* z, const double* x) const {
+  const int n = options_.width, d = options_.inputs;
+  const Real *W = theta_->data(), *U = W + n * n, *b = U + n * d;
+  Real a = b[k];
+  for (int j = 0; j < n; ++j) a += W[k * n + j] * z[j];
+  for (int j = 0; j < d; ++j) a += U[k * d + j] * x[j];
+  return std::tanh(a);
+}
+
+void LeakyCell::value(StepRange range, ConstStates in, States out) const {
+  const double c = options_.leak;
+  each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
+    for (int k = 0; k < options_.width; ++k) out(i, b, k) = (1 - c) * z[k] + c * squashed(k, z, x);
+  });
+}
+
+std::unique_ptr<blocks::Linearisation> LeakyCell::linearise(StepRange range, ConstStates in,
+                                                            States out) const {
+  const double c = options_.leak;
+  auto A = std::make_unique<Jacobian>(c, theta_->data(), range, in.extent(1), options_.width);
+  each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
+    for (int k = 0; k < options_.width; ++k) {
+      const Real y = squashed(k, z, x);
+      out(i, b, k) = (1 - c) * z[k] + c * y;
+      A->slope(i, b)[k] = c * (1 - y * y);
+    }
+  });
+  return A;
+}
+
+// delta = g c (1 - tanh^2);  dW += delta z^T;  dU += delta x^T;  db += delta. A shared row is added
+// to: the program sums over ranges and ranks.
+void LeakyCell::parameter_gradient(StepRange range, ConstStates in, ConstStates g,
+                                   const sequence::GroupRows& grads) const {
+  const int n = options_.width, d = options_.inputs;
+  Real *dW = grads.front().data(), *dU = dW + n * n, *db = dU + n * d;
+  each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
+    for (int k = 0; k < n; ++k) {
+      const Real y = squashed(k, z, x), delta = g(i, b, k) * options_.leak * (1 - y * y);
+      for (int j = 0; j < n; ++j) dW[k * n + j] += delta * z[j];
+      for (int j = 0; j < d; ++j) dU[k * d + j] += delta * x[j];
+      db[k] += delta;
+    }
+  });
+}
+
+models::CatalogueEntry leaky_cell_entry() {
+  models::CatalogueEntry entry;
+  entry.name = "leaky-cell";
+  entry.help = "a leaky recurrent cell: shared weights, inputs at each step";
+  entry.options = {whole_option("cell-inputs", 2, 1, 1 << 20, "numbers that a step takes"),
+                   real_option("leak", "0.5", 0, 1, "share of the new in each step")};
+  entry.make = [](const models::ModelOptions& options, const StepSet& local) {
+    const LeakyCell::Options cell{options.steps, options.width,
+                                  static_cast<int>(options.own.whole("cell-inputs")),
+                                  options.own.real("leak"), options.seed};
+    return std::make_unique<LeakyCell>(cell, local);
+  };
+  return entry;
+}
+
+}  // namespace outside
