@@ -56,7 +56,8 @@ TrainConfig read_config(const po::variables_map& options) {
   if (left_out("batch")) config.chain.batch = denoiser ? 512 : 256;
   if (left_out("epochs")) config.epochs = denoiser ? 170 : 30;
   if (left_out("learning-rate")) config.schedule.peak = 1e-3;
-  if (left_out("weight-decay")) config.optimiser.own.set("weight-decay", "0");
+  OptionValues& rule = config.optimiser.own;
+  if (rule.has("weight-decay") && !rule.given("weight-decay")) rule.set("weight-decay", 0);
   if (left_out("warm-up")) config.schedule.warm_up = 500;
   if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
   config.chain.model.steps = 1;

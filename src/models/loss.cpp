@@ -127,7 +127,7 @@ std::deque<LossEntry>& table() {
       {"squared-error",
        "mean square of what states differ by from the unit vectors of their labels",
        {text_option("loss-rows", "last",
-                    "squared-error: states that count: last, every, or numbers from 1 on, as "
+                    "states that count: last, every, or numbers from 1 on, as "
                     "10,20,30")},
        [](const OptionValues& options, const LossSizes& sizes) {
          return std::make_unique<SquaredError>(sizes.steps, options.word("loss-rows"));

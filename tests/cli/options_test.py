@@ -38,12 +38,16 @@ class Options(ProgramTest):
                 with self.subTest(command=command, words=words):
                     self.assert_refused(self.run_here(command, *words), *phrases)
 
-    def test_options_of_a_schedule(self):
+    def test_options_of_schedules_optimisers_and_losses(self):
         words = ["train", "--data", "random", "--samples", 32, "--test-samples", 16, *SMALL]
         for more in (["--decay", 0.5, "--decay-every", 1], ["--floor", 0.1, "--max-steps", 3]):
             self.solved(*words, *more)
         self.assert_refused(self.run_here(*words, "--schedule", "constant", "--decay", 0.5),
                             "--decay 0.5 goes with --schedule step, not with constant; leave it out")
+        self.assert_refused(self.run_here(*words, "--optimiser", "adam", "--nesterov"),
+                            "--nesterov goes with --optimiser sgd, not with adam; leave it out")
+        self.assert_refused(self.run_here(*words, "--loss", "cross-entropy", "--loss-rows", "every"),
+                            "--loss-rows every goes with --loss squared-error", "leave it out")
         self.assert_refused(self.run_here(*words, "--floor", 0.1, "--decay", 0.5),
                             "--floor 0.1", "cosine", "--decay 0.5", "step")
 
