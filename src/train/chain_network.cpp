@@ -116,7 +116,8 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   std::vector<ParameterGroup> all;
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
-    const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : solver_.trajectory().local_steps();
+    const StepSet own =
+        group.shared ? StepSet(StepRange{0, 1}) : solver_.trajectory().local_steps();
     all.push_back(group_of(group, own, group.shared, chain_gradients_[g]));
   }
   if (parts_.embedding)

@@ -12,9 +12,9 @@ namespace deeppcr::train {
 
 /// How the two passes through a chain are done.
 struct ChainSolverOptions {
-  std::string forward = "sequential";          ///< from nonlinear::catalogue()
+  std::string forward = "sequential";                        ///< from nonlinear::catalogue()
   nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
-  std::string backward = "sequential";         ///< from linear::catalogue()
+  std::string backward = "sequential";                       ///< from linear::catalogue()
 };
 
 /// How a forward pass ended.
