@@ -17,7 +17,7 @@ endforeach()
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release
     -DCMAKE_PREFIX_PATH=${WORK}/prefix "-DCMAKE_CXX_FLAGS=${FLAGS}" -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DDEEPPCR_TESTS=${tests})
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${WORK}/build/contracts "--gtest_filter=*SequenceContract*leaky_cell*:*SolverContract*sweeps*")
+run(${WORK}/build/contracts "--gtest_filter=*leaky_cell*:*SolverContract*sweeps*")
 foreach(ranks 2 3)
   run(${MPIRUN} ${ranks} ${WORK}/build/contracts "--gtest_filter=*SolverContract*sweeps*")
 endforeach()

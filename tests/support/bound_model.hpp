@@ -10,15 +10,19 @@
 
 namespace deeppcr::test {
 
-/// A model of the catalogue; where its steps take inputs, with noise by step and sample.
+/// A model of the catalogue; where its steps take inputs, with noise by step and sample, or with
+/// the same for samples that are `alike`.
 class BoundModel {
  public:
-  BoundModel(const models::ModelOptions& options, const StepSet& local, Index batch)
+  BoundModel(const models::ModelOptions& options, const StepSet& local, Index batch,
+             bool alike = false)
       : model_(models::make(options, local)),
         inputs_(options.steps * batch * model_->input_width()) {
     const Index d = model_->input_width();
     if (d == 0) return;
-    RandomStream(6, 1).normal(0, inputs_.size(), inputs_.data());
+    const RandomStream noise(6, 1);
+    for (Index row = 0; row < options.steps * batch; ++row)
+      noise.normal((alike ? row / batch : row) * d, d, inputs_.data() + row * d);
     bound_ = model_->bound_to({{0, options.steps}, {inputs_.data(), {options.steps, batch, d}}});
   }
 

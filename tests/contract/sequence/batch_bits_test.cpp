@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/catalogue.hpp"
+#include "support/bound_model.hpp"
 #include "support/model_options.hpp"
 
 namespace deeppcr {
@@ -60,7 +61,7 @@ class BatchBits : public testing::TestWithParam<Case> {
     options.width = width;
     options.steps = kSteps;
     n_ = width;
-    model_ = models::make(options, all());
+    model_.emplace(options, all(), kMostSamples, /*alike=*/true);
     inputs_ = Buffer<Real>(kMostSamples * n_);
     RandomStream(11, 1).normal(0, inputs_.size(), inputs_.data());
     reference_ = Buffer<Real>(kMostSamples * (kSteps + 1) * n_);
@@ -77,8 +78,8 @@ class BatchBits : public testing::TestWithParam<Case> {
     for (Index b = 0; b < batch; ++b)
       std::copy_n(inputs_.data() + samples[static_cast<std::size_t>(b)] * n_, n_,
                   states.data() + b * n_);
-    model_->propagate(all(), ConstState(states.data(), {batch, n_}),
-                      States(states.data() + batch * n_, {kSteps, batch, n_}));
+    (*model_)->propagate(all(), ConstState(states.data(), {batch, n_}),
+                         States(states.data() + batch * n_, {kSteps, batch, n_}));
     return states;
   }
 
@@ -105,19 +106,19 @@ class BatchBits : public testing::TestWithParam<Case> {
     const ConstStates in(states.data(), {kSteps, batch, n_});
     Buffer<Real> out(kSteps * batch * n_), tangent(n_);
     const States found(out.data(), {kSteps, batch, n_});
-    model_->value(all(), in, found);
+    (*model_)->value(all(), in, found);
     EXPECT_TRUE(have_the_bits(out.data(), samples)) << "value()";
     std::fill(out.begin(), out.end(), Real{0});
-    model_->linearise(all(), in, found);
+    (*model_)->linearise(all(), in, found);
     EXPECT_TRUE(have_the_bits(out.data(), samples)) << "linearise()";
     std::fill(out.begin(), out.end(), Real{0});
     RandomStream(11, 2).normal(0, n_, tangent.data());
-    model_->propagate_with_tangent(all(), in[0], found, batch / 2, {tangent.data(), {n_}});
+    (*model_)->propagate_with_tangent(all(), in[0], found, batch / 2, {tangent.data(), {n_}});
     EXPECT_TRUE(have_the_bits(out.data(), samples)) << "propagate_with_tangent()";
   }
 
   Index n_ = 0;
-  std::unique_ptr<sequence::Sequence> model_;
+  std::optional<test::BoundModel> model_;
   Buffer<Real> inputs_, reference_;
 };
 
@@ -158,12 +159,15 @@ std::vector<Case> cases() {
     int activation = 0;
     for (const int width : kLarger) cases.emplace_back(variant, activation++ % 5, width);
   }
+  for (const char* model : test::added_models(kVariants))
+    for (const int width : {1, 2, 3, 4, 8, 17})
+      cases.emplace_back(Variant{model, 1, true}, 1, width);
   return cases;
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [variant, activation, width] = info.param;
-  return std::string(variant.model) + std::to_string(variant.block_layers) +
+  return test::as_identifier(variant.model) + std::to_string(variant.block_layers) +
          (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
          kActivations[activation] + "_n" + std::to_string(width);
 }
