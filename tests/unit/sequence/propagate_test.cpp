@@ -69,11 +69,10 @@ TEST(Propagate, StartsBehindTheFrozenStates) {
       SCOPED_TRACE(name + ", frozen " + std::to_string(frozen));
       ModelProblem problem(world(), options, layout, 2);
       const StepSet local = problem.trajectory.local_steps();
-      for (Index row = 0; row < local.size(); ++row) {
-        const Index l = local.step(row);
-        for (Index j = 0; j < 8; ++j)
-          problem.trajectory.states().data()[row * 8 + j] = l < frozen ? expected[l * 8 + j] : 1e30;
-      }
+      const States states = problem.trajectory.states();
+      std::fill_n(states.data(), states.size(), 1e30);
+      for (Index row = 0; row < local.size() && local.step(row) < frozen; ++row)
+        std::copy_n(expected.data() + local.step(row) * 8, 8, states.data() + row * 8);
       propagate(*problem.sequence, problem.trajectory, frozen);
       expect_bits(problem.trajectory, expected);
     }
