@@ -80,6 +80,7 @@ Json to_json(const TrainReport& report) {
             {"peak_bytes_per_rank", report.peak_bytes_per_rank},
             {"checkpoint", result.checkpoint},
             {"reason", result.reason},
+            {"choice", report.sharing.choice},
             {"advice", report.sharing.advice}};
   const double accuracy = result.history.mean(History::accuracy, kRecent);
   if (!std::isnan(accuracy)) json["accuracy"] = accuracy;
@@ -113,6 +114,7 @@ void print_table(const TrainReport& report) {
        chain.model.width, chain.batch);
   line("method", "{} on {} depth x {} data ranks", method_of(report.sharing.methods),
        report.sharing.depth_ranks, report.sharing.data_ranks);
+  if (!report.sharing.choice.empty()) line("chosen because", "{}", report.sharing.choice);
   print_outcome(report);
   if (result.evaluation) {
     line("test set", "loss {:.4f}{} of {} samples", result.evaluation->loss,

@@ -36,6 +36,22 @@ const Way& cheapest(const std::vector<Way>& ways) {
                            [](const Way& a, const Way& b) { return a.cost < b.cost; });
 }
 
+/// What `best` was chosen from, with the next one of other words or another grid.
+std::string choice_of(const Way& best, const std::vector<Way>& ways) {
+  std::vector<Way> others;
+  for (const Way& way : ways) {
+    const bool same = way.forward == best.forward && way.grid.depth == best.grid.depth;
+    if (!same) others.push_back(way);
+  }
+  if (others.empty()) return "";
+  const Way& next = cheapest(others);
+  return fmt::format(
+      "cheapest of {} ways by the cost formulas; next: --nonlinear {} on {} depth x {} data ranks, "
+      "{:.3g} "
+      "times the cost",
+      ways.size(), next.forward, next.grid.depth, next.grid.data, next.cost / best.cost);
+}
+
 }  // namespace
 
 std::vector<Grid> possible_grids(Grid wanted, int ranks, long long batch) {
@@ -53,7 +69,8 @@ std::vector<Grid> possible_grids(Grid wanted, int ranks, long long batch) {
 Sharing choose_sharing(const std::vector<Way>& asked, const std::vector<Way>& possible) {
   constexpr double kWorthSaying = 1.05;
   const Way& best = cheapest(possible);
-  Sharing chosen{cheapest(asked), ""};
+  Sharing chosen{cheapest(asked), "", ""};
+  chosen.choice = choice_of(chosen.way, asked);
   const double gain = chosen.way.cost / best.cost;
   if (gain <= kWorthSaying) return chosen;
   chosen.advice = fmt::format(

@@ -90,7 +90,7 @@ Ways ways_for(const TrainingProblem& training, const WantedSharing& wanted, int 
       way.forward = words(methods);
       way.backward = methods.backward;
       way.in_a_row = !nonlinear::find(methods.forward).iterates;
-      way.cost = update_cost(training, {one.depth, one.data, methods, ""}).total();
+      way.cost = update_cost(training, {one.depth, one.data, methods, "", ""}).total();
       way.key = static_cast<int>(all.methods.size());
       all.ways.push_back(std::move(way));
       all.methods.push_back(std::move(methods));
@@ -149,7 +149,7 @@ Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wan
   const Ways ways = ways_for(training, asked, ranks);
   const plan::Sharing plan = plan::choose_sharing(ways.ways, ways_for(training, free, ranks).ways);
   Sharing chosen{plan.way.grid.depth, plan.way.grid.data,
-                 ways.methods[static_cast<std::size_t>(plan.way.key)], plan.advice};
+                 ways.methods[static_cast<std::size_t>(plan.way.key)], plan.choice, plan.advice};
   const bool looks = wanted.methods.forward == kOpen && chosen.depth_ranks > 1 &&
                      !nonlinear::find(chosen.methods.forward).iterates;
   if (looks) chosen.methods.forward = kOpen;

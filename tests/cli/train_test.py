@@ -133,6 +133,7 @@ class Train(ProgramTest):
         self.assertEqual(self.solved("solve", "--weights", "w.h5")["steps"], 12)
         again = self.solved(*SMALL, "--weights", "w.h5", "--max-steps", 10)
         self.assertLess(again["loss"], 1)
+        self.assertIn("cheapest of", again["choice"])
 
     def test_images_from_files(self):
         rng = np.random.default_rng(3)

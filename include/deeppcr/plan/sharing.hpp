@@ -25,6 +25,8 @@ struct Way {
 /// The decision how ranks share an update, and why.
 struct Sharing {
   Way way;
+  /// A sentence on what it was chosen from; empty where nothing was open.
+  std::string choice;
   /// A sentence where another way would be faster by the formulas; else empty.
   std::string advice;
 };

@@ -43,6 +43,8 @@ struct Sharing {
   int depth_ranks = 1;
   int data_ranks = 1;
   PassMethods methods;
+  /// A sentence on what it was chosen from; empty where the user left nothing open.
+  std::string choice;
   /// A sentence where another choice would be faster by the formulas; else empty.
   std::string advice;
 
