@@ -5,10 +5,12 @@
 #include <sstream>
 #include <string>
 
-#include "deeppcr/core/error.hpp"
+#include "support/refusal.hpp"
 
 namespace deeppcr::app {
 namespace {
+
+using test::refusal;
 
 namespace po = boost::program_options;
 
@@ -57,17 +59,6 @@ po::variables_map parsed(const Words& words, const std::string& file = "") {
 
 std::string chosen(const Words& words, const std::string& file = "") {
   return parsed(words, file)["nonlinear"].as<std::string>();
-}
-
-template <typename Call>
-std::string refusal(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::bad_input);
-    return error.what();
-  }
-  return "";
 }
 
 std::string refusal_of(const Words& words, const std::string& file = "") {

@@ -6,21 +6,13 @@
 
 #include "deeppcr/core/error.hpp"
 #include "support/model_options.hpp"
+#include "support/refusal.hpp"
 #include "support/rows.hpp"
 
 namespace deeppcr::models {
 namespace {
 
-template <typename Call>
-std::string refusal(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::bad_input);
-    return error.what();
-  }
-  return "";
-}
+using test::refusal;
 
 ModelOptions options_for(const std::string& model) {
   ModelOptions options;
