@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/pcr.hpp"
@@ -102,45 +103,32 @@ parallel::BlockLayout hybrid_layout(Index num_steps, int num_ranks, int width, P
 
 namespace {
 
-std::vector<CatalogueEntry>& entries() {
-  static std::vector<CatalogueEntry> all{
-      {"sequential", "substitution, rank after rank: the baseline", make<Sequential>, equal_layout},
-      {"pcr", "parallel cyclic reduction over all steps, the paper's method", make<Pcr>,
-       pcr_layout},
-      {"hybrid", "local elimination, then cyclic reduction over the ranks", make<Hybrid>,
-       hybrid_layout},
-      {"shooting",
-       "all chunks of the chain at once, each step after step, then what passes between them",
-       make_shooting, equal_layout},
-      {"scan", "composition of diagonals, for Jacobians that have no other entries", make<Scan>,
-       equal_layout, blocks::Structure::diagonal},
-  };
+Catalogue<CatalogueEntry>& table() {
+  static Catalogue<CatalogueEntry> all{
+      "linear solver",
+      {
+          {"sequential", "substitution, rank after rank: the baseline", make<Sequential>,
+           equal_layout},
+          {"pcr", "parallel cyclic reduction over all steps, the paper's method", make<Pcr>,
+           pcr_layout},
+          {"hybrid", "local elimination, then cyclic reduction over the ranks", make<Hybrid>,
+           hybrid_layout},
+          {"shooting",
+           "all chunks of the chain at once, each step after step, then what passes between them",
+           make_shooting, equal_layout},
+          {"scan", "composition of diagonals, for Jacobians that have no other entries", make<Scan>,
+           equal_layout, blocks::Structure::diagonal},
+      }};
   return all;
-}
-
-const CatalogueEntry* known(const std::string& name) {
-  for (const CatalogueEntry& entry : entries())
-    if (name == entry.name) return &entry;
-  return nullptr;
 }
 
 }  // namespace
 
-const std::vector<CatalogueEntry>& catalogue() { return entries(); }
+const std::deque<CatalogueEntry>& catalogue() { return table().entries(); }
 
-void add_to_catalogue(CatalogueEntry entry) {
-  if (known(entry.name) != nullptr)
-    throw input_error("there is a linear solver '{}' already; choose another name", entry.name);
-  entries().push_back(std::move(entry));
-}
+void add_to_catalogue(CatalogueEntry entry) { table().add(std::move(entry)); }
 
-const CatalogueEntry& find(const std::string& name) {
-  const CatalogueEntry* found = known(name);
-  if (found != nullptr) return *found;
-  std::vector<std::string> names;
-  for (const CatalogueEntry& entry : entries()) names.push_back(entry.name);
-  throw input_error("unknown linear solver '{}'; known: {}", name, fmt::join(names, ", "));
-}
+const CatalogueEntry& find(const std::string& name) { return table().find(name); }
 
 std::unique_ptr<LinearSolver> make(const std::string& name, Settings settings) {
   if (name != "auto") return find(name).make(settings);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/mlp.hpp"
@@ -14,22 +15,16 @@ namespace deeppcr::models {
 namespace {
 
 /// The only table that names the models.
-std::deque<CatalogueEntry>& entries() {
-  static std::deque<CatalogueEntry> table{mlp_entry(), resnet_entry(), affine_entry()};
-  return table;
-}
-
-const CatalogueEntry* find_nothrow(const std::string& model) {
-  for (const CatalogueEntry& entry : entries())
-    if (entry.name == model) return &entry;
-  return nullptr;
+Catalogue<CatalogueEntry>& table() {
+  static Catalogue<CatalogueEntry> all{"model", {mlp_entry(), resnet_entry(), affine_entry()}};
+  return all;
 }
 
 /// "mlp, resnet": the models that `which` holds for.
 template <typename Which>
 std::string names(const char* separator, Which&& which) {
   std::vector<std::string> chosen;
-  for (const CatalogueEntry& entry : entries())
+  for (const CatalogueEntry& entry : catalogue())
     if (which(entry)) chosen.push_back(entry.name);
   return fmt::format("{}", fmt::join(chosen, separator));
 }
@@ -54,20 +49,11 @@ ModelOptions& ModelOptions::set(const std::string& option, double value) {
   return set(option, fmt::format("{}", value));
 }
 
-const std::deque<CatalogueEntry>& catalogue() { return entries(); }
+const std::deque<CatalogueEntry>& catalogue() { return table().entries(); }
 
-void add_to_catalogue(CatalogueEntry entry) {
-  if (find_nothrow(entry.name) != nullptr)
-    throw input_error("model '{}': the name is taken; choose another", entry.name);
-  entries().push_back(std::move(entry));
-}
+void add_to_catalogue(CatalogueEntry entry) { table().add(std::move(entry)); }
 
-const CatalogueEntry& find(const std::string& model) {
-  const CatalogueEntry* entry = find_nothrow(model);
-  if (entry != nullptr) return *entry;
-  throw input_error("unknown model '{}': known are {}", model,
-                    names(", ", [](const CatalogueEntry&) { return true; }));
-}
+const CatalogueEntry& find(const std::string& model) { return table().find(model); }
 
 std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const StepSet& local) {
   const CatalogueEntry& entry = find(options.model);

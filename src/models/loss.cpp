@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::models {
@@ -116,45 +117,36 @@ LossReport SquaredError::evaluate(const LossData& data, const LossGradients* gra
 
 namespace {
 
-std::deque<LossEntry>& table() {
-  static std::deque<LossEntry> entries{
-      {"cross-entropy",
-       "softmax cross-entropy of a linear classifier on the last state",
-       {},
-       [](const OptionValues&, const LossSizes& sizes) {
-         return std::make_unique<CrossEntropy>(sizes.steps, sizes.width, sizes.classes, sizes.seed);
-       }},
-      {"squared-error",
-       "mean square of what states differ by from the unit vectors of their labels",
-       {text_option("loss-rows", "last",
-                    "states that count: last, every, or numbers from 1 on, as "
-                    "10,20,30")},
-       [](const OptionValues& options, const LossSizes& sizes) {
-         return std::make_unique<SquaredError>(sizes.steps, options.word("loss-rows"));
-       }},
-  };
+Catalogue<LossEntry>& table() {
+  static Catalogue<LossEntry> entries{
+      "loss",
+      {
+          {"cross-entropy",
+           "softmax cross-entropy of a linear classifier on the last state",
+           {},
+           [](const OptionValues&, const LossSizes& sizes) {
+             return std::make_unique<CrossEntropy>(sizes.steps, sizes.width, sizes.classes,
+                                                   sizes.seed);
+           }},
+          {"squared-error",
+           "mean square of what states differ by from the unit vectors of their labels",
+           {text_option("loss-rows", "last",
+                        "states that count: last, every, or numbers from 1 on, as "
+                        "10,20,30")},
+           [](const OptionValues& options, const LossSizes& sizes) {
+             return std::make_unique<SquaredError>(sizes.steps, options.word("loss-rows"));
+           }},
+      }};
   return entries;
 }
 
 }  // namespace
 
-const std::deque<LossEntry>& losses() { return table(); }
+const std::deque<LossEntry>& losses() { return table().entries(); }
 
-void add_to_catalogue(LossEntry entry) {
-  for (const LossEntry& known : table())
-    if (known.name == entry.name)
-      throw input_error("loss '{}': the name is taken; choose another", entry.name);
-  table().push_back(std::move(entry));
-}
+void add_to_catalogue(LossEntry entry) { table().add(std::move(entry)); }
 
-const LossEntry& find_loss(const std::string& name) {
-  std::string known;
-  for (const LossEntry& entry : table()) {
-    if (entry.name == name) return entry;
-    known += (known.empty() ? "" : ", ") + entry.name;
-  }
-  throw input_error("unknown loss '{}': known are {}", name, known);
-}
+const LossEntry& find_loss(const std::string& name) { return table().find(name); }
 
 std::unique_ptr<Loss> make(const LossOptions& options, const LossSizes& sizes) {
   const LossEntry& entry = find_loss(options.name);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
@@ -132,57 +133,59 @@ std::string by_substitution(const OptionValues&) { return "sequential"; }
 std::string by_shooting(const OptionValues&) { return "shooting"; }
 std::string by_plan(const OptionValues&) { return "auto"; }
 
-std::vector<CatalogueEntry>& entries() {
-  static std::vector<CatalogueEntry> all{
-      {"auto",
-       "shooting, newton or sequential, whichever promises to be fastest",
-       {chunks_option()},
-       true,
-       by_plan,
-       make_automatic},
-      {"sequential",
-       "one step after another, rank after rank: the baseline",
-       {},
-       false,
-       by_substitution,
-       make_sequential},
-      {"newton",
-       "all steps at once, by Newton's method",
-       {linear_option(), jacobian_option()},
-       true,
-       by_linear,
-       make_newton},
-      {"shooting",
-       "chunks of steps at once, each one step after another",
-       {chunks_option(), coupling_option(), accelerate_option()},
-       true,
-       by_shooting,
-       make_shooting},
-      {"windowed",
-       "all steps at once with a diagonal in place of the Jacobian",
-       {jacobian_option()},
-       true,
-       by_linear,
-       make_windowed},
-      {"jacobi",
-       "shooting without coupling, with a chunk for each step",
-       {},
-       true,
-       by_shooting,
-       make_jacobi},
-      {"jacobi-gauss-seidel",
-       "shooting without coupling, with --chunks chunks",
-       {chunks_option()},
-       true,
-       by_shooting,
-       make_jacobi_gauss_seidel},
-      {"gauss-seidel",
-       "shooting with one chunk, which is sequential execution",
-       {},
-       false,
-       by_substitution,
-       make_sequential},
-  };
+Catalogue<CatalogueEntry>& table() {
+  static Catalogue<CatalogueEntry> all{
+      "nonlinear solver",
+      {
+          {"auto",
+           "shooting, newton or sequential, whichever promises to be fastest",
+           {chunks_option()},
+           true,
+           by_plan,
+           make_automatic},
+          {"sequential",
+           "one step after another, rank after rank: the baseline",
+           {},
+           false,
+           by_substitution,
+           make_sequential},
+          {"newton",
+           "all steps at once, by Newton's method",
+           {linear_option(), jacobian_option()},
+           true,
+           by_linear,
+           make_newton},
+          {"shooting",
+           "chunks of steps at once, each one step after another",
+           {chunks_option(), coupling_option(), accelerate_option()},
+           true,
+           by_shooting,
+           make_shooting},
+          {"windowed",
+           "all steps at once with a diagonal in place of the Jacobian",
+           {jacobian_option()},
+           true,
+           by_linear,
+           make_windowed},
+          {"jacobi",
+           "shooting without coupling, with a chunk for each step",
+           {},
+           true,
+           by_shooting,
+           make_jacobi},
+          {"jacobi-gauss-seidel",
+           "shooting without coupling, with --chunks chunks",
+           {chunks_option()},
+           true,
+           by_shooting,
+           make_jacobi_gauss_seidel},
+          {"gauss-seidel",
+           "shooting with one chunk, which is sequential execution",
+           {},
+           false,
+           by_substitution,
+           make_sequential},
+      }};
   return all;
 }
 
@@ -201,22 +204,10 @@ std::string CatalogueEntry::backward_for(const OptionValues& own) const {
   return backward ? backward(all) : "sequential";
 }
 
-const std::vector<CatalogueEntry>& catalogue() { return entries(); }
+const std::deque<CatalogueEntry>& catalogue() { return table().entries(); }
 
-void add_to_catalogue(CatalogueEntry entry) {
-  for (const CatalogueEntry& known : entries())
-    if (known.name == entry.name)
-      throw input_error("there is a nonlinear solver '{}' already", entry.name);
-  entries().push_back(std::move(entry));
-}
+void add_to_catalogue(CatalogueEntry entry) { table().add(std::move(entry)); }
 
-const CatalogueEntry& find(const std::string& name) {
-  std::string known;
-  for (const CatalogueEntry& entry : entries()) {
-    if (entry.name == name) return entry;
-    known += (known.empty() ? "" : ", ") + entry.name;
-  }
-  throw input_error("unknown nonlinear solver '{}'; known: {}", name, known);
-}
+const CatalogueEntry& find(const std::string& name) { return table().find(name); }
 
 }  // namespace deeppcr::nonlinear

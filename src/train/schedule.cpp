@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/catalogue.hpp"
 
 namespace deeppcr::train {
 
@@ -39,8 +39,8 @@ ScheduleEntry step() {
           }};
 }
 
-std::deque<ScheduleEntry>& table() {
-  static std::deque<ScheduleEntry> entries{constant(), cosine(), step()};
+Catalogue<ScheduleEntry>& table() {
+  static Catalogue<ScheduleEntry> entries{"schedule", {constant(), cosine(), step()}};
   return entries;
 }
 
@@ -54,22 +54,10 @@ double Schedule::rate(Index step) const {
   return peak * entry.factor(step - warm_up, std::max<Index>(total - warm_up, 1), values);
 }
 
-const std::deque<ScheduleEntry>& schedules() { return table(); }
+const std::deque<ScheduleEntry>& schedules() { return table().entries(); }
 
-void add_to_catalogue(ScheduleEntry entry) {
-  for (const ScheduleEntry& known : table())
-    if (known.name == entry.name)
-      throw input_error("schedule '{}': the name is taken; choose another", entry.name);
-  table().push_back(std::move(entry));
-}
+void add_to_catalogue(ScheduleEntry entry) { table().add(std::move(entry)); }
 
-const ScheduleEntry& find_schedule(const std::string& name) {
-  std::vector<std::string> known;
-  for (const ScheduleEntry& entry : table()) {
-    if (entry.name == name) return entry;
-    known.push_back(entry.name);
-  }
-  throw input_error("unknown schedule '{}': known are {}", name, fmt::join(known, ", "));
-}
+const ScheduleEntry& find_schedule(const std::string& name) { return table().find(name); }
 
 }  // namespace deeppcr::train

@@ -2,35 +2,23 @@
 
 #include <utility>
 
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/catalogue.hpp"
 
 namespace deeppcr::train {
 
 namespace {
 
-std::deque<OptimiserEntry>& table() {
-  static std::deque<OptimiserEntry> entries{sgd_entry(), adam_entry(), adamw_entry()};
+Catalogue<OptimiserEntry>& table() {
+  static Catalogue<OptimiserEntry> entries{"optimiser", {sgd_entry(), adam_entry(), adamw_entry()}};
   return entries;
 }
 
 }  // namespace
 
-const std::deque<OptimiserEntry>& optimisers() { return table(); }
+const std::deque<OptimiserEntry>& optimisers() { return table().entries(); }
 
-void add_to_catalogue(OptimiserEntry entry) {
-  for (const OptimiserEntry& known : table())
-    if (known.name == entry.name)
-      throw input_error("optimiser '{}': the name is taken; choose another", entry.name);
-  table().push_back(std::move(entry));
-}
+void add_to_catalogue(OptimiserEntry entry) { table().add(std::move(entry)); }
 
-const OptimiserEntry& find_optimiser(const std::string& name) {
-  std::string known;
-  for (const OptimiserEntry& entry : table()) {
-    if (entry.name == name) return entry;
-    known += (known.empty() ? "" : ", ") + entry.name;
-  }
-  throw input_error("unknown optimiser '{}': known are {}", name, known);
-}
+const OptimiserEntry& find_optimiser(const std::string& name) { return table().find(name); }
 
 }  // namespace deeppcr::train

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,7 +31,7 @@ struct CatalogueEntry {
 };
 
 /// All solvers, in the order of the help.
-const std::vector<CatalogueEntry>& catalogue();
+const std::deque<CatalogueEntry>& catalogue();
 /// Adds a solver of one's own. @throws Error for a name that is there already
 void add_to_catalogue(CatalogueEntry entry);
 /// @throws Error that lists the known names

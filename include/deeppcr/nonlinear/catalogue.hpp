@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,7 +38,7 @@ struct CatalogueEntry {
   std::string backward_for(const OptionValues& own) const;
 };
 
-const std::vector<CatalogueEntry>& catalogue();
+const std::deque<CatalogueEntry>& catalogue();
 /// For a solver from outside, before the program reads its command line. @throws Error for a name
 /// that is taken
 void add_to_catalogue(CatalogueEntry entry);
