@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <variant>
 
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -31,15 +32,6 @@ class ReadValue : public po::typed_value<T> {
   Reader reader_;
 };
 
-/// The number that is the whole of `word`; NaN where it is none.
-double to_number(const std::string& word) {
-  char* end = nullptr;
-  const double value = std::strtod(word.c_str(), &end);
-  const bool whole =
-      !word.empty() && *end == '\0' && !std::isspace(static_cast<unsigned char>(word[0]));
-  return whole ? value : std::nan("");
-}
-
 std::string list(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
@@ -48,16 +40,9 @@ std::string list(const std::vector<std::string>& words) {
 
 po::value_semantic* whole_number(const std::string& option, Index otherwise, Index lowest,
                                  Index highest) {
-  auto reader = [=](const std::string& word) {
-    const double value = to_number(word);
-    // NaN fails every comparison
-    const bool allowed = value >= static_cast<double>(lowest) &&
-                         value <= static_cast<double>(highest) && value == std::floor(value);
-    if (!allowed) {
-      throw input_error("--{} {}: a whole number from {} to {} is needed, such as --{} {}", option,
-                        word, lowest, highest, option, otherwise);
-    }
-    return static_cast<Index>(value);
+  const OptionSpec spec = whole_option(option, otherwise, lowest, highest, "");
+  auto reader = [spec](const std::string& word) {
+    return std::get<Index>(parse_option(spec, word));
   };
   auto* semantic = new ReadValue<Index>(reader);
   semantic->default_value(otherwise, std::to_string(otherwise))->value_name("N");
@@ -66,13 +51,9 @@ po::value_semantic* whole_number(const std::string& option, Index otherwise, Ind
 
 po::value_semantic* real_number(const std::string& option, const std::string& otherwise,
                                 double lowest, double highest) {
-  auto reader = [=](const std::string& word) {
-    const double value = to_number(word);
-    if (!(value >= lowest && value <= highest)) {
-      throw input_error("--{} {}: a number from {} to {} is needed, such as --{} {}", option, word,
-                        lowest, highest, option, otherwise);
-    }
-    return value;
+  const OptionSpec spec = real_option(option, otherwise, lowest, highest, "");
+  auto reader = [spec](const std::string& word) {
+    return std::get<double>(parse_option(spec, word));
   };
   auto* semantic = new ReadValue<double>(reader);
   semantic->default_value(std::strtod(otherwise.c_str(), nullptr), otherwise)->value_name("X");
