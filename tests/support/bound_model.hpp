@@ -1,8 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
@@ -34,24 +32,5 @@ class BoundModel {
   Buffer<Real> inputs_;
   std::unique_ptr<sequence::Sequence> bound_;
 };
-
-/// Names of the catalogue beside those that a test has in its table: models from outside.
-template <typename Table>
-std::vector<const char*> added_models(const Table& known) {
-  std::vector<const char*> added;
-  for (const models::CatalogueEntry& entry : models::catalogue()) {
-    bool found = false;
-    for (const auto& variant : known) found = found || entry.name == variant.model;
-    if (!found) added.push_back(entry.name.c_str());
-  }
-  return added;
-}
-
-/// Words as GoogleTest takes them for names.
-inline std::string as_identifier(std::string name) {
-  for (char& letter : name)
-    if (letter == '-') letter = '_';
-  return name;
-}
 
 }  // namespace deeppcr::test

@@ -7,6 +7,7 @@
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/bound_model.hpp"
+#include "support/identifier.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"

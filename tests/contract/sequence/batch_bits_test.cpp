@@ -14,7 +14,7 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
 #include "support/bound_model.hpp"
-#include "support/model_options.hpp"
+#include "support/model_variant.hpp"
 
 namespace deeppcr {
 namespace {
@@ -22,12 +22,7 @@ namespace {
 constexpr Index kSteps = 3;
 constexpr Index kMostSamples = 33;
 
-struct Variant {
-  const char* model;
-  int block_layers;
-  bool bias;
-  bool layer_norm = false;
-};
+using Variant = test::ModelVariant;
 
 constexpr Variant kVariants[] = {
     {"mlp", 1, true},
@@ -52,14 +47,8 @@ class BatchBits : public testing::TestWithParam<Case> {
  protected:
   BatchBits() {
     const auto& [variant, activation, width] = GetParam();
-    models::ModelOptions options;
-    options.model = variant.model;
-    test::set_where_known(options, "block-layers", variant.block_layers);
-    test::set_where_known(options, "no-bias", variant.bias ? "false" : "true");
-    test::set_where_known(options, "layer-norm", variant.layer_norm ? "true" : "false");
-    test::set_where_known(options, "activation", kActivations[activation]);
-    options.width = width;
-    options.steps = kSteps;
+    const models::ModelOptions options =
+        test::options_of(variant, kActivations[activation], width, kSteps);
     n_ = width;
     model_.emplace(options, all(), kMostSamples, /*alike=*/true);
     inputs_ = Buffer<Real>(kMostSamples * n_);
@@ -159,17 +148,14 @@ std::vector<Case> cases() {
     int activation = 0;
     for (const int width : kLarger) cases.emplace_back(variant, activation++ % 5, width);
   }
-  for (const char* model : test::added_models(kVariants))
-    for (const int width : {1, 2, 3, 4, 8, 17})
-      cases.emplace_back(Variant{model, 1, true}, 1, width);
+  for (const Variant& variant : test::added_variants(kVariants))
+    for (const int width : {1, 2, 3, 4, 8, 17}) cases.emplace_back(variant, 1, width);
   return cases;
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [variant, activation, width] = info.param;
-  return test::as_identifier(variant.model) + std::to_string(variant.block_layers) +
-         (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
-         kActivations[activation] + "_n" + std::to_string(width);
+  return test::name_of(variant, kActivations[activation], width);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, BatchBits, testing::ValuesIn(cases()), case_name);

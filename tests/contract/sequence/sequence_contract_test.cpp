@@ -13,17 +13,12 @@
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 #include "support/bound_model.hpp"
-#include "support/model_options.hpp"
+#include "support/model_variant.hpp"
 
 namespace deeppcr {
 namespace {
 
-struct Variant {
-  const char* model;
-  int block_layers;
-  bool bias;
-  bool layer_norm = false;
-};
+using Variant = test::ModelVariant;
 
 constexpr Variant kVariants[] = {
     {"mlp", 1, true},     {"mlp", 1, false},   {"resnet", 1, true}, {"resnet", 2, true},
@@ -59,13 +54,7 @@ class SequenceContract : public testing::TestWithParam<Case> {
   /// Holds steps [2, 2 + steps + 1) of 9; the checked range leaves out the first of them.
   SequenceContract() {
     const auto& [variant, activation, width, batch, steps] = GetParam();
-    options_.model = variant.model;
-    test::set_where_known(options_, "block-layers", variant.block_layers);
-    if (!variant.bias) options_.set("no-bias", "true");
-    if (variant.layer_norm) options_.set("layer-norm", "true");
-    test::set_where_known(options_, "activation", activation);
-    options_.width = width;
-    options_.steps = 9;
+    options_ = test::options_of(variant, activation, width, 9);
     batch_ = batch;
     range_ = {3, 3 + steps};
     model_.emplace(options_, StepRange{2, 3 + steps}, batch);
@@ -212,20 +201,12 @@ TEST_P(SequenceContract, EmptyRangeDoesNothing) {
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [variant, activation, width, batch, steps] = info.param;
-  return test::as_identifier(variant.model) + std::to_string(variant.block_layers) +
-         (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
-         activation + "_n" + std::to_string(width) + "_B" + std::to_string(batch) + "_m" +
+  return test::name_of(variant, activation, width) + "_B" + std::to_string(batch) + "_m" +
          std::to_string(steps);
 }
 
-std::vector<Variant> added_variants() {
-  std::vector<Variant> added;
-  for (const char* model : test::added_models(kVariants)) added.push_back({model, 1, true});
-  return added;
-}
-
 INSTANTIATE_TEST_SUITE_P(Added, SequenceContract,
-                         testing::Combine(testing::ValuesIn(added_variants()),
+                         testing::Combine(testing::ValuesIn(test::added_variants(kVariants)),
                                           testing::Values("tanh"), testing::Values(1, 3, 8, 17),
                                           testing::Values<Index>(1, 5),
                                           testing::Values<Index>(1, 3)),
