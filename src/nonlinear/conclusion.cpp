@@ -37,8 +37,7 @@ double largest_state(const sequence::Trajectory& states) {
 std::string why_growth(const SolveReport& report, double error) {
   return fmt::format(
       "the chain expands (Lyapunov exponent {:+.2g}; a change grows up to 1e{:+.0f} times), so "
-      "that "
-      "a residual of {:.1e} may be an error of {:.1e} tolerances",
+      "that a residual of {:.1e} may be an error of {:.1e} tolerances",
       report.lyapunov, report.growth / kLog10, report.residual, error);
 }
 
@@ -53,6 +52,14 @@ void take_sequential(double largest, Index num_steps, const Tolerance& tolerance
   // Each state is the value of the one before it.
   report.residual = finite ? 0 : largest;
   if (finite) report.frozen_prefix = report.exact_states = num_steps;
+}
+
+void end_sequential(double largest, Index num_steps, const Tolerance& tolerance,
+                    SolveReport& report) {
+  take_sequential(largest, num_steps, tolerance, report);
+  report.status = std::isfinite(largest) ? Status::converged : Status::failed;
+  if (report.status == Status::failed)
+    report.reason = "the chain itself overflows or meets a value that is no number";
 }
 
 namespace {

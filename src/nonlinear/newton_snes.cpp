@@ -120,12 +120,15 @@ void NewtonSnes::evaluate(ConstStates z, States F) {
   for (Real& value : F) value = -value;  // F = z - f, the residual with the other sign
 }
 
+/// The line search ends at the states that it has evaluated last; other SNES types may not.
+void NewtonSnes::evaluate_unless_linearised_at(ConstStates z) {
+  if (evaluator_->is_linearised_at(z)) return;
+  Buffer<Real> F(z.size());
+  evaluate(z, States(F.data(), z.shape()));
+}
+
 void NewtonSnes::linearise_at(ConstStates z) {
-  // The line search ends at the states that it has evaluated last; other SNES types may not.
-  if (!evaluator_->is_linearised_at(z)) {
-    Buffer<Real> F(z.size());
-    evaluate(z, States(F.data(), z.shape()));
-  }
+  evaluate_unless_linearised_at(z);
   // The operator keeps its Jacobians until it is given new ones: SNES may evaluate elsewhere, or
   // lag the Jacobian.
   const auto linearisation = evaluator_->share_linearisation();
@@ -201,12 +204,7 @@ bool NewtonSnes::is_settled(ConstStates residual) {
 
 /// Growth along the trajectory, with its residual.
 void NewtonSnes::look(ConstStates residual) {
-  const ConstStates z = trajectory_->states();
-  Buffer<Real> F;
-  if (!evaluator_->is_linearised_at(z)) {
-    F.reset(z.size());
-    evaluate(z, States(F.data(), z.shape()));
-  }
+  evaluate_unless_linearised_at(trajectory_->states());
   const StageTimer timer(stages_, "residual");
   found_ = assess(*trajectory_, residual, evaluator_->linearisation(), tolerance_, neighbours_);
   ++report_.looks;

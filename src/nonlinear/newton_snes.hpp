@@ -28,6 +28,7 @@ class NewtonSnes {
 
   /// What the SNES calls back.
   void evaluate(ConstStates z, States F);
+  void evaluate_unless_linearised_at(ConstStates z);
   void linearise_at(ConstStates z);
   SNESConvergedReason judge(int iteration);
 

@@ -1,7 +1,6 @@
 #include "deeppcr/nonlinear/sequential.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/profile.hpp"
@@ -50,14 +49,9 @@ SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Traject
   std::vector<double> worst{seconds, largest_state(states)};
   states.comm().max(worst);
   report.seconds["total"] = report.seconds["propagate"] = worst[0];
-  take_sequential(worst[1], L, {tolerance_}, report);
+  end_sequential(worst[1], L, {tolerance_}, report);
   report.evaluations = report.sequential_evaluations = L;
   report.path.evaluations = static_cast<double>(L);
-  report.status = std::isfinite(worst[1]) ? Status::converged : Status::failed;
-  if (report.status == Status::failed) {
-    report.reason = "the chain itself overflows or meets a value that is no number";
-    report.frozen_prefix = 0;
-  }
   return report;
 }
 

@@ -65,7 +65,6 @@ void ShootingRun::conclude_sequential() {
   report_.chunks = 0;
   report_.path.evaluations = static_cast<double>(L);
   report_.evaluations = report_.sequential_evaluations = L;
-  report_.status = Status::converged;
 }
 
 SolveReport ShootingRun::finished() {
@@ -98,13 +97,8 @@ void ShootingRun::add_up_here() {
                            static_cast<double>(work_.traffic.bytes)};
   comm().max_and_sum(maxima, sums);
   report_.residual = maxima[0];
-  if (one_by_one_) {
-    take_sequential(maxima[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
-    if (!std::isfinite(maxima[1])) {
-      report_.status = Status::failed;
-      report_.reason = "the chain itself overflows or meets a value that is no number";
-    }
-  }
+  if (one_by_one_)
+    end_sequential(maxima[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
   for (std::size_t i = 0; i < stages.size(); ++i)
     if (maxima[2 + i] > 0) report_.seconds[stages[i]] = maxima[2 + i];
   report_.neighbours = {static_cast<Index>(sums[0]), static_cast<Index>(sums[1])};

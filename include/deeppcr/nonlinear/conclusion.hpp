@@ -36,10 +36,12 @@ parallel::Traffic conclude(const Conclusion& conclusion, const Tolerance& tolera
 /// last state, and gives infinity.
 double largest_state(const sequence::Trajectory& states);
 
-/// Fills in what follows where all states come from sequential execution, the largest of this
-/// rank's as given: tolerance, residual, exact states, and whether the numbers are finite.
-/// Collective only in so far as `largest` must be that of all ranks.
+/// Fills in what follows where all states come from sequential execution: tolerance, residual and
+/// exact states. `largest`: of all ranks' states, by largest_state().
 void take_sequential(double largest, Index num_steps, const Tolerance& tolerance,
                      SolveReport& report);
+/// The same with status and reason, for a solve that chose sequential execution from the start.
+void end_sequential(double largest, Index num_steps, const Tolerance& tolerance,
+                    SolveReport& report);
 
 }  // namespace deeppcr::nonlinear
