@@ -6,7 +6,9 @@
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/suggest.hpp"
+#include "deeppcr/app/written_files.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -41,12 +43,12 @@ std::string title(const std::string& name) {
 void add_data_options(po::options_description& options) {
   po::options_description group("Samples and weights", kHelpColumns);
   auto add = group.add_options();
-  add("data", text("NAME", "random"),
+  add("data", read_file("NAME", "random"),
       "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images through a "
       "linear embedding");
-  add("input", text("FILE"), "HDF5 file with /inputs [B, features] and /labels [B]");
-  add("weights", text("FILE"), "HDF5 file with the layers of the chain");
-  add("save-weights", text("FILE"), "write the weights of this run");
+  add("input", read_file(), "HDF5 file with /inputs [B, features] and /labels [B]");
+  add("weights", read_file(), "HDF5 file with the layers of the chain");
+  add("save-weights", written_file(file_format::kWeights), "write the weights of this run");
   options.add(group);
 }
 
@@ -66,7 +68,7 @@ void add_solver_options(po::options_description& options) {
       "chunks");
   add("no-fallback", flag(),
       "do not end by sequential substitution where the iterations do not converge");
-  add("guess", text("WHAT", "copy"),
+  add("guess", read_file("WHAT", "copy"),
       "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step with K "
       "times the scale), or a trace or checkpoint FILE");
   add("verify", flag(), "run sequential execution too, on the same ranks, and compare");
@@ -151,10 +153,13 @@ std::string SolverConfig::backward_solver() const {
   return backward == "same" ? entry().backward_for(settings.own) : backward;
 }
 
+std::string default_checkpoint(const std::string& trace) {
+  if (trace.empty()) return kDefaultCheckpoint;
+  return (std::filesystem::path(folder_of(trace)) / kDefaultCheckpoint).string();
+}
+
 std::string FilesConfig::checkpoint_path() const {
-  if (!checkpoint.empty()) return checkpoint;
-  return trace.empty() ? kDefaultCheckpoint
-                       : (std::filesystem::path(folder_of(trace)) / kDefaultCheckpoint).string();
+  return checkpoint.empty() ? default_checkpoint(trace) : checkpoint;
 }
 
 std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
@@ -184,15 +189,17 @@ void add_model_options(po::options_description& options, DefaultSizes sizes,
 po::options_description run_file_options(const std::string& minutes) {
   po::options_description group(title("Files"), kHelpColumns);
   auto add = group.add_options();
-  add("trace", text("FILE"), "history of the run, HDF5; readable while it runs");
-  add("checkpoint", text("FILE"),
+  add("trace", written_file(file_format::kTrace),
+      "history of the run, HDF5; readable while it runs");
+  add("checkpoint", written_file(file_format::kCheckpoint),
       "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
       "or in the current folder");
   add("checkpoint-every", real_number("checkpoint-every", minutes, 0, 1e6),
       "minutes between checkpoints; 0: not by the clock");
-  add("restart", text("FILE"), "go on from this checkpoint; auto: the newest intact one, if any");
+  add("restart", read_file(), "go on from this checkpoint; auto: the newest intact one, if any");
   add("max-hours", real_number("max-hours", "0", 0, 1e6),
       "stop with a checkpoint after so many hours; 0: no limit");
+  add_force_option(group);
   return group;
 }
 
@@ -200,7 +207,7 @@ void add_file_options(po::options_description& options) {
   po::options_description group = run_file_options("0");
   auto add = group.add_options();
   add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
-  add("output", text("FILE"), "write the results, HDF5");
+  add("output", written_file(file_format::kResults), "write the results, HDF5");
   options.add(group);
 }
 

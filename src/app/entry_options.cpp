@@ -34,6 +34,7 @@ class OwnedValue final : public po::value_semantic {
 
   const std::string& selector() const { return selector_; }
   const Names& owners() const { return shared_.owners; }
+  const po::value_semantic& semantic() const { return *semantic_; }
   bool is_default(const po::variable_value& value) const {
     return value_text(value.value()) == value_text(default_value());
   }
@@ -79,6 +80,7 @@ po::value_semantic* semantic_of(const OptionSpec& spec) {
     case OptionSpec::Kind::text:
       break;
   }
+  if (spec.placeholder == "FILE") return read_file(spec.placeholder, spec.otherwise);
   return text(spec.placeholder, spec.otherwise);
 }
 
@@ -235,6 +237,11 @@ void select_entries(const po::options_description& options, po::variables_map& v
         {as_typed(*value, name, values[name]), value, repeats});
   }
   for (const auto& [selector, given] : by_selector) select_entry(selector, values, given);
+}
+
+FileRole file_role(const po::option_description& option) {
+  const OwnedValue* value = owned(option);
+  return file_role(value == nullptr ? *option.semantic() : value->semantic());
 }
 
 bool is_idle(const po::options_description& options, const po::variables_map& values,

@@ -74,9 +74,9 @@ void score_diffusion(const Context& context, EvaluationReport& report) {
 void add_evaluate_options(po::options_description& options) {
   po::options_description group("Evaluation", kHelpColumns);
   auto add = group.add_options();
-  add("restart", text("FILE"), "checkpoint of deeppcr train, or the folder of its newest one");
-  add("data", text("NAME"), "images, by default those of the checkpoint's run");
-  add("autoencoder", text("FILE"),
+  add("restart", read_file(), "checkpoint of deeppcr train, or the folder of its newest one");
+  add("data", read_file("NAME"), "images, by default those of the checkpoint's run");
+  add("autoencoder", read_file(),
       "of a denoiser, where it is not the file that it was trained with");
   add("test-samples", whole_number("test-samples", 0, 0, 1'000'000'000'000),
       "test samples; 0: as many as in the checkpoint's run");

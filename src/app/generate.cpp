@@ -219,11 +219,6 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   GenerateReport report;
   report.config = read_generate_config(options, context.comm.size());
   GenerateConfig& config = report.config;
-  const FilesConfig& files = config.run.files;
-  check_writable(context.comm, "trace", files.trace);
-  check_writable(context.comm, "checkpoint", files.checkpoint);
-  check_writable(context.comm, "output", files.output);
-  check_writable(context.comm, "image", config.image);
   const Networks networks = read_networks(context.comm, config);
   config.run.chain.model.width = networks.denoiser.shape().latent;
   config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);

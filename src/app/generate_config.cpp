@@ -5,6 +5,7 @@
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/plan/sampling.hpp"
 
@@ -24,8 +25,8 @@ const SamplingMethod& find_method(const std::string& name) {
 void add_sampler_options(po::options_description& options) {
   po::options_description group("Sampling", kHelpColumns);
   auto add = group.add_options();
-  add("denoiser", text("FILE"), "trained denoiser; without it the one that comes with the program");
-  add("autoencoder", text("FILE"), "the autoencoder of its latents; the same");
+  add("denoiser", read_file(), "trained denoiser; without it the one that comes with the program");
+  add("autoencoder", read_file(), "the autoencoder of its latents; the same");
   add("sampler", one_of("sampler", "ddpm", {"ddpm", "ddim"}), "ddpm: eta 1; ddim: eta 0");
   add("eta", real_number("eta", "-1", -1, 1),
       "share of fresh noise in a step, from 0 to 1; below 0: the sampler's");
@@ -72,10 +73,10 @@ void add_method_options(po::options_description& options) {
 void add_output_options(po::options_description& options) {
   po::options_description group("Results", kHelpColumns);
   auto add = group.add_options();
-  add("image", text("FILE"), "the samples as a grid, PNG");
+  add("image", written_file(file_format::kPicture), "the samples as a grid, PNG");
   add("keep-trajectory", flag(), "--output holds all states, not only the samples");
-  add("against", text("FILE"), "compare with the samples in an --output file of another run");
-  add("held-out", text("NAME"),
+  add("against", read_file(), "compare with the samples in an --output file of another run");
+  add("held-out", read_file("NAME"),
       "compare with test images, such as fashion-mnist: 1-Wasserstein "
       "distance of latents, exact for up to 2000 samples, sliced beyond");
   options.add(group);

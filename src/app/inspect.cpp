@@ -7,7 +7,7 @@ namespace deeppcr::app {
 
 void add_inspect_options(boost::program_options::options_description& options) {
   boost::program_options::options_description group("File", kHelpColumns);
-  group.add_options()("file", text("FILE"), "a trace, checkpoint, weights or results file");
+  group.add_options()("file", read_file(), "a trace, checkpoint, weights or results file");
   options.add(group);
 }
 

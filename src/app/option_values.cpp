@@ -32,6 +32,23 @@ class ReadValue : public po::typed_value<T> {
   Reader reader_;
 };
 
+/// A text that says what a run does with the file of that name.
+class FileText final : public po::typed_value<std::string> {
+ public:
+  explicit FileText(FileRole role) : po::typed_value<std::string>(nullptr), role_(role) {}
+  const FileRole& role() const { return role_; }
+
+ private:
+  FileRole role_;
+};
+
+po::value_semantic* file_text(FileRole role, const std::string& placeholder,
+                              const std::string& otherwise) {
+  auto* semantic = new FileText(std::move(role));
+  semantic->default_value(otherwise)->value_name(placeholder);
+  return semantic;
+}
+
 std::string list(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
@@ -83,6 +100,19 @@ po::value_semantic* text(const std::string& placeholder, const std::string& othe
   auto* semantic = po::value<std::string>();
   semantic->default_value(otherwise)->value_name(placeholder);
   return semantic;
+}
+
+po::value_semantic* read_file(const std::string& placeholder, const std::string& otherwise) {
+  return file_text({FileRole::Kind::read, ""}, placeholder, otherwise);
+}
+
+po::value_semantic* written_file(const std::string& format) {
+  return file_text({FileRole::Kind::written, format}, "FILE", "");
+}
+
+FileRole file_role(const po::value_semantic& semantic) {
+  const auto* text = dynamic_cast<const FileText*>(&semantic);
+  return text == nullptr ? FileRole{} : text->role();
 }
 
 po::value_semantic* flag() { return po::bool_switch(); }

@@ -9,8 +9,10 @@
 #include "deeppcr/app/config.hpp"
 #include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/stored_model.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -29,7 +31,7 @@ po::options_description common_options() {
   po::options_description common("Reporting", kHelpColumns);
   auto add = common.add_options();
   add("help", flag(), "this text");
-  add("config", text("FILE"),
+  add("config", read_file(),
       "read options from FILE: 'key = value' lines under [COMMAND]; the command line wins");
   add("quiet", flag(), "no progress and no table");
   add("json", flag(), "print the report as one JSON object on stdout");
@@ -207,6 +209,8 @@ po::variables_map parse(const Command& command, const std::vector<std::string>& 
   const std::set<std::string> typed = given_names(values);
   const std::string file = values["config"].as<std::string>();
   if (!file.empty()) store_file(command, file, text_of(file, comm), options, values);
+  log::configure(values["log-level"].as<std::string>(), comm.is_root());
+  adopt_stored_model(options, values, comm);
   std::set<std::string> from_file = given_names(values);
   for (const std::string& name : typed) from_file.erase(name);
   select_entries(options, values, from_file);

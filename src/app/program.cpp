@@ -9,6 +9,7 @@
 #include "deeppcr/app/parse.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/app/version.hpp"
+#include "deeppcr/app/written_files.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
@@ -92,7 +93,7 @@ int run_command(const Words& words, const std::string& command_line,
   }
   name_petsc_solver(words, command, rest);
   const auto options = parse(command, rest, comm);
-  log::configure(options["log-level"].as<std::string>(), comm.is_root());
+  check_written_files(options_of(command), options, comm);
   parallel::Runtime::add_petsc_options(words.petsc);
   const Context context{comm,
                         command_line,

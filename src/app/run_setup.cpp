@@ -1,12 +1,5 @@
 #include "deeppcr/app/run_setup.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 
@@ -29,29 +22,7 @@ void check_file_row(const RunConfig& config) {
 
 }  // namespace
 
-void check_writable(const parallel::Communicator& comm, const std::string& option,
-                    const std::string& file) {
-  if (file.empty()) return;
-  parallel::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    if (std::filesystem::is_directory(file))
-      throw local_input_error("--{} {}: is a folder; give the name of a file", option, file);
-    const std::filesystem::path parent = std::filesystem::path(file).parent_path();
-    std::string probe = (parent / ".deeppcr-XXXXXX").string();
-    const int descriptor = mkstemp(probe.data());
-    if (descriptor < 0) {
-      throw local_input_error(
-          "--{} {}: no file can be written there ({}); give a folder that "
-          "exists and takes files",
-          option, file, std::strerror(errno));
-    }
-    ::close(descriptor);
-    ::unlink(probe.c_str());
-  });
-}
-
-void check_save_weights(const parallel::Communicator& comm, const models::ModelOptions& model,
-                        const std::string& file) {
+void check_save_weights(const models::ModelOptions& model, const std::string& file) {
   if (file.empty()) return;
   const auto groups = models::make(model, StepRange{0, 0})->parameters();
   if (groups.size() != 1 || groups.front().name != storage::kLayers) {
@@ -60,7 +31,6 @@ void check_save_weights(const parallel::Communicator& comm, const models::ModelO
         "parameters; leave it out (a checkpoint of train has them)",
         file, model.model);
   }
-  check_writable(comm, "save-weights", file);
 }
 
 Setup set_up(const boost::program_options::variables_map& options, linear::Passes passes,
@@ -71,10 +41,7 @@ Setup set_up(const boost::program_options::variables_map& options, linear::Passe
   check_file_row(config);
   check_sizes(context.comm, config);
   const FilesConfig& files = config.files;
-  check_writable(context.comm, "trace", files.trace);
-  check_writable(context.comm, "checkpoint", files.checkpoint);
-  check_save_weights(context.comm, config.chain.model, files.save_weights);
-  check_writable(context.comm, "output", files.output);
+  check_save_weights(config.chain.model, files.save_weights);
   Chain chain = make_chain(context.comm, config);
   if (!files.save_weights.empty()) {
     storage::save_weights(

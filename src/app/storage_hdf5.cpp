@@ -7,6 +7,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/idx.hpp"
+#include "deeppcr/io/recognise.hpp"
 #include "deeppcr/io/solve_recorder.hpp"
 #include "deeppcr/io/trace.hpp"
 #include "deeppcr/io/weights.hpp"
@@ -32,11 +33,23 @@ io::DenseLayer to_file(const models::DenseLayer& layer) {
   return stored;
 }
 
+/// What a weights file says of its model.
+std::map<std::string, std::string> settings_of(const models::CatalogueEntry& entry,
+                                               const models::ModelOptions& model) {
+  std::map<std::string, std::string> settings{{"model", entry.name}};
+  if (!entry.weights) return settings;
+  OptionValues own(entry.options);
+  own.take(model.own);
+  for (const std::string& name : entry.weights->settings) settings[name] = own.text(name);
+  return settings;
+}
+
 io::WeightsShape file_shape(const NetworkParts& network) {
   io::WeightsShape shape;
   shape.num_steps = network.model.steps;
   shape.width = network.model.width;
   const models::CatalogueEntry& entry = models::find(network.model.model);
+  shape.settings = settings_of(entry, network.model);
   shape.nested = entry.weights && entry.weights->nested;
   shape.block_layers = models::stored_layers(network.model);
   shape.features = network.embedding == nullptr ? 0 : network.embedding->inputs();
@@ -153,6 +166,13 @@ std::string program_version() {
   return fmt::format("{} ({})", io::program_version(), io::git_commit());
 }
 
+Recognised recognise(const std::string& path) {
+  const io::Recognised found = io::recognise(path);
+  return {found.format, found.is, found.damaged};
+}
+
+std::string states_path(const std::string& trace) { return io::Trace::states_path(trace); }
+
 Samples read_images(const parallel::Communicator& comm, const std::string& set, Index count) {
   io::ImageSelection selection;
   selection.samples = count;
@@ -173,8 +193,8 @@ Samples read_input(const parallel::Communicator& comm, const std::string& path, 
 
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path) {
   const io::WeightsShape shape = io::inspect_weights(comm, path);
-  return {shape.num_steps, shape.width,   shape.block_layers,
-          shape.features,  shape.classes, shape.bias};
+  return {shape.num_steps, shape.width, shape.block_layers, shape.features,
+          shape.classes,   shape.bias,  shape.settings,     shape.unknown_attributes};
 }
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,

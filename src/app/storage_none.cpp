@@ -1,6 +1,9 @@
+#include <fstream>
+
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 
 // Builds without HDF5: options that need a file are refused long before these are called.
 namespace deeppcr::app::storage {
@@ -15,6 +18,16 @@ std::string unavailable() {
 }
 std::string library_version() { refuse(); }
 std::string program_version() { return DEEPPCR_VERSION; }
+
+Recognised recognise(const std::string& path) {
+  // Tables are all that such a build writes.
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  if (line.rfind("# deeppcr", 0) == 0) return {file_format::kCsv, "a table of ours"};
+  return {line.empty() && file.eof() ? file_format::kEmpty : "", "no table of this program"};
+}
+std::string states_path(const std::string& trace) { return trace; }
 
 Samples read_images(const parallel::Communicator&, const std::string&, Index) { refuse(); }
 Samples read_input(const parallel::Communicator&, const std::string&, Index) { refuse(); }

@@ -17,9 +17,7 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
                            const Context& context) {
   TrainConfig config = read_train_config(options);
   take_sizes_from_files(context.comm, config.chain);
-  check_writable(context.comm, "trace", config.files.trace);
-  check_writable(context.comm, "checkpoint", config.files.checkpoint);
-  check_save_weights(context.comm, config.chain.model, config.files.save_weights);
+  check_save_weights(config.chain.model, config.files.save_weights);
   return config;
 }
 

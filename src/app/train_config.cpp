@@ -7,6 +7,7 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -48,7 +49,7 @@ std::vector<OptionSpec> forward_options(const std::string& name) {
 void add_data_options(po::options_description& options) {
   po::options_description group("Samples", kHelpColumns);
   auto add = group.add_options();
-  add("data", text("NAME", "fashion-mnist"),
+  add("data", read_file("NAME", "fashion-mnist"),
       "fashion-mnist, a folder with IDX files of training and test images, or random: noise around "
       "ten pictures");
   add("samples", whole_number("samples", 0, 0, kMany),
@@ -87,8 +88,9 @@ void add_training_files(po::options_description& options) {
   auto add = group.add_options();
   add("checkpoint-steps", whole_number("checkpoint-steps", 0, 0, kMany),
       "updates between checkpoints; 0: by the clock alone");
-  add("weights", text("FILE"), "start from these weights, HDF5");
-  add("save-weights", text("FILE"), "write the trained weights in PyTorch's layout, HDF5");
+  add("weights", read_file(), "start from these weights, HDF5");
+  add("save-weights", written_file(file_format::kWeights),
+      "write the trained weights in PyTorch's layout, HDF5");
   options.add(group);
 }
 

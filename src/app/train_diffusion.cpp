@@ -180,8 +180,6 @@ int train_diffusion(const po::variables_map& options, const Context& context) {
     throw input_error("--model {}: {}", text_of(options, "model"), storage::unavailable());
   }
   const TrainConfig config = read_config(options);
-  check_writable(context.comm, "trace", config.files.trace);
-  check_writable(context.comm, "checkpoint", config.files.checkpoint);
   Job job(context, config);
   const bool denoiser = config.chain.model.model == "denoiser";
   return denoiser ? train_denoiser(job, options) : train_autoencoder(job, options);

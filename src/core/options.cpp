@@ -147,4 +147,12 @@ const std::string& OptionValues::word(const std::string& name) const {
 }
 bool OptionValues::flag(const std::string& name) const { return std::get<bool>(value(name)); }
 
+std::string OptionValues::text(const std::string& name) const {
+  const Value& held = value(name);
+  if (const auto* word = std::get_if<std::string>(&held)) return *word;
+  if (const auto* on = std::get_if<bool>(&held)) return *on ? "true" : "false";
+  if (const auto* number = std::get_if<Index>(&held)) return fmt::format("{}", *number);
+  return fmt::format("{}", std::get<double>(held));
+}
+
 }  // namespace deeppcr

@@ -12,6 +12,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
 #include "replace_file.hpp"
 
@@ -219,8 +220,9 @@ CheckpointArray state_array(const parallel::Communicator& comm, const parallel::
   return array;
 }
 
-void save_checkpoint(const parallel::Communicator& comm, const std::string& path, int keep,
+void save_checkpoint(const parallel::Communicator& comm, const std::string& name, int keep,
                      const Provenance& provenance, const CheckpointContent& content) {
+  const std::string path = link_target(name);
   ReplacingFile target(comm, path);
   target.guarded([&] { write_content(target.file(), comm, provenance, content); });
   target.finish();
@@ -255,7 +257,7 @@ std::optional<std::string> find_newest_intact(const parallel::Communicator& comm
   std::vector<std::string> candidates;
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    candidates = fs::is_directory(path) ? candidates_in(path) : candidates_of(path);
+    candidates = fs::is_directory(path) ? candidates_in(path) : candidates_of(link_target(path));
   });
   Index count = static_cast<Index>(candidates.size());
   comm.broadcast(count, 0);

@@ -209,6 +209,16 @@ std::string File::text(const std::string& object, const std::string& name) const
   return all.front();
 }
 
+std::optional<std::string> File::as_text(const std::string& object, const std::string& name) const {
+  const Attribute attribute = open_attribute(id(), path_, object, name);
+  const H5T_class_t kind = H5Tget_class(attribute.type.get());
+  if (attribute.count != 1) return std::nullopt;
+  if (kind == H5T_STRING) return text(object, name);
+  if (kind == H5T_INTEGER) return fmt::format("{}", integer(object, name));
+  if (kind == H5T_FLOAT) return fmt::format("{}", number(object, name));
+  return std::nullopt;
+}
+
 double File::number(const std::string& object, const std::string& name) const {
   return read_number<double>(open_attribute(id(), path_, object, name), H5T_NATIVE_DOUBLE, name,
                              path_);

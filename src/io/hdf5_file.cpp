@@ -11,6 +11,8 @@
 #include <exception>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
+#include "deeppcr/core/log.hpp"
 #include "hdf5_detail.hpp"
 
 namespace deeppcr::io::hdf5 {
@@ -43,9 +45,12 @@ constexpr unsigned kReadAttempts = 8;
 /// More attributes than any of our objects has.
 constexpr unsigned kMaxAttributes = 64;
 
+/// Whether a file of one rank is locked while it is open, as HDF5 does.
+enum class Locking { used, left_out };
+
 /// Access properties: the 1.10 format, whose metadata carry checksums and which allows a live
 /// reader.
-Id access_properties(const parallel::Communicator* comm) {
+Id access_properties(const parallel::Communicator* comm, Locking locking) {
   Id properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
   check(H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
         "H5Pset_libver_bounds");
@@ -57,8 +62,8 @@ Id access_properties(const parallel::Communicator* comm) {
     check(H5Pset_metadata_read_attempts(properties.get(), kReadAttempts),
           "H5Pset_metadata_read_attempts");
 #if H5_VERSION_GE(1, 10, 7)
-    // File systems without locks (Lustre, some NFS) are used as they are.
-    check(H5Pset_file_locking(properties.get(), true, true), "H5Pset_file_locking");
+    check(H5Pset_file_locking(properties.get(), locking == Locking::used, true),
+          "H5Pset_file_locking");
 #endif
   }
   return properties;
@@ -70,26 +75,68 @@ void keep_attributes_in_header(const Id& properties) {
         "H5Pset_attr_phase_change");
 }
 
+/// Opens by open(access properties); a file system without locks (some NFS, Lustre) is used as it
+/// is. Below 0 with HDF5's text in `reason` where it cannot be opened.
+template <typename Open>
+hid_t open_locked(const std::string& path, const parallel::Communicator* comm, Open&& open,
+                  std::string& reason) {
+  const Id access = access_properties(comm, Locking::used);  // closing it would clear the reason
+  const hid_t file = open(access.get());
+  if (file >= 0) return file;
+  reason = take_error_text();
+  const bool no_locks = reason.find(std::strerror(ENOLCK)) != std::string::npos ||
+                        reason.find(std::strerror(EOPNOTSUPP)) != std::string::npos ||
+                        reason.find(std::strerror(ENOSYS)) != std::string::npos;
+  if (comm != nullptr || !no_locks) return file;
+  static bool said = false;
+  if (!std::exchange(said, true)) {
+    log::warn(
+        "'{}': its file system has no locks ({}), so files are used without; programs that read "
+        "them need HDF5_USE_FILE_LOCKING=FALSE in their environment",
+        path, reason);
+  }
+  const Id without = access_properties(comm, Locking::left_out);
+  return open(without.get());
+}
+
+/// "in use by another program" where HDF5 met a lock.
+std::string in_use(const std::string& reason) {
+  if (reason.find(std::strerror(EAGAIN)) == std::string::npos) return "";
+  return "another program has it open and holds its lock; end that, or set "
+         "HDF5_USE_FILE_LOCKING=FALSE where locks are left behind";
+}
+
 Id create_file(const std::string& path, const parallel::Communicator* comm) {
-  const Id access = access_properties(comm);
   const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "H5Pcreate");
   keep_attributes_in_header(creation);
-  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose,
-          fmt::format("create '{}'", path)};
+  const std::string name = comm == nullptr ? path : short_path(path);
+  std::string reason;
+  const hid_t file = open_locked(
+      path, comm,
+      [&](hid_t access) { return H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access); },
+      reason);
+  if (file >= 0) return {file, H5Fclose, "H5Fcreate"};
+  const std::string locked = in_use(reason);
+  if (!locked.empty()) throw local_input_error("cannot write '{}': {}", path, locked);
+  throw internal_error("cannot create '{}': {}", path, reason);
 }
 
 Id open_file(const std::string& path, File::Access mode, const parallel::Communicator* comm) {
-  const Id access = access_properties(comm);
   const unsigned flags = mode == File::Access::modify ? H5F_ACC_RDWR : H5F_ACC_RDONLY;
-  hid_t file = H5Fopen(path.c_str(), flags, access.get());
+  const std::string name = comm == nullptr ? path : short_path(path);
+  std::string reason;
+  hid_t file = open_locked(
+      path, comm, [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); }, reason);
   if (file < 0) {
-    const std::string reason = take_error_text();
+    const std::string locked = in_use(reason);
+    if (!locked.empty()) throw local_input_error("cannot open '{}': {}", path, locked);
     if (reason.find("truncated file") != std::string::npos) {
       throw local_input_error("'{}' is truncated or was never finished ({})", path, reason);
     }
     // A file that a run is writing, or was when it was killed, opens for readers that expect that.
     const bool marked = reason.find("already open for") != std::string::npos;
     if (comm == nullptr && mode == File::Access::read && marked) {
+      const Id access = access_properties(nullptr, Locking::used);
       file = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
     }
     if (file < 0) {
@@ -259,6 +306,14 @@ bool File::is_dataset(const std::string& name) const {
   if (!has(name)) return false;
   const Id object(H5Oopen(id(), name.c_str(), H5P_DEFAULT), H5Oclose, name);
   return H5Iget_type(object.get()) == H5I_DATASET;
+}
+
+bool File::same_object(const std::string& a, const std::string& b) const {
+  H5O_info_t first{}, second{};
+  const bool found = H5Oget_info_by_name(id(), a.c_str(), &first, H5P_DEFAULT) >= 0 &&
+                     H5Oget_info_by_name(id(), b.c_str(), &second, H5P_DEFAULT) >= 0;
+  clear_errors();
+  return found && first.fileno == second.fileno && first.addr == second.addr;
 }
 
 std::vector<std::string> File::children(const std::string& group) const {

@@ -6,17 +6,18 @@
 #include <chrono>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "git_commit.hpp"
 
 namespace deeppcr::io {
 
-const Format kTraceFormat{"deeppcr-trace", 1};
-const Format kStatesFormat{"deeppcr-states", 1};
-const Format kCheckpointFormat{"deeppcr-checkpoint", 1};
-const Format kWeightsFormat{"deeppcr-weights", 1};
-const Format kResultsFormat{"deeppcr-results", 1};
+const Format kTraceFormat{file_format::kTrace, 1};
+const Format kStatesFormat{file_format::kStates, 1};
+const Format kCheckpointFormat{file_format::kCheckpoint, 1};
+const Format kWeightsFormat{file_format::kWeights, 1};
+const Format kResultsFormat{file_format::kResults, 1};
 
 namespace {
 

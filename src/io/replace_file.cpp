@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 
 namespace deeppcr::io {
 
@@ -43,8 +45,23 @@ void sync_folder_of(const std::string& path) { sync_path(folder_of(path), O_RDON
 
 void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
 
+namespace {
+
+void take_name(const std::string& path) {
+  if (::rename(temporary_name(path).c_str(), path.c_str()) != 0)
+    throw internal_error("cannot write '{}': {}", path, std::strerror(errno));
+}
+
+/// What a killed run has left under that name is removed first: it may be a link to elsewhere.
+hdf5::File create_afresh(const parallel::Communicator& comm, const std::string& path) {
+  if (comm.is_root()) remove_quietly(path);
+  return hdf5::File::create(path, comm);
+}
+
+}  // namespace
+
 ReplacingFile::ReplacingFile(const parallel::Communicator& comm, const std::string& path)
-    : comm_(comm), path_(path), file_(hdf5::File::create(temporary_name(path), comm)) {}
+    : comm_(comm), path_(link_target(path)), file_(create_afresh(comm, temporary_name(path_))) {}
 
 ReplacingFile::~ReplacingFile() {
   if (!placed_ && comm_.is_root()) remove_quietly(temporary_name(path_));
@@ -71,11 +88,24 @@ void ReplacingFile::place(const std::function<void()>& rename) {
 }
 
 void ReplacingFile::place() {
-  place([&] {
-    if (::rename(temporary_name(path_).c_str(), path_.c_str()) != 0) {
-      throw internal_error("cannot write '{}': {}", path_, std::strerror(errno));
-    }
-  });
+  place([&] { take_name(path_); });
+}
+
+StartedFile::StartedFile(std::string path) : path_(std::move(path)) {}
+
+StartedFile::~StartedFile() {
+  if (!placed_) remove_quietly(temporary_name(path_));
+}
+
+hdf5::File StartedFile::create() const {
+  remove_quietly(temporary_name(path_));
+  return hdf5::File::create(temporary_name(path_));
+}
+
+void StartedFile::place(hdf5::File* open) {
+  take_name(path_);
+  if (open != nullptr) open->renamed(path_);
+  placed_ = true;
 }
 
 }  // namespace deeppcr::io

@@ -21,7 +21,7 @@ void sync_folder_of(const std::string& path);
 void remove_quietly(const std::string& path);
 
 /// A file on a communicator that takes its name only when it is whole; what had that name before
-/// stays until then.
+/// stays until then. Of a symbolic link the file is replaced that it leads to.
 class ReplacingFile {
  public:
   /// Collective. @throws Error (on all ranks) when the path cannot be written
@@ -53,6 +53,28 @@ class ReplacingFile {
   const parallel::Communicator& comm_;
   std::string path_;
   hdf5::File file_;
+  bool placed_ = false;
+};
+
+/// The same for a file of this rank alone that is written on under its name, such as a trace: it
+/// takes the name as soon as readers can make sense of it.
+class StartedFile {
+ public:
+  explicit StartedFile(std::string path);  ///< @pre path is no symbolic link
+  StartedFile(const StartedFile&) = delete;
+  StartedFile& operator=(const StartedFile&) = delete;
+  /// Removes the temporary file where place() was not reached.
+  ~StartedFile();
+
+  /// What it is called until place().
+  std::string name() const { return temporary_name(path_); }
+  /// An HDF5 file under that name. @throws Error
+  hdf5::File create() const;
+  /// Gives the file its name; an open HDF5 file goes on under it. @throws Error
+  void place(hdf5::File* open = nullptr);
+
+ private:
+  std::string path_;
   bool placed_ = false;
 };
 

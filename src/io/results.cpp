@@ -43,6 +43,12 @@ ResultsWriter::ResultsWriter(const parallel::Communicator& comm, const std::stri
 
 ResultsWriter::~ResultsWriter() = default;
 
+void ResultsWriter::settings(const std::map<std::string, std::string>& settings) {
+  target_->guarded([&] {
+    for (const auto& [name, value] : settings) target_->file().set("/", name, value);
+  });
+}
+
 void ResultsWriter::layers(const std::string& group, const WeightsShape& shape,
                            const StepSet& steps, View<const Real, 2> local,
                            const std::string& what) {
@@ -125,6 +131,7 @@ void write_weights(const parallel::Communicator& comm, const std::string& path,
                    const Provenance& provenance, const WeightsToSave& weights) {
   const WeightsShape& shape = weights.shape;
   ResultsWriter writer(comm, path, kWeightsFormat, provenance);
+  writer.settings(shape.settings);
   writer.layers("", shape, weights.steps, weights.parameters, "parameters of the chain");
   if (weights.embedding != nullptr)
     writer.dense_layer("/embedding", *weights.embedding, "embedding");

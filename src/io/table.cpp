@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "hdf5_detail.hpp"
+#include "replace_file.hpp"
 
 namespace deeppcr::io {
 
-const Format kBenchFormat{"deeppcr-bench", 1};
+const Format kBenchFormat{file_format::kBench, 1};
 
 namespace {
 
@@ -56,11 +58,13 @@ void write_table(const std::string& path, const Format& format, const Provenance
     return length(column) == length(columns.front());
   });
   DEEPPCR_ASSERT(equal, "the columns for '{}' differ in length", path);
-  hdf5::File file = hdf5::File::create(path);
+  StartedFile started(link_target(path));
+  hdf5::File file = started.create();
   write_provenance(file, format, provenance);
   file.create_group("/rows");
   for (const Column& column : columns) write_column(file, column);
   file.close();
+  started.place();
 }
 
 }  // namespace deeppcr::io

@@ -5,12 +5,13 @@
 #include <filesystem>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "replace_file.hpp"
 #include "states_file.hpp"
 #include "trace_layout.hpp"
-#include "trace_path.hpp"
 
 namespace deeppcr::io {
 
@@ -100,9 +101,8 @@ struct Trace::State {
 };
 
 void Trace::State::create() {
-  check_replaceable(path);
-  if (header.iterations_before) keep_older(path, header.problem);
-  file = std::make_unique<hdf5::File>(hdf5::File::create(path));
+  StartedFile started(path);
+  file = std::make_unique<hdf5::File>(started.create());
   write_provenance(*file, kTraceFormat, header.provenance);
   write_problem(*file, header.problem);
   write_layout(*file, header.layout);
@@ -115,6 +115,8 @@ void Trace::State::create() {
   }
   file->start_single_writer();
   file->flush();
+  if (header.iterations_before) keep_older(path, header.problem);
+  started.place(file.get());
 }
 
 void Trace::State::create_iterations() {
@@ -184,7 +186,7 @@ void Trace::State::write_waiting() {
 Trace::Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
              double flush_seconds)
     : state_(std::make_unique<State>(
-          State{comm, path, header, flush_seconds, nullptr, {}, Stopwatch{}})) {
+          State{comm, link_target(path), header, flush_seconds, nullptr, {}, Stopwatch{}})) {
   state_->header.stages.push_back("other");
   parallel::agree(comm, [&] {
     if (comm.is_root()) state_->create();

@@ -3,10 +3,11 @@
 #include <cmath>
 #include <utility>
 
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "replace_file.hpp"
 #include "trace_layout.hpp"
-#include "trace_path.hpp"
 
 namespace deeppcr::io {
 
@@ -31,8 +32,8 @@ struct TrainingTrace::State {
 };
 
 void TrainingTrace::State::create() {
-  check_replaceable(path);
-  file = std::make_unique<hdf5::File>(hdf5::File::create(path));
+  StartedFile started(path);
+  file = std::make_unique<hdf5::File>(started.create());
   write_provenance(*file, kTraceFormat, header.provenance);
   write_problem(*file, header.problem);
   file->set("/problem", "depth_ranks", header.depth_ranks);
@@ -60,6 +61,7 @@ void TrainingTrace::State::create() {
   file->start_single_writer();
   write_waiting();
   file->flush();
+  started.place(file.get());
 }
 
 void TrainingTrace::State::write_waiting() {
@@ -96,8 +98,8 @@ void TrainingTrace::State::write_waiting() {
 
 TrainingTrace::TrainingTrace(const parallel::Communicator& comm, const std::string& path,
                              TrainingTraceHeader header, Index rows, const double* history)
-    : state_(
-          std::make_unique<State>(State{comm, path, std::move(header), nullptr, {}, Stopwatch{}})) {
+    : state_(std::make_unique<State>(
+          State{comm, link_target(path), std::move(header), nullptr, {}, Stopwatch{}})) {
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
     state_->waiting.assign(history, history + rows * state_->row_size());

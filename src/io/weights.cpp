@@ -5,6 +5,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "known_content.hpp"
 
 namespace deeppcr::io {
 
@@ -13,12 +14,20 @@ namespace {
 /// How much of a stacked dataset a rank holds beside the parameters while it reads.
 constexpr Index kReadBytes = Index{64} << 20;
 
+constexpr const char* kLayerHolds = "a layer holds weight and bias";
+constexpr const char* kSamplesHold =
+    "a file of samples holds /inputs, /labels, /lengths and /targets, and beside them weights";
+constexpr const char* kRootHolds =
+    "a weights file holds /layers, /embedding and /head, and beside them /inputs, /labels, "
+    "/lengths and /targets";
+
 std::string text_of(const hdf5::Shape& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
 hdf5::Shape floating_shape(const hdf5::File& file, const std::string& name) {
   const hdf5::Shape shape = file.shape(name);
+  require_readable(file, name);
   if (!file.is_floating(name)) {
     throw local_input_error("{} in '{}' must hold float32 or float64 numbers", name, file.path());
   }
@@ -36,18 +45,17 @@ void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::
 /// otherwise
 Index count_numbered(const hdf5::File& file, const std::string& group) {
   const std::vector<std::string> names = file.children(group);
-  std::vector<bool> seen(names.size(), false);
   for (const std::string& name : names) {
     std::size_t number = names.size();
-    const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (code != std::errc() || end != name.data() + name.size() || number >= names.size()) {
-      throw local_input_error(
-          "{} in '{}' has {} members, so they must be named 0 to {}; found '{}'", group,
-          file.path(), names.size(), names.size() - 1, name);
-    }
-    seen[number] = true;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    // Names differ, so that all numbers below their count are there when each name is one.
+    if (number < names.size() && name == fmt::format("{}", number)) continue;
+    throw local_input_error(
+        "{} in '{}' has {} members, so they must be named 0 to {}, without leading zeros; found "
+        "'{}'",
+        group, file.path(), names.size(), names.size() - 1, name);
   }
-  return std::count(seen.begin(), seen.end(), true);
+  return static_cast<Index>(names.size());
 }
 
 std::string layer_name(const WeightsShape& shape, Index step, Index layer) {
@@ -62,6 +70,7 @@ WeightsShape inspect_stacked(const hdf5::File& file) {
         "/layers/weight in '{}' has sizes {}; it must be [L, n, n] or [L, block_layers, n, n]",
         file.path(), text_of(sizes));
   }
+  require_known_members(file, "/layers", {"weight", "bias"}, kLayerHolds);
   WeightsShape shape;
   shape.num_steps = sizes[0];
   shape.nested = axes == 4;
@@ -72,6 +81,28 @@ WeightsShape inspect_stacked(const hdf5::File& file) {
     require_sizes(file, "/layers/bias", hdf5::Shape(sizes.begin(), sizes.end() - 1));
   }
   return shape;
+}
+
+/// What holds for the first layer must hold for all.
+void require_alike(const hdf5::File& file, const WeightsShape& shape) {
+  for (Index step = 0; step < shape.num_steps; ++step) {
+    const std::string group = fmt::format("/layers/{}", step);
+    if (shape.nested && count_numbered(file, group) != shape.block_layers) {
+      throw local_input_error("{} in '{}' has {} layers, but /layers/0 has {}", group, file.path(),
+                              file.children(group).size(), shape.block_layers);
+    }
+    for (Index layer = 0; layer < shape.block_layers; ++layer) {
+      const std::string name = layer_name(shape, step, layer);
+      require_known_members(file, name, {"weight", "bias"}, kLayerHolds);
+      require_sizes(file, name + "/weight", {shape.width, shape.width});
+      if (file.is_dataset(name + "/bias") != shape.bias) {
+        throw local_input_error(
+            "{} in '{}' has {} bias, but the first layer has {}; give all of them one, or none",
+            name, file.path(), shape.bias ? "no" : "a", shape.bias ? "one" : "none");
+      }
+      if (shape.bias) require_sizes(file, name + "/bias", {shape.width});
+    }
+  }
 }
 
 WeightsShape inspect_separate(const hdf5::File& file) {
@@ -89,12 +120,17 @@ WeightsShape inspect_separate(const hdf5::File& file) {
   }
   shape.width = sizes[0];
   shape.bias = file.is_dataset(first + "/bias");
+  require_alike(file, shape);
   return shape;
 }
 
 /// Sizes [out, in] of group/weight; {0, 0} without such a dataset.
 hdf5::Shape outer_layer(const hdf5::File& file, const std::string& group) {
-  if (!file.is_dataset(group + "/weight")) return {0, 0};
+  if (!file.has(group)) return {0, 0};
+  require_known_members(file, group, {"weight", "bias"},
+                        "it holds weight [out, in] and bias [out]");
+  if (!file.is_dataset(group + "/weight"))
+    throw local_input_error("'{}' has {} without a weight [out, in]", file.path(), group);
   const hdf5::Shape sizes = floating_shape(file, group + "/weight");
   if (sizes.size() != 2) {
     throw local_input_error("{}/weight in '{}' has sizes {}; it must be [out, in]", group,
@@ -110,6 +146,23 @@ void require_width(const hdf5::File& file, const std::string& name, Index found,
                           width);
 }
 
+/// What the file says of its model, and what it says that nobody understands.
+void read_attributes(const hdf5::File& file, WeightsShape& shape) {
+  for (const std::string& name : unknown_attributes(file, "/")) {
+    const std::optional<std::string> value = file.as_text("/", name);
+    if (value) {
+      shape.settings[name] = *value;
+    } else {
+      shape.unknown_attributes.push_back(name);
+    }
+  }
+  for (const char* object : {"/layers", "/layers/weight", "/layers/bias", "/embedding", "/head"}) {
+    if (!file.has(object)) continue;
+    for (const std::string& name : unknown_attributes(file, object))
+      shape.unknown_attributes.push_back(fmt::format("{} of {}", name, object));
+  }
+}
+
 WeightsShape inspect(const std::string& path) {
   const auto file = hdf5::File::open(path, hdf5::File::Access::read);
   if (!file.has("/layers")) {
@@ -118,6 +171,7 @@ WeightsShape inspect(const std::string& path) {
         "/layers/0/weight [n, n] a layer",
         path);
   }
+  require_known_members(file, "/", root_members(), kRootHolds);
   WeightsShape shape =
       file.is_dataset("/layers/weight") ? inspect_stacked(file) : inspect_separate(file);
   const hdf5::Shape embedding = outer_layer(file, "/embedding");
@@ -126,6 +180,7 @@ WeightsShape inspect(const std::string& path) {
   require_width(file, "/head/weight", head[1], shape.width);
   shape.features = embedding[1];
   shape.classes = head[0];
+  read_attributes(file, shape);
   return shape;
 }
 
@@ -184,6 +239,24 @@ void read_separate(const hdf5::File& file, const WeightsShape& shape, const Step
   }
 }
 
+void broadcast(const parallel::Communicator& comm, std::vector<std::string>& texts) {
+  Index count = static_cast<Index>(texts.size());
+  comm.broadcast(count, 0);
+  texts.resize(static_cast<std::size_t>(count));
+  for (std::string& text : texts) comm.broadcast(text, 0);
+}
+
+void broadcast(const parallel::Communicator& comm, std::map<std::string, std::string>& settings) {
+  std::vector<std::string> names, values;
+  for (const auto& [name, value] : settings) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  broadcast(comm, names);
+  broadcast(comm, values);
+  for (std::size_t i = 0; i < names.size(); ++i) settings[names[i]] = values[i];
+}
+
 }  // namespace
 
 WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path) {
@@ -201,6 +274,8 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
   shape.bias = bias != 0;
   shape.stacked = stacked != 0;
   shape.nested = nested != 0;
+  broadcast(comm, shape.settings);
+  broadcast(comm, shape.unknown_attributes);
   return shape;
 }
 
@@ -248,6 +323,7 @@ Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
     const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    require_known_members(file, "/", root_members(), kSamplesHold);
     const hdf5::Shape sizes = floating_shape(file, "/inputs");
     if (sizes.size() != 2) {
       throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,

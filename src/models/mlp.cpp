@@ -44,7 +44,7 @@ CatalogueEntry mlp_entry() {
   entry.cost = [](const ModelOptions& options) {
     return cost_of(step_shape(mlp_options(options)));
   };
-  entry.weights = WeightsFile{false, "", adopt_single_layers};
+  entry.weights = WeightsFile{false, "", {"activation"}, adopt_single_layers};
   return entry;
 }
 

@@ -87,7 +87,8 @@ CatalogueEntry resnet_entry() {
   entry.options.push_back(flag_option("layer-norm", "normalise the state that a block sees"));
   entry.make = make_resnet;
   entry.cost = resnet_cost;
-  entry.weights = WeightsFile{true, "block-layers", adopt_blocks};
+  entry.weights = WeightsFile{
+      true, "block-layers", {"activation", "residual-scale", "layer-norm"}, adopt_blocks};
   entry.coarse_chain = true;
   return entry;
 }

@@ -43,6 +43,10 @@ struct SolverConfig {
   std::string backward_solver() const;
 };
 
+/// Where a checkpoint goes that no option names: deeppcr.ckpt.h5 beside the trace or in the current
+/// folder.
+std::string default_checkpoint(const std::string& trace);
+
 /// What is read and written on the way. Names are empty where nothing is asked for.
 struct FilesConfig {
   std::string trace;
@@ -54,8 +58,7 @@ struct FilesConfig {
   std::string save_weights;
   std::string output;
 
-  /// Where a checkpoint goes: --checkpoint, else deeppcr.ckpt.h5 beside the trace or in the current
-  /// folder.
+  /// Where a checkpoint goes: --checkpoint, else default_checkpoint().
   std::string checkpoint_path() const;
   /// The folder of the run, where a file named STOP ends it.
   std::string folder() const;

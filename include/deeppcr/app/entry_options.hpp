@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/app/option_values.hpp"
 #include "deeppcr/core/options.hpp"
 
 namespace deeppcr::app {
@@ -50,6 +51,9 @@ OptionValues entry_values(const std::vector<OptionSpec>& specs,
 void select_entries(const boost::program_options::options_description& options,
                     boost::program_options::variables_map& values,
                     const std::set<std::string>& from_file = {});
+
+/// What a run does with the file that an option names, an entry's own options included.
+FileRole file_role(const boost::program_options::option_description& option);
 
 /// Whether an option belongs to entries that were not chosen; its value means nothing then.
 bool is_idle(const boost::program_options::options_description& options,

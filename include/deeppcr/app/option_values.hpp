@@ -32,6 +32,19 @@ boost::program_options::value_semantic* one_of(const std::string& option,
 /// Any text that is not empty, held as std::string; without a default it is empty.
 boost::program_options::value_semantic* text(const std::string& placeholder,
                                              const std::string& otherwise = "");
+/// What a run does with the file that an option names.
+struct FileRole {
+  enum class Kind { none, read, written };
+  Kind kind = Kind::none;
+  std::string format;  ///< of a written one: what io::recognise() calls it
+};
+/// Names of files, held as std::string. Those that are written may only replace what
+/// check_written_files() allows.
+boost::program_options::value_semantic* read_file(const std::string& placeholder = "FILE",
+                                                  const std::string& otherwise = "");
+boost::program_options::value_semantic* written_file(const std::string& format);
+/// What kind of file option this is.
+FileRole file_role(const boost::program_options::value_semantic& semantic);
 /// A switch, held as bool; false unless given.
 boost::program_options::value_semantic* flag();
 

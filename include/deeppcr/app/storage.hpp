@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,16 @@ std::string library_version();
 /// Version of the program and commit of its sources.
 std::string program_version();
 
+/// What is in a file, by the marks of our own; of this rank alone, which calls it.
+struct Recognised {
+  std::string format;    ///< one of core's file_format; empty: not ours
+  std::string is;        ///< for a sentence, such as "a PNG picture of another program"
+  bool damaged = false;  ///< HDF5 that cannot be opened, such as a file that was never finished
+};
+Recognised recognise(const std::string& path);
+/// Where a trace keeps its states: "run.h5" -> "run.states.h5".
+std::string states_path(const std::string& trace);
+
 /// Samples as they come from a file, equal on all ranks.
 struct Samples {
   Index features = 0;
@@ -46,6 +57,8 @@ struct WeightsSizes {
   Index features = 0;  ///< of its embedding; 0 without
   Index classes = 0;   ///< of its head; 0 without
   bool bias = false;
+  std::map<std::string, std::string> settings;  ///< what it says of its model, by name
+  std::vector<std::string> unknown_attributes;  ///< for a warning
 };
 WeightsSizes weights_sizes(const parallel::Communicator& comm, const std::string& path);
 /// The group of parameters that weights files hold.

@@ -58,6 +58,8 @@ class OptionValues {
   double real(const std::string& name) const;
   const std::string& word(const std::string& name) const;
   bool flag(const std::string& name) const;
+  /// Any of them as it is typed.
+  std::string text(const std::string& name) const;
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }
   /// Whether the user has given it: set() was called.

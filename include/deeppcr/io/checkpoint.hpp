@@ -39,11 +39,12 @@ struct CheckpointContent {
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                             ConstState input, const Real* local_states);
 
-/// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place;
-/// older ones become path.1, path.2, .. so that `keep` are left. A run killed at any instant leaves
-/// an intact one. Collective.
+/// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place,
+/// where path is `name` or, of a symbolic link, the file that it leads to; older ones become
+/// path.1, path.2, .. so that `keep` are left. A run killed at any instant leaves an intact one.
+/// Collective.
 /// @throws Error on all ranks; the older files are then untouched and the new one is removed
-void save_checkpoint(const parallel::Communicator& comm, const std::string& path, int keep,
+void save_checkpoint(const parallel::Communicator& comm, const std::string& name, int keep,
                      const Provenance& provenance, const CheckpointContent& content);
 
 /// An open checkpoint, verified as a whole on opening. Written by any number of ranks, read by any.

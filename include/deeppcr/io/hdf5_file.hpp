@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,12 +44,16 @@ class File {
   void start_single_writer();
 
   const std::string& path() const { return path_; }
+  /// The file has another name on the disk now; for messages.
+  void renamed(const std::string& path) { path_ = path; }
   hid_t id() const { return file_.get(); }
 
   /// Creates the group and those above it.
   void create_group(const std::string& name);
   bool has(const std::string& name) const;
   bool is_dataset(const std::string& name) const;
+  /// Whether two names lead to one object, through links.
+  bool same_object(const std::string& a, const std::string& b) const;
   std::vector<std::string> children(const std::string& group) const;
   /// `name` shows what `file` (relative to this file's folder) has at `object`; an external link of
   /// that name is replaced.
@@ -67,6 +72,8 @@ class File {
   bool has_attribute(const std::string& object, const std::string& name) const;
   std::vector<std::string> attributes(const std::string& object) const;
   std::string text(const std::string& object, const std::string& name) const;
+  /// The value of a text or a single number as text; nothing for anything else.
+  std::optional<std::string> as_text(const std::string& object, const std::string& name) const;
   std::vector<std::string> texts(const std::string& object, const std::string& name) const;
   double number(const std::string& object, const std::string& name) const;
   Index integer(const std::string& object, const std::string& name) const;

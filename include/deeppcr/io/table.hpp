@@ -19,7 +19,8 @@ struct Column {
 extern const Format kBenchFormat;
 
 /// Writes columns of equal length as datasets of /rows, with provenance. One rank's file: only the
-/// caller writes. Replaces what has that name. @throws Error that names the path and the reason
+/// caller writes. Replaces what has that name, when it is whole. @throws Error that names the path
+/// and the reason
 void write_table(const std::string& path, const Format& format, const Provenance& provenance,
                  const std::vector<Column>& columns);
 

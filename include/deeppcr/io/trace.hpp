@@ -44,9 +44,9 @@ struct TraceHeader {
 /// /states.
 class Trace {
  public:
-  /// Collective. An existing trace is replaced, but where `header` goes on an earlier run of the
-  /// same problem it is renamed: "run.h5.1" or the next free number. @throws Error (on all ranks)
-  /// when the path cannot be written or holds anything but a trace, which is then left as it is.
+  /// Collective. Replaces what has that name, through symbolic links; but where `header` goes on an
+  /// earlier run of the same problem, its trace is renamed: "run.h5.1" or the next free number.
+  /// @throws Error (on all ranks) when the path cannot be written
   Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
         double flush_seconds = 0.5);
   ~Trace();

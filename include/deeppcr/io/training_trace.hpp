@@ -42,8 +42,8 @@ struct TrainingOutcome {
 /// A run that goes on writes the whole history anew, from its checkpoint.
 class TrainingTrace {
  public:
-  /// Collective. Replaces an older trace. `history`: rows of the updates so far. @throws Error (on
-  /// all ranks) when the path cannot be written or holds anything but a trace
+  /// Collective. Replaces what has that name, through symbolic links. `history`: rows of the
+  /// updates so far. @throws Error (on all ranks) when the path cannot be written
   TrainingTrace(const parallel::Communicator& comm, const std::string& path,
                 TrainingTraceHeader header, Index rows, const double* history);
   ~TrainingTrace();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,11 @@ struct WeightsShape {
   bool stacked = true;     ///< one dataset for all layers, else one a layer
   bool nested =
       false;  ///< with an axis (or level of groups) for the block's layers, even if it has just one
+  /// What the file says of its model: attributes of the root by name, as text ("model", and options
+  /// of that model).
+  std::map<std::string, std::string> settings;
+  /// Attributes that are no text and no number, or not at the root; for a warning.
+  std::vector<std::string> unknown_attributes;
 
   Index parameters_per_step() const { return block_layers * (width * width + width); }
 };
@@ -42,7 +48,8 @@ struct DenseLayer {
 /// weights file:
 ///   /layers/weight [L, n, n] or [L, block_layers, n, n], /layers/bias [L, n] or [L, block_layers,
 ///   n]; or /layers/0/weight [n, n] .. or /layers/0/0/weight ..; optional /embedding, /head.
-///   float32 or float64, row-major [out, in].
+///   float32 or float64, row-major [out, in]. All layers are looked at, and must be alike; members
+///   that nobody reads are refused. /inputs, /labels, /lengths and /targets may stand beside them.
 WeightsShape inspect_weights(const parallel::Communicator& comm, const std::string& path);
 
 /// Reads the layers of the local steps only. Shapes: parameters [steps.size(),
@@ -63,6 +70,8 @@ class ResultsWriter {
                 const Provenance& provenance);
   ~ResultsWriter();
 
+  /// Attributes of the root. Collective.
+  void settings(const std::map<std::string, std::string>& settings);
   /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
   /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
   /// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights.
@@ -98,6 +107,7 @@ struct WeightsToSave {
   const DenseLayer* embedding = nullptr;  ///< may be missing
   const DenseLayer* head = nullptr;       ///< may be missing
 };
+/// shape.settings become attributes.
 void write_weights(const parallel::Communicator& comm, const std::string& path,
                    const Provenance& provenance, const WeightsToSave& weights);
 

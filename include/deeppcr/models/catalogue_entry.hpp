@@ -47,6 +47,8 @@ struct StoredLayers {
 struct WeightsFile {
   bool nested = false;        ///< weights [L, k, n, n], k layers a step; else [L, n, n]
   std::string layers_option;  ///< the option that says k; empty where a step has one layer
+  /// Options that change what the layers compute: the file has them as attributes.
+  std::vector<std::string> settings;
   /// Makes the options those of a stored chain. @throws Error where they contradict it
   std::function<void(ModelOptions&, const StoredLayers&)> adopt;
 };

@@ -16,8 +16,10 @@
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/suggest.hpp"
+#include "deeppcr/app/written_files.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "output.hpp"
 #include "suites.hpp"
@@ -148,17 +150,13 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
 
 void write_csv(const std::string& path, const Harness& harness,
                const std::vector<std::string>& about) {
-  // Rows that are there already survive whatever ends this. A link, a pipe or a terminal is written
-  // to: it must not be replaced.
-  std::error_code failed;
-  const auto status = std::filesystem::symlink_status(path, failed);
-  failed.clear();
-  const bool replace = !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
-  const std::string written = replace ? path + ".tmp" : path;
+  // Rows that are there already survive whatever ends this.
+  const std::string target = link_target(path), written = target + ".tmp";
   std::ofstream file(written);
   file << to_csv(harness.rows(), about);
   file.close();
-  if (file && replace) std::filesystem::rename(written, path, failed);
+  std::error_code failed;
+  if (file) std::filesystem::rename(written, target, failed);
   if (!file || failed) throw local_input_error("--csv {}: it cannot be written", path);
 }
 
@@ -193,8 +191,9 @@ void add_bench_options(boost::program_options::options_description& options) {
       "one is left out, and listed with the speedup that its evaluations predict");
   add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
-  add("csv", text("FILE"), "write the rows as comma-separated values, as they come");
-  add("output", text("FILE"), "write the rows as HDF5, for deeppcr-plot");
+  add("csv", written_file(file_format::kCsv), "write the rows as comma-separated values, as they come");
+  add("output", written_file(file_format::kBench), "write the rows as HDF5, for deeppcr-plot");
+  add_force_option(group);
   options.add(group);
 }
 
@@ -204,8 +203,6 @@ int run_bench(const Options& options, const Context& context) {
   const std::string& output = options["output"].as<std::string>();
   if (!output.empty() && !storage::unavailable().empty())
     throw input_error("--output {}: {}; use --csv", output, storage::unavailable());
-  if (!csv.empty()) check_writable(context.comm, "csv", csv);
-  if (!output.empty()) check_writable(context.comm, "output", output);
   Harness harness(context, read_settings(options));
   const std::vector<std::string> about = circumstances(context);
   const bool speaks = context.comm.is_root() && !context.quiet && !context.json;

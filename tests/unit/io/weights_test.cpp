@@ -190,7 +190,7 @@ TEST(Weights, MismatchesAreOneSentence) {
            f.write<double>("/layers/0/weight", {2, 2}, x.data(), about);
            f.write<double>("/layers/2/weight", {2, 2}, x.data(), about);
          }),
-         "must be named 0 to 1; found '2'");
+         "must be named 0 to 1, without leading zeros; found '2'");
   expect(refused([&](File& f) {
            f.write<double>("/layers/0/weight", {2, 2}, x.data(), about);
            f.write<double>("/layers/1/weight", {3, 3}, x.data(), about);
@@ -202,6 +202,98 @@ TEST(Weights, MismatchesAreOneSentence) {
          }),
          "/embedding/weight in '" + path + "' has width 5, but the chain has 2");
   EXPECT_ERROR(io::read_dense_layer(world(), path, "/head"), "has no /head/weight");
+  const auto with = [&](const std::string& name) {
+    return refused([&](File& f) {
+      f.write<double>("/layers/weight", {3, 2, 2}, x.data(), about);
+      f.write<double>(name, {3, 2}, x.data(), about);
+    });
+  };
+  for (const char* name : {"/layers/biases", "/layers/norm", "/layers/0/weight", "/extra",
+                           "/embedding/scale", "/model/layers"}) {
+    const std::string error = with(name);
+    expect(error, "which nothing here reads");
+  }
+  expect(with("/head/weights"), "/head/weights");
+  expect(with("/head/bias"), "/head without a weight");
+  EXPECT_EQ(with("/layers/bias"), "");
+  for (const char* name : {"/inputs", "/labels", "/lengths", "/targets"})
+    EXPECT_EQ(with(name), "") << name;
+}
+
+TEST(Weights, AllLayersAreAlike) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  const std::vector<double> x(100, 1.0);
+  const std::vector<Index> k(100, 1);
+  const io::hdf5::Description about{"", {}, ""};
+  const auto refused = [&](const std::function<void(File&)>& change) {
+    on_root([&] {
+      File file = File::create(path);
+      for (const char* layer : {"0", "1", "2"}) {
+        const std::string group = std::string("/layers/") + layer;
+        file.write<double>(group + "/weight", {2, 2}, x.data(), about);
+        file.write<double>(group + "/bias", {2}, x.data(), about);
+      }
+      change(file);
+      file.close();
+    });
+    return error_of([&] { io::inspect_weights(world(), path); });
+  };
+  const auto expect = [](const std::string& error, const std::string& text) {
+    EXPECT_NE(error.find(text), std::string::npos) << "got: " << error;
+  };
+  EXPECT_EQ(refused([](File&) {}), "");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/3/weight", {2, 2}, x.data(), about);
+         }),
+         "/layers/3 in '" + path + "' has no bias, but the first layer has one");
+  expect(refused([&](File& f) { f.write<double>("/layers/1/norm", {2}, x.data(), about); }),
+         "/layers/1/norm");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/03/weight", {2, 2}, x.data(), about);
+         }),
+         "found '03'");
+  expect(refused([&](File& f) {
+           f.write<double>("/layers/3/weight", {2, 2}, x.data(), about);
+           f.write<double>("/layers/3/bias", {3}, x.data(), about);
+         }),
+         "/layers/3/bias");
+  expect(refused([&](File& f) {
+           f.write<Index>("/layers/3/weight", {2, 2}, k.data(), about);
+         }),
+         "/layers/3/weight in '" + path + "' must hold float32 or float64");
+}
+
+TEST(Weights, WhatTheFileSaysOfItsModel) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.h5";
+  const std::vector<double> x(8, 1.0);
+  on_root([&] {
+    File file = File::create(path);
+    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}, ""});
+    file.set("/", "model", std::string("mlp"));
+    file.set("/", "activation", std::string("relu"));
+    file.set("/", "epochs", Index{7});
+    file.set("/", "note", std::string("known as a remark"));
+    file.set("/", "list", std::vector<std::string>{"a", "b"});
+    file.set("/layers/weight", "scale", 2.0);
+    file.close();
+  });
+  const WeightsShape shape = io::inspect_weights(world(), path);
+  EXPECT_EQ(shape.settings, (std::map<std::string, std::string>{
+                                {"activation", "relu"}, {"epochs", "7"}, {"model", "mlp"}}));
+  EXPECT_EQ(shape.unknown_attributes,
+            (std::vector<std::string>{"list", "scale of /layers/weight"}));
+  const std::string again = folder / "again.h5";
+  const StepRange mine = BlockLayout::balanced(2, world().size()).range(world().rank());
+  const Buffer<Real> values(mine.size() * 6);
+  WeightsShape saved = shape;
+  saved.unknown_attributes.clear();
+  io::write_weights(world(), again, example_provenance(world()),
+                    {saved, mine, {values.data(), {mine.size(), 6}}});
+  const WeightsShape back = io::inspect_weights(world(), again);
+  EXPECT_EQ(back.settings, shape.settings);
+  EXPECT_TRUE(back.unknown_attributes.empty()) << "what this program writes is known";
 }
 
 TEST(Weights, WithoutBiasItIsZero) {

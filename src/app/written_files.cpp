@@ -1,0 +1,192 @@
+#include "deeppcr/app/written_files.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "deeppcr/app/config.hpp"
+#include "deeppcr/app/entry_options.hpp"
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/storage.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+struct ReadFile {
+  std::string option;
+  std::string path;
+};
+
+struct WrittenFile {
+  std::string option;  ///< empty: no option names it, so it is not there to be corrected
+  std::string path;
+  std::string format;
+
+  /// "--output r.h5", for sentences.
+  std::string named() const {
+    return option.empty() ? fmt::format("'{}'", path) : fmt::format("--{} {}", option, path);
+  }
+};
+
+std::vector<fs::path> files_in(const std::string& folder) {
+  std::vector<fs::path> files;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed))
+    if (entry.path().filename().string().find("ubyte") != std::string::npos)
+      files.push_back(entry.path());
+  return files;
+}
+
+/// Existing files that the options name; of a folder the images in it.
+std::vector<ReadFile> read_files(const po::options_description& known,
+                                 const po::variables_map& values) {
+  std::vector<ReadFile> files;
+  std::error_code failed;
+  for (const auto& option : known.options()) {
+    const std::string& name = option->long_name();
+    if (file_role(*option).kind != FileRole::Kind::read) continue;
+    const std::string path = text_of(values, name);
+    if (fs::is_directory(path, failed)) {
+      for (const fs::path& file : files_in(path)) files.push_back({name, file.string()});
+    } else if (!path.empty() && fs::exists(path, failed)) {
+      files.push_back({name, path});
+    }
+  }
+  return files;
+}
+
+/// Files that the options name, and those that come with them.
+std::vector<WrittenFile> written_files(const po::options_description& known,
+                                       const po::variables_map& values) {
+  std::vector<WrittenFile> files;
+  for (const auto& option : known.options()) {
+    const FileRole role = file_role(*option);
+    if (role.kind != FileRole::Kind::written) continue;
+    const std::string path = text_of(values, option->long_name());
+    const bool checkpoint = role.format == file_format::kCheckpoint;
+    if (!path.empty()) files.push_back({option->long_name(), path, role.format});
+    if (checkpoint && path.empty())
+      files.push_back({"", default_checkpoint(text_of(values, "trace")), role.format});
+    if (checkpoint && !path.empty()) files.push_back({"", link_target(path) + ".1", role.format});
+    const bool with_states = text_of(values, "trace-states") != "none";
+    if (role.format == file_format::kTrace && !path.empty() && with_states)
+      files.push_back({"", storage::states_path(link_target(path)), file_format::kStates});
+  }
+  return files;
+}
+
+void refuse_what_is_no_file(const WrittenFile& file) {
+  std::error_code failed;
+  const fs::file_status status = fs::status(file.path, failed);
+  if (!fs::exists(status) || fs::is_regular_file(status)) return;
+  if (fs::is_directory(status))
+    throw local_input_error("{}: is a folder; give the name of a file", file.named());
+  const char* what = fs::is_fifo(status)     ? "a FIFO"
+                     : fs::is_socket(status) ? "a socket"
+                                             : "a device";
+  throw local_input_error(
+      "{}: is {}, and results go into files alone; give the name of a file, or leave the option "
+      "out",
+      file.named(), what);
+}
+
+void refuse_what_is_read(const WrittenFile& file, const std::vector<ReadFile>& read) {
+  std::error_code failed;
+  for (const ReadFile& other : read) {
+    const bool goes_on = other.option == "restart" && file.format == file_format::kCheckpoint;
+    if (goes_on || !fs::equivalent(file.path, other.path, failed)) continue;
+    throw local_input_error("{}: this run reads that file (--{}), so it is left as it is; {}",
+                            file.named(), other.option, "give another name");
+  }
+}
+
+/// Whether two files that are not there yet would be one.
+bool same_file(const std::string& a, const std::string& b) {
+  const auto whole = [](const std::string& path) {
+    std::error_code failed;
+    return fs::weakly_canonical(fs::absolute(link_target(path)), failed);
+  };
+  return whole(a) == whole(b);
+}
+
+void refuse_what_is_foreign(const WrittenFile& file) {
+  std::error_code failed;
+  if (!fs::exists(file.path, failed)) return;
+  const storage::Recognised found = storage::recognise(file.path);
+  if (found.format == file.format || found.format == file_format::kEmpty) return;
+  throw local_input_error(
+      "{}: there is another file of that name, no {} ({}); it is left as it is: give another name, "
+      "remove it, or add --force to replace it",
+      file.named(), file.format, found.is);
+}
+
+/// What the file is called until it is whole may be left from a run that was killed.
+void refuse_foreign_temporary(const WrittenFile& file) {
+  const std::string temporary = link_target(file.path) + ".tmp";
+  std::error_code failed;
+  const fs::file_status status = fs::symlink_status(temporary, failed);
+  if (!fs::exists(status)) return;
+  const storage::Recognised found =
+      fs::is_regular_file(status) ? storage::recognise(temporary) : storage::Recognised{};
+  if (!found.format.empty() || found.damaged) return;
+  throw local_input_error(
+      "{}: it is written under the name '{}' until it is whole, and that is taken by {}; give "
+      "another name, or move that file",
+      file.named(), temporary, found.is.empty() ? "something else" : found.is);
+}
+
+void try_folder(const WrittenFile& file) {
+  const std::string target = link_target(file.path);
+  short_path(target + ".tmp");  // refuses what is too long
+  std::string probe = (fs::path(target).parent_path() / ".deeppcr-XXXXXX").string();
+  const int descriptor = mkstemp(probe.data());
+  if (descriptor < 0) {
+    throw local_input_error(
+        "{}: no file can be written there ({}); give a folder that exists and takes files",
+        file.named(), std::strerror(errno));
+  }
+  ::close(descriptor);
+  ::unlink(probe.c_str());
+}
+
+void check(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& read, bool force) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const WrittenFile& file = files[i];
+    refuse_what_is_no_file(file);
+    if (!file.option.empty()) try_folder(file);
+    refuse_what_is_read(file, read);
+    if (!force) refuse_what_is_foreign(file);
+    refuse_foreign_temporary(file);
+    for (std::size_t k = 0; k < i; ++k)
+      if (same_file(file.path, files[k].path))
+        throw local_input_error("{} and {} are one file; give two names", files[k].named(),
+                                file.named());
+  }
+}
+
+}  // namespace
+
+void add_force_option(po::options_description& options) {
+  options.add_options()("force", flag(),
+                        "replace files of those names even if this program did not write them");
+}
+
+void check_written_files(const po::options_description& known, const po::variables_map& values,
+                         const parallel::Communicator& comm) {
+  const std::vector<WrittenFile> files = written_files(known, values);
+  if (files.empty()) return;
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) check(files, read_files(known, values), is_set(values, "force"));
+  });
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,95 @@
+#include "known_content.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "deeppcr/core/error.hpp"
+#include "hdf5_detail.hpp"
+
+namespace deeppcr::io {
+
+namespace {
+
+bool holds(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string path_of(const std::string& group, const std::string& member) {
+  return (group == "/" ? "/" : group + "/") + member;
+}
+
+/// Another name of a known member, such as what a soft link leads to.
+bool is_alias(const hdf5::File& file, const std::string& group, const std::string& member,
+              const std::vector<std::string>& known) {
+  return std::any_of(known.begin(), known.end(), [&](const std::string& name) {
+    return file.has(path_of(group, name)) &&
+           file.same_object(path_of(group, name), path_of(group, member));
+  });
+}
+
+const std::set<std::string>& remarks() {
+  static const std::set<std::string> names{
+      // ours, in each file
+      "format", "format_version", "program_version", "git_commit", "command_line", "options_set",
+      "options_unused", "configuration", "library_versions", "ranks", "hosts", "start_time",
+      // of those who describe their data
+      "units", "long_name", "dimensions", "source", "note", "description", "title", "author",
+      // HDF5's dimension scales
+      "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST"};
+  return names;
+}
+
+}  // namespace
+
+void require_known_members(const hdf5::File& file, const std::string& group,
+                           const std::vector<std::string>& known, const std::string& what) {
+  for (const std::string& member : file.children(group)) {
+    if (holds(known, member)) continue;
+    const std::string name = path_of(group, member);
+    if (!file.has(name)) {
+      throw local_input_error("'{}': {} is a link to what is not there", file.path(), name);
+    }
+    if (is_alias(file, group, member, known)) continue;
+    throw local_input_error("'{}' has {}, which nothing here reads: {}; rename or remove it",
+                            file.path(), name, what);
+  }
+}
+
+const std::vector<std::string>& root_members() {
+  static const std::vector<std::string> names{"layers", "embedding", "head",   "inputs",
+                                              "labels", "lengths",   "targets"};
+  return names;
+}
+
+std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::string& object) {
+  std::vector<std::string> unknown;
+  for (const std::string& name : file.attributes(object))
+    if (remarks().count(name) == 0) unknown.push_back(name);
+  return unknown;
+}
+
+void require_readable(const hdf5::File& file, const std::string& name) {
+  const hdf5::Id dataset(H5Dopen2(file.id(), name.c_str(), H5P_DEFAULT), H5Dclose, name);
+  const hdf5::Id properties(H5Dget_create_plist(dataset.get()), H5Pclose, "H5Dget_create_plist");
+  if (H5Pget_layout(properties.get()) == H5D_VIRTUAL) {
+    throw local_input_error(
+        "{} in '{}' is a virtual dataset, whose parts lie in other files, and ranks cannot read "
+        "those together; write its values into a file of their own",
+        name, file.path());
+  }
+  for (int i = 0; i < H5Pget_nfilters(properties.get()); ++i) {
+    std::size_t values = 0;
+    unsigned flags = 0, config = 0;
+    std::array<char, 64> text{};
+    const H5Z_filter_t filter = H5Pget_filter2(properties.get(), static_cast<unsigned>(i), &flags,
+                                               &values, nullptr, text.size(), text.data(), &config);
+    if (filter >= 0 && H5Zfilter_avail(filter) > 0) continue;
+    throw local_input_error(
+        "{} in '{}' is compressed by filter {} ({}), which this HDF5 does not have; write it again "
+        "with gzip, or without, where it was made",
+        name, file.path(), filter, text.data());
+  }
+}
+
+}  // namespace deeppcr::io
