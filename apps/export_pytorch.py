@@ -2,23 +2,36 @@
 """Turns the parameters of a PyTorch network into a weights file for `deeppcr --weights FILE`.
 
 The network is a chain of equal fully connected layers n -> n, with an optional embedding (features -> n) before it and an
-optional head (n -> classes) behind it. SOURCE is a file saved by torch.save(model.state_dict(), FILE), or module:function,
-where the function returns such a state_dict or a torch.nn.Module.
+optional head (n -> classes) behind it. SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a
+checkpoint's dictionary, or module:function, where the function returns such a state_dict or a torch.nn.Module.
+Layers whose names differ by numbers are taken in the order of these.
 """
 import argparse
+import collections
 import importlib
+import io
 import os
+import pickle
 import re
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
-import h5py
-import numpy as np
+PROGRAM = "deeppcr-export-pytorch"
+# The module that the tools share: beside them in the sources, in share/deeppcr where they are installed.
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
+try:
+    import h5py
+    import numpy as np
+    from deeppcr_files import WEIGHTS, Refused, check_output, first_line, replacing, report, run
+except ImportError as missing:
+    sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py; deeppcr_files.py comes with this program)")
 
 
-class Refused(Exception):
-    """Something that cannot be exported, with a sentence for the user."""
+def note(words):
+    print(f"{PROGRAM}: {words}", file=sys.stderr)
 
 
 def import_torch():
@@ -29,53 +42,223 @@ def import_torch():
     return torch
 
 
-def load_file(path):
-    """A state_dict from a file. Never runs code from it: only tensors are unpickled."""
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+class Foreign:
+    """Stands for what is no plain tensor: a file is never asked to run code."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+    def __setitem__(self, key, value):
+        pass
+
+    def append(self, value):
+        pass
+
+    def extend(self, values):
+        pass
+
+
+STORAGES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
+            "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16",
+            "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
+            "ComplexDoubleStorage": "complex128"}
+
+
+def rebuild_tensor(values, offset, size, stride, *_):
+    """A tensor from all values of its storage."""
+    return values if isinstance(values, Foreign) else values.as_strided(size, stride, offset)
+
+
+def rebuild_parameter(tensor, *_):
+    return tensor
+
+
+class TensorReader(pickle.Unpickler):
+    """Reads the archive that torch.save() writes: tensors, dictionaries, lists, numbers; all else becomes Foreign.
+
+    Not by torch.load(): with weights_only PyTorch 1.13 refuses every checkpoint that holds a number, and without it the
+    file may run code (it ignores pickle_module).
+    """
+
+    KNOWN = {("collections", "OrderedDict"): collections.OrderedDict,
+             ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
+             ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
+             ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+             ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter}
+
+    def __init__(self, archive, folder):
+        super().__init__(io.BytesIO(archive.read(f"{folder}/data.pkl")), encoding="utf-8")
+        self.archive, self.folder, self.storages = archive, folder, {}
+
+    def find_class(self, module, name):
+        return self.KNOWN.get((module, name)) or type(name, (Foreign,), {"__module__": module})
+
+    def persistent_load(self, pid):
+        _, storage, key, *_ = pid
+        if storage.__name__ not in STORAGES:
+            return storage()
+        if key not in self.storages:
+            torch = import_torch()
+            dtype = getattr(torch, STORAGES[storage.__name__])
+            data = bytearray(self.archive.read(f"{self.folder}/data/{key}"))
+            self.storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        return self.storages[key]
+
+
+def load_archive(path):
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        folder = next((name[:-len("/data.pkl")] for name in names if name.endswith("/data.pkl")), None)
+        if folder is None or f"{folder}/constants.pkl" in names:
+            raise Refused("it is a zip archive or TorchScript, no file of torch.save(state_dict)")
+        order = f"{folder}/byteorder"
+        if order in names and archive.read(order).decode() != sys.byteorder:
+            raise Refused("it was written on a machine of the other byte order")
+        return TensorReader(archive, folder).load()
+
+
+def load_old_file(path):
+    """What torch.save() wrote before version 1.6; only tensors are read."""
     torch = import_torch()
-    if not path.is_file():
-        raise Refused("there is no such file")
     if "weights_only" not in torch.load.__code__.co_varnames:
-        raise Refused(f"PyTorch {torch.__version__} cannot load files safely; version 1.13 or newer can")
+        raise Refused(f"PyTorch {torch.__version__} cannot load old files safely; version 1.13 or newer can")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines() or ["it cannot be read"]
-        raise Refused(f"it is no file of torch.save(state_dict): {reason[0]}") from error
-    except Exception as error:
-        if "unpickling" not in type(error).__name__.lower():
+    except pickle.UnpicklingError as error:
+        if "Weights only" not in str(error):
             raise
-        raise Refused("it holds more than tensors; save model.state_dict(), not the model itself") from error
+        raise Refused("it holds more than tensors, or is no file of torch.save(); save model.state_dict()") from error
+
+
+def load_file(path):
+    """What torch.save() has put into a file."""
+    if path.is_dir():
+        raise Refused("it is a directory")
+    if not path.exists():
+        raise Refused("there is no such file")
+    if not path.is_file():
+        raise Refused("it is no regular file")
+    import_torch()
+    try:
+        return load_archive(path) if zipfile.is_zipfile(path) else load_old_file(path)
+    except Refused:
+        raise
+    except Exception as error:  # a damaged file can make pickle and torch raise anything
+        raise Refused(f"it is no file of torch.save(state_dict): {first_line(error)}") from error
 
 
 def load_function(source):
-    """The state_dict that the function `module:function` returns, of itself or of a module."""
+    """What the function `module:function` returns, and the file of the module."""
     module, _, function = source.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        result = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
-        raise Refused(str(error)) from error
-    return result.state_dict() if hasattr(result, "state_dict") else result
+        found = importlib.import_module(module)
+        result = getattr(found, function)()
+        result = result.state_dict() if hasattr(result, "state_dict") else result
+    except (Exception, SystemExit) as error:  # it is the user's code: whatever it does, one sentence
+        raise Refused(f"{type(error).__name__}: {first_line(error)}") from error
+    return result, getattr(found, "__file__", None)
 
 
-def as_arrays(state):
-    """Name -> array for all tensors, in their order."""
-    if isinstance(state, dict) and "state_dict" in state:
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not state:
-        raise Refused("it holds no state_dict (a dictionary of tensors)")
-    arrays = {}
-    for name, tensor in state.items():
-        if not hasattr(tensor, "detach"):
-            raise Refused(f"'{name}' is no tensor, so this is no state_dict")
-        arrays[name] = to_numpy(tensor.detach().cpu())
-    return arrays
+# ---- the state_dict --------------------------------------------------------------------------------------------------
+
+MOST_LEVELS = 4  # of dictionaries in dictionaries
 
 
-def to_numpy(tensor):
-    """float64 stays, everything else (float16, bfloat16 too) becomes float32."""
-    return tensor.numpy() if str(tensor.dtype) == "torch.float64" else tensor.float().numpy()
+SPARSE = "is sparse; save it dense (tensor.to_dense())"
+QUANTISED = "is quantised; save it dequantised (tensor.dequantize())"
+NO_VALUES = "has no values (device meta)"
+NOT_DENSE = (SPARSE, QUANTISED, NO_VALUES)
 
+
+def is_tensor(value):
+    return isinstance(value, import_torch().Tensor)
+
+
+def state_dicts(value, name="", level=0):
+    """Dotted name -> each dictionary inside value that has a tensor called `weight` or `...weight`."""
+    if not isinstance(value, collections.abc.Mapping) or level > MOST_LEVELS:
+        return {}
+    if any((is_tensor(entry) or what_is_wrong(entry) in NOT_DENSE) and str(key).split(".")[-1] == "weight" for key, entry in value.items()):
+        return {name: value}
+    found = {}
+    for key, entry in value.items():
+        found.update(state_dicts(entry, f"{name}.{key}" if name else str(key), level + 1))
+    return found
+
+
+def contents(value):
+    """A few words on something that holds no state_dict."""
+    if not isinstance(value, collections.abc.Mapping):
+        return f"it is a {type(value).__name__}"
+    words = [f"'{key}' ({type(entry).__name__})" for key, entry in list(value.items())[:6]]
+    return f"it has {', '.join(words)}" if words else "it is empty"
+
+
+def find_state(value, key):
+    """The one state_dict in what was loaded, or the one that --key names."""
+    found = state_dicts(value)
+    if not found:
+        raise Refused("it holds no state_dict (a dictionary of tensors, some of them called 'weight'), "
+                      f"{contents(value)}; save model.state_dict()")
+    names = ", ".join(f"'{name}'" for name in found if name)
+    if key is not None and key not in found:
+        raise Refused(f"there is no state_dict '{key}' (--key); " + (f"known: {names}" if names else "it is one itself"))
+    if key is None and len(found) > 1:
+        raise Refused(f"it holds several state_dicts, {names}: choose one with --key NAME")
+    name = next(iter(found)) if key is None else key
+    if name and key is None:
+        note(f"the parameters are those of '{name}'")
+    return found[name]
+
+
+def what_is_wrong(tensor):
+    """Why a tensor cannot be a weight, or nothing."""
+    if not is_tensor(tensor):
+        name = type(tensor).__name__
+        return next((words for word, words in (("sparse", SPARSE), ("qtensor", QUANTISED), ("meta", NO_VALUES))
+                     if word in name), f"is no tensor ({name})")
+    if tensor.is_complex():
+        return "holds complex numbers; weights are real"
+    if tensor.is_quantized:
+        return QUANTISED
+    if tensor.layout != import_torch().strided:
+        return SPARSE
+    if tensor.device.type == "meta":
+        return NO_VALUES
+    return "" if tensor.is_floating_point() else f"holds {tensor.dtype}, no floating point numbers"
+
+
+def to_numpy(name, tensor):
+    """float64 stays, float16 and bfloat16 become float32 without loss; nothing else is a weight."""
+    torch = import_torch()
+    wrong = what_is_wrong(tensor)
+    if wrong:
+        raise Refused(f"'{name}' {wrong}")
+    try:
+        array = (tensor if tensor.dtype == torch.float64 else tensor.float()).detach().cpu().numpy()
+    except Exception as error:
+        raise Refused(f"'{name}' cannot be read: {first_line(error)}") from error
+    bad = array.size - np.count_nonzero(np.isfinite(array))
+    if bad:
+        note(f"warning: '{name}' holds {bad} values that are not finite (nan or inf)")
+    return array
+
+
+def as_arrays(state, prefix):
+    """Name -> array of the tensors whose names start with prefix, in their order."""
+    for name in state:
+        if not isinstance(name, str):
+            raise Refused(f"the key {name!r} is no name but {type(name).__name__}, so this is no state_dict")
+    return {name: to_numpy(name, tensor) for name, tensor in state.items() if name.startswith(prefix)}
+
+
+# ---- layers and their order ------------------------------------------------------------------------------------------
 
 class Layer:
     """One nn.Linear: weight [out, in], bias [out] (zero where the network has none)."""
@@ -84,15 +267,17 @@ class Layer:
         self.name, self.weight = name, weight
         self.bias = bias if bias is not None else np.zeros(weight.shape[0], weight.dtype)
         self.square = weight.shape[0] == weight.shape[1]
+        self.numbers = tuple(map(int, re.findall("[0-9]{1,18}", name)))
+        self.pattern = re.sub("[0-9]{1,18}", "#", name)
 
 
-def linear_layers(arrays, prefix):
-    """All fully connected layers whose name starts with prefix, in the order of the state_dict."""
+def linear_layers(arrays):
+    """All fully connected layers, in the order of the state_dict."""
     layers, used = [], set()
     for name, array in arrays.items():
-        if not name.startswith(prefix) or not re.search(r"(^|\.)weight$", name):
+        if not re.search(r"(^|\.)weight$", name):
             continue
-        if array.ndim != 2:
+        if array.ndim != 2 or not array.size:
             raise Refused(f"'{name}' has shape {list(array.shape)}; only fully connected layers "
                           "(weights of two dimensions) can be exported")
         bias_name = name[:-len("weight")] + "bias"
@@ -101,10 +286,15 @@ def linear_layers(arrays, prefix):
             raise Refused(f"'{bias_name}' has shape {list(bias.shape)}, but the weight has {array.shape[0]} rows")
         layers.append(Layer(name[:-len("weight")].rstrip("."), array, bias))
         used |= {name, bias_name}
-    left = [name for name in arrays if name.startswith(prefix) and name not in used]
+    left = [name for name in arrays if name not in used]
     if left:
         raise Refused(f"'{left[0]}' belongs to no fully connected layer; --prefix limits what is exported")
     return layers
+
+
+def names_of(layers):
+    names = [layer.name for layer in layers]
+    return ", ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
 
 
 def take(layers, name):
@@ -116,28 +306,95 @@ def take(layers, name):
     raise Refused(f"there is no layer '{name}'; known: {', '.join(layer.name for layer in layers)}")
 
 
-def split(layers, embedding, head):
-    """Embedding, chain and head: by name where given, else by shape; each end may be missing."""
-    layers = list(layers)
-    first = take(layers, embedding) if embedding else None
-    last = take(layers, head) if head else None
+def by_number(layers):
+    """Layers whose names differ by numbers, in the order of these, on the places that they have; the others stay."""
+    ordered = list(layers)
+    for pattern in {layer.pattern for layer in layers}:
+        places = [i for i, layer in enumerate(layers) if layer.pattern == pattern]
+        for place, layer in zip(places, sorted((layers[i] for i in places), key=lambda layer: layer.numbers)):
+            ordered[place] = layer
+    return ordered
+
+
+def check_even(pattern, numbers, is_first):
+    """One of the numbers in the names goes up evenly, and from the start: by 1, or by 2 with a tanh between two layers."""
+    gaps = [after - before for before, after in zip(numbers, numbers[1:])]
+    if not gaps:
+        return
+    for before, after, gap in zip(numbers, numbers[1:], gaps):
+        if gap != min(gaps):
+            raise Refused(f"from '{pattern}' {before} the numbers go on with {after}, elsewhere in steps of {min(gaps)}: "
+                          "a layer is missing, or belongs to an end (--embedding and --head name these)")
+    if is_first and numbers[0] > gaps[0]:
+        raise Refused(f"'{pattern}' starts with {numbers[0]}: the layers before it are missing")
+
+
+def check_complete(layers, embedding):
+    """The numbers in names of one pattern make a full table: none is missing, none is there twice."""
+    pattern, numbers = layers[0].pattern, [layer.numbers for layer in layers]
+    axes = [sorted(set(column)) for column in zip(*numbers)]
+    for axis in axes:
+        check_even(pattern, axis, embedding is None or embedding.pattern != pattern)
+    if len(set(numbers)) < len(numbers):
+        raise Refused(f"two layers '{pattern}' have the same number")
+    if len(numbers) < np.prod([len(axis) for axis in axes], dtype=float):
+        raise Refused(f"of the layers '{pattern}' some are missing: {len(numbers)} are there ({names_of(layers)})")
+
+
+def check_order(chain, embedding, trusted):
+    """Refuses a chain whose order or completeness its names leave open."""
+    patterns = list(dict.fromkeys(layer.pattern for layer in chain))
+    for pattern in patterns:
+        check_complete([layer for layer in chain if layer.pattern == pattern], embedding)
+    if len(patterns) == 1:
+        return
+    if not trusted:
+        raise Refused(f"the file has its names in another order than the network, so that of '{patterns[0]}' and "
+                      f"'{patterns[1]}' cannot be told; --embedding and --head name the layers at the ends of the chain, "
+                      "or save model.state_dict() as it is")
+    note(f"the chain is taken in the order of the file: {names_of(chain)}")
+
+
+def pop_ends(layers, first, last):
+    """The layers at the two ends that are not n -> n, where no name was given."""
     if first is None and layers and not layers[0].square:
         first = layers.pop(0)
     if last is None and layers and not layers[-1].square:
         last = layers.pop()
-    if not layers:
+    return first, last
+
+
+def check_widths(first, chain, last):
+    width = next((layer.weight.shape[0] for layer in chain if layer.square), None)
+    if width is None:
         raise Refused("there is no layer n -> n, so no chain")
-    width = layers[0].weight.shape[0]
-    for layer in layers:
+    for layer in chain:
         if layer.weight.shape != (width, width):
             raise Refused(f"layer '{layer.name}' is {list(layer.weight.shape)}, but the chain is [{width}, {width}]; "
                           "--embedding and --head name the layers at its ends")
     if first is not None and first.weight.shape[0] != width:
-        raise Refused(f"the embedding '{first.name}' ends in {first.weight.shape[0]} values, the chain has width {width}")
+        raise Refused(f"the embedding '{first.name}' ends in {first.weight.shape[0]} values, the chain has width {width}; "
+                      "--embedding and --head name the layers at its ends")
     if last is not None and last.weight.shape[1] != width:
         raise Refused(f"the head '{last.name}' starts from {last.weight.shape[1]} values, the chain has width {width}")
-    return first, layers, last
 
+
+def split(layers, embedding, head, in_key_order):
+    """Embedding, chain and head: by name where given, else by place and shape; each end may be missing."""
+    layers = list(layers)
+    first = take(layers, embedding) if embedding else None
+    last = take(layers, head) if head else None
+    chain = by_number(layers)
+    moved = chain != layers
+    first, last = pop_ends(chain, first, last)
+    check_widths(first, chain, last)
+    check_order(chain, first, trusted=not moved and not in_key_order)
+    if moved:
+        note(f"the file has its layers in another order; they are taken by number: {names_of(chain)}")
+    return first, chain, last
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
 
 def stack(layers, block_layers):
     """Weights [L, n, n] and biases [L, n]; with several layers a block [L, k, n, n] and [L, k, n]."""
@@ -151,12 +408,11 @@ def stack(layers, block_layers):
     return weight, bias
 
 
-def write(path, first, chain, last, options):
-    weight, bias = stack(chain, options.block_layers)
+def write(path, first, weight, bias, last, options):
     axes = ["step", "block layer"] if options.block_layers > 1 else ["step"]
-    temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w") as file:
-        file.attrs.update(format="deeppcr-weights", format_version=1, source=options.source, model=options.kind)
+    source = os.fsencode(options.source).decode(errors="replace")
+    with h5py.File(path, "w") as file:
+        file.attrs.update(format="deeppcr-weights", format_version=1, source=source, model=options.kind)
         for group, w, b, lead in (("layers", weight, bias, axes),
                                   ("embedding", first and first.weight, first and first.bias, []),
                                   ("head", last and last.weight, last and last.bias, [])):
@@ -166,15 +422,19 @@ def write(path, first, chain, last, options):
                 dataset = file.create_dataset(f"{group}/{name}", data=array)
                 dataset.attrs["long_name"] = f"{name} of the {group}"
                 dataset.attrs["dimensions"] = dimensions
-    os.replace(temporary, path)
-    print(f"{path}: {weight.shape[0]} steps of width {weight.shape[-1]}"
-          + (f", {options.block_layers} layers each" if options.block_layers > 1 else "")
-          + (f", embedding from {first.weight.shape[1]} features" if first else "")
-          + (f", head to {last.weight.shape[0]} classes" if last else ""))
 
+
+def summary(weight, first, last, options):
+    return (f"{options.output}: {weight.shape[0]} steps of width {weight.shape[-1]}"
+            + (f", {options.block_layers} layers each" if options.block_layers > 1 else "")
+            + (f", embedding from {first.weight.shape[1]} features" if first else "")
+            + (f", head to {last.weight.shape[0]} classes" if last else ""))
+
+
+# ---- the program -----------------------------------------------------------------------------------------------------
 
 def parse():
-    parser = argparse.ArgumentParser(prog="deeppcr-export-pytorch", description=__doc__,
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="checkpoint.pt, or module:function")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file (HDF5)")
@@ -182,26 +442,45 @@ def parse():
     parser.add_argument("--block-layers", type=int, default=1, metavar="K",
                         help="fully connected layers of one residual block (default: 1)")
     parser.add_argument("--prefix", default="", help="only parameters whose names start with this")
+    parser.add_argument("--key", metavar="NAME", help="which state_dict, where a checkpoint has several")
     parser.add_argument("--embedding", metavar="LAYER", help="name of the embedding, where its shape does not tell")
     parser.add_argument("--head", metavar="LAYER", help="name of the head, where its shape does not tell")
+    parser.add_argument("--force", action="store_true",
+                        help="replace the output even if it is no weights file of deeppcr")
     options = parser.parse_args()
     if options.block_layers < 1 or (options.kind == "mlp" and options.block_layers != 1):
-        sys.exit("deeppcr-export-pytorch: --block-layers is at least 1, and 1 for --kind mlp")
+        sys.exit(f"{PROGRAM}: --block-layers is at least 1, and 1 for --kind mlp")
     return options
+
+
+def load(source):
+    """What SOURCE holds, and the file that it came from."""
+    if re.fullmatch(r"[\w.]+:\w+", source) and not Path(source).exists():
+        return load_function(source)
+    return load_file(Path(source)), source
+
+
+def export(options):
+    """The network's parts as arrays, and the file that they came from."""
+    try:
+        value, read = load(options.source)
+        arrays = as_arrays(find_state(value, options.key), options.prefix)
+        in_key_order = list(arrays) == sorted(arrays)
+        first, chain, last = split(linear_layers(arrays), options.embedding, options.head, in_key_order)
+        return first, *stack(chain, options.block_layers), last, [read] if read else []
+    except Refused as error:
+        raise Refused(f"cannot export {options.source}: {error}") from error
 
 
 def main():
     options = parse()
-    is_function = re.fullmatch(r"[\w.]+:\w+", options.source) and not Path(options.source).exists()
-    try:
-        state = load_function(options.source) if is_function else load_file(Path(options.source))
-        layers = linear_layers(as_arrays(state), options.prefix)
-        write(options.output, *split(layers, options.embedding, options.head), options)
-    except Refused as error:
-        sys.exit(f"deeppcr-export-pytorch: cannot export {options.source}: {error}")
-    except OSError as error:
-        sys.exit(f"deeppcr-export-pytorch: {options.output}: {error}")
+    check_output(options.output, WEIGHTS, [options.source], options.force)
+    warnings.simplefilter("ignore")  # of torch, about itself
+    first, weight, bias, last, reads = export(options)
+    with replacing(options.output, WEIGHTS, reads, options.force) as path:
+        write(path, first, weight, bias, last, options)
+    report(summary(weight, first, last, options))
 
 
 if __name__ == "__main__":
-    main()
+    run(PROGRAM, main)

@@ -2,16 +2,25 @@
 """Draws a picture of a DeepPCR trace, or of the results of `deeppcr bench` (HDF5 or CSV)."""
 import argparse
 import csv
+import os
 import sys
+import time
 from pathlib import Path
 
-import h5py
-import matplotlib
-import numpy as np
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator  # noqa: E402
+PROGRAM = "deeppcr-plot"
+# The module that the tools share: beside them in the sources, in share/deeppcr where they are installed.
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
+os.environ["MPLBACKEND"] = "Agg"  # whatever stands there is for other programs; it must not even be looked at
+try:
+    import h5py
+    import matplotlib
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from deeppcr_files import PICTURE, Refused, check_output, first_line, replacing, report, run, text
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+except ImportError as missing:
+    sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py python3-matplotlib; deeppcr_files.py comes with this program)")
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; markers differ as well.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C"]
@@ -28,13 +37,16 @@ BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_
 PATH_CASES = ("mlp tanh", "resnet 1/L, tanh")
 
 
-class Refused(Exception):
-    """A file that cannot be drawn, with a sentence for the user."""
+# ---- reading HDF5 ----------------------------------------------------------------------------------------------------
+
+class Busy(Refused):
+    """The file is being written: a moment later it may be readable."""
 
 
-def text(value):
-    """A string from an HDF5 attribute or dataset."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+WAITS = (0.1, 0.2, 0.4, 0.8)  # seconds before a busy file is looked at again
+ITERATIONS = {"residual": 1, "step_norm": 1, "frozen_prefix": 1, "seconds": 2, "messages": 2, "bytes": 2}
+TRAINING = {"update": 1, "loss": 1, "accuracy": 1, "learning_rate": 1, "seconds": 2}
+EVALUATION = {"update": 1, "loss": 1, "accuracy": 1}
 
 
 def open_hdf5(path):
@@ -46,11 +58,110 @@ def open_hdf5(path):
             return h5py.File(path, "r", swmr=True)
         except (OSError, ValueError):
             reason = str(first).lower()
+        if "no locks available" in reason or "not supported" in reason or "not implemented" in reason:
+            raise Refused("its file system has no locks; HDF5_USE_FILE_LOCKING=FALSE in the environment does without"
+                          ) from first
         if "truncated" in reason or "eof" in reason:
             raise Refused("it is truncated: the job that wrote it did not end in order") from first
         if "unable to lock" in reason or "already open" in reason:
-            raise Refused("it is open for writing by a running job; try again when that has ended") from first
+            raise Busy("it is open for writing by a running job; try again when that has ended "
+                       "(HDF5_USE_FILE_LOCKING=FALSE, where a lock is left over)") from first
+        if "permission" in reason:
+            raise Refused("it cannot be read: permission denied") from first
         raise Refused("it is neither HDF5 nor a CSV file of deeppcr bench") from first
+
+
+def numbers(file, name, dimensions):
+    """A dataset of numbers with that many dimensions."""
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise Refused(f"it has no dataset /{name}")
+    if file.swmr_mode:
+        dataset.refresh()
+    if len(dataset.shape or ()) != dimensions or dataset.dtype.kind not in "iuf":
+        raise Refused(f"/{name} is {dataset.dtype} {list(dataset.shape or ())}, but numbers in {dimensions} dimensions "
+                      "were expected")
+    return dataset[()]
+
+
+def columns(file, group, dimensions):
+    """Name -> dataset of a group that grows by rows, each cut to the rows that all have: a job may be adding one."""
+    table = {name: numbers(file, f"{group}/{name}", count) for name, count in dimensions.items()}
+    rows = min(len(column) for column in table.values())
+    return {name: column[:rows] for name, column in table.items()}
+
+
+def attributes(file, name):
+    """Name -> value of a group's attributes; empty where there is no such group."""
+    return dict(file[name].attrs) if name in file else {}
+
+
+def stage_names(file, name, count):
+    """What the columns of a dataset `seconds` stand for."""
+    names = [text(stage) for stage in np.atleast_1d(file[name].attrs.get("stages", []))]
+    return names if len(names) == count else [str(stage) for stage in range(count)]
+
+
+def read_solve(file):
+    """All that is drawn of a trace of solve, gradient or generate."""
+    table = columns(file, "iterations", ITERATIONS)
+    if len(table["residual"]) == 0:
+        raise Refused("it is a trace without iterations so far")
+    return table, stage_names(file, "iterations/seconds", table["seconds"].shape[1])
+
+
+def read_training(file):
+    """All that is drawn of a trace of train: updates, their stages, evaluations, confusion or None."""
+    training = columns(file, "training", TRAINING)
+    if len(training["loss"]) == 0:
+        raise Refused("it is a trace without updates so far")
+    evaluation = columns(file, "evaluation", EVALUATION) if "evaluation" in file else {"update": []}
+    counts = numbers(file, "evaluation/confusion", 2) if "evaluation/confusion" in file else None
+    return training, stage_names(file, "training/seconds", training["seconds"].shape[1]), evaluation, counts
+
+
+def read_bench(file):
+    group = file.get("rows")
+    if not isinstance(group, h5py.Group) or "seconds_median" not in group or len(group["seconds_median"]) == 0:
+        raise Refused("it is a bench file without rows")
+    table = {name: group[name][()] for name in group}
+    rows = min(len(column) for column in table.values())
+    return bench_rows({name: column[:rows] for name, column in table.items()})
+
+
+def read_open_file(file):
+    """What is to be drawn, all of it in memory: (function, its arguments)."""
+    kind = text(file.attrs.get("format", ""))
+    if kind == "deeppcr-bench":
+        return draw_bench, (read_bench(file),)
+    if kind != "deeppcr-trace":
+        raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace or deeppcr-bench")
+    about = {**attributes(file, "problem"), **attributes(file, "outcome")}
+    if "ranks" in file.attrs:
+        about["ranks"] = file.attrs["ranks"]
+    if "training" in file:
+        return draw_training, (*read_training(file), about)
+    if "iterations" in file:
+        return draw_trace, (*read_solve(file), about)
+    raise Refused("it is a trace without iterations")
+
+
+def read_hdf5(path):
+    """As read_open_file. A file that a job is writing is read anew when it changes meanwhile."""
+    for wait in WAITS:
+        live = False
+        try:
+            with open_hdf5(path) as file:
+                live = file.swmr_mode
+                return read_open_file(file)
+        except Busy:
+            pass
+        except (OSError, RuntimeError, KeyError) as error:
+            if not live:
+                raise Refused(f"it cannot be read: {first_line(error)}") from error
+        time.sleep(wait)
+    with open_hdf5(path) as file:
+        return read_open_file(file)
 
 
 # ---- traces ----------------------------------------------------------------------------------------------------------
@@ -68,14 +179,13 @@ def log_axis(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-def draw_residuals(ax, run, outcome):
-    residual, step = positive(run["residual"]), positive(run["step_norm"])
+def draw_residuals(ax, table, tolerance):
+    residual, step = positive(table["residual"]), positive(table["step_norm"])
     iterations = np.arange(len(residual))
     ax.semilogy(iterations, residual, color=COLOURS[0], marker="o", label="residual")
     ax.semilogy(iterations, step, color=COLOURS[1], marker="s", linestyle="--", label="size of the step")
-    if float(outcome.get("tolerance", 0)) > 0:
-        ax.axhline(float(outcome["tolerance"]), color=COLOURS[6], linewidth=1.2, linestyle=":",
-                   label="tolerance")
+    if tolerance > 0:
+        ax.axhline(tolerance, color=COLOURS[6], linewidth=1.2, linestyle=":", label="tolerance")
     if np.any(np.isfinite(residual)) or np.any(np.isfinite(step)):
         log_axis(ax.yaxis)
     ax.set(title="Convergence", xlabel="Newton iteration", ylabel="largest absolute value")
@@ -83,8 +193,8 @@ def draw_residuals(ax, run, outcome):
     ax.legend()
 
 
-def draw_frozen_prefix(ax, run, num_steps):
-    frozen = np.asarray(run["frozen_prefix"], dtype=float)
+def draw_frozen_prefix(ax, table, num_steps):
+    frozen = np.asarray(table["frozen_prefix"], dtype=float)
     ax.step(np.arange(len(frozen)), frozen, where="mid", color=COLOURS[2], marker="o")
     if num_steps:
         ax.axhline(num_steps, color=COLOURS[6], linewidth=1.2, linestyle=":")
@@ -94,10 +204,8 @@ def draw_frozen_prefix(ax, run, num_steps):
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def draw_stages(ax, run):
-    seconds = run["seconds"]
-    values = 1e3 * np.nan_to_num(np.asarray(seconds, dtype=float))
-    names = [text(name) for name in seconds.attrs.get("stages", range(values.shape[1]))]
+def draw_stages(ax, seconds, names):
+    values, names = 1e3 * np.nan_to_num(seconds.astype(float)), list(names)
     if "linear" in names:  # the whole linear solve; its parts are stages of their own
         parts = [names.index(part) for part in ("eliminate", "reduce", "substitute") if part in names]
         whole = names.index("linear")
@@ -117,9 +225,9 @@ def draw_stages(ax, run):
         ax.legend(ncol=3, loc="upper center")
 
 
-def draw_traffic(upper, lower, run):
-    messages = np.asarray(run["messages"], dtype=float).sum(axis=0)
-    sent = np.asarray(run["bytes"], dtype=float).sum(axis=0)
+def draw_traffic(upper, lower, table):
+    messages = np.asarray(table["messages"], dtype=float).sum(axis=0)
+    sent = np.asarray(table["bytes"], dtype=float).sum(axis=0)
     upper.set(title="Traffic by reduction level, all ranks", ylabel="messages")
     lower.set(xlabel="reduction level", ylabel="KiB sent")
     if len(messages) == 0:
@@ -132,30 +240,23 @@ def draw_traffic(upper, lower, run):
     upper.tick_params(labelbottom=False)
 
 
-def draw_trace(file):
+def status_of(about):
+    return [text(about["status"]).replace("_", " ")] if "status" in about else []
+
+
+def draw_trace(table, stages, about):
     """Four panels: convergence, frozen prefix, time, traffic."""
-    if "iterations/residual" not in file:
-        raise Refused("it is a trace without iterations")
-    run = file["iterations"]
-    if len(run["residual"]) == 0:
-        raise Refused("it is a trace without iterations so far")
-    problem = dict(file["problem"].attrs) if "problem" in file else {}
-    outcome = dict(file["outcome"].attrs) if "outcome" in file else {}
     figure = plt.figure(figsize=(11, 8), constrained_layout=True)
     grid = figure.add_gridspec(2, 2)
-    draw_residuals(figure.add_subplot(grid[0, 0]), run, outcome)
-    draw_frozen_prefix(figure.add_subplot(grid[0, 1]), run, int(problem.get("L", 0)))
-    draw_stages(figure.add_subplot(grid[1, 0]), run)
+    draw_residuals(figure.add_subplot(grid[0, 0]), table, float(about.get("tolerance", 0)))
+    draw_frozen_prefix(figure.add_subplot(grid[0, 1]), table, int(about.get("L", 0)))
+    draw_stages(figure.add_subplot(grid[1, 0]), table["seconds"], stages)
     traffic = grid[1, 1].subgridspec(2, 1)
-    draw_traffic(figure.add_subplot(traffic[0]), figure.add_subplot(traffic[1]), run)
-    words = [text(problem["model"])] if "model" in problem else []
-    words += [f"{label} {int(problem[name])}" for name, label in
-              (("L", "steps"), ("n", "width"), ("B", "batch")) if name in problem]
-    if "ranks" in file.attrs:
-        words.append(f"ranks {int(file.attrs['ranks'])}")
-    if "status" in outcome:
-        words.append(text(outcome["status"]).replace("_", " "))
-    figure.suptitle(", ".join(words), fontsize=13)
+    draw_traffic(figure.add_subplot(traffic[0]), figure.add_subplot(traffic[1]), table)
+    words = [text(about["model"])] if "model" in about else []
+    words += [f"{label} {int(about[name])}" for name, label in
+              (("L", "steps"), ("n", "width"), ("B", "batch"), ("ranks", "ranks")) if name in about]
+    figure.suptitle(", ".join(words + status_of(about)), fontsize=13)
     return figure
 
 
@@ -168,25 +269,22 @@ def smoothed(values, window):
     return (sums[1:] - sums[first]) / (np.arange(1, len(sums)) - first)
 
 
-def draw_curve(ax, file, name, factor, unit):
+def draw_curve(ax, training, evaluation, name, factor, unit):
     """A quantity of each batch, smoothed, and the same on the test set."""
-    values, at = factor * file[f"training/{name}"][()], file["training/update"][()] + 1
+    values, at = factor * training[name], training["update"] + 1
     window = max(1, len(values) // 50)
     ax.plot(at, values, color=COLOURS[5], linewidth=0.6, alpha=0.5)
     ax.plot(at, smoothed(values, window), color=COLOURS[0], label=f"batches, mean of {window}")
-    if len(file["evaluation/update"]):
-        ax.plot(file["evaluation/update"][()], factor * file[f"evaluation/{name}"][()],
-                color=COLOURS[1], marker="o", label="test set")
+    if len(evaluation["update"]):
+        ax.plot(evaluation["update"], factor * evaluation[name], color=COLOURS[1], marker="o", label="test set")
     ax.set(title=f"{name.capitalize()}{unit}", xlabel="update")
     ax.legend()
 
 
-def draw_training_stages(ax, file):
+def draw_training_stages(ax, seconds, names):
     """What an update spends its time on, as means over the run."""
-    seconds = file["training/seconds"]
-    values = 1e3 * seconds[()].mean(axis=0)
-    names = [text(name) for name in seconds.attrs["stages"]]
-    ax.barh(np.arange(len(names)), values, color=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
+    ax.barh(np.arange(len(names)), 1e3 * seconds.mean(axis=0),
+            color=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
     ax.set_yticks(np.arange(len(names)))
     ax.set_yticklabels(names)
     ax.invert_yaxis()
@@ -208,27 +306,27 @@ def draw_confusion(ax, counts):
     ax.grid(False)
 
 
-def draw_learning_rate(ax, file):
-    ax.plot(file["training/update"][()] + 1, file["training/learning_rate"][()], color=COLOURS[2])
+def draw_learning_rate(ax, training):
+    ax.plot(training["update"] + 1, training["learning_rate"], color=COLOURS[2])
     ax.set(title="Learning rate", xlabel="update")
 
 
-def draw_training(file):
+def draw_training(training, stages, evaluation, confusion, about):
     """Four panels: loss, accuracy, time, and the confusion (or the learning rate while there is none)."""
-    if len(file["training/loss"]) == 0:
-        raise Refused("it is a trace without updates so far")
     figure, axes = plt.subplots(2, 2, figsize=(12, 9), constrained_layout=True)
-    draw_curve(axes[0, 0], file, "loss", 1, "")
-    draw_curve(axes[0, 1], file, "accuracy", 100, " (%)")
-    draw_training_stages(axes[1, 0], file)
-    if "evaluation/confusion" in file:
-        draw_confusion(axes[1, 1], file["evaluation/confusion"][()])
+    draw_curve(axes[0, 0], training, evaluation, "loss", 1, "")
+    draw_curve(axes[0, 1], training, evaluation, "accuracy", 100, " (%)")
+    draw_training_stages(axes[1, 0], training["seconds"], stages)
+    if confusion is not None:
+        draw_confusion(axes[1, 1], confusion)
     else:
-        draw_learning_rate(axes[1, 1], file)
-    problem, outcome = file["problem"].attrs, file["outcome"].attrs
-    figure.suptitle(f"{text(problem['model'])}, steps {problem['L']}, width {problem['n']}, batch {problem['B']}, "
-                    f"{problem['depth_ranks']} depth x {problem['data_ranks']} data ranks, "
-                    f"{text(outcome['status']).replace('_', ' ')}", fontsize=13)
+        draw_learning_rate(axes[1, 1], training)
+    words = [text(about["model"])] if "model" in about else []
+    words += [f"{label} {about[name]}" for name, label in (("L", "steps"), ("n", "width"), ("B", "batch"))
+              if name in about]
+    if "depth_ranks" in about and "data_ranks" in about:
+        words.append(f"{about['depth_ranks']} depth x {about['data_ranks']} data ranks")
+    figure.suptitle(", ".join(words + status_of(about)), fontsize=13)
     return figure
 
 
@@ -251,20 +349,15 @@ def bench_rows(columns):
 
 def read_csv(path):
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(line for line in file if not line.startswith("#")))
     except UnicodeDecodeError as error:
         raise Refused("it is no text, so no CSV file") from error
+    except (OSError, csv.Error) as error:
+        raise Refused(f"it cannot be read: {first_line(error)}") from error
     if not lines or "seconds_median" not in lines[0]:
         raise Refused("it is no CSV file of deeppcr bench: it has no rows with a column seconds_median")
     return bench_rows({name: [line[name] or "" for line in lines] for name in lines[0] if name})
-
-
-def read_bench(file):
-    group = file.get("rows")
-    if group is None or "seconds_median" not in group or len(group["seconds_median"]) == 0:
-        raise Refused("it is a bench file without rows")
-    return bench_rows({name: group[name][()] for name in group})
 
 
 def varying(rows, names):
@@ -428,37 +521,72 @@ def draw_bench(rows):
 
 # ---- the program -----------------------------------------------------------------------------------------------------
 
-def draw(path):
-    if not path.is_file():
+def read(path):
+    """What is to be drawn, all of it in memory: (function, its arguments)."""
+    if path.is_dir():
+        raise Refused("it is a directory")
+    if not path.exists():
         raise Refused("there is no such file")
+    if not path.is_file():
+        raise Refused("it is no regular file")
     if path.suffix.lower() == ".csv":
-        return draw_bench(read_csv(path))
-    with open_hdf5(path) as file:
-        kind = text(file.attrs.get("format", ""))
-        if kind == "deeppcr-trace":
-            return draw_training(file) if "training" in file else draw_trace(file)
-        if kind == "deeppcr-bench":
-            return draw_bench(read_bench(file))
-        raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace or deeppcr-bench")
+        return draw_bench, (read_csv(path),)
+    return read_hdf5(path)
+
+
+DATA_ERRORS = (ValueError, TypeError, IndexError, KeyError, OverflowError)  # values of any type and size can raise these
+
+
+def strange(path, error):
+    return Refused(f"cannot draw {path}: it is not laid out as deeppcr writes it: {first_line(error)}")
+
+
+def draw(path):
+    """The picture of a file."""
+    try:
+        function, arguments = read(path)
+        return function(*arguments)
+    except Refused as error:
+        raise Refused(f"cannot draw {path}: {error}") from error
+    except OSError as error:
+        raise Refused(f"cannot draw {path}: it cannot be read: {first_line(error)}") from error
+    except DATA_ERRORS as error:
+        raise strange(path, error) from error
+
+
+def save(figure, path, suffix):
+    """Writes a picture with the mark by which it is known as one of deeppcr."""
+    mark = {"Software" if suffix == ".png" else "Creator": PROGRAM}
+    figure.savefig(path, format=suffix[1:], dpi=130, metadata=mark)
+    plt.close(figure)
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr bench has written")
+    parser.add_argument("-o", "--output", type=Path, help="the picture, .png, .svg or .pdf (default: FILE.png)")
+    parser.add_argument("--force", action="store_true", help="replace the output even if it is no picture of deeppcr")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="deeppcr-plot", description=__doc__)
-    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr bench has written")
-    parser.add_argument("-o", "--output", type=Path, help="the picture, .png, .svg or .pdf (default: FILE.png)")
-    options = parser.parse_args()
-    output = options.output or options.file.with_suffix(".png")
-    if output.suffix.lower() not in (".png", ".svg", ".pdf"):
-        sys.exit(f"deeppcr-plot: {output}: pictures are .png, .svg or .pdf")
-    try:
-        with plt.rc_context(STYLE):
-            draw(options.file).savefig(output, dpi=130)
-    except Refused as error:
-        sys.exit(f"deeppcr-plot: cannot draw {options.file}: {error}")
-    except (OSError, KeyError) as error:
-        sys.exit(f"deeppcr-plot: {options.file} to {output}: {error}")
-    print(output)
+    options = parse()
+    output = options.output or options.file.parent / f"{options.file.stem or 'trace'}.png"
+    suffix = output.suffix.lower()
+    if suffix not in (".png", ".svg", ".pdf"):
+        raise Refused(f"{output}: pictures are .png, .svg or .pdf")
+    check_output(output, PICTURE, [options.file], options.force)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not what the user's own pictures look like
+        matplotlib.rcParams.update(STYLE)
+        figure = draw(options.file)
+        try:
+            with replacing(output, PICTURE, [options.file], options.force) as path:
+                save(figure, path, suffix)
+        except DATA_ERRORS as error:  # much is computed only here
+            raise strange(options.file, error) from error
+    report(output)
 
 
 if __name__ == "__main__":
-    main()
+    run(PROGRAM, main)

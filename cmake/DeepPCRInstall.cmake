@@ -9,6 +9,8 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/plot_trace.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-plot)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/export_pytorch.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-export-pytorch)
+install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_files.py
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/deeppcr)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(EXPORT deeppcrTargets NAMESPACE deeppcr:: DESTINATION ${DEEPPCR_PACKAGE_DIR})
