@@ -409,9 +409,11 @@ def stack(layers, block_layers):
 
 
 def write(path, first, weight, bias, last, options):
+    """HDF5 is made in memory: it cannot end in order on a full disk, nor on a file system without locks."""
+    memory = io.BytesIO()
     axes = ["step", "block layer"] if options.block_layers > 1 else ["step"]
     source = os.fsencode(options.source).decode(errors="replace")
-    with h5py.File(path, "w") as file:
+    with h5py.File(memory, "w") as file:
         file.attrs.update(format="deeppcr-weights", format_version=1, source=source, model=options.kind)
         for group, w, b, lead in (("layers", weight, bias, axes),
                                   ("embedding", first and first.weight, first and first.bias, []),
@@ -422,6 +424,7 @@ def write(path, first, weight, bias, last, options):
                 dataset = file.create_dataset(f"{group}/{name}", data=array)
                 dataset.attrs["long_name"] = f"{name} of the {group}"
                 dataset.attrs["dimensions"] = dimensions
+    path.write_bytes(memory.getbuffer())
 
 
 def summary(weight, first, last, options):

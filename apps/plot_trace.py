@@ -5,6 +5,7 @@ import csv
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 PROGRAM = "deeppcr-plot"
@@ -576,6 +577,7 @@ def main():
     if suffix not in (".png", ".svg", ".pdf"):
         raise Refused(f"{output}: pictures are .png, .svg or .pdf")
     check_output(output, PICTURE, [options.file], options.force)
+    warnings.simplefilter("ignore")  # of matplotlib, about glyphs and room
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # not what the user's own pictures look like
         matplotlib.rcParams.update(STYLE)
