@@ -40,7 +40,8 @@ def text(value):
 
 def kind_of_hdf5(path):
     try:
-        with h5py.File(path, "r") as file:
+        # Through Python's own file, since HDF5 would ask for a lock, which some file systems do not have.
+        with open(path, "rb") as raw, h5py.File(raw, "r") as file:
             its_format = text(file.attrs.get("format", ""))
     except (OSError, RuntimeError) as error:
         return None, f"HDF5 that cannot be opened: {first_line(error)}"

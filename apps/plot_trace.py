@@ -13,6 +13,8 @@ PROGRAM = "deeppcr-plot"
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
 os.environ["MPLBACKEND"] = "Agg"  # whatever stands there is for other programs; it must not even be looked at
+# A lock for reading would stop the job that writes the file, and some file systems have none.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 try:
     import h5py
     import matplotlib
@@ -59,14 +61,14 @@ def open_hdf5(path):
             return h5py.File(path, "r", swmr=True)
         except (OSError, ValueError):
             reason = str(first).lower()
-        if "no locks available" in reason or "not supported" in reason or "not implemented" in reason:
-            raise Refused("its file system has no locks; HDF5_USE_FILE_LOCKING=FALSE in the environment does without"
-                          ) from first
+        if "unable to lock" in reason:
+            raise Busy("it is locked, by a running job or since its file system has no locks: "
+                       "HDF5_USE_FILE_LOCKING=FALSE in the environment does without") from first
         if "truncated" in reason or "eof" in reason:
             raise Refused("it is truncated: the job that wrote it did not end in order") from first
-        if "unable to lock" in reason or "already open" in reason:
-            raise Busy("it is open for writing by a running job; try again when that has ended "
-                       "(HDF5_USE_FILE_LOCKING=FALSE, where a lock is left over)") from first
+        if "already open" in reason:
+            raise Busy("it is open for writing by a running job; try again when that has ended, or after "
+                       "h5clear -s FILE where it was killed") from first
         if "permission" in reason:
             raise Refused("it cannot be read: permission denied") from first
         raise Refused("it is neither HDF5 nor a CSV file of deeppcr bench") from first
@@ -147,19 +149,24 @@ def read_open_file(file):
     raise Refused("it is a trace without iterations")
 
 
+def stamp(path):
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def read_hdf5(path):
     """As read_open_file. A file that a job is writing is read anew when it changes meanwhile."""
     for wait in WAITS:
-        live = False
+        live, before = False, stamp(path)
         try:
             with open_hdf5(path) as file:
                 live = file.swmr_mode
                 return read_open_file(file)
         except Busy:
             pass
-        except (OSError, RuntimeError, KeyError) as error:
-            if not live:
-                raise Refused(f"it cannot be read: {first_line(error)}") from error
+        except (Refused, OSError, RuntimeError, KeyError) as error:
+            if not live and stamp(path) == before:
+                raise Refused(first_line(error)) from error
         time.sleep(wait)
     with open_hdf5(path) as file:
         return read_open_file(file)
@@ -549,7 +556,7 @@ def draw(path):
         return function(*arguments)
     except Refused as error:
         raise Refused(f"cannot draw {path}: {error}") from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise Refused(f"cannot draw {path}: it cannot be read: {first_line(error)}") from error
     except DATA_ERRORS as error:
         raise strange(path, error) from error
