@@ -11,146 +11,29 @@ import collections
 import importlib
 import io
 import os
-import pickle
 import re
 import sys
 import warnings
-import zipfile
 from pathlib import Path
 
 PROGRAM = "deeppcr-export-pytorch"
-# The module that the tools share: beside them in the sources, in share/deeppcr where they are installed.
+# The modules of the tools: beside them in the sources, in share/deeppcr where they are installed.
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
 try:
     import h5py
     import numpy as np
     from deeppcr_files import WEIGHTS, Refused, check_output, first_line, replacing, report, run
+    from deeppcr_tensors import import_torch, load_file
 except ImportError as missing:
-    sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py; deeppcr_files.py comes with this program)")
+    sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py; deeppcr_*.py come with this program)")
 
 
 def note(words):
     print(f"{PROGRAM}: {words}", file=sys.stderr)
 
 
-def import_torch():
-    try:
-        import torch
-    except ImportError as error:
-        raise Refused("PyTorch is not installed (Debian: python3-torch)") from error
-    return torch
-
-
 # ---- reading ---------------------------------------------------------------------------------------------------------
-
-class Foreign:
-    """Stands for what is no plain tensor: a file is never asked to run code."""
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __setstate__(self, state):
-        pass
-
-    def __setitem__(self, key, value):
-        pass
-
-    def append(self, value):
-        pass
-
-    def extend(self, values):
-        pass
-
-
-STORAGES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
-            "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16",
-            "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-            "ComplexDoubleStorage": "complex128"}
-
-
-def rebuild_tensor(values, offset, size, stride, *_):
-    """A tensor from all values of its storage."""
-    return values if isinstance(values, Foreign) else values.as_strided(size, stride, offset)
-
-
-def rebuild_parameter(tensor, *_):
-    return tensor
-
-
-class TensorReader(pickle.Unpickler):
-    """Reads the archive that torch.save() writes: tensors, dictionaries, lists, numbers; all else becomes Foreign.
-
-    Not by torch.load(): with weights_only PyTorch 1.13 refuses every checkpoint that holds a number, and without it the
-    file may run code (it ignores pickle_module).
-    """
-
-    KNOWN = {("collections", "OrderedDict"): collections.OrderedDict,
-             ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-             ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-             ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-             ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter}
-
-    def __init__(self, archive, folder):
-        super().__init__(io.BytesIO(archive.read(f"{folder}/data.pkl")), encoding="utf-8")
-        self.archive, self.folder, self.storages = archive, folder, {}
-
-    def find_class(self, module, name):
-        return self.KNOWN.get((module, name)) or type(name, (Foreign,), {"__module__": module})
-
-    def persistent_load(self, pid):
-        _, storage, key, *_ = pid
-        if storage.__name__ not in STORAGES:
-            return storage()
-        if key not in self.storages:
-            torch = import_torch()
-            dtype = getattr(torch, STORAGES[storage.__name__])
-            data = bytearray(self.archive.read(f"{self.folder}/data/{key}"))
-            self.storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-        return self.storages[key]
-
-
-def load_archive(path):
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        folder = next((name[:-len("/data.pkl")] for name in names if name.endswith("/data.pkl")), None)
-        if folder is None or f"{folder}/constants.pkl" in names:
-            raise Refused("it is a zip archive or TorchScript, no file of torch.save(state_dict)")
-        order = f"{folder}/byteorder"
-        if order in names and archive.read(order).decode() != sys.byteorder:
-            raise Refused("it was written on a machine of the other byte order")
-        return TensorReader(archive, folder).load()
-
-
-def load_old_file(path):
-    """What torch.save() wrote before version 1.6; only tensors are read."""
-    torch = import_torch()
-    if "weights_only" not in torch.load.__code__.co_varnames:
-        raise Refused(f"PyTorch {torch.__version__} cannot load old files safely; version 1.13 or newer can")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Weights only" not in str(error):
-            raise
-        raise Refused("it holds more than tensors, or is no file of torch.save(); save model.state_dict()") from error
-
-
-def load_file(path):
-    """What torch.save() has put into a file."""
-    if path.is_dir():
-        raise Refused("it is a directory")
-    if not path.exists():
-        raise Refused("there is no such file")
-    if not path.is_file():
-        raise Refused("it is no regular file")
-    import_torch()
-    try:
-        return load_archive(path) if zipfile.is_zipfile(path) else load_old_file(path)
-    except Refused:
-        raise
-    except Exception as error:  # a damaged file can make pickle and torch raise anything
-        raise Refused(f"it is no file of torch.save(state_dict): {first_line(error)}") from error
-
 
 def load_function(source):
     """What the function `module:function` returns, and the file of the module."""
@@ -168,8 +51,6 @@ def load_function(source):
 # ---- the state_dict --------------------------------------------------------------------------------------------------
 
 MOST_LEVELS = 4  # of dictionaries in dictionaries
-
-
 SPARSE = "is sparse; save it dense (tensor.to_dense())"
 QUANTISED = "is quantised; save it dequantised (tensor.dequantize())"
 NO_VALUES = "has no values (device meta)"
@@ -184,7 +65,8 @@ def state_dicts(value, name="", level=0):
     """Dotted name -> each dictionary inside value that has a tensor called `weight` or `...weight`."""
     if not isinstance(value, collections.abc.Mapping) or level > MOST_LEVELS:
         return {}
-    if any((is_tensor(entry) or what_is_wrong(entry) in NOT_DENSE) and str(key).split(".")[-1] == "weight" for key, entry in value.items()):
+    weights = [entry for key, entry in value.items() if str(key).split(".")[-1] == "weight"]
+    if any(is_tensor(entry) or what_is_wrong(entry) in NOT_DENSE for entry in weights):
         return {name: value}
     found = {}
     for key, entry in value.items():

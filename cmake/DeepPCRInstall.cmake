@@ -9,7 +9,8 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/plot_trace.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-plot)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/export_pytorch.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-export-pytorch)
-install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_files.py
+install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_files.py ${PROJECT_SOURCE_DIR}/apps/deeppcr_tensors.py
+              ${PROJECT_SOURCE_DIR}/apps/deeppcr_traces.py
         DESTINATION ${CMAKE_INSTALL_DATADIR}/deeppcr)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -27,11 +27,11 @@ BENCH_COLUMNS = ("suite", "case", "method", "ranks", "steps", "width", "batch", 
 WAITING_READER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import plot_trace
-plot_trace.time.sleep = lambda _: (print("busy", flush=True), wait(0.3))
+import deeppcr_traces
+deeppcr_traces.time.sleep = lambda _: (print("busy", flush=True), wait(0.3))
 from select import select
 wait = lambda seconds: select([], [], [], seconds)
-print(len(plot_trace.read_hdf5(sys.argv[2])[1][0]["residual"]), "rows")
+print(len(deeppcr_traces.read_hdf5(sys.argv[2])[1][0]["residual"]), "rows")
 """
 
 
