@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Tests of apps/export_pytorch.py. Exit code 77 (skipped) where PyTorch is missing."""
 import collections
-import contextlib
 import os
 import pickle
 import resource
