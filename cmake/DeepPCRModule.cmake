@@ -18,6 +18,9 @@ if(DEEPPCR_SANITIZE)
   target_link_options(deeppcr_options INTERFACE
     $<BUILD_INTERFACE:-fsanitize=address,undefined>)
 endif()
+if(DEEPPCR_FUZZER)
+  target_compile_options(deeppcr_options INTERFACE $<BUILD_INTERFACE:-fsanitize=fuzzer-no-link>)
+endif()
 install(TARGETS deeppcr_options EXPORT deeppcrTargets)
 
 function(deeppcr_add_module name)

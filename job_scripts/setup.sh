@@ -54,6 +54,9 @@ python3-torch                | py-torch             | pytorch     | has_module t
 format_packages="
 clang-format                 | llvm                 | llvm        | has_program clang-format
 "
+clang_packages="
+clang                        | llvm                 | llvm        | has_program clang++
+"
 # A real Slurm for the tests of the batch scripts; without it they are skipped.
 slurm_packages="
 slurm-wlm                    | slurm                | slurm       | has_program slurmctld

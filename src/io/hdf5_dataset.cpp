@@ -223,7 +223,13 @@ void File::transfer(hid_t dataset, const std::string& name,
         if (!failed) failed = error;
       }
     }
-    if (failed) throw internal_error("dataset {} of '{}': {}", name, path_, failed->what());
+    if (!failed) return;
+    // What cannot be read is the file's fault, what cannot be written the disk's.
+    if constexpr (std::is_const_v<T>) {
+      throw internal_error("dataset {} of '{}': {}", name, path_, failed->what());
+    } else {
+      throw local_input_error("dataset {} of '{}': {}", name, path_, failed->what());
+    }
   });
 }
 

@@ -318,8 +318,12 @@ bool File::same_object(const std::string& a, const std::string& b) const {
 
 std::vector<std::string> File::children(const std::string& group) const {
   std::vector<std::string> names;
-  const Id object(H5Gopen2(id(), group.c_str(), H5P_DEFAULT), H5Gclose,
-                  fmt::format("open group {} of '{}'", group, path_));
+  const hid_t opened = H5Gopen2(id(), group.c_str(), H5P_DEFAULT);
+  if (opened < 0) {
+    clear_errors();
+    throw local_input_error("{} in '{}' is no group, but one is needed", group, path_);
+  }
+  const Id object(opened, H5Gclose, group);
   const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
     static_cast<std::vector<std::string>*>(out)->emplace_back(name);
     return 0;

@@ -218,6 +218,12 @@ TEST(Weights, MismatchesAreOneSentence) {
   EXPECT_EQ(with("/layers/bias"), "");
   for (const char* name : {"/inputs", "/labels", "/lengths", "/targets"})
     EXPECT_EQ(with(name), "") << name;
+  for (const char* name : {"/layers", "/layers/0"}) {
+    expect(refused([&](File& f) {
+             f.write<double>(name, {3, 2}, x.data(), about);
+           }),
+           std::string(name) + " in '" + path + "' is no group");
+  }
 }
 
 TEST(Weights, AllLayersAreAlike) {
