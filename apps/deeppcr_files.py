@@ -43,8 +43,11 @@ def kind_of_hdf5(path):
         # Through Python's own file, since HDF5 would ask for a lock, which some file systems do not have.
         with open(path, "rb") as raw, h5py.File(raw, "r") as file:
             its_format = text(file.attrs.get("format", ""))
+            added = sorted(set(file) - {"layers", "embedding", "head"}) if its_format == "deeppcr-weights" else []
     except (OSError, RuntimeError) as error:
         return None, f"HDF5 that cannot be opened: {first_line(error)}"
+    if added:
+        return None, f"weights of deeppcr to which somebody has added /{added[0]}"
     if its_format.startswith("deeppcr-"):
         return its_format[len("deeppcr-"):], f"HDF5 with the format '{its_format}'"
     return None, "HDF5 of another program"

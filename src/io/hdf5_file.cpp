@@ -78,9 +78,9 @@ void keep_attributes_in_header(const Id& properties) {
 /// Opens by open(access properties); a file system without locks (some NFS, Lustre) is used as it
 /// is. Below 0 with HDF5's text in `reason` where it cannot be opened.
 template <typename Open>
-hid_t open_locked(const std::string& path, const parallel::Communicator* comm, Open&& open,
-                  std::string& reason) {
-  const Id access = access_properties(comm, Locking::used);  // closing it would clear the reason
+hid_t open_locked(const std::string& path, const parallel::Communicator* comm, Locking locking,
+                  Open&& open, std::string& reason) {
+  const Id access = access_properties(comm, locking);  // closing it would clear the reason
   const hid_t file = open(access.get());
   if (file >= 0) return file;
   reason = take_error_text();
@@ -112,7 +112,7 @@ Id create_file(const std::string& path, const parallel::Communicator* comm) {
   const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
   const hid_t file = open_locked(
-      path, comm,
+      path, comm, Locking::used,
       [&](hid_t access) { return H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access); },
       reason);
   if (file >= 0) return {file, H5Fclose, "H5Fcreate"};
@@ -122,11 +122,13 @@ Id create_file(const std::string& path, const parallel::Communicator* comm) {
 }
 
 Id open_file(const std::string& path, File::Access mode, const parallel::Communicator* comm) {
-  const unsigned flags = mode == File::Access::modify ? H5F_ACC_RDWR : H5F_ACC_RDONLY;
+  const unsigned flags = mode == File::Access::read ? H5F_ACC_RDONLY : H5F_ACC_RDWR;
+  const Locking locking = mode == File::Access::finish ? Locking::left_out : Locking::used;
   const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
   hid_t file = open_locked(
-      path, comm, [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); }, reason);
+      path, comm, locking, [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); },
+      reason);
   if (file < 0) {
     const std::string locked = in_use(reason);
     if (!locked.empty()) throw local_input_error("cannot open '{}': {}", path, locked);
@@ -199,7 +201,7 @@ File File::create(const std::string& path, const parallel::Communicator& comm) {
 
 File File::open(const std::string& path, Access access) {
   silence_hdf5();
-  try_open(path, access == Access::modify ? O_RDWR : O_RDONLY, "read");
+  try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
   check_is_hdf5(path);
   return {open_file(path, access, nullptr), path, nullptr};
 }
@@ -209,7 +211,7 @@ File File::open(const std::string& path, Access access, const parallel::Communic
   // One rank looks first, so that a bad file is met before any collective call.
   parallel::agree(comm, [&] {
     if (comm.is_root()) {
-      try_open(path, access == Access::modify ? O_RDWR : O_RDONLY, "read");
+      try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
       check_is_hdf5(path);
       open_file(path, Access::read, nullptr);
     }

@@ -40,10 +40,19 @@ std::size_t big_endian(const unsigned char* bytes) {
          std::size_t{bytes[3]};
 }
 
+/// What the weights that this program writes do not have, such as samples; empty where nothing is.
+std::string added_member(const hdf5::File& file) {
+  for (const std::string& name : file.children("/"))
+    if (name != "layers" && name != "embedding" && name != "head") return "/" + name;
+  return "";
+}
+
 Recognised recognise_hdf5(const std::string& path) {
   try {
     const auto file = hdf5::File::open(path, hdf5::File::Access::read);
     const std::string format = format_of(file);
+    const std::string added = format == file_format::kWeights ? added_member(file) : "";
+    if (!added.empty()) return {"", "weights of ours to which somebody has added " + added, false};
     if (format.rfind("deeppcr-", 0) == 0) return {format, "a file of format " + format, false};
     const std::string is = format.empty() ? "an HDF5 file without a 'format' attribute"
                                           : fmt::format("an HDF5 file of format '{}'", format);

@@ -212,7 +212,7 @@ void Trace::outcome(const nonlinear::SolveReport& report,
     state_->write_waiting();
     // A file with live readers takes no attributes: it is opened anew as an ordinary one.
     state_->file->close();
-    hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::modify);
+    hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
     file.set("/outcome", "status", std::string(to_string(report.status)));
     file.set("/outcome", "fallback", report.reason);
     file.set("/outcome", "method", report.method);

@@ -129,7 +129,7 @@ void TrainingTrace::finish(const TrainingOutcome& outcome) {
     state_->write_waiting();
     // A file with live readers takes no attributes: it is opened anew as an ordinary one.
     state_->file->close();
-    hdf5::File file = hdf5::File::open(state_->path, hdf5::File::Access::modify);
+    hdf5::File file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
     file.set("/outcome", "status", outcome.status);
     file.set("/outcome", "reason", outcome.reason);
     file.set("/outcome", "updates", outcome.updates);

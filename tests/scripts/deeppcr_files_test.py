@@ -58,6 +58,11 @@ class Files(unittest.TestCase):
                 ("a.csv", b"# deeppcr 1.2\nsuite\n", TABLE), ("b.csv", b"suite\n", None), ("net.pt", b"PK\x03\x04", None)):
             with self.subTest(name):
                 self.assertEqual(kind_of(self.path(name, data))[0], kind)
+        weights = self.hdf5("w.h5", "deeppcr-weights")
+        self.assertEqual(kind_of(weights)[0], WEIGHTS)
+        with h5py.File(weights, "a") as file:
+            file["inputs"] = [1.0]
+        self.assertEqual(kind_of(weights), (None, "weights of deeppcr to which somebody has added /inputs"))
         self.assertEqual(kind_of(self.hdf5("w.h5", "deeppcr-weights"))[0], WEIGHTS)
         self.assertEqual(kind_of(self.hdf5("t.h5", "deeppcr-trace"))[0], "trace")
         self.assertEqual(kind_of(self.hdf5("f.h5"))[0], None)

@@ -19,7 +19,8 @@ namespace deeppcr::io::hdf5 {
 /// and converted on reading.
 class File {
  public:
-  enum class Access { read, modify };
+  /// finish: modify a file that this run has written for live readers, whose locks do not matter.
+  enum class Access { read, modify, finish };
 
   /// Replaces what has that name. @throws Error that names the path and the system's reason
   static File create(const std::string& path);

@@ -54,6 +54,13 @@ TEST(Recognise, WhatThisProgramWrites) {
   EXPECT_EQ(format_at(folder / "rows.csv"), file_format::kCsv);
   EXPECT_EQ(format_at(folder / "w.h5"), file_format::kWeights);
   EXPECT_EQ(format_at(folder / "nothing"), file_format::kEmpty);
+  const double number = 1;
+  on_root([&] {
+    File file = File::open(folder / "w.h5", File::Access::modify);
+    file.write<double>("/inputs", {1, 1}, &number, {"", {}, ""});
+    file.close();
+  });
+  EXPECT_EQ(format_at(folder / "w.h5"), "") << "somebody's samples stand beside the weights";
 }
 
 TEST(Recognise, WhatOthersWrite) {

@@ -1,5 +1,8 @@
 #include "deeppcr/io/trace.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -148,6 +151,21 @@ TEST(Trace, OneThatIsReadIsReplacedAndStaysWhole) {
   Trace(world(), path, header_for(world())).close();
   EXPECT_EQ(reader.text("/outcome", "status"), "running");
   EXPECT_EQ(File::open(path, File::Access::read).text("/outcome", "status"), "running");
+}
+
+TEST(Trace, ALockedReaderDoesNotHinderItsEnd) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.h5";
+  Trace trace(world(), path, header_for(world()));
+  on_root([&] {
+    const int reader = ::open(path.c_str(), O_RDONLY);
+    ASSERT_EQ(::flock(reader, LOCK_SH), 0);
+    // kept until the process ends
+  });
+  trace.outcome({});
+  trace.close();
+  const File file = File::open(path, File::Access::read);
+  EXPECT_NE(file.text("/outcome", "status"), "running");
 }
 
 TEST(Trace, WhereItCannotBeWrittenNothingIsLost) {
