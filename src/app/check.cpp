@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "deeppcr/app/chain.hpp"
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 
@@ -29,13 +30,13 @@ sequence::SelfCheck worst(const parallel::Communicator& comm, sequence::SelfChec
 }
 
 void print_table(const std::string& model, const sequence::SelfCheck& check) {
-  fmt::print("check of {}: {}\n", model, check.passed() ? "passed" : "FAILED");
+  print_out("check of {}: {}\n", model, check.passed() ? "passed" : "FAILED");
   for (const auto& part : sequence::SelfCheck::parts())
-    fmt::print("  {:<11} {:.2e}  {}  {}\n", part.name, check.*part.error,
-               check.*part.error <= check.tolerance ? "ok    " : "FAILED", part.meaning);
-  fmt::print("  {:<11} {}  {}\n", "structure", check.structure_holds ? "ok" : "FAILED",
-             "no entry outside of what the model declares");
-  fmt::print("  allowed: relative errors up to {:.2e}\n", check.tolerance);
+    print_out("  {:<11} {:.2e}  {}  {}\n", part.name, check.*part.error,
+              check.*part.error <= check.tolerance ? "ok    " : "FAILED", part.meaning);
+  print_out("  {:<11} {}  {}\n", "structure", check.structure_holds ? "ok" : "FAILED",
+            "no entry outside of what the model declares");
+  print_out("  allowed: relative errors up to {:.2e}\n", check.tolerance);
 }
 
 void print_json(const std::string& model, const sequence::SelfCheck& check) {
@@ -46,7 +47,7 @@ void print_json(const std::string& model, const sequence::SelfCheck& check) {
                               {"structure_holds", check.structure_holds}};
   for (const auto& part : sequence::SelfCheck::parts())
     json["errors"][part.name] = check.*part.error;
-  fmt::print("{}\n", json.dump());
+  print_out("{}\n", json.dump());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "deeppcr/app/generate.hpp"
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/report_table.hpp"
 
 namespace deeppcr::app {
@@ -151,12 +152,12 @@ int finish(const GenerateReport& report, const Context& context) {
   const bool ended_early = status == Status::failed || status == Status::interrupted;
   if (context.comm.is_root()) {
     if (context.json) {
-      fmt::print("{}\n", to_json(report).dump());
+      print_out("{}\n", to_json(report).dump());
     } else if (!context.quiet) {
-      fmt::print("{}", to_table(report));
+      print_out("{}", to_table(report));
     } else if (ended_early) {
-      fmt::print(stderr, "deeppcr: {}: {} {}\n", to_string(status), report.solve.reason,
-                 report.stopped_by);
+      print_error("deeppcr: {}: {} {}\n", to_string(status), report.solve.reason,
+                  report.stopped_by);
     }
   }
   if (status == Status::interrupted) return static_cast<int>(ExitCode::interrupted);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/checkpoint.hpp"
@@ -95,10 +96,10 @@ Json describe(const parallel::Communicator& self, const std::string& path) {
 void print_table(const Json& json) {
   for (const auto& [key, value] : json.items()) {
     if (key == "datasets" || key == "command") continue;
-    fmt::print("  {:<20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    print_out("  {:<20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   }
   for (const auto& dataset : json.value("datasets", Json::array()))
-    fmt::print("  {:<32} {}\n", dataset["name"].get<std::string>(), dataset["shape"].dump());
+    print_out("  {:<32} {}\n", dataset["name"].get<std::string>(), dataset["shape"].dump());
 }
 
 }  // namespace
@@ -110,7 +111,7 @@ void inspect(const Context& context, const std::string& path) {
     const auto self = parallel::Communicator::self();
     const Json json = describe(self, path);
     if (context.json) {
-      fmt::print("{}\n", json.dump());
+      print_out("{}\n", json.dump());
     } else if (!context.quiet) {
       print_table(json);
     }

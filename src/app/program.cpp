@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "deeppcr/app/command.hpp"
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/parse.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/app/version.hpp"
@@ -18,7 +19,7 @@ namespace deeppcr::app {
 namespace {
 
 void print_on_root(const parallel::Communicator& comm, const std::string& text) {
-  if (comm.is_root()) fmt::print("{}", text);
+  if (comm.is_root()) print_out("{}", text);
 }
 
 std::string join(int argc, char** argv) {
@@ -106,23 +107,29 @@ int run_command(const Words& words, const std::string& command_line,
   return code;
 }
 
+int run_words(const Words& words, const std::string& command_line,
+              const parallel::Communicator& comm) {
+  const std::string first = words.own.empty() ? "" : words.own.front();
+  if (first == "--version") {
+    print_on_root(comm, version_text());
+    return 0;
+  }
+  if (first == "--help" || first == "-h" || first == "help") {
+    print_on_root(comm, general_help());
+    return 0;
+  }
+  if (first.empty()) throw input_error("no command given; see deeppcr --help");
+  return run_command(words, command_line, comm);
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
+  prepare_standard_streams();
   const Words words = cut(argc, argv);
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {
-    const std::string first = words.own.empty() ? "" : words.own.front();
-    if (first == "--version") {
-      print_on_root(comm, version_text());
-      return 0;
-    }
-    if (first == "--help" || first == "-h" || first == "help") {
-      print_on_root(comm, general_help());
-      return 0;
-    }
-    if (first.empty()) throw input_error("no command given; see deeppcr --help");
-    return run_command(words, join(argc, argv), comm);
+    return close_report(comm, run_words(words, join(argc, argv), comm));
   });
   // mpirun ends all ranks when the first one leaves with a code: what was printed must be out by
   // then

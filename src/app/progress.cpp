@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "deeppcr/app/output.hpp"
+
 namespace deeppcr::app {
 namespace {
 constexpr double kSecondsBetweenLines = 30;
@@ -15,7 +17,7 @@ constexpr double kSecondsBetweenUpdates = 0.2;
 ProgressLine::ProgressLine(bool speaks) : speaks_(speaks), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 ProgressLine::~ProgressLine() {
-  if (line_open_) fmt::print(stderr, "\n");
+  if (line_open_) print_error("\n");
 }
 
 bool ProgressLine::is_due() const {
@@ -25,7 +27,7 @@ bool ProgressLine::is_due() const {
 
 void ProgressLine::show(const std::string& line) {
   since_line_.restart();
-  fmt::print(stderr, "{}{}{}", terminal_ ? "\r\033[K" : "", line, terminal_ ? "" : "\n");
+  print_error("{}{}{}", terminal_ ? "\r\033[K" : "", line, terminal_ ? "" : "\n");
   std::fflush(stderr);
   line_open_ = terminal_;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/report_table.hpp"
 
 namespace deeppcr::app {
@@ -231,16 +232,16 @@ std::string advice(const RunReport& report) {
 int finish(const RunReport& report, const Context& context) {
   if (context.comm.is_root()) {
     if (context.json) {
-      fmt::print("{}\n", to_json(report).dump());
+      print_out("{}\n", to_json(report).dump());
     } else if (!context.quiet) {
-      fmt::print("{}", to_table(report));
+      print_out("{}", to_table(report));
     }
     const bool ended_early = report.forward.report.status == Status::failed ||
                              report.forward.report.status == Status::interrupted;
     if (context.quiet && ended_early && !context.json) {
       const std::string& cause = report.forward.stopped_by;
-      fmt::print(stderr, "deeppcr: {}: {}{}\n", to_string(report.forward.report.status),
-                 report.forward.report.reason, cause.empty() ? "" : " (" + cause + ")");
+      print_error("deeppcr: {}: {}{}\n", to_string(report.forward.report.status),
+                  report.forward.report.reason, cause.empty() ? "" : " (" + cause + ")");
     }
   }
   switch (report.forward.report.status) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "deeppcr/app/output.hpp"
+
 namespace deeppcr::app {
 namespace {
 
@@ -17,7 +19,7 @@ constexpr Index kRecent = 100;
 
 template <typename... Args>
 void line(const char* label, fmt::format_string<Args...> text, Args&&... args) {
-  fmt::print("  {:<20} {}\n", label, fmt::format(text, std::forward<Args>(args)...));
+  print_out("  {:<20} {}\n", label, fmt::format(text, std::forward<Args>(args)...));
 }
 
 Index updates_here(const TrainReport& report) {
@@ -109,7 +111,7 @@ void print_outcome(const TrainReport& report) {
 void print_table(const TrainReport& report) {
   const TrainingResult& result = report.result;
   const ChainConfig& chain = report.config.chain;
-  fmt::print("train: {}\n", to_string(result.status));
+  print_out("train: {}\n", to_string(result.status));
   line("network", "{}, {} steps, width {}, batch {}", chain.model.model, chain.model.steps,
        chain.model.width, chain.batch);
   line("method", "{} on {} depth x {} data ranks", method_of(report.sharing.methods),
@@ -128,7 +130,7 @@ void print_table(const TrainReport& report) {
   line("speed", "{:.0f} samples/s", samples_per_second(report));
   line("peak memory", "{:.4g} MiB a rank",
        static_cast<double>(report.peak_bytes_per_rank) / (1024 * 1024));
-  if (!report.sharing.advice.empty()) fmt::print("{}\n", report.sharing.advice);
+  if (!report.sharing.advice.empty()) print_out("{}\n", report.sharing.advice);
 }
 
 Json to_json(const EvaluationReport& report) {
@@ -157,10 +159,10 @@ Json to_json(const EvaluationReport& report) {
 
 /// What the network adds to the best linear guess, from little noise to much.
 void print_bands(const std::vector<train::NoiseBand>& bands) {
-  fmt::print("\n  times          loss  of the best linear denoiser\n");
+  print_out("\n  times          loss  of the best linear denoiser\n");
   for (const train::NoiseBand& band : bands) {
-    fmt::print("  {:<11}  {:.4f}  {:.4f}\n", fmt::format("{} .. {}", band.first, band.last),
-               band.loss, band.linear_loss);
+    print_out("  {:<11}  {:.4f}  {:.4f}\n", fmt::format("{} .. {}", band.first, band.last),
+              band.loss, band.linear_loss);
   }
 }
 
@@ -170,7 +172,7 @@ void print_classes(const train::Evaluation& evaluation) {
   const auto entry = [&](int is, int taken_for) {
     return evaluation.confusion[static_cast<std::size_t>(is * classes + taken_for)];
   };
-  fmt::print("\n  class  samples  recall  precision   taken for 0 .. {}\n", classes - 1);
+  print_out("\n  class  samples  recall  precision   taken for 0 .. {}\n", classes - 1);
   for (int c = 0; c < classes; ++c) {
     Index samples = 0, taken = 0;
     std::string row;
@@ -184,8 +186,8 @@ void print_classes(const train::Evaluation& evaluation) {
                                                   static_cast<double>(of))
                     : std::string("-");
     };
-    fmt::print("  {:5}  {:7}  {:>6}  {:>9}  {}\n", c, samples, percent(samples), percent(taken),
-               row);
+    print_out("  {:5}  {:7}  {:>6}  {:>9}  {}\n", c, samples, percent(samples), percent(taken),
+              row);
   }
 }
 
@@ -202,13 +204,13 @@ int finish(const TrainReport& report, const Context& context) {
   const Status status = report.result.status;
   if (context.comm.is_root()) {
     if (context.json) {
-      fmt::print("{}\n", to_json(report).dump());
+      print_out("{}\n", to_json(report).dump());
     } else if (!context.quiet) {
       print_table(report);
     }
     const bool early = status == Status::failed || status == Status::interrupted;
     if (early && context.quiet && !context.json)
-      fmt::print(stderr, "deeppcr: {}: {}\n", to_string(status), report.result.reason);
+      print_error("deeppcr: {}: {}\n", to_string(status), report.result.reason);
   }
   if (status == Status::failed) return static_cast<int>(ExitCode::numerics);
   if (status == Status::interrupted) return static_cast<int>(ExitCode::interrupted);
@@ -218,10 +220,10 @@ int finish(const TrainReport& report, const Context& context) {
 int finish(const EvaluationReport& report, const Context& context) {
   if (!context.comm.is_root()) return static_cast<int>(ExitCode::success);
   if (context.json) {
-    fmt::print("{}\n", to_json(report).dump());
+    print_out("{}\n", to_json(report).dump());
   } else if (!context.quiet) {
     const train::Evaluation& evaluation = report.evaluation;
-    fmt::print("evaluate: {} after {} updates\n", report.checkpoint, report.updates);
+    print_out("evaluate: {} after {} updates\n", report.checkpoint, report.updates);
     line("samples", "{} of {}", evaluation.samples, report.config.chain.data);
     line("loss", "{:.4f}{}", evaluation.loss, accuracy_text(evaluation.accuracy()));
     line("time", "{:.3g} s on {} rank{}", report.seconds, report.ranks,

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "deeppcr/app/bench_columns.hpp"
 #include "deeppcr/app/bench_harness.hpp"
 #include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/app/run_setup.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/suggest.hpp"
@@ -127,13 +130,13 @@ std::vector<std::string> circumstances(const Context& context) {
 }
 
 void print_summary(const Harness& harness) {
-  for (const std::string& note : harness.notes()) fmt::print("{}\n", note);
+  for (const std::string& note : harness.notes()) print_out("{}\n", note);
   Index met = 0, all = 0;
   for (const Row& row : harness.rows()) {
     all += row.target.empty() ? 0 : 1;
     met += !row.target.empty() && row.met == "yes" ? 1 : 0;
   }
-  fmt::print("targets met: {} of {}\n", met, all);
+  print_out("targets met: {} of {}\n", met, all);
 }
 
 void print_json(const Harness& harness, const std::vector<std::string>& about) {
@@ -145,24 +148,29 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
       std::visit([&](const auto& value) { entry[column.name] = value; }, column.cell(row));
     json["rows"].push_back(entry);
   }
-  fmt::print("{}\n", json.dump());
+  print_out("{}\n", json.dump());
 }
 
-void write_csv(const std::string& path, const Harness& harness,
-               const std::vector<std::string>& about) {
+/// Why the rows could not be written; empty where they are.
+std::string write_csv(const std::string& path, const Harness& harness,
+                      const std::vector<std::string>& about) {
   // Rows that are there already survive whatever ends this.
   const std::string target = link_target(path), written = target + ".tmp";
+  errno = 0;
   std::ofstream file(written);
   file << to_csv(harness.rows(), about);
   file.close();
+  const int cause = errno;
   std::error_code failed;
   if (file) std::filesystem::rename(written, target, failed);
-  if (!file || failed) throw local_input_error("--csv {}: it cannot be written", path);
+  if (file) return failed ? failed.message() : "";
+  std::filesystem::remove(written, failed);
+  return std::strerror(cause != 0 ? cause : EIO);
 }
 
 void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks) {
   for (const Suite& suite : chosen) {
-    if (speaks) fmt::print("\n{}: {}\n", suite.name, suite.help);
+    if (speaks) print_out("\n{}: {}\n", suite.name, suite.help);
     std::fflush(stdout);
     harness.run(suite);
   }
@@ -206,14 +214,17 @@ int run_bench(const Options& options, const Context& context) {
   Harness harness(context, read_settings(options));
   const std::vector<std::string> about = circumstances(context);
   const bool speaks = context.comm.is_root() && !context.quiet && !context.json;
-  if (speaks) fmt::print("{}\n", fmt::join(about, "\n"));
+  if (speaks) print_out("{}\n", fmt::join(about, "\n"));
+  // What fails on the way is told of at the end, if it fails there too.
   if (!csv.empty()) harness.on_show([&] { write_csv(csv, harness, about); });
   run_suites(chosen, harness, speaks);
   if (speaks) print_summary(harness);
   if (context.comm.is_root() && context.json) print_json(harness, about);
   if (!csv.empty()) {
     parallel::agree(context.comm, [&] {
-      if (context.comm.is_root()) write_csv(csv, harness, about);
+      if (!context.comm.is_root()) return;
+      const std::string failure = write_csv(csv, harness, about);
+      if (!failure.empty()) throw internal_error("--csv {}: cannot be written: {}", csv, failure);
     });
   }
   if (!output.empty()) write_hdf5(context, output, harness.rows());

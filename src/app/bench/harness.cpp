@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "deeppcr/app/bench_harness.hpp"
+#include "deeppcr/app/output.hpp"
 #include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::app::bench {
@@ -101,7 +102,7 @@ void Harness::show() {
   const std::vector<Row> rows(rows_.begin() + static_cast<std::ptrdiff_t>(shown_), rows_.end());
   shown_ = rows_.size();
   if (rows.empty() || !context_.comm.is_root()) return;
-  if (!context_.quiet && !context_.json) fmt::print("{}", to_table(rows));
+  if (!context_.quiet && !context_.json) print_out("{}", to_table(rows));
   std::fflush(stdout);
   if (on_show_) on_show_();
 }

@@ -1,0 +1,59 @@
+#include "deeppcr/app/output.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+/// The first failure to write on stdout; 0: none.
+int first_failure = 0;
+
+void remember_failure() {
+  if (first_failure == 0) first_failure = errno != 0 ? errno : EIO;
+}
+
+}  // namespace
+
+void detail::write_out(const fmt::memory_buffer& text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) remember_failure();
+}
+
+void detail::write_error(const fmt::memory_buffer& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stderr) < text.size()) std::clearerr(stderr);
+}
+
+void prepare_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // open() takes the lowest free number. A report on a stream that takes none is a lost one.
+    if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", O_RDONLY);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int close_report(const parallel::Communicator& comm, int code) {
+  Index lost = 0;
+  if (comm.is_root()) {
+    errno = 0;
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) remember_failure();
+    const bool reader_left = first_failure == EPIPE;
+    if (first_failure != 0 && !reader_left) {
+      lost = 1;
+      print_error("deeppcr: the report could not be written to stdout: {}\n",
+                  std::strerror(first_failure));
+    }
+  }
+  comm.broadcast(lost, 0);
+  const bool success = code == static_cast<int>(ExitCode::success);
+  return lost != 0 && success ? static_cast<int>(ExitCode::internal) : code;
+}
+
+}  // namespace deeppcr::app
