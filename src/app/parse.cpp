@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "deeppcr/app/config.hpp"
+#include "deeppcr/app/config_text.hpp"
 #include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/stored_model.hpp"
@@ -32,7 +33,9 @@ po::options_description common_options() {
   auto add = common.add_options();
   add("help", flag(), "this text");
   add("config", read_file(),
-      "read options from FILE: 'key = value' lines under [COMMAND]; the command line wins");
+      "read options from FILE: 'key = value' lines under [COMMAND], comments behind ' #' and in "
+      "lines "
+      "that begin with ';'; the command line wins");
   add("quiet", flag(), "no progress and no table");
   add("json", flag(), "print the report as one JSON object on stdout");
   add("log-level", one_of("log-level", "warn", {"trace", "debug", "info", "warn", "error", "off"}),
@@ -109,6 +112,8 @@ void check_file_key(const std::string& file, const std::string& section, const s
     throw input_error("{}: unknown section [{}]; allowed: {}", file, section,
                       fmt::join(sections, ", "));
   }
+  if (key == "config" || key == "help")
+    throw input_error("{}: '{}' is for the command line; leave it out", file, key);
   if (std::find(known.begin(), known.end(), key) == known.end()) {
     std::sort(known.begin(), known.end());
     known.erase(std::unique(known.begin(), known.end()), known.end());
@@ -123,7 +128,7 @@ std::string text_of(const std::string& file, const parallel::Communicator& comm)
   std::string text;
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    std::ifstream stream(file);
+    std::ifstream stream(file, std::ios::binary);
     std::ostringstream content;
     const bool opened = stream.is_open() && !std::filesystem::is_directory(file);
     if (opened) content << stream.rdbuf();
@@ -139,18 +144,12 @@ std::string text_of(const std::string& file, const parallel::Communicator& comm)
 /// section.
 po::parsed_options read_file(const Command& command, const std::string& file,
                              const std::string& text, const po::options_description& options) {
-  std::istringstream stream(text);
-  const po::parsed_options all = po::parse_config_file(stream, po::options_description(), true);
   po::parsed_options chosen(&options);
-  for (po::option option : all.options) {
-    const std::size_t dot = option.string_key.rfind('.');
-    const std::string section = dot == std::string::npos ? "" : option.string_key.substr(0, dot);
-    option.string_key =
-        dot == std::string::npos ? option.string_key : option.string_key.substr(dot + 1);
-    check_file_key(file, section, option.string_key);
-    option.unregistered = false;
-    const bool meant = section.empty() || section == command.name;
-    if (meant && has(options, option.string_key)) chosen.options.push_back(option);
+  for (const ConfigEntry& entry : parse_config_text(file, text)) {
+    check_file_key(file, entry.section, entry.key);
+    const bool meant = entry.section.empty() || entry.section == command.name;
+    if (!meant || !has(options, entry.key)) continue;
+    chosen.options.push_back(option_of(entry));
   }
   return chosen;
 }
@@ -181,6 +180,8 @@ Words cut(int argc, char** argv) {
   const auto dashes = std::find(all.begin(), all.end(), "--");
   return {{all.begin(), dashes}, {dashes == all.end() ? dashes : dashes + 1, all.end()}};
 }
+
+po::option option_of(const ConfigEntry& entry) { return {entry.key, {entry.value}}; }
 
 const Command& find_command(const std::string& name) {
   std::vector<std::string> known;

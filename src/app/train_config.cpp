@@ -1,9 +1,9 @@
 #include "deeppcr/app/train_config.hpp"
 
 #include <algorithm>
-#include <sstream>
 
 #include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/parse.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/train_diffusion.hpp"
 #include "deeppcr/core/error.hpp"
@@ -243,8 +243,11 @@ TrainConfig train_config_from(const std::string& path, const std::string& config
   add_train_options(options);
   po::variables_map values;
   try {
-    std::istringstream text(configuration.substr(title.size()));
-    po::store(po::parse_config_file(text, options, true), values);
+    po::parsed_options stored(&options);
+    for (const ConfigEntry& entry : parse_config_text(path, configuration))
+      if (options.find_nothrow(entry.key, false) != nullptr)
+        stored.options.push_back(option_of(entry));
+    po::store(stored, values);
     po::notify(values);
   } catch (const po::error& error) {
     throw input_error("--restart {}: its configuration cannot be read: {}", path, error.what());

@@ -31,10 +31,29 @@ class ConfigFile(ProgramTest):
             ("[solve]\nsteps\n", ["run.ini", "steps"]),
             ("[solve]\nverify = perhaps\n", ["run.ini", "verify"]),
             ("[solve]\nmodel = reznet\n", ["run.ini", "did you mean resnet?"]),
+            ("[solve]\nsteps = 3\nwidth = 4\nsteps = 5\n",
+             ["run.ini", "'steps'", "twice", "lines 2 and 4"]),
+            ("config = other.ini\n", ["run.ini", "'config'", "command line"]),
         ]:
             with self.subTest(text=text):
                 self.write(text)
                 self.assert_refused(self.run_here("solve", "--config", "run.ini"), *phrases)
+
+    def test_bytes_of_editors(self):
+        """What editors put around the text, and comments of both kinds."""
+        text = ("; first\n[solve]\n  ; second\nsteps = 10  # behind a value\nwidth=4\n"
+                "trace = run#1;a.h5\nbatch = 3\n#end")
+        for coded in (text.encode(), b"\xef\xbb\xbf" + text.encode(),
+                      text.replace("\n", "\r\n").encode()):
+            (self.folder / "run.ini").write_bytes(coded)
+            self.assertEqual(self.sizes("solve"), ["resnet", 10, 4, 3])
+            self.assertTrue((self.folder / "run#1;a.h5").exists())
+        for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32-le"):
+            (self.folder / "run.ini").write_bytes(text.encode(coding))
+            self.assert_refused(self.run_here("solve", "--config", "run.ini"), "run.ini", "UTF-8")
+        self.write("steps = 9\n")
+        self.assert_refused(
+            self.run_here("solve", "--config", "run.ini", "--config", "run.ini"), "--config")
 
     def test_only_rank_0_needs_the_file(self):
         """Two ranks in folders of their own stand for two computers."""

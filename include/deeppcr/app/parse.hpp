@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "deeppcr/app/command.hpp"
+#include "deeppcr/app/config_text.hpp"
 
 namespace deeppcr::app {
 
@@ -28,6 +29,9 @@ boost::program_options::options_description options_of(const Command& command);
 boost::program_options::variables_map parse(const Command& command,
                                             const std::vector<std::string>& words,
                                             const parallel::Communicator& comm);
+
+/// An entry of a configuration as Boost takes it, whatever its section.
+boost::program_options::option option_of(const ConfigEntry& entry);
 
 /// All options and their values as a section that --config reads back, but for those of entries
 /// (models, solvers) that were not chosen.
