@@ -6,6 +6,7 @@
 #include "deeppcr/app/memory.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
 
 namespace deeppcr::app {
@@ -40,6 +41,18 @@ Source read_source(const parallel::Communicator& comm, const ChainConfig& config
   return source;
 }
 
+/// Weights that know their samples' size by their width alone would get them through noise.
+void refuse_foreign_samples(const ChainConfig& config, Index features) {
+  if (!config.input.empty()) {
+    throw input_error(
+        "--input {}: its samples have {} features, but the states of {} have {} numbers, and it "
+        "has no /embedding between them; give samples of {} features, or add one",
+        config.input, features, config.weights, config.model.width, config.model.width);
+  }
+  log::warn("{} has no /embedding: the images of {} go through one by --seed", config.weights,
+            config.data);
+}
+
 /// The file's embedding, or one by the seed where samples and states differ in size.
 std::optional<models::Embedding> make_embedding(const parallel::Communicator& comm,
                                                 const ChainConfig& config, const Source& source) {
@@ -52,9 +65,44 @@ std::optional<models::Embedding> make_embedding(const parallel::Communicator& co
   }
   const bool fits = !config.input.empty() && features == config.model.width;
   if (fits && !stored) return std::nullopt;
+  if (!stored && !config.weights.empty()) refuse_foreign_samples(config, features);
   models::Embedding embedding(static_cast<int>(features), config.model.width, config.model.seed);
   if (stored) storage::read_layer(comm, config.weights, "/embedding", embedding);
   return embedding;
+}
+
+bool differentiates(const RunConfig& config) {
+  return config.solver.passes == linear::Passes::forward_and_backward;
+}
+
+/// A loss of labels that a file has not got would be one of random labels.
+void require_labels(const RunConfig& config, const Source& source) {
+  const ChainConfig& chain = config.chain;
+  const bool needed = models::find_loss(chain.loss.name).labels != models::LabelUse::none;
+  const bool given = chain.input.empty() || !source.samples.labels.empty();
+  if (!differentiates(config) || !needed || given) return;
+  throw input_error(
+      "--input {}: it has no /labels, and the loss needs {} of them, one a sample; add them, or "
+      "use "
+      "--data random in place of --input",
+      chain.input, chain.batch);
+}
+
+/// A mistyped label may ask for more classes than there is memory for.
+void check_head(const parallel::Communicator& comm, const ChainConfig& config, int classes) {
+  constexpr double kCopies = 3, kGiB = 1024.0 * 1024.0 * 1024.0;
+  const double numbers =
+      kCopies * (config.model.width + 1) + 2.0 * static_cast<double>(config.batch);
+  const double bytes = sizeof(Real) * numbers * classes;
+  parallel::agree(comm, [&] {
+    const double available = available_bytes();
+    if (bytes <= available) return;
+    throw local_input_error(
+        "--input {}: its label {} asks for a classifier of {} classes, which takes about {:.3g} "
+        "GiB "
+        "of the {:.3g} GiB free; labels are classes, counted from 0",
+        config.input, classes - 1, classes, bytes / kGiB, available / kGiB);
+  });
 }
 
 std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
@@ -68,6 +116,8 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
     throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
                       classes, largest);
   }
+  check_components(config, largest);
+  if (!stored && !config.input.empty()) check_head(comm, config, classes);
   const models::ModelOptions& model = config.model;
   auto loss = models::make(config.loss,
                            {std::max<Index>(model.steps, 1), model.width, classes, model.seed});
@@ -76,10 +126,17 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
   return loss;
 }
 
+/// Classes that random labels are drawn from.
+Index random_classes(const ChainConfig& config, const Source& source) {
+  const bool components =
+      models::find_loss(config.loss.name).labels == models::LabelUse::components;
+  const Index classes = source.weights.classes > 0 ? source.weights.classes : kRandomClasses;
+  return components ? std::min<Index>(classes, config.model.width) : classes;
+}
+
 std::vector<int> make_labels(const ChainConfig& config, const Source& source) {
   if (!source.samples.labels.empty()) return source.samples.labels;
-  const int classes =
-      source.weights.classes > 0 ? static_cast<int>(source.weights.classes) : kRandomClasses;
+  const Index classes = random_classes(config, source);
   const RandomStream random(config.model.seed, kLabelStream);
   std::vector<int> labels(static_cast<std::size_t>(config.batch));
   for (std::size_t b = 0; b < labels.size(); ++b)
@@ -149,6 +206,17 @@ void check_chunks(const parallel::Communicator& comm, const RunConfig& config) {
 
 }  // namespace
 
+void check_components(const ChainConfig& config, int largest_label) {
+  const bool components =
+      models::find_loss(config.loss.name).labels == models::LabelUse::components;
+  if (!components || largest_label < config.model.width) return;
+  throw input_error(
+      "--loss {} compares a state with the unit vector of its label: the label {} needs a --width "
+      "of "
+      "{} or more, not {}",
+      config.loss.name, largest_label, largest_label + 1, config.model.width);
+}
+
 void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config) {
   if (!config.input.empty() && !config.batch_given) {
     config.batch = storage::read_input(comm, config.input, 0).batch();
@@ -191,6 +259,7 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& wanted = config.chain;
   Source source = read_source(comm, wanted);
+  require_labels(config, source);
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch, wanted.model.width);
   auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) storage::read_weights(comm, wanted.weights, *model);
@@ -198,6 +267,9 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   std::optional<models::Embedding> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, source);
   auto loss = make_loss(comm, wanted, source, labels);
+  const bool headless = !wanted.weights.empty() && source.weights.classes == 0;
+  if (differentiates(config) && headless && loss->head() != nullptr)
+    log::warn("{} has no /head: the loss is that of a classifier by --seed", wanted.weights);
   Buffer<Real> features(static_cast<Index>(source.samples.inputs.size()));
   std::copy(source.samples.inputs.begin(), source.samples.inputs.end(), features.begin());
   Chain chain{nullptr,

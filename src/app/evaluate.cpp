@@ -35,13 +35,15 @@ void read_network(const Context& context, const parallel::ProcessGrid& grid,
   files->resume(path, state);
 }
 
-void score_chain(const Context& context, EvaluationReport& report) {
+void score_chain(const Context& context, const KnownNetwork& known, EvaluationReport& report) {
   const TrainConfig& config = report.config;
   const train::Sharing sharing = choose_sharing(config, report.ranks);
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, false);
+  const int classes = classes_of(known, images);
+  check_images(known, classes, config, "test", images);
   check_network_size(grid, config, sharing, images);
-  train::ChainNetwork network = make_network(grid, config, sharing, {}, images);
+  train::ChainNetwork network = make_network(grid, config, sharing, {}, images, classes);
   read_network(context, grid, config, report.checkpoint, network);
   report.evaluation = network.evaluate(images);
 }
@@ -64,6 +66,8 @@ void score_diffusion(const Context& context, EvaluationReport& report) {
     return;
   }
   const models::Denoiser denoiser = storage::read_denoiser(context.comm, report.checkpoint);
+  const int classes = denoiser.shape().classes;
+  if (classes > 0) check_images({report.checkpoint, 0, classes}, classes, config, "test", images);
   const train::LabelledLatents latents = train::encode_all(autoencoder, images);
   evaluation.loss = train::denoising_errors(context.comm, denoiser, latents, 1).front().loss;
   report.bands = train::denoising_errors(context.comm, denoiser, latents, kBands);
@@ -107,7 +111,9 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
       throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
     config.autoencoder = file;
   }
-  is_diffusion_model(model) ? score_diffusion(context, report) : score_chain(context, report);
+  is_diffusion_model(model)
+      ? score_diffusion(context, report)
+      : score_chain(context, {origin.path, origin.features, origin.classes}, report);
   report.seconds = context.comm.max(watch.seconds());
   return finish(report, context);
 }

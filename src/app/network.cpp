@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "deeppcr/app/chain.hpp"
 #include "deeppcr/app/memory.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -34,6 +36,79 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
   images.broadcast_labels(grid.world());
   if (grid.depth().rank() == 0) images.broadcast_pixels(grid.data());
   return images;
+}
+
+KnownNetwork known_network(const parallel::Communicator& comm, const TrainConfig& config) {
+  const std::string& weights = config.chain.weights;
+  if (!weights.empty()) {
+    const storage::WeightsSizes sizes = storage::weights_sizes(comm, weights);
+    return {weights, sizes.features, sizes.classes};
+  }
+  if (config.files.restart.empty()) return {};
+  const auto origin = storage::restart_origin(comm, config.files);
+  if (!origin) return {};
+  return {origin->path, origin->features, origin->classes};
+}
+
+ImageSets load_image_sets(const parallel::ProcessGrid& grid, const TrainConfig& config) {
+  ImageSets sets{load_images(grid, config, true), load_images(grid, config, false)};
+  const train::Images &training = sets.training, &test = sets.test;
+  if (training.height() != test.height() || training.width() != test.width()) {
+    throw input_error(
+        "--data {}: its test images (t10k) have {} x {} pixels, its training images (train) {} x "
+        "{}; both must have the same size",
+        config.chain.data, test.height(), test.width(), training.height(), training.width());
+  }
+  const Index side = std::min(training.height(), training.width());
+  if (config.augmentation.shift >= side) {
+    throw input_error(
+        "--shift {}: the images of {} have {} x {} pixels; {} at most leave some of them",
+        config.augmentation.shift, config.chain.data, training.height(), training.width(),
+        side - 1);
+  }
+  return sets;
+}
+
+int classes_of(const KnownNetwork& network, const train::Images& training) {
+  return network.classes > 0 ? static_cast<int>(network.classes) : training.classes();
+}
+
+void check_images(const KnownNetwork& network, int classes, const TrainConfig& config,
+                  const char* set, const train::Images& images) {
+  if (network.features > 0 && network.features != images.features()) {
+    throw input_error(
+        "--data {}: its images have {} x {} = {} pixels, but the network of {} takes {}",
+        config.chain.data, images.height(), images.width(), images.features(), network.file,
+        network.features);
+  }
+  int largest = 0;
+  for (Index i = 0; i < images.count(); ++i) {
+    const int label = images.label(i);
+    largest = std::max(largest, label);
+    if (label < classes) continue;
+    throw input_error(
+        "--data {}: {} image {} has the label {}, but there are {} classes, 0 to {}, {}",
+        config.chain.data, set, i, label, classes, classes - 1,
+        network.classes > 0 ? "in " + network.file : "by the labels of the training images");
+  }
+  check_components(config.chain, largest);
+}
+
+void warn_of_new_labels(const TrainConfig& config, const ImageSets& images) {
+  std::vector<bool> trained(static_cast<std::size_t>(images.training.classes()), false);
+  for (Index i = 0; i < images.training.count(); ++i)
+    trained[static_cast<std::size_t>(images.training.label(i))] = true;
+  Index unknown = 0;
+  int example = 0;
+  for (Index i = 0; i < images.test.count(); ++i) {
+    const auto label = static_cast<std::size_t>(images.test.label(i));
+    if (label < trained.size() && trained[label]) continue;
+    ++unknown;
+    example = images.test.label(i);
+  }
+  if (unknown == 0) return;
+  log::warn("{}: {} of {} test images have labels that no training image has, such as {}",
+            config.chain.data, unknown, images.test.count(), example);
 }
 
 train::TrainingProblem training_problem(const TrainConfig& config) {
@@ -79,7 +154,7 @@ parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sha
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,
                                  const train::Sharing& sharing,
                                  const train::Normalisation& normalisation,
-                                 const train::Images& images) {
+                                 const train::Images& images, int classes) {
   const models::ModelOptions& model = config.chain.model;
   train::ChainNetwork::Options options;
   options.layout = network_layout(config, sharing);
@@ -90,7 +165,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.trajectories_kept = config.trajectories_kept;
   train::ChainNetwork::Parts parts{
       models::make(model, options.layout.steps(grid.depth().rank())), std::nullopt,
-      models::make(config.chain.loss, {model.steps, model.width, images.classes(), model.seed})};
+      models::make(config.chain.loss, {model.steps, model.width, classes, model.seed})};
   if (parts.sequence->input_width() == 0)
     parts.embedding.emplace(static_cast<int>(images.features()), model.width, model.seed);
   const std::string& file = config.chain.weights;

@@ -6,6 +6,7 @@
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/batch.hpp"
 #include "deeppcr/io/idx.hpp"
 #include "deeppcr/io/recognise.hpp"
 #include "deeppcr/io/solve_recorder.hpp"

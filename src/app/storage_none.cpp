@@ -57,6 +57,9 @@ std::unique_ptr<TrainingFiles> training_files(const Context&, const parallel::Pr
   return nullptr;
 }
 CheckpointOrigin checkpoint_origin(const parallel::Communicator&, const std::string&) { refuse(); }
+std::optional<CheckpointOrigin> restart_origin(const parallel::Communicator&, const FilesConfig&) {
+  refuse();
+}
 void inspect(const Context&, const std::string&) { refuse(); }
 
 }  // namespace deeppcr::app::storage

@@ -52,14 +52,19 @@ int run_train(const boost::program_options::variables_map& options, const Contex
   report.sharing = choose_sharing(config, report.ranks);
   const train::Sharing& sharing = report.sharing;
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
-  const train::Images images = load_images(grid, config, true);
+  const ImageSets sets = load_image_sets(grid, config);
+  const train::Images &images = sets.training, &test_images = sets.test;
+  const KnownNetwork known = known_network(context.comm, config);
+  const int classes = classes_of(known, images);
+  check_images(known, classes, config, "training", images);
+  check_images(known, classes, config, "test", test_images);
+  warn_of_new_labels(config, sets);
   check_network_size(grid, config, sharing, images);
   train::Normalisation normalisation = images.normalisation();
-  train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images);
+  train::ChainNetwork network = make_network(grid, config, sharing, normalisation, images, classes);
   train::Trainer trainer(grid, network, trainer_options(config, images));
   TrainingPlan plan =
       make_plan(config, trainer.steps_per_epoch(), network_layout(config, sharing).first_steps());
-  const train::Images test_images = load_images(grid, config, false);
   plan.evaluate = [&] { return network.evaluate(test_images); };
   log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
             sharing.data_ranks);

@@ -78,14 +78,14 @@ struct Job {
   const Context& context;
   TrainConfig config;
   parallel::ProcessGrid grid;
-  train::Images images, test_images;
+  ImageSets sets;
+  const train::Images &images = sets.training, &test_images = sets.test;
 
   Job(const Context& where, const TrainConfig& what)
       : context(where),
         config(what),
         grid(where.comm, 1, where.comm.size()),
-        images(load_images(grid, what, true)),
-        test_images(load_images(grid, what, false)) {}
+        sets(load_image_sets(grid, what)) {}
 
   /// score: mean loss of the averaged network on the test images; called at the end of the
   /// training.
@@ -144,6 +144,7 @@ int train_denoiser(Job& job, const po::variables_map& options) {
   shape.blocks = whole(own, "blocks");
   shape.frequencies = whole(own, "frequencies");
   shape.classes = own.flag("conditional") ? job.images.classes() : 0;
+  if (shape.classes > 0) check_images({}, shape.classes, job.config, "test", job.test_images);
   const models::NoiseSchedule schedule(models::schedule_from(own.word("noise-schedule")),
                                        whole(own, "noise-steps"));
   models::Denoiser model(shape, schedule, named.seed);

@@ -16,6 +16,8 @@ namespace {
 
 constexpr const char* kHistory = "/history/updates";
 constexpr const char* kEvaluations = "/history/evaluations";
+constexpr const char* kEmbedding = "/parameters/embedding";
+constexpr const char* kHead = "/parameters/head";
 constexpr int kCheckpointsKept = 2;
 
 const std::vector<io::TrainingColumn>& columns() {
@@ -207,7 +209,20 @@ CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std
   if (std::filesystem::is_directory(path)) found = io::find_newest_intact(comm, path);
   if (!found) throw input_error("--restart {}: there is no intact checkpoint", path);
   const io::Checkpoint checkpoint(comm, *found);
-  return {*found, checkpoint.provenance().configuration, checkpoint.progress().iteration};
+  CheckpointOrigin origin{*found, checkpoint.provenance().configuration,
+                          checkpoint.progress().iteration};
+  // a row for each input, then the bias
+  if (checkpoint.has(kEmbedding)) origin.features = checkpoint.shape(kEmbedding).at(0) - 1;
+  if (checkpoint.has(kHead)) origin.classes = checkpoint.shape(kHead).at(1);
+  return origin;
+}
+
+std::optional<CheckpointOrigin> restart_origin(const parallel::Communicator& comm,
+                                               const FilesConfig& files) {
+  if (files.restart != "auto") return checkpoint_origin(comm, files.restart);
+  const auto path = io::find_newest_intact(comm, files.checkpoint_path());
+  if (!path) return std::nullopt;
+  return checkpoint_origin(comm, *path);
 }
 
 }  // namespace deeppcr::app::storage

@@ -1,6 +1,83 @@
 #include "deeppcr/io/batch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "known_content.hpp"
+
 namespace deeppcr::io {
+namespace {
+
+/// Classes are counted from 0, in an int.
+constexpr Index kLargestLabel = std::numeric_limits<int>::max() - 1;
+constexpr const char* kSamplesHold =
+    "a file of samples holds /inputs, /labels, /lengths and /targets, and beside them weights";
+
+std::string text_of(const hdf5::Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+void read_inputs(const hdf5::File& file, Batch& batch) {
+  const std::string& path = file.path();
+  const hdf5::Shape sizes = file.shape("/inputs");
+  require_readable(file, "/inputs");
+  if (!file.is_floating("/inputs"))
+    throw local_input_error("/inputs in '{}' must hold float32 or float64 numbers", path);
+  if (sizes.size() != 2) {
+    throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,
+                            text_of(sizes));
+  }
+  if (sizes[0] == 0 || sizes[1] == 0) {
+    throw local_input_error(
+        "/inputs in '{}' has sizes {}; one sample with one feature is needed at least", path,
+        text_of(sizes));
+  }
+  batch.samples = sizes[0];
+  batch.features = sizes[1];
+  batch.inputs = file.read<Real>("/inputs");
+  const auto bad = std::find_if_not(batch.inputs.begin(), batch.inputs.end(),
+                                    [](Real value) { return std::isfinite(value); });
+  if (bad == batch.inputs.end()) return;
+  const Index at = bad - batch.inputs.begin();
+  throw local_input_error(
+      "/inputs in '{}' has {} in row {}, column {}; every number must be finite", path, *bad,
+      at / sizes[1], at % sizes[1]);
+}
+
+void read_labels(const hdf5::File& file, Batch& batch) {
+  const std::string& path = file.path();
+  const hdf5::Shape sizes = file.shape("/labels");
+  require_readable(file, "/labels");
+  if (!file.is_whole("/labels") || sizes != hdf5::Shape{batch.samples}) {
+    throw local_input_error("/labels in '{}' must be {} whole numbers, one a sample{}", path,
+                            batch.samples,
+                            file.is_whole("/labels") ? "; its sizes are " + text_of(sizes) : "");
+  }
+  batch.labels = file.read<Index>("/labels");
+  const auto bad = std::find_if(batch.labels.begin(), batch.labels.end(),
+                                [](Index label) { return label < 0 || label > kLargestLabel; });
+  if (bad == batch.labels.end()) return;
+  throw local_input_error("/labels in '{}' has {} in row {}; labels are classes, 0 to {} at most",
+                          path, *bad, bad - batch.labels.begin(), kLargestLabel);
+}
+
+}  // namespace
+
+Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
+  Batch batch;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    require_known_members(file, "/", root_members(), kSamplesHold);
+    read_inputs(file, batch);
+    if (file.has("/labels")) read_labels(file, batch);
+  });
+  broadcast(comm, batch);
+  return batch;
+}
 
 void broadcast(const parallel::Communicator& comm, Batch& batch) {
   comm.broadcast(batch.samples, 0);

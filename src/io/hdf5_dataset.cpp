@@ -75,6 +75,11 @@ Id open_dataset(hid_t file, const std::string& path, const std::string& name) {
   return {dataset, H5Dclose, name};
 }
 
+H5T_class_t class_of(const Id& dataset) {
+  const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
+  return H5Tget_class(type.get());
+}
+
 Id collective_transfer(bool collective) {
   Id properties(H5Pcreate(H5P_DATASET_XFER), H5Pclose, "H5Pcreate");
   if (collective) {
@@ -167,15 +172,16 @@ Shape File::shape(const std::string& name) const {
 }
 
 bool File::is_floating(const std::string& name) const {
-  const Id dataset = open_dataset(id(), path_, name);
-  const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
-  return H5Tget_class(type.get()) == H5T_FLOAT;
+  return class_of(open_dataset(id(), path_, name)) == H5T_FLOAT;
+}
+
+bool File::is_whole(const std::string& name) const {
+  const H5T_class_t found = class_of(open_dataset(id(), path_, name));
+  return found == H5T_INTEGER || found == H5T_ENUM;
 }
 
 bool File::is_text(const std::string& name) const {
-  const Id dataset = open_dataset(id(), path_, name);
-  const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
-  return H5Tget_class(type.get()) == H5T_STRING;
+  return class_of(open_dataset(id(), path_, name)) == H5T_STRING;
 }
 
 Id File::create_dataset(const std::string& name, hid_t type, const Shape& shape) {

@@ -109,13 +109,20 @@ void require_rows(const std::vector<Index>& wanted, Index rows, const std::strin
   }
 }
 
-/// "name" or "name.gz" in a folder.
-std::string existing(const fs::path& folder, const std::string& name) {
-  for (const char* ending : {"", ".gz"}) {
-    const fs::path path = folder / (name + ending);
-    if (fs::is_regular_file(path)) return path.string();
-  }
-  throw local_input_error("'{}' has no {} or {}.gz", folder.string(), name, name);
+/// Names that a file of a set goes by: "train-images" and "idx3-ubyte" with a dash or a dot between
+/// them, plain or gzipped.
+std::vector<std::string> names_of(const std::string& what, const char* kind) {
+  std::vector<std::string> names;
+  for (const char* between : {"-", "."})
+    for (const char* ending : {"", ".gz"}) names.push_back(what + between + kind + ending);
+  return names;
+}
+
+/// The first of these names that is a file in a folder.
+std::string existing(const fs::path& folder, const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (fs::is_regular_file(folder / name)) return (folder / name).string();
+  throw local_input_error("'{}' has none of the files {}", folder.string(), fmt::join(names, ", "));
 }
 
 /// Positions of the selected samples among `total`.
@@ -141,8 +148,8 @@ SetFiles files_of(const std::string& name, bool training_set) {
   const fs::path folder = find_image_folder(name);
   const std::string set = training_set ? "train" : "t10k";
   SetFiles files;
-  files.images = existing(folder, set + "-images-idx3-ubyte");
-  files.labels = existing(folder, set + "-labels-idx1-ubyte");
+  files.images = existing(folder, names_of(set + "-images", "idx3-ubyte"));
+  files.labels = existing(folder, names_of(set + "-labels", "idx1-ubyte"));
   files.samples = read_idx_header(files.images, 3).sizes[0];
   const Index labelled = read_idx_header(files.labels, 1).sizes[0];
   if (labelled == files.samples) return files;

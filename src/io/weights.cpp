@@ -15,8 +15,6 @@ namespace {
 constexpr Index kReadBytes = Index{64} << 20;
 
 constexpr const char* kLayerHolds = "a layer holds weight and bias";
-constexpr const char* kSamplesHold =
-    "a file of samples holds /inputs, /labels, /lengths and /targets, and beside them weights";
 constexpr const char* kRootHolds =
     "a weights file holds /layers, /embedding and /head, and beside them /inputs, /labels, "
     "/lengths and /targets";
@@ -316,34 +314,6 @@ DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::strin
   comm.broadcast(layer.weight.data(), layer.out * layer.in, 0);
   comm.broadcast(layer.bias.data(), layer.out, 0);
   return layer;
-}
-
-Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
-  Batch batch;
-  parallel::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
-    require_known_members(file, "/", root_members(), kSamplesHold);
-    const hdf5::Shape sizes = floating_shape(file, "/inputs");
-    if (sizes.size() != 2) {
-      throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,
-                              text_of(sizes));
-    }
-    batch.samples = sizes[0];
-    batch.features = sizes[1];
-    batch.inputs = file.read<Real>("/inputs");
-    if (!file.is_dataset("/labels")) return;
-    if (file.is_floating("/labels") || file.shape("/labels") != hdf5::Shape{sizes[0]}) {
-      throw local_input_error("/labels in '{}' must be {} whole numbers, one a sample", path,
-                              sizes[0]);
-    }
-    batch.labels = file.read<Index>("/labels");
-    if (std::any_of(batch.labels.begin(), batch.labels.end(), [](Index l) { return l < 0; })) {
-      throw local_input_error("/labels in '{}' has a negative label", path);
-    }
-  });
-  broadcast(comm, batch);
-  return batch;
 }
 
 }  // namespace deeppcr::io

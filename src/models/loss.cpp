@@ -135,7 +135,8 @@ Catalogue<LossEntry>& table() {
                         "10,20,30")},
            [](const OptionValues& options, const LossSizes& sizes) {
              return std::make_unique<SquaredError>(sizes.steps, options.word("loss-rows"));
-           }},
+           },
+           LabelUse::components},
       }};
   return entries;
 }

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/batch.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "fuzz_target.hpp"

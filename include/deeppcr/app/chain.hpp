@@ -36,6 +36,9 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
 /// Collective; allocates nothing.
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config);
 
+/// @throws Error for a label that names no component of a state, where the loss wants one
+void check_components(const ChainConfig& config, int largest_label);
+
 /// Makes the network and its samples. Collective. @throws Error for files that do not fit
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config);
 

@@ -78,7 +78,13 @@ struct CheckpointOrigin {
   std::string path;
   std::string configuration;  ///< as text
   Index updates = 0;          ///< that it has behind it
+  Index features = 0;         ///< that its embedding takes; 0 without one
+  Index classes = 0;          ///< that its head tells apart; 0 without one
 };
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path);
+/// The same of what `restart` of a run names ("auto": its newest intact one); nothing where there
+/// is none.
+std::optional<CheckpointOrigin> restart_origin(const parallel::Communicator& comm,
+                                               const FilesConfig& files);
 
 }  // namespace deeppcr::app::storage

@@ -82,6 +82,8 @@ class File {
   /// Sizes of a dataset; empty for a scalar.
   Shape shape(const std::string& name) const;
   bool is_floating(const std::string& name) const;
+  /// Whole numbers, truth values among them.
+  bool is_whole(const std::string& name) const;
   bool is_text(const std::string& name) const;
 
   /// A whole dataset. On a communicator rank 0's values are written.

@@ -9,7 +9,7 @@ namespace deeppcr::io {
 
 /// Images first .. first + samples - 1 of a set.
 struct ImageSelection {
-  bool training_set = true;  ///< train-images-idx3-ubyte, else t10k-images-idx3-ubyte
+  bool training_set = true;  ///< train-images-idx3-ubyte (or .idx3-ubyte), else t10k-..
   Index samples = 1;
   Index first = 0;
 };

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/io/batch.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
@@ -110,8 +109,5 @@ struct WeightsToSave {
 /// shape.settings become attributes.
 void write_weights(const parallel::Communicator& comm, const std::string& path,
                    const Provenance& provenance, const WeightsToSave& weights);
-
-/// /inputs [B, features] and, where present, /labels [B], on every rank. Collective.
-Batch read_batch(const parallel::Communicator& comm, const std::string& path);
 
 }  // namespace deeppcr::io

@@ -101,11 +101,15 @@ struct LossSizes {
   std::uint64_t seed = 1;
 };
 
+/// What a label is to a loss: nothing, a class, or the number of a state's component.
+enum class LabelUse { none, classes, components };
+
 /// One line a loss: the only table that names them.
 struct LossEntry {
   std::string name, help;
   std::vector<OptionSpec> options;
   std::function<std::unique_ptr<Loss>(const OptionValues&, const LossSizes&)> make;
+  LabelUse labels = LabelUse::classes;
 };
 
 const std::deque<LossEntry>& losses();

@@ -34,6 +34,8 @@ class Images {
   static Images random(Index count, std::uint64_t seed, std::uint64_t stream);
 
   Index count() const { return static_cast<Index>(labels_.size()); }
+  Index height() const { return height_; }
+  Index width() const { return width_; }
   Index features() const { return height_ * width_; }
   /// Ten, or more where a label asks for it.
   int classes() const { return classes_; }

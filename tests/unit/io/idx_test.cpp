@@ -94,6 +94,20 @@ TEST(Idx, GzippedIsTheSame) {
   EXPECT_EQ(gzipped.read(gzipped.first(7)).labels, plain.read(plain.first(7)).labels);
 }
 
+/// As the files are called by many who pass them on; a folder of a file's name is none.
+TEST(Idx, ADotMayStandForTheDash) {
+  const Images plain;
+  const Images dotted;
+  on_root([&] {
+    std::filesystem::rename(dotted.image_path, dotted.folder / "train-images.idx3-ubyte");
+    std::filesystem::create_directory(dotted.image_path);
+    write_gzip(dotted.folder / "train-labels.idx1-ubyte.gz", contents(dotted.label_path));
+    std::filesystem::remove(dotted.label_path);
+  });
+  EXPECT_EQ(dotted.read(dotted.first(7)).inputs, plain.read(plain.first(7)).inputs);
+  EXPECT_EQ(dotted.read(dotted.first(7)).labels, plain.read(plain.first(7)).labels);
+}
+
 TEST(Idx, DamagedFilesAreRefused) {
   const Images images;
   const std::string good = image_file();
@@ -146,7 +160,9 @@ TEST(Idx, WrongRequestsAreRefused) {
   EXPECT_ERROR(images.read(images.first(0)), "0 from sample 0 on");
   ImageSelection test_set = images.first(1);
   test_set.training_set = false;
-  EXPECT_ERROR(images.read(test_set), "has no t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz");
+  EXPECT_ERROR(images.read(test_set),
+               "has none of the files t10k-images-idx3-ubyte, t10k-images-idx3-ubyte.gz, "
+               "t10k-images.idx3-ubyte, t10k-images.idx3-ubyte.gz");
   EXPECT_ERROR(io::read_images(world(), "no-such-set", images.first(1)),
                "no image data 'no-such-set'");
   EXPECT_ERROR(io::read_images(world(), "/no/such/folder", images.first(1)),

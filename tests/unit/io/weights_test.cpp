@@ -354,34 +354,5 @@ TEST(Results, OfAGradientRun) {
   EXPECT_EQ(file.read<double>("/gradients/layers/bias"), (std::vector<double>{4, 5, 4, 5, 4, 5}));
 }
 
-TEST(Batch, InputsAndLabels) {
-  const TemporaryFolder folder;
-  const std::string path = folder / "in.h5";
-  const std::vector<float> x{0, 1, 2, 3, 4, 5};
-  const std::vector<int> labels{1, 0};
-  const std::vector<int> negative{1, -1};
-  const auto write = [&](const std::vector<int>& with, Index count) {
-    on_root([&] {
-      File file = File::create(path);
-      file.write<float>("/inputs", {2, 3}, x.data(), {"", {}, ""});
-      if (count > 0) file.write<int>("/labels", {count}, with.data(), {"", {}, ""});
-      file.close();
-    });
-  };
-  write(labels, 2);
-  const io::Batch batch = io::read_batch(world(), path);
-  EXPECT_EQ(batch.samples, 2);
-  EXPECT_EQ(batch.features, 3);
-  EXPECT_EQ(batch.inputs, (std::vector<Real>{0, 1, 2, 3, 4, 5}));
-  EXPECT_EQ(batch.labels, (std::vector<Index>{1, 0}));
-  write(labels, 0);
-  EXPECT_TRUE(io::read_batch(world(), path).labels.empty());
-  write(labels, 1);
-  EXPECT_ERROR(io::read_batch(world(), path), "must be 2 whole numbers");
-  write(negative, 2);
-  EXPECT_ERROR(io::read_batch(world(), path), "negative label");
-  EXPECT_ERROR(io::read_batch(world(), folder / "absent.h5"), "No such file");
-}
-
 }  // namespace
 }  // namespace deeppcr::test
