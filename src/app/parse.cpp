@@ -240,8 +240,9 @@ std::string general_help() {
          "\n  deeppcr COMMAND --help   options of a command, with defaults and units\n"
          "  deeppcr --version        version of the program and of its libraries\n\n"
          "Runs on one process or many: mpirun -n 4 deeppcr ...\n"
-         "Exit codes: 0 done, 1 bad input, 2 the numerics failed, 3 internal error, 85 stopped in\n"
-         "order with a checkpoint.\n";
+         "Exit codes: 0 done, 1 bad input, 2 the numerics failed, 3 internal error or a report "
+         "that\n"
+         "could not be written, 85 stopped in order with a checkpoint.\n";
 }
 
 std::string command_help(const Command& command) {

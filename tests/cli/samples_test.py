@@ -1,6 +1,7 @@
 """Samples are looked at before any work: sizes, labels, numbers; what a run cannot use ends it at once."""
 import gzip
 import struct
+import unittest
 
 import h5py
 import numpy as np
@@ -9,6 +10,8 @@ from program import RANKS, ProgramTest, main
 
 TRAIN = ["train", "--steps", 8, "--width", 8, "--batch", 16]
 CHAIN = ["--model", "mlp", "--steps", 8, "--width", 4]
+
+one_rank = unittest.skipIf(RANKS > 1, "all ranks see the same sizes and labels")
 
 
 class Samples(ProgramTest):
@@ -53,17 +56,20 @@ class Samples(ProgramTest):
         noise = ["train", "--model", "denoiser", "--autoencoder", "a.h5", "--batch", 16]
         self.refuse([*noise, *new, *more, "--conditional"], "--data more", "label 10")
 
+    @one_rank
     def test_a_network_that_is_there_must_fit_the_images(self):
         large = self.images("large", (28, 28, 4), (28, 28, 4))
         many = self.images("many", (8, 8, 14), (8, 8, 12))
         more = self.images("more", test=(8, 8, 14))
         own = self.images("own")
         self.solved(*TRAIN, *own, "--checkpoint", "c.h5", "--save-weights", "w.h5")
-        for words in (["evaluate", "--restart", "c.h5"], [*TRAIN, "--restart", "c.h5"],
-                      [*TRAIN, "--weights", "w.h5"]):
-            file = words[-1]
-            self.refuse([*words, *large], "--data large", "28 x 28 = 784", f"{file} takes 64")
-            self.refuse([*words, *more], "--data more", "label 10", "10 classes", file)
+        for words, too_large in ((["evaluate", "--restart", "c.h5"], True),
+                                 (["evaluate", "--restart", "c.h5"], False),
+                                 ([*TRAIN, "--restart", "c.h5"], True),
+                                 ([*TRAIN, "--weights", "w.h5"], False)):
+            data, phrases = ((large, ["28 x 28 = 784", f"{words[-1]} takes 64"]) if too_large else
+                             (more, ["label 10", "10 classes", words[-1]]))
+            self.refuse([*words, *data], data[1], *phrases)
         # classes are those of the network, not of the images that it is scored on
         self.solved(*TRAIN, *many, "--checkpoint", "m.h5", "--save-weights", "wm.h5")
         self.assertEqual(len(self.solved("evaluate", "--restart", "m.h5", *own)["confusion"]), 14)
@@ -74,11 +80,13 @@ class Samples(ProgramTest):
         done = self.run_here(*TRAIN, *own, "--quiet")
         self.assertEqual((done.code, done.err), (0, ""))
 
+    @one_rank
     def test_shifts_leave_something_of_an_image(self):
         data = self.images("flat", (4, 16, 4), (4, 16, 4))
         self.refuse([*TRAIN, *data, "--shift", 4], "--shift 4", "4 x 16", "3 at most")
         self.solved(*TRAIN, *data, "--shift", 3)
 
+    @one_rank
     def test_names_of_files(self):
         for zipped in (False, True):
             self.solved(*TRAIN, *self.images(f"dots{zipped}", between=".", zipped=zipped))
@@ -86,6 +94,7 @@ class Samples(ProgramTest):
         self.refuse([*TRAIN, "--data", "empty"], "'empty'", "train-images-idx3-ubyte.gz",
                     "train-images.idx3-ubyte.gz")
 
+    @one_rank
     def test_a_loss_of_labels_needs_them(self):
         x = np.ones((5, 4))
         bare = self.samples("bare.h5", x)
@@ -106,22 +115,18 @@ class Samples(ProgramTest):
 
     def test_inputs_and_labels_are_checked(self):
         x = np.ones((5, 4))
-        bad = x.copy()
-        bad[3, 2] = np.nan
+        # the others are in the unit test of io::read_batch()
         table = [("none", x[:0], [], ["/inputs", "[0, 4]"]),
                  ("wrap", x, [0, 1, 2, 3, 2**32 + 5], ["4294967301", "row 4"]),
                  ("huge", x, [0, 1, 2, 3, 2**31 - 2], ["2147483646", "GiB"]),
-                 ("minus", x, [0, 1, -2, 0, 0], ["-2", "row 2"]),
-                 ("real", x, np.zeros(5), ["/labels", "5 whole numbers"]),
-                 ("text", x, np.array([b"a"] * 5), ["/labels", "5 whole numbers"]),
-                 ("few", x, [1, 2], ["/labels", "5 whole numbers", "[2]"]),
-                 ("nan", bad, [0] * 5, ["/inputs", "nan", "row 3, column 2"])]
-        for name, inputs, labels, phrases in table if RANKS == 1 else table[:3]:
+                 ("text", x, np.array([b"a"] * 5), ["/labels", "5 whole numbers"])]
+        for name, inputs, labels, phrases in table[:: 1 if RANKS == 1 else 2]:
             with self.subTest(name=name):
                 words = self.samples(f"{name}.h5", inputs, np.array(labels))
                 self.refuse(["gradient", *CHAIN, *words], f"{name}.h5", *phrases)
         self.refuse(["solve", *CHAIN, "--input", "none.h5"], "none.h5", "[0, 4]")
 
+    @one_rank
     def test_samples_must_fit_the_weights(self):
         self.solved("solve", *CHAIN, "--save-weights", "w.h5")
         six = self.samples("six.h5", np.ones((5, 6)))
@@ -129,6 +134,7 @@ class Samples(ProgramTest):
                     "4 numbers", "/embedding")
         self.solved("solve", *CHAIN, *six)  # all of it by the seed
 
+    @one_rank
     def test_held_out_images_must_fit_the_autoencoder(self):
         small = self.images("small")
         self.refuse(["generate", "--samples", 4, "--steps", 3, "--held-out", small[1]],
