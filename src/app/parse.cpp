@@ -34,8 +34,7 @@ po::options_description common_options() {
   add("help", flag(), "this text");
   add("config", read_file(),
       "read options from FILE: 'key = value' lines under [COMMAND], comments behind ' #' and in "
-      "lines "
-      "that begin with ';'; the command line wins");
+      "lines that begin with ';'; the command line wins");
   add("quiet", flag(), "no progress and no table");
   add("json", flag(), "print the report as one JSON object on stdout");
   add("log-level", one_of("log-level", "warn", {"trace", "debug", "info", "warn", "error", "off"}),
