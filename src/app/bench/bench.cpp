@@ -199,7 +199,8 @@ void add_bench_options(boost::program_options::options_description& options) {
       "one is left out, and listed with the speedup that its evaluations predict");
   add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
   add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
-  add("csv", written_file(file_format::kCsv), "write the rows as comma-separated values, as they come");
+  add("csv", written_file(file_format::kCsv),
+      "write the rows as comma-separated values, as they come");
   add("output", written_file(file_format::kBench), "write the rows as HDF5, for deeppcr-plot");
   add_force_option(group);
   options.add(group);
