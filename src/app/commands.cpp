@@ -10,15 +10,15 @@ namespace deeppcr::app {
 /// The only table of commands; src/app/README.md says how to add one.
 const std::vector<Command>& commands() {
   static const std::vector<Command> table{
-      {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve},
+      {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve, true},
       {"gradient", "loss and gradients: forward and backward pass", "", add_gradient_options,
-       run_gradient},
-      {"train", "training of a classifier of images, restartable", "", add_train_options,
-       run_train},
+       run_gradient, true},
+      {"train", "training of a classifier of images, restartable", "", add_train_options, run_train,
+       true},
       {"evaluate", "score of a checkpoint of train on test images", "", add_evaluate_options,
        run_evaluate},
       {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
-       run_generate},
+       run_generate, true},
       {"check", "self-check of a model's derivatives", "", add_check_options, run_check},
       {"bench", "speed of the solvers against what one would use instead", "", add_bench_options,
        run_bench},

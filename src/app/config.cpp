@@ -22,6 +22,7 @@ constexpr Index kMostBatch = 1'000'000'000;
 constexpr Index kMostWidth = 32768;
 constexpr Index kMostSeed = 1'000'000'000'000'000;
 constexpr Index kMostIterations = 50;
+constexpr const char* kMinutesToSave = "10";
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
 std::vector<std::string> backward_names() {
@@ -78,7 +79,9 @@ void add_solver_options(po::options_description& options) {
 
 /// Whether an option asks for something: it has another value than when it is left out.
 bool asked_for(const po::variables_map& options, const std::string& name) {
-  if (name == "checkpoint-every" || name == "max-hours") return real_of(options, name) > 0;
+  if (name == "max-hours") return real_of(options, name) > 0;
+  if (name == "checkpoint-every")
+    return real_of(options, name) > 0 && real_of(options, name) != std::stod(kMinutesToSave);
   const std::string value = text_of(options, name);
   const char* idle = name == "guess"          ? "copy"
                      : name == "data"         ? "random"
@@ -186,7 +189,7 @@ void add_model_options(po::options_description& options, DefaultSizes sizes,
   options.add(group);
 }
 
-po::options_description run_file_options(const std::string& minutes) {
+po::options_description run_file_options() {
   po::options_description group(title("Files"), kHelpColumns);
   auto add = group.add_options();
   add("trace", written_file(file_format::kTrace),
@@ -194,8 +197,8 @@ po::options_description run_file_options(const std::string& minutes) {
   add("checkpoint", written_file(file_format::kCheckpoint),
       "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
       "or in the current folder");
-  add("checkpoint-every", real_number("checkpoint-every", minutes, 0, 1e6),
-      "minutes between checkpoints; 0: not by the clock");
+  add("checkpoint-every", real_number("checkpoint-every", kMinutesToSave, 0, 1e6),
+      "minutes between checkpoints, the first after a second; 0: not by the clock");
   add("restart", read_file(), "go on from this checkpoint; auto: the newest intact one, if any");
   add("max-hours", real_number("max-hours", "0", 0, 1e6),
       "stop with a checkpoint after so many hours; 0: no limit");
@@ -204,7 +207,7 @@ po::options_description run_file_options(const std::string& minutes) {
 }
 
 void add_file_options(po::options_description& options) {
-  po::options_description group = run_file_options("0");
+  po::options_description group = run_file_options();
   auto add = group.add_options();
   add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
   add("output", written_file(file_format::kResults), "write the results, HDF5");
@@ -266,7 +269,7 @@ FilesConfig read_files_config(const po::variables_map& options) {
   files.trace = text_of(options, "trace");
   files.trace_states = text_of(options, "trace-states");
   files.checkpoint = text_of(options, "checkpoint");
-  files.minutes_to_save = real_of(options, "checkpoint-every");
+  if (!files.checkpoint.empty()) files.minutes_to_save = real_of(options, "checkpoint-every");
   files.restart = text_of(options, "restart");
   files.max_hours = real_of(options, "max-hours");
   files.save_weights = text_of(options, "save-weights");

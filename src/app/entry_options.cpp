@@ -244,6 +244,11 @@ FileRole file_role(const po::option_description& option) {
   return file_role(value == nullptr ? *option.semantic() : value->semantic());
 }
 
+std::string selector_of(const po::option_description& option) {
+  const OwnedValue* value = owned(option);
+  return value == nullptr ? "" : value->selector();
+}
+
 bool is_idle(const po::options_description& options, const po::variables_map& values,
              const std::string& name) {
   const po::option_description* option = options.find_nothrow(name, false);

@@ -106,16 +106,20 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   sequence::Trajectory& trajectory = chain.trajectory;
   ForwardResult result;
   const auto solver = config.solver.make();
+  const std::string& weights = config.files.save_weights;
+  stop_before_start(context.comm, weights.empty() ? "" : "the weights in " + weights);
   if (!config.solver.entry().iterates) {
+    release_signals();
     const auto recorder = storage::record(context, config, std::nullopt, trajectory, {});
     context.comm.barrier();
     result.report = solver->solve(*chain.sequence, trajectory);
+    const UndisturbedWriting undisturbed;
     if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
     return result;
   }
   std::optional<storage::Resumed> resumed;
   if (!config.files.restart.empty())
-    resumed = storage::restart(config.chain, config.files, trajectory);
+    resumed = storage::restart(context, config.chain, config.files, trajectory);
   if (!resumed) fill_guess(config, chain);
   if (resumed) result.iterations_before = resumed->iterations;
 
@@ -135,7 +139,10 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
       storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
   result.report = solver->solve(*chain.sequence, trajectory, &monitor);
-  if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
+  {
+    const UndisturbedWriting undisturbed;
+    if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
+  }
   if (compared && !result.report.by_petsc) solve_warm(chain, *solver, guess, result.report);
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();

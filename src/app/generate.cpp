@@ -73,7 +73,7 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   const FilesConfig& files = config.run.files;
   std::optional<storage::Resumed> resumed;
   if (!files.restart.empty())
-    resumed = storage::restart(config.run.chain, files, sampling.trajectory);
+    resumed = storage::restart(context, config.run.chain, files, sampling.trajectory);
   Index guessed = 0;
   if (resumed) {
     report.iterations_before = resumed->iterations;
@@ -90,6 +90,7 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
       nonlinear::Windowed(config.solver).solve(sampling.chain, sampling.trajectory, &monitor);
   report.solve.evaluations += guessed;
   report.solve.sequential_evaluations += guessed;
+  const UndisturbedWriting undisturbed;
   if (recorder) recorder->finish(report.solve, parallel::Runtime::unused_petsc_options());
   if (report.solve.status == nonlinear::Status::interrupted) {
     report.stopped_by = monitor.stopped_by();
@@ -175,6 +176,7 @@ void write_results(const Context& context, const GenerateConfig& config, const N
                    Sampling& sampling) {
   const std::string& output = config.run.files.output;
   if (output.empty() && config.image.empty()) return;
+  const UndisturbedWriting undisturbed;
   const Index S = sampling.chain.batch();
   const int pixels = networks.autoencoder.shape().pixels;
   // Square images stay square; others become one row of pixels each.
@@ -229,16 +231,18 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   if (config.method.open) {
     report.choice = choose_method(sampling.chain, sampling.trajectory, config);
   }
+  stop_before_start(context.comm);
   if (!config.method.sweeps) {
+    release_signals();
     report.solve = nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
   } else {
     sample_by_sweeps(context, sampling, report);
   }
   const nonlinear::Status status = report.solve.status;
   if (status == nonlinear::Status::converged || status == nonlinear::Status::fell_back) {
+    write_results(context, config, networks, sampling);
     if (config.verify) verify(context, sampling, report);
     report.quality = compare(others, sampling.latents());
-    write_results(context, config, networks, sampling);
   }
   report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
   return finish(report, context);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/app/interrupts.hpp"
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/app/run_report.hpp"
 #include "deeppcr/app/run_setup.hpp"
@@ -205,6 +206,7 @@ std::optional<models::DenseLayer> as_layer(const models::DenseLayer& layer,
 }
 
 void save(const Setup& setup, const Gradients& g, const Context& context) {
+  const UndisturbedWriting undisturbed;
   const Chain& chain = setup.chain;
   const StepRange local = chain.trajectory.local_range();
   std::optional<models::DenseLayer> head;
@@ -254,8 +256,8 @@ int run_gradient(const boost::program_options::variables_map& options, const Con
     const Gradients gradients = differentiate(chain, chain.trajectory, *linear);
     report.gradient = summarise(chain, gradients);
     add_method(linear->report(chain.trajectory.layout()), *report.gradient);
-    if (setup.config.solver.verify) report.verification = verify(chain, gradients);
     if (!setup.config.files.output.empty()) save(setup, gradients, context);
+    if (setup.config.solver.verify) report.verification = verify(chain, gradients);
   }
   report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
   return finish(report, context);

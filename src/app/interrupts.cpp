@@ -1,16 +1,23 @@
 #include "deeppcr/app/interrupts.hpp"
 
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
 namespace {
+
+/// Seconds from the start of the program, set-up included, to the first regular checkpoint: a run
+/// that dies early has one too.
+constexpr double kFirstSave = 1;
+const Stopwatch since_program_start;
 
 std::atomic<int> stop_signal{0};
 std::atomic<int> save_signal{0};
@@ -19,14 +26,6 @@ static_assert(std::atomic<int>::is_always_lock_free, "signal handlers set these"
 void note_stop(int signal) { stop_signal = signal; }
 void note_save(int) { save_signal = 1; }
 
-struct Held {
-  int signal;
-  void (*handler)(int);
-  void (*afterwards)(int);
-};
-const std::array<Held, 3> held_signals{
-    {{SIGTERM, note_stop, SIG_DFL}, {SIGUSR1, note_stop, SIG_DFL}, {SIGUSR2, note_save, SIG_IGN}}};
-
 void set_handler(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
@@ -34,19 +33,73 @@ void set_handler(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+/// A signal to stop, agreed on by all ranks: [signal, rank + 1, ranks - rank] where there is one,
+/// else zeros; the largest of each.
+std::vector<double> stop_numbers(const parallel::Communicator& comm) {
+  const int signal = stop_signal;
+  if (signal == 0) return {0, 0, 0};
+  return {static_cast<double>(signal), comm.rank() + 1.0, double{1} * comm.size() - comm.rank()};
+}
+
+/// "signal 15 (SIGTERM) on rank 1"; a signal to mpirun comes on all ranks.
+std::string signal_in_words(const parallel::Communicator& comm, const double* numbers) {
+  const int signal = static_cast<int>(numbers[0]);
+  const int last = static_cast<int>(numbers[1]) - 1;
+  const int first = comm.size() - static_cast<int>(numbers[2]);
+  const char* name = signal == SIGTERM ? "SIGTERM" : "SIGUSR1";
+  const std::string where =
+      first == last ? fmt::format("rank {}", first) : fmt::format("ranks {} to {}", first, last);
+  return fmt::format("signal {} ({}) on {}", signal, name, where);
+}
+
+/// mpirun does not wait for a checkpoint: whoever sent it SIGTERM must know before the file is
+/// written.
+void warn_of_mpirun(int signal) {
+  const bool by_mpirun = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr;
+  const bool patient = std::getenv("OMPI_MCA_odls_base_sigkill_timeout") != nullptr;
+  if (signal != SIGTERM || !by_mpirun || patient) return;
+  log::warn(
+      "SIGTERM: writing a checkpoint. An mpirun that was sent it kills its ranks within seconds; "
+      "the checkpoint before stays then. SIGUSR1, or OMPI_MCA_odls_base_sigkill_timeout=120 in its "
+      "environment, gives time");
+}
+
 }  // namespace
+
+void hold_signals(bool stops) {
+  set_handler(SIGUSR2, note_save);
+  if (!stops) return;
+  set_handler(SIGTERM, note_stop);
+  set_handler(SIGUSR1, note_stop);
+}
+
+void release_signals() {
+  set_handler(SIGTERM, SIG_DFL);
+  set_handler(SIGUSR1, SIG_DFL);
+}
+
+void stop_before_start(const parallel::Communicator& comm, const std::string& written) {
+  std::vector<double> asked = stop_numbers(comm);
+  comm.max(asked);
+  if (asked[0] == 0) return;
+  throw Error(ExitCode::interrupted, Error::Seen::everywhere,
+              fmt::format("stopped by {}: nothing done yet, {}; run the same command again",
+                          signal_in_words(comm, asked.data()),
+                          written.empty() ? "no file" : "no file but " + written));
+}
 
 Interrupts::Interrupts(const parallel::Communicator& comm, Limits limits)
     : comm_(comm), limits_(std::move(limits)) {
-  stop_signal = 0;
-  save_signal = 0;
-  for (const Held& held : held_signals) set_handler(held.signal, held.handler);
+  hold_signals(true);
 }
 
 Interrupts::~Interrupts() { release(); }
 
-void Interrupts::release() {
-  for (const Held& held : held_signals) set_handler(held.signal, held.afterwards);
+bool Interrupts::is_save_due() const {
+  if (limits_.minutes_to_save <= 0) return false;
+  const double regular = 60 * limits_.minutes_to_save;
+  if (saved_) return since_save_.seconds() >= regular;
+  return since_program_start.seconds() >= std::min(kFirstSave, regular);
 }
 
 Requests Interrupts::poll() {
@@ -54,24 +107,28 @@ Requests Interrupts::poll() {
   std::error_code ignored;
   const bool watches = comm_.is_root();
   const double hours = since_start_.seconds() / 3600;
-  const double minutes = since_save_.seconds() / 60;
-  // asked = [signal, stop file, time limit, save by signal, save by clock], largest over ranks
-  std::vector<double> asked{
-      static_cast<double>(stop_signal),
-      watches && std::filesystem::exists(stop_file, ignored) ? 1.0 : 0.0,
-      watches && limits_.max_hours > 0 && hours >= limits_.max_hours ? 1.0 : 0.0,
-      static_cast<double>(save_signal.exchange(0)),
-      watches && limits_.minutes_to_save > 0 && minutes >= limits_.minutes_to_save ? 1.0 : 0.0};
+  // asked = [signal and its ranks, stop file, time limit, save by signal, save by clock], largest
+  // over ranks
+  std::vector<double> asked = stop_numbers(comm_);
+  const double more[]{watches && std::filesystem::exists(stop_file, ignored) ? 1.0 : 0.0,
+                      watches && limits_.max_hours > 0 && hours >= limits_.max_hours ? 1.0 : 0.0,
+                      static_cast<double>(save_signal.exchange(0)),
+                      watches && is_save_due() ? 1.0 : 0.0};
+  asked.insert(asked.end(), std::begin(more), std::end(more));
   comm_.max(asked);
 
   Requests requests;
-  if (asked[0] != 0) requests.cause = fmt::format("signal {}", asked[0]);
-  if (asked[1] != 0) requests.cause = fmt::format("the file {}", stop_file.string());
-  if (asked[2] != 0) requests.cause = fmt::format("--max-hours {}", limits_.max_hours);
+  if (asked[0] != 0) requests.cause = signal_in_words(comm_, asked.data());
+  if (asked[3] != 0) requests.cause = fmt::format("the file {}", stop_file.string());
+  if (asked[4] != 0) requests.cause = fmt::format("--max-hours {}", limits_.max_hours);
   requests.stop = !requests.cause.empty();
-  requests.save = asked[3] != 0 || asked[4] != 0;
-  if (requests.save) since_save_.restart();
-  if (asked[1] != 0 && watches && !std::filesystem::remove(stop_file, ignored)) {
+  requests.save = asked[5] != 0 || asked[6] != 0;
+  if (requests.save) {
+    since_save_.restart();
+    saved_ = true;
+  }
+  if (asked[0] != 0) warn_of_mpirun(static_cast<int>(asked[0]));
+  if (asked[3] != 0 && watches && !std::filesystem::remove(stop_file, ignored)) {
     log::warn("{} could not be removed; remove it before going on", stop_file.string());
   }
   return requests;

@@ -6,8 +6,11 @@
 #include <cstdio>
 
 #include "deeppcr/app/command.hpp"
+#include "deeppcr/app/interrupts.hpp"
+#include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/output.hpp"
 #include "deeppcr/app/parse.hpp"
+#include "deeppcr/app/run_lock.hpp"
 #include "deeppcr/app/suggest.hpp"
 #include "deeppcr/app/version.hpp"
 #include "deeppcr/app/written_files.hpp"
@@ -102,6 +105,9 @@ int run_command(const Words& words, const std::string& command_line,
                         words.petsc,
                         options["quiet"].as<bool>(),
                         options["json"].as<bool>()};
+  if (command.has_safe_points) stop_before_start(comm);
+  const RunLock checkpoint(comm, "checkpoint", text_of(options, "checkpoint"));
+  const RunLock trace(comm, "trace", text_of(options, "trace"));
   const int code = command.run(options, context);
   warn_of_unused(words.petsc);
   return code;
@@ -122,11 +128,20 @@ int run_words(const Words& words, const std::string& command_line,
   return run_command(words, command_line, comm);
 }
 
+/// Whether the command that the words name ends in order at signals.
+bool has_safe_points(const Words& words) {
+  const std::vector<Command>& all = commands();
+  return !words.own.empty() && std::any_of(all.begin(), all.end(), [&](const Command& command) {
+    return command.has_safe_points && command.name == words.own.front();
+  });
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
   prepare_standard_streams();
   const Words words = cut(argc, argv);
+  hold_signals(has_safe_points(words));
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {
     return close_report(comm, run_words(words, join(argc, argv), comm));

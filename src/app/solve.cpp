@@ -1,3 +1,4 @@
+#include "deeppcr/app/interrupts.hpp"
 #include "deeppcr/app/run_commands.hpp"
 #include "deeppcr/app/run_report.hpp"
 #include "deeppcr/app/run_setup.hpp"
@@ -27,12 +28,13 @@ int run_solve(const boost::program_options::variables_map& options, const Contex
   const nonlinear::Status status = report.forward.report.status;
   const bool solved =
       status == nonlinear::Status::converged || status == nonlinear::Status::fell_back;
-  if (solved && setup.config.solver.verify) report.verification = verify(setup.chain);
   if (solved && !setup.config.files.output.empty()) {
+    const UndisturbedWriting undisturbed;
     storage::Results results;
     results.trajectory = &setup.chain.trajectory;
     storage::save_results(context, setup.config.files.output, results);
   }
+  if (solved && setup.config.solver.verify) report.verification = verify(setup.chain);
   report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
   return finish(report, context);
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "deeppcr/app/provenance.hpp"
+#include "deeppcr/app/same_run.hpp"
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
@@ -247,8 +248,8 @@ void read_guess(const std::string& path, sequence::Trajectory& trajectory) {
   io::read_guess(path, trajectory);
 }
 
-std::optional<Resumed> restart(const ChainConfig& chain, const FilesConfig& files,
-                               sequence::Trajectory& trajectory) {
+std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
+                               const FilesConfig& files, sequence::Trajectory& trajectory) {
   const parallel::Communicator& comm = trajectory.comm();
   std::optional<std::string> path = files.restart;
   if (files.restart == "auto") path = io::find_newest_intact(comm, files.checkpoint_path());
@@ -258,6 +259,7 @@ std::optional<Resumed> restart(const ChainConfig& chain, const FilesConfig& file
   }
   const io::Checkpoint checkpoint(comm, *path);
   checkpoint.require(problem(chain));
+  require_same_run(*path, checkpoint.provenance().configuration, context.configuration);
   const State z0 = trajectory.input();
   Buffer<Real> expected(z0.size());
   std::copy(z0.begin(), z0.end(), expected.begin());

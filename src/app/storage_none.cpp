@@ -42,7 +42,8 @@ void read_layer(const parallel::Communicator&, const std::string&, const std::st
 void save_weights(const Context&, const std::string&, const NetworkParts&) { refuse(); }
 void save_results(const Context&, const std::string&, const Results&) { refuse(); }
 void read_guess(const std::string&, sequence::Trajectory&) { refuse(); }
-std::optional<Resumed> restart(const ChainConfig&, const FilesConfig&, sequence::Trajectory&) {
+std::optional<Resumed> restart(const Context&, const ChainConfig&, const FilesConfig&,
+                               sequence::Trajectory&) {
   refuse();
 }
 std::unique_ptr<Recorder> record(const Context&, const RunConfig&, const std::optional<Resumed>&,

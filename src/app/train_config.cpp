@@ -84,7 +84,7 @@ void add_optimiser_options(po::options_description& options) {
 }
 
 void add_training_files(po::options_description& options) {
-  po::options_description group = run_file_options("10");
+  po::options_description group = run_file_options();
   auto add = group.add_options();
   add("checkpoint-steps", whole_number("checkpoint-steps", 0, 0, kMany),
       "updates between checkpoints; 0: by the clock alone");

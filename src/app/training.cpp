@@ -23,8 +23,8 @@ class Run {
         trainer_(trainer),
         plan_(plan),
         files_(storage::training_files(context, grid, plan.files, plan.model)),
-        interrupts_(grid.world(), {plan.files.folder(), plan.files.max_hours,
-                                   plan.files.checkpoint.empty() ? 0 : plan.files.minutes_to_save}),
+        interrupts_(grid.world(),
+                    {plan.files.folder(), plan.files.max_hours, plan.files.minutes_to_save}),
         progress_(context.comm.is_root() && !context.quiet),
         history_(model.stages()) {}
 
@@ -60,6 +60,7 @@ class Run {
 
 TrainingResult Run::run() {
   resume();
+  stop_before_start(grid_.world());
   result_.updates_before = trainer_.steps_done();
   if (files_) files_->open_trace(state(), plan_.first_steps);
   train();
@@ -161,8 +162,8 @@ void Run::show_progress() {
                   each * static_cast<double>(plan_.last_update - done)));
 }
 
+/// Signals are held to the end: what they would cut off is the last checkpoint.
 void Run::end() {
-  interrupts_.release();
   const bool whole = result_.status == Status::converged || result_.status == Status::fell_back;
   const Index done = trainer_.steps_done();
   const bool scored = result_.evaluation && evaluations_.back().updates == done;

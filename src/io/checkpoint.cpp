@@ -184,12 +184,17 @@ std::vector<std::string> candidates_of(const std::string& path) {
   return paths;
 }
 
+/// Of a run that is writing now, or was killed.
+bool is_by_the_way(const fs::path& file) {
+  return file.extension() == ".tmp" || file.extension() == ".lock";
+}
+
 /// All checkpoints in a folder, the last written first.
 std::vector<std::string> candidates_in(const std::string& folder) {
   std::vector<std::pair<fs::file_time_type, std::string>> found;
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(folder, code)) {
-    if (!entry.is_regular_file(code) || entry.path().extension() == ".tmp") continue;
+    if (!entry.is_regular_file(code) || is_by_the_way(entry.path())) continue;
     try {
       const auto file = hdf5::File::open(entry.path().string(), hdf5::File::Access::read);
       if (format_of(file) == kCheckpointFormat.name) {

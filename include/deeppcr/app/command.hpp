@@ -27,6 +27,8 @@ struct Command {
   void (*add_options)(boost::program_options::options_description&);
   /// Collective: every rank calls it with equal options; the result is the exit code.
   int (*run)(const boost::program_options::variables_map&, const Context&);
+  /// Whether it has safe points, at which signals end it in order.
+  bool has_safe_points = false;
 };
 
 const std::vector<Command>& commands();

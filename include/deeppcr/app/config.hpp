@@ -81,9 +81,8 @@ struct DefaultSizes {
 /// more_models: besides those of the catalogue.
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
                        const std::vector<OfferedEntry>& more_models = {});
-/// Trace, checkpoints, restart: of every command that runs for long. minutes: between checkpoints,
-/// where the user has not said.
-boost::program_options::options_description run_file_options(const std::string& minutes);
+/// Trace, checkpoints, restart: of every command that runs for long.
+boost::program_options::options_description run_file_options();
 /// The same with states and results.
 void add_file_options(boost::program_options::options_description& options);
 void add_run_options(boost::program_options::options_description& options);

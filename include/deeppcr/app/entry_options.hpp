@@ -55,6 +55,9 @@ void select_entries(const boost::program_options::options_description& options,
 /// What a run does with the file that an option names, an entry's own options included.
 FileRole file_role(const boost::program_options::option_description& option);
 
+/// The selector among whose entries an option has its owners; empty where it has none.
+std::string selector_of(const boost::program_options::option_description& option);
+
 /// Whether an option belongs to entries that were not chosen; its value means nothing then.
 bool is_idle(const boost::program_options::options_description& options,
              const boost::program_options::variables_map& values, const std::string& name);

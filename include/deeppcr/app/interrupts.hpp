@@ -7,6 +7,28 @@
 
 namespace deeppcr::app {
 
+/// From here on SIGUSR2 ends nothing. Where `stops`, SIGTERM and SIGUSR1 are held too, for the
+/// first safe point. For the start of main: a signal may come before MPI is up.
+void hold_signals(bool stops);
+
+/// Before the first step and the first file: ends the run where a stop was asked for by a signal.
+/// Collective.
+/// @throws Error with exit code 85 on all ranks. `written`: what is on disk by now, if anything
+void stop_before_start(const parallel::Communicator& comm, const std::string& written = "");
+
+/// From here on SIGTERM and SIGUSR1 end the process at once: for work without safe points.
+void release_signals();
+
+/// Holds SIGTERM and SIGUSR1 while results are written, which is the end of a run: they change
+/// nothing then. Afterwards they end the process at once.
+class UndisturbedWriting {
+ public:
+  UndisturbedWriting() { hold_signals(true); }
+  ~UndisturbedWriting() { release_signals(); }
+  UndisturbedWriting(const UndisturbedWriting&) = delete;
+  UndisturbedWriting& operator=(const UndisturbedWriting&) = delete;
+};
+
 /// What has been asked for since the last poll.
 struct Requests {
   bool stop = false;  ///< end at this safe point with a checkpoint
@@ -17,32 +39,35 @@ struct Requests {
 /// Requests from outside a running solve, agreed on by all ranks:
 ///   SIGTERM, SIGUSR1 on any rank, a file named STOP in `folder`, --max-hours     -> stop
 ///   SIGUSR2 on any rank, --checkpoint-every                                     -> save
-/// Holds the signals until release(). One object at a time.
+/// Signals that came before the object was made count. Holds them until release(). One at a time.
 class Interrupts {
  public:
   struct Limits {
     std::string folder;          ///< where a file named STOP is looked for
     double max_hours = 0;        ///< 0: none
-    double minutes_to_save = 0;  ///< 0: no regular checkpoints
+    double minutes_to_save = 0;  ///< 0: no regular checkpoints; the first comes after a second
   };
   Interrupts(const parallel::Communicator& comm, Limits limits);
   ~Interrupts();
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
-  /// Collective: one reduction of five numbers. A STOP file that was seen is removed, so that the
+  /// Collective: one reduction of seven numbers. A STOP file that was seen is removed, so that the
   /// run can go on later.
   Requests poll();
 
   /// From here on SIGTERM and SIGUSR1 end the process at once; SIGUSR2 is ignored, since there is
   /// nothing to save. What came before is still told by the next poll().
-  void release();
+  void release() { release_signals(); }
 
  private:
+  bool is_save_due() const;
+
   const parallel::Communicator& comm_;
   Limits limits_;
   Stopwatch since_start_;
   Stopwatch since_save_;
+  bool saved_ = false;
 };
 
 }  // namespace deeppcr::app

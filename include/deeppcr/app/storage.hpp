@@ -115,8 +115,8 @@ struct Resumed {
 /// Fills the states from the checkpoint `files.restart`; "auto" takes the newest intact one, and
 /// nothing where there is none.
 /// @throws Error when it belongs to another chain or to other samples
-std::optional<Resumed> restart(const ChainConfig& chain, const FilesConfig& files,
-                               sequence::Trajectory& trajectory);
+std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
+                               const FilesConfig& files, sequence::Trajectory& trajectory);
 
 /// What is asked of a recorder at a safe point.
 enum class Wish { nothing, checkpoint, checkpoint_and_stop };

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace deeppcr::app {
+
+/// Whether a run may go on from the checkpoint `path`, which was written with the configuration
+/// `stored`. An option that changes the function (of the model's entry, of the loss that is
+/// trained, of the sampler) is refused by name; one that changes the course of a run (data,
+/// optimiser, schedule) gives a sentence. Sizes and seed are left to the checkpoint itself.
+/// @throws Error for the first option that is refused
+std::vector<std::string> differing_course(const std::string& path, const std::string& stored,
+                                          const std::string& running);
+
+/// The same, with a warning for each sentence.
+void require_same_run(const std::string& path, const std::string& stored,
+                      const std::string& running);
+
+}  // namespace deeppcr::app

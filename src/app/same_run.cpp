@@ -1,0 +1,150 @@
+#include "deeppcr/app/same_run.hpp"
+
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/entry_options.hpp"
+#include "deeppcr/app/option_values.hpp"
+#include "deeppcr/app/parse.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+namespace po = boost::program_options;
+
+using Names = std::set<std::string>;
+
+/// What an option decides, once there is a checkpoint to go on from.
+enum class Decides {
+  function,  ///< what is computed: the checkpoint is of no use under another value
+  course,    ///< how the run goes on
+  start,     ///< the first weights, which a training has left behind
+  nothing    ///< that a checkpoint knows of: ranks, solvers, files
+};
+
+const Names sampler{"eta", "class", "denoiser", "network-precision"};
+const Names first_weights{"init", "gain", "contraction"};
+/// Of a model, but about its training.
+const Names training_of_model{"average", "jitter", "autoencoder"};
+const Names course{"data",          "samples", "shift",    "flip",      "epochs",
+                   "learning-rate", "warm-up", "schedule", "optimiser", "clip-norm"};
+const Names files{"data", "weights", "denoiser", "autoencoder"};
+
+Decides what_decides(const std::string& command, const std::string& name,
+                     const std::string& selector) {
+  const bool trains = command == "train";
+  if (trains && first_weights.count(name) > 0) return Decides::start;
+  if (training_of_model.count(name) > 0) return Decides::course;
+  if (selector == "model" || name == "model") return Decides::function;
+  if (trains && (selector == "loss" || name == "loss")) return Decides::function;
+  if (command == "generate" && sampler.count(name) > 0) return Decides::function;
+  // What a solve starts from is compared number by number.
+  if (trains ? course.count(name) > 0 || selector == "optimiser" || selector == "schedule"
+             : name == "weights")
+    return Decides::course;
+  return Decides::nothing;
+}
+
+/// A configuration as it is written: "[command]", then lines "key = value".
+struct Configuration {
+  explicit Configuration(const std::string& text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t equals = line.find(" = ");
+      if (line.size() > 1 && line.front() == '[') command = line.substr(1, line.size() - 2);
+      if (equals != std::string::npos) values[line.substr(0, equals)] = line.substr(equals + 3);
+    }
+    name_eta();
+  }
+
+  bool has(const std::string& name) const { return values.count(name) > 0; }
+  std::string value(const std::string& name, const std::string& otherwise) const {
+    return has(name) ? values.at(name) : otherwise;
+  }
+
+  std::string command;
+  std::map<std::string, std::string> values;
+
+ private:
+  /// A sampler is a name for an eta.
+  void name_eta() {
+    const bool named = !has("eta") || values["eta"].front() == '-';
+    if (command == "generate" && named)
+      values["eta"] = value("sampler", "ddpm") == "ddim" ? "0" : "1";
+  }
+};
+
+std::string default_of(const po::option_description& option) {
+  boost::any value;
+  option.semantic()->apply_default(value);
+  return value_text(value);
+}
+
+bool same_value(const std::string& name, const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  std::error_code code;
+  return files.count(name) > 0 && std::filesystem::equivalent(a, b, code);
+}
+
+/// "--activation relu"; for a switch "--layer-norm" or "no --layer-norm"; "no --input".
+std::string as_given(const po::option_description& option, const std::string& value) {
+  const std::string& name = option.long_name();
+  if (name == "eta") return fmt::format("eta {} (--sampler, --eta)", value);
+  const bool is_switch = option.semantic()->max_tokens() == 0;
+  if (value.empty() || (is_switch && value == "false")) return "no --" + name;
+  return is_switch ? "--" + name : fmt::format("--{} {}", name, value);
+}
+
+Error refusal(const std::string& path, const std::string& ours, const std::string& theirs) {
+  return input_error(
+      "{}: '{}' was written with {}, which is another function; give the options of that run, or "
+      "start afresh without --restart",
+      ours, path, theirs);
+}
+
+}  // namespace
+
+std::vector<std::string> differing_course(const std::string& path, const std::string& stored_text,
+                                          const std::string& running_text) {
+  const Configuration stored(stored_text), running(running_text);
+  std::vector<std::string> sentences;
+  if (running.command == "evaluate" || running.command.empty()) return sentences;
+  Names replaced;  // selectors with another entry, whose own options say no more
+  const po::options_description options = options_of(find_command(running.command));
+  for (const auto& option : options.options()) {
+    const std::string& name = option->long_name();
+    const std::string selector = selector_of(*option);
+    const Decides decides = what_decides(running.command, name, selector);
+    // Options of entries that were not chosen are in no configuration, nor what a file decided.
+    const bool told = running.has(name) || selector.empty();
+    const bool by_file = !stored.has(name) && stored.has("weights") && selector == "model";
+    if (decides == Decides::nothing || !told || by_file || replaced.count(selector) > 0) continue;
+    const std::string otherwise = default_of(*option);
+    const std::string theirs = stored.value(name, otherwise);
+    const std::string ours = running.value(name, otherwise);
+    if (same_value(name, ours, theirs)) continue;
+    replaced.insert(name);
+    const std::string given = as_given(*option, ours), before = as_given(*option, theirs);
+    if (decides == Decides::function) throw refusal(path, given, before);
+    sentences.push_back(
+        decides == Decides::start
+            ? fmt::format("{} changes nothing: the weights come from '{}'", given, path)
+            : fmt::format("{}: '{}' was written with {}; the run goes on with the new value", given,
+                          path, before));
+  }
+  return sentences;
+}
+
+void require_same_run(const std::string& path, const std::string& stored,
+                      const std::string& running) {
+  for (const std::string& sentence : differing_course(path, stored, running))
+    log::warn("{}", sentence);
+}
+
+}  // namespace deeppcr::app
