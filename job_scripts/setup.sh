@@ -133,6 +133,21 @@ prepare_mpi() {
 }
 starts() { mpirun -n "$1" true >/dev/null 2>&1; }
 
+# run_mpi RANKS COMMAND..: mpirun, to which a SIGTERM to the script goes as SIGUSR1: two seconds after a SIGTERM it would kill
+# its ranks, whatever they are writing. The exit code is the command's.
+run_mpi() {
+  mpirun -n "$@" &
+  local job=$! code signalled=1
+  trap 'signalled=1; kill -USR1 "$job"' TERM
+  # A signal ends wait early: then wait again.
+  while ((signalled)); do
+    code=0 signalled=0
+    wait "$job" || code=$?
+  done
+  trap - TERM
+  return "$code"
+}
+
 # build PRESET [TARGET [FOLDER [CMAKE_OPTIONS..]]]: configures at the first call, then only builds what has changed.
 build() {
   local preset=$1 target=${2:-all} folder=${3:-$root/build/$1}

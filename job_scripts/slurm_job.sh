@@ -9,6 +9,9 @@ set -euo pipefail
 deeppcr=${DEEPPCR:-$SLURM_SUBMIT_DIR/build/release/bin/deeppcr}
 read -r -a srun_options <<<"${SRUN_OPTIONS:---mpi=pmix}"
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} OPENBLAS_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
+# Names of files in options are those of the folder that sbatch was called in; results go to the folder of the job by their
+# whole names.
+cd "$SLURM_SUBMIT_DIR"
 if [[ ! -x $deeppcr ]]; then
   echo "error: $deeppcr is no program: run job_scripts/setup.sh, call sbatch from the same folder, or set DEEPPCR" >&2
   exit 1

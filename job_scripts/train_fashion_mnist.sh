@@ -14,7 +14,7 @@ deeppcr=$root/build/release/bin/deeppcr
 mkdir -p "$runs"
 
 say "Training on $ranks ranks"
-mpirun -n "$ranks" "$deeppcr" train --model resnet --steps 1024 --width 16 --data fashion-mnist --batch 32 --epochs 4 \
+run_mpi "$ranks" "$deeppcr" train --model resnet --steps 1024 --width 16 --data fashion-mnist --batch 32 --epochs 4 \
   --trace "$runs/run.h5" --checkpoint "$runs/checkpoint.h5" --restart auto "$@"
 say "The score of the checkpoint"
 mpirun -n "$ranks" "$deeppcr" evaluate --restart "$runs/checkpoint.h5"

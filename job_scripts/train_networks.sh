@@ -11,10 +11,10 @@ runs=$root/runs/networks
 deeppcr=$root/build/release/bin/deeppcr
 mkdir -p "$runs"
 say "Autoencoder"
-mpirun -n 2 "$deeppcr" train --model autoencoder --data fashion-mnist --width 32 --epochs 12 \
+run_mpi 2 "$deeppcr" train --model autoencoder --data fashion-mnist --width 32 --epochs 12 \
   --checkpoint "$runs/autoencoder.h5" --restart auto
 say "Denoiser"
-mpirun -n 2 "$deeppcr" train --model denoiser --autoencoder "$runs/autoencoder.h5" --data fashion-mnist --epochs 15 \
+run_mpi 2 "$deeppcr" train --model denoiser --autoencoder "$runs/autoencoder.h5" --data fashion-mnist --epochs 15 \
   --checkpoint "$runs/denoiser.h5" --restart auto
 "$python" "$root/apps/networks/pack.py" "$runs/autoencoder.h5" "$runs/denoiser.h5" -o "$runs/fashion_mnist.h5"
 say "Packed: $runs/fashion_mnist.h5"

@@ -60,8 +60,7 @@ void warn_of_mpirun(int signal) {
   if (signal != SIGTERM || !by_mpirun || patient) return;
   log::warn(
       "SIGTERM: writing a checkpoint. An mpirun that was sent it kills its ranks within seconds; "
-      "the checkpoint before stays then. SIGUSR1, or OMPI_MCA_odls_base_sigkill_timeout=120 in its "
-      "environment, gives time");
+      "the checkpoint before stays then. SIGUSR1 to mpirun gives all the time that it takes");
 }
 
 }  // namespace
