@@ -26,6 +26,10 @@ void clear_errors();
 /// space is looked at.
 void reserve(const std::string& path, Index bytes);
 
+/// Takes away the mark that a writer has set and a killed one has left, which keeps a file from
+/// being changed. @pre nobody writes the file
+void forget_writer(const std::string& path);
+
 /// Room for what HDF5 writes beside the data: structures and attributes.
 constexpr Index kMetadataBytes = Index{128} << 10;
 

@@ -9,6 +9,7 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "hdf5_detail.hpp"
 #include "replace_file.hpp"
 #include "states_file.hpp"
 #include "trace_layout.hpp"
@@ -54,6 +55,7 @@ std::vector<double> stage_columns(const std::map<std::string, double>& seconds,
 
 /// The states that a trace refers to follow it to its new name.
 void keep_states(const std::string& path, const std::string& kept) {
+  hdf5::forget_writer(kept);  // its run may have been killed
   auto trace = hdf5::File::open(kept, hdf5::File::Access::modify);
   if (trace.linked_file("/states").empty()) return;
   const std::string states = Trace::states_path(path), kept_states = Trace::states_path(kept);

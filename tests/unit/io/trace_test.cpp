@@ -207,6 +207,22 @@ TEST(Trace, GoingOnKeepsTheOlderOnes) {
   on_root([&] { EXPECT_FALSE(std::filesystem::exists(path + ".3")); });
 }
 
+/// A killed run leaves its trace marked as being written.
+TEST(Trace, GoesOnFromThatOfAKilledRun) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.h5", living = folder / "living.h5";
+  Trace trace(world(), living, header_for(world()));
+  trace.append(record_of(0));
+  on_root([&] { std::filesystem::copy_file(living, path); });
+  trace.close();
+  TraceHeader header = header_for(world());
+  header.iterations_before = 1;
+  Trace(world(), path, header).close();
+  const File file = File::open(path + ".1", File::Access::read);
+  EXPECT_EQ(file.shape("/iterations/residual"), Shape{1});
+  EXPECT_EQ(folder / file.linked_file("/states"), Trace::states_path(path + ".1"));
+}
+
 class SelectedStates : public testing::TestWithParam<const char*> {};
 
 TEST_P(SelectedStates, AreWrittenInOrder) {
