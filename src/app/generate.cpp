@@ -86,8 +86,9 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory,
                                         [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
-  report.solve =
-      nonlinear::Windowed(config.solver).solve(sampling.chain, sampling.trajectory, &monitor);
+  const Index frozen = resumed ? resumed->frozen_prefix : 0;
+  report.solve = nonlinear::Windowed(config.solver)
+                     .sample(sampling.chain, sampling.trajectory, frozen, &monitor);
   report.solve.evaluations += guessed;
   report.solve.sequential_evaluations += guessed;
   const UndisturbedWriting undisturbed;

@@ -147,4 +147,8 @@ void require_same_run(const std::string& path, const std::string& stored,
     log::warn("{}", sentence);
 }
 
+bool same_option(const std::string& stored, const std::string& running, const std::string& name) {
+  return Configuration(stored).value(name, "") == Configuration(running).value(name, "");
+}
+
 }  // namespace deeppcr::app

@@ -269,7 +269,11 @@ std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
   const io::Progress& progress = checkpoint.progress();
   log::info("going on from {}: iteration {}, residual {:.3e}", *path, progress.iteration,
             progress.residual);
-  return Resumed{*path, progress.iteration, progress.elapsed_seconds};
+  // What was exact enough may not be so now.
+  const bool as_exact =
+      same_option(checkpoint.provenance().configuration, context.configuration, "tolerance");
+  return Resumed{*path, progress.iteration, progress.elapsed_seconds,
+                 as_exact ? progress.frozen_prefix : 0};
 }
 
 std::unique_ptr<Recorder> record(const Context& context, const RunConfig& config,

@@ -130,6 +130,7 @@ void write_content(hdf5::File& file, const parallel::Communicator& comm,
   file.set("/progress", "iteration", content.progress.iteration);
   file.set("/progress", "residual", content.progress.residual);
   file.set("/progress", "elapsed_seconds", content.progress.elapsed_seconds);
+  file.set("/progress", "frozen_prefix", content.progress.frozen_prefix);
   file.set("/progress", "saved", utc_now());
   std::vector<std::string> names;
   for (const CheckpointArray& array : content.arrays) {
@@ -243,6 +244,8 @@ Checkpoint::Checkpoint(const parallel::Communicator& comm, const std::string& pa
     problem_ = read_problem(file_);
     progress_ = {file_.integer("/progress", "iteration"), file_.number("/progress", "residual"),
                  file_.number("/progress", "elapsed_seconds")};
+    if (file_.has_attribute("/progress", "frozen_prefix"))  // older ones have none
+      progress_.frozen_prefix = file_.integer("/progress", "frozen_prefix");
     arrays_ = file_.texts("/", "arrays");
   });
 }

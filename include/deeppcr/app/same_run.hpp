@@ -17,4 +17,7 @@ std::vector<std::string> differing_course(const std::string& path, const std::st
 void require_same_run(const std::string& path, const std::string& stored,
                       const std::string& running);
 
+/// Whether both configurations give an option the same value, or none.
+bool same_option(const std::string& stored, const std::string& running, const std::string& name);
+
 }  // namespace deeppcr::app

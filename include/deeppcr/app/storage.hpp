@@ -111,6 +111,7 @@ struct Resumed {
   std::string path;
   Index iterations = 0;
   double seconds = 0;
+  Index frozen_prefix = 0;  ///< steps done with; 0 where --tolerance was another
 };
 /// Fills the states from the checkpoint `files.restart`; "auto" takes the newest intact one, and
 /// nothing where there is none.

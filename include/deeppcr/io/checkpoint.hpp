@@ -25,6 +25,7 @@ struct Progress {
   Index iteration = 0;
   double residual = 0;
   double elapsed_seconds = 0;  ///< of all runs so far
+  Index frozen_prefix = 0;     ///< steps that the solver had done with
 };
 
 /// What a checkpoint holds.
