@@ -92,8 +92,6 @@ Interrupts::Interrupts(const parallel::Communicator& comm, Limits limits)
   hold_signals(true);
 }
 
-Interrupts::~Interrupts() { release(); }
-
 bool Interrupts::is_save_due() const {
   if (limits_.minutes_to_save <= 0) return false;
   const double regular = 60 * limits_.minutes_to_save;

@@ -1,5 +1,4 @@
 #include "deeppcr/app/chain.hpp"
-#include "deeppcr/app/interrupts.hpp"
 #include "deeppcr/app/network.hpp"
 #include "deeppcr/app/option_values.hpp"
 #include "deeppcr/app/run_commands.hpp"
@@ -26,7 +25,6 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
 void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
                   const TrainConfig& config, const train::Sharing& sharing,
                   const Context& context) {
-  const UndisturbedWriting undisturbed;
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   models::ClassifierHead* head = parts.loss->head();

@@ -162,7 +162,7 @@ void Run::show_progress() {
                   each * static_cast<double>(plan_.last_update - done)));
 }
 
-/// Signals are held to the end: what they would cut off is the last checkpoint.
+/// Signals stay held: what they would cut off is the last checkpoint.
 void Run::end() {
   const bool whole = result_.status == Status::converged || result_.status == Status::fell_back;
   const Index done = trainer_.steps_done();

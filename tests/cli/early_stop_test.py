@@ -49,22 +49,13 @@ class OneRank(ProgramTest):
     def test_a_signal_behind_the_last_step_changes_nothing(self):
         """The last checkpoint and the scores are written."""
         words = [20000 if word == 16 else word for word in TRAIN]  # test samples: their score takes a while
-        started = self.start(*words, "--epochs", 30, "--evaluate-every", 0, "--checkpoint", "c.h5", "--trace", "t.h5")
-        wait_for((self.folder / "t.h5").exists, "the trace")
-
-        def updates():
-            try:
-                with h5py.File(self.folder / "t.h5", "r", swmr=True) as file:
-                    return len(file["training/loss"])
-            except (OSError, KeyError):
-                return 0
-        wait_for(lambda: updates() == 240 or started.process.poll() is not None, "the last update")
-        if started.process.poll() is None:
-            started.process.send_signal(signal.SIGTERM)
+        started = self.start(*words, "--epochs", 30, "--evaluate-every", 0, "--checkpoint", "c.h5", "--checkpoint-steps", 240,
+                             "--checkpoint-every", 0, "--json")
+        wait_for((self.folder / "c.h5").exists, "the checkpoint of the last update")
+        started.process.send_signal(signal.SIGTERM)
         done = started.end()
         self.assertEqual(done.code, 0, done.err)
-        with h5py.File(self.folder / "c.h5", "r") as file:
-            self.assertEqual(int(file["progress"].attrs["iteration"]), 240)
+        self.assertEqual((done.report["status"], done.report["test_samples"]), ("converged", 20000))
 
     def test_a_command_without_safe_points_ends_at_once(self):
         process = subprocess.Popen([PROGRAM, "bench"], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -39,7 +39,8 @@ struct Requests {
 /// Requests from outside a running solve, agreed on by all ranks:
 ///   SIGTERM, SIGUSR1 on any rank, a file named STOP in `folder`, --max-hours     -> stop
 ///   SIGUSR2 on any rank, --checkpoint-every                                     -> save
-/// Signals that came before the object was made count. Holds them until release(). One at a time.
+/// Signals that came before the object was made count. Holds them until
+/// release(), or to the end of the program. One at a time.
 class Interrupts {
  public:
   struct Limits {
@@ -48,7 +49,6 @@ class Interrupts {
     double minutes_to_save = 0;  ///< 0: no regular checkpoints; the first comes after a second
   };
   Interrupts(const parallel::Communicator& comm, Limits limits);
-  ~Interrupts();
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
