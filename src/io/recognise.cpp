@@ -88,8 +88,10 @@ Recognised recognise(const std::string& path) {
   if (!file.is_open()) return {"", "a file that cannot be read", false};
   const std::vector<unsigned char> head = head_of(file);
   if (head.empty()) return {file_format::kEmpty, "an empty file", false};
-  // Room that was reserved for a file which was then never written.
-  const bool blank = std::all_of(head.begin(), head.end(), [](unsigned char b) { return b == 0; });
+  // Room that was reserved for a file: its beginning is written last, and never by a killed run.
+  const bool blank =
+      std::all_of(head.begin(), head.begin() + std::min(head.size(), sizeof(kHdf5Signature)),
+                  [](unsigned char b) { return b == 0; });
   if (blank) return {"", "a file that begins with zeros", true};
   if (begins_with(head, kHdf5Signature)) return recognise_hdf5(path);
   if (begins_with(head, kPngSignature)) {

@@ -85,6 +85,14 @@ class OneRank(ProgramTest):
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(list(self.folder.glob("*.lock")), [])
 
+    def test_what_a_killed_run_has_left_is_replaced(self):
+        """HDF5 writes the beginning of a file last."""
+        (self.folder / "c.h5.tmp").write_bytes(bytes(96) + b"rows of numbers" * 1000)
+        (self.folder / "c.h5.lock").write_text("process 1 on nowhere since long ago")
+        done = self.run_here(*TRAIN, "--checkpoint", "c.h5", "--restart", "auto", ranks=1)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"c.h5"})
+
     def test_restart_with_other_options(self):
         self.assertEqual(self.run_here(*TRAIN, "--max-steps", 3, "--checkpoint", "c.h5", ranks=1).code, 0)
         go_on = [*TRAIN, "--restart", "c.h5"]

@@ -150,7 +150,7 @@ class Restart(ProgramTest):
     def test_checkpoints_of_other_runs_are_refused(self):
         self.train("--checkpoint", "c.h5", "--max-steps", 4)
         for words, phrase in ((["--width", 9], "width"), (["--steps", 49], "49"), (["--seed", 5], "seed"),
-                              (["--batch", 8], "batch"), (["--block-layers", 3], "parameters/layers"),
+                              (["--batch", 8], "batch"), (["--block-layers", 3], "--block-layers 3"),
                               (["--optimiser", "sgd"], "momentum")):
             with self.subTest(words=words):
                 changed = [word for word in RUN]
