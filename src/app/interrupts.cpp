@@ -55,7 +55,7 @@ std::string signal_in_words(const parallel::Communicator& comm, const double* nu
 /// mpirun does not wait for a checkpoint: whoever sent it SIGTERM must know before the file is
 /// written.
 void warn_of_mpirun(int signal) {
-  const bool by_mpirun = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr;
+  const bool by_mpirun = std::getenv("OMPI_UNIVERSE_SIZE") != nullptr;
   const bool patient = std::getenv("OMPI_MCA_odls_base_sigkill_timeout") != nullptr;
   if (signal != SIGTERM || !by_mpirun || patient) return;
   log::warn(
