@@ -87,6 +87,7 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
                                         [&] { return monitor.wish(); });
   monitor.set_recorder(recorder.get());
   const Index frozen = resumed ? resumed->frozen_prefix : 0;
+  monitor.begin_behind(frozen);
   report.solve = nonlinear::Windowed(config.solver)
                      .sample(sampling.chain, sampling.trajectory, frozen, &monitor);
   report.solve.evaluations += guessed;

@@ -113,6 +113,12 @@ class OneRank(ProgramTest):
         self.assert_refused(self.run_here(*words, "--output", "part.h5", "--restart", "c.h5.1", "--sampler", "ddim"), "eta 0", "c.h5.1")
         report = self.solved(*words, "--output", "part.h5", "--restart", "c.h5.1", ranks=1)
         self.assertGreater(report["iterations_before"], 0)
+        # A run that finds nothing left to do writes the same again.
+        for _ in range(2):
+            self.solved(*words, "--output", "part.h5", "--restart", "c.h5", "--checkpoint", "c.h5", "--checkpoint-every", 1e-9,
+                        ranks=1)
+            with h5py.File(self.folder / "c.h5") as file:
+                self.assertEqual(int(file["progress"].attrs["frozen_prefix"]), 40)
         tighter = self.solved(*words[:-3], "--tolerance", 1e-9, "--restart", "c.h5.1", "--verify", ranks=1)
         self.assertLess(tighter["max_error"], 1e-8)
         with h5py.File(self.folder / "whole.h5") as whole, h5py.File(self.folder / "part.h5") as part:

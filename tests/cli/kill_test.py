@@ -149,11 +149,14 @@ class Kill(ProgramTest):
         folder = Path(os.environ.get("DEEPPCR_KILL_FOLDER", self.folder))
         folder.mkdir(exist_ok=True)
         file = folder / "state.json"
-        state = json.loads(file.read_text()) if file.exists() else {"kills": 0, "kinds": {}}
+        state = json.loads(file.read_text()) if file.exists() else {"kills": 0, "ended": 0, "kinds": {}}
         runs = [Killed(self, name, folder) for name in COMMANDS if name != "generate" or NETWORKS.exists()]
         while state["kills"] < KILLS:
             number = state["kills"]
-            kind = runs[number % len(runs)].kill(random.Random(SEED + number))
+            kind = runs[number % len(runs)].kill(random.Random(f"{SEED}-{number}-{state['ended']}"))
+            if kind == "ended":
+                state["ended"] += 1
+                continue
             state["kinds"] = dict(Counter(state["kinds"]) + Counter([f"{runs[number % len(runs)].name}: {kind}"]))
             state["kills"] = number + 1
             file.with_suffix(".new").write_text(json.dumps(state))

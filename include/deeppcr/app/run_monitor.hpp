@@ -20,6 +20,8 @@ class RunMonitor final : public nonlinear::Monitor {
 
   /// May be missing; must outlive the solve.
   void set_recorder(storage::Recorder* recorder) { recorder_ = recorder; }
+  /// Of a run that goes on: what a checkpoint before its first iteration says.
+  void begin_behind(Index frozen_prefix) { last_.frozen_prefix = frozen_prefix; }
   /// What the recorder is asked to do at this safe point.
   storage::Wish wish() const;
   Action iteration(const nonlinear::IterationRecord& record, const Real* local_states) override;
