@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <numeric>
 
@@ -37,6 +38,15 @@ class Reader {
     gzbuffer(file_.get(), 1U << 17);
   }
 
+  /// What can follow a header at most.
+  Index most_bytes() const {
+    constexpr Index kMostDeflated = 1032;  // bytes that zlib makes of one
+    std::error_code failed;
+    const auto held = static_cast<Index>(fs::file_size(path_, failed));
+    if (failed) return std::numeric_limits<Index>::max();
+    return gzdirect(file_.get()) != 0 ? held : held * kMostDeflated;
+  }
+
   /// Reads up to `count` bytes; fewer only at the end of the file.
   Index read(unsigned char* out, Index count) {
     const int got = gzread(file_.get(), out, static_cast<unsigned>(count));
@@ -59,6 +69,29 @@ class Reader {
   std::string path_;
   std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
 };
+
+/// Bytes of one row. @throws Error when the sizes cannot be an image's
+Index row_bytes(const IdxHeader& header, const std::string& path) {
+  Index bytes = 1;
+  for (std::size_t a = 1; a < header.sizes.size(); ++a) {
+    if (header.sizes[a] == 0 || header.sizes[a] > kMaxRowBytes / bytes) {
+      throw local_input_error("'{}' is malformed: its header gives rows of sizes {}", path,
+                              fmt::join(header.sizes.begin() + 1, header.sizes.end(), " x "));
+    }
+    bytes *= header.sizes[a];
+  }
+  return bytes;
+}
+
+/// Refuses a header that promises more than its file can hold, before anything takes that room.
+void require_held(const Reader& reader, const IdxHeader& header, const std::string& path) {
+  const Index rows = header.sizes[0], bytes = row_bytes(header, path);
+  const double promised = static_cast<double>(rows) * static_cast<double>(bytes);
+  if (promised <= static_cast<double>(reader.most_bytes())) return;
+  throw local_input_error(
+      "'{}' is truncated: {} rows of {} bytes were promised, and it has at most {} bytes", path,
+      rows, bytes, reader.most_bytes());
+}
 
 /// Magic number 0, 0, type, axes; then the size of each axis, big-endian.
 IdxHeader read_header(Reader& reader, const std::string& path, int axes) {
@@ -85,20 +118,8 @@ IdxHeader read_header(Reader& reader, const std::string& path, int axes) {
     header.sizes.push_back(Index{size[0]} << 24 | Index{size[1]} << 16 | Index{size[2]} << 8 |
                            Index{size[3]});
   }
+  require_held(reader, header, path);
   return header;
-}
-
-/// Bytes of one row. @throws Error when the sizes cannot be an image's
-Index row_bytes(const IdxHeader& header, const std::string& path) {
-  Index bytes = 1;
-  for (std::size_t a = 1; a < header.sizes.size(); ++a) {
-    if (header.sizes[a] == 0 || header.sizes[a] > kMaxRowBytes / bytes) {
-      throw local_input_error("'{}' is malformed: its header gives rows of sizes {}", path,
-                              fmt::join(header.sizes.begin() + 1, header.sizes.end(), " x "));
-    }
-    bytes *= header.sizes[a];
-  }
-  return bytes;
 }
 
 void require_rows(const std::vector<Index>& wanted, Index rows, const std::string& path) {

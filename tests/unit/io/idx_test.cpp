@@ -124,14 +124,16 @@ TEST(Idx, DamagedFilesAreRefused) {
   says(good.substr(0, 9), "its IDX header is not whole");
   says(good.substr(0, good.size() - 1),
        "is truncated: 20 rows of 6 bytes were promised, row 19 has 5");
+  says(good.substr(0, 40), "is truncated: 20 rows of 6 bytes were promised, and it has at most 40");
   says(good + "x", "is oversized");
   says("PNG" + good, "is not an IDX file");
   says(header({kImages, kRows, kColumns}, 0x0d), "IDX type 0d");
   says(header({kImages, kRows}), "with 2 axes");
   says(header({kImages, 1 << 20, 1 << 20}), "is malformed");
   says(header({kImages, 0, 5}), "is malformed");
-  says(header({Index{1} << 31, kRows, kColumns}), "2147483648 images, but");
-  says(header({kImages + 1, kRows, kColumns}), "21 images, but");
+  says(header({Index{1} << 31, kRows, kColumns}), "2147483648 rows of 6 bytes were promised");
+  says(header({kImages, 1 << 14, 1 << 14}), "20 rows of 268435456 bytes were promised");
+  says(header({kImages + 1, kRows, kColumns}) + std::string(126, 'x'), "21 images, but");
   EXPECT_EQ(with(good), "");
 }
 
