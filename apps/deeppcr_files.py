@@ -76,7 +76,7 @@ def kind_of(path):
         file.seek(max(0, os.fstat(file.fileno()).st_size - HEAD_BYTES))
         tail = file.read(HEAD_BYTES)
         if head.startswith(PNG_SIGNATURE):
-            marked, words = png_software(file).startswith(b"deeppcr"), "a PNG picture"
+            marked, words = png_software(file).startswith(b"deeppcr-plot"), "a PNG picture"
         elif head.startswith(b"%PDF"):
             marked, words = b"/Creator (deeppcr" in head + tail, "a PDF"
         elif b"<svg" in head:

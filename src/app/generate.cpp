@@ -225,6 +225,8 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   GenerateConfig& config = report.config;
   const Networks networks = read_networks(context.comm, config);
   config.run.chain.model.width = networks.denoiser.shape().latent;
+  const auto parameters = networks.denoiser.parameters();
+  config.run.chain.function = storage::checksum({parameters.data(), {parameters.size()}});
   config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);
   check_sizes(context.comm, config);
   const OtherLatents others = read_others(context, config, networks);

@@ -97,7 +97,7 @@ int run_command(const Words& words, const std::string& command_line,
   }
   name_petsc_solver(words, command, rest);
   const auto options = parse(command, rest, comm);
-  check_written_files(options_of(command), options, comm);
+  const std::vector<WrittenFile> written = check_written_files(options_of(command), options, comm);
   parallel::Runtime::add_petsc_options(words.petsc);
   const Context context{comm,
                         command_line,
@@ -106,8 +106,9 @@ int run_command(const Words& words, const std::string& command_line,
                         options["quiet"].as<bool>(),
                         options["json"].as<bool>()};
   if (command.has_safe_points) stop_before_start(comm);
-  const RunLock checkpoint(comm, "checkpoint", text_of(options, "checkpoint"));
-  const RunLock trace(comm, "trace", text_of(options, "trace"));
+  std::vector<RunLock> locks;
+  for (const WrittenFile& file : written)
+    if (!file.option.empty()) locks.emplace_back(comm, file.option, file.path);
   const int code = command.run(options, context);
   warn_of_unused(words.petsc);
   return code;

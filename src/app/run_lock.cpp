@@ -18,25 +18,41 @@
 namespace deeppcr::app {
 namespace {
 
-/// Beside the file itself, whatever links lead to it.
+/// What a lock file begins with, and what is said of an empty one.
+constexpr const char* kHolder = "process ";
+constexpr const char* kNobody = "another process";
+
+/// Beside the file itself, whatever links lead to it; an older checkpoint, "c.h5.1", has the lock
+/// of the newest.
 std::string lock_name(const std::string& file) {
   std::error_code ignored;
   const std::filesystem::path real = std::filesystem::weakly_canonical(file, ignored);
-  return (real.empty() ? file : real.string()) + ".lock";
+  std::string name = real.empty() ? file : real.string();
+  const std::size_t digits = name.find_last_not_of("0123456789");
+  const bool older =
+      digits != std::string::npos && digits + 1 < name.size() && digits > 0 && name[digits] == '.';
+  if (older) name.resize(digits);
+  return name + ".lock";
 }
 
 /// "process 4711 on node3 since 2026-01-31 12:00:00 UTC"
 std::string this_process() {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
-  return fmt::format("process {} on {} since {:%Y-%m-%d %H:%M:%S} UTC", ::getpid(), host.data(),
+  return fmt::format("{}{} on {} since {:%Y-%m-%d %H:%M:%S} UTC", kHolder, ::getpid(), host.data(),
                      fmt::gmtime(std::time(nullptr)));
 }
 
 std::string holder_of(int descriptor) {
   std::array<char, 512> text{};
   const ssize_t count = ::pread(descriptor, text.data(), text.size(), 0);
-  return count > 0 ? std::string(text.data(), static_cast<std::size_t>(count)) : "another process";
+  return count > 0 ? std::string(text.data(), static_cast<std::size_t>(count)) : kNobody;
+}
+
+/// Whether a file is a lock of ours, or empty.
+bool is_lock(int descriptor) {
+  const std::string holder = holder_of(descriptor);
+  return holder.rfind(kHolder, 0) == 0 || holder == kNobody;
 }
 
 /// Whether the name still leads to the open file: its last holder may have removed it meanwhile.
@@ -51,8 +67,15 @@ bool is_in_place(int descriptor, const std::string& path) {
 /// @throws Error (this rank)
 int lock(const std::string& path, const std::string& option, const std::string& file) {
   for (;;) {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor < 0) return -1;
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (descriptor < 0 && errno != ELOOP) return -1;
+    if (descriptor < 0 || !is_lock(descriptor)) {
+      if (descriptor >= 0) ::close(descriptor);
+      throw local_input_error(
+          "--{} {}: the run is locked by the name '{}', which is taken by another file; move that, "
+          "or give another --{}",
+          option, file, path, option);
+    }
     if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
       if (is_in_place(descriptor, path)) return descriptor;
       ::close(descriptor);

@@ -122,9 +122,9 @@ std::vector<std::string> differing_course(const std::string& path, const std::st
     const std::string selector = selector_of(*option);
     const Decides decides = what_decides(running.command, name, selector);
     // Options of entries that were not chosen are in no configuration, nor what a file decided.
-    const bool told = running.has(name) || selector.empty();
+    const bool known = running.has(name) || selector.empty();
     const bool by_file = !stored.has(name) && stored.has("weights") && selector == "model";
-    if (decides == Decides::nothing || !told || by_file || replaced.count(selector) > 0) continue;
+    if (decides == Decides::nothing || !known || by_file || replaced.count(selector) > 0) continue;
     const std::string otherwise = default_of(*option);
     const std::string theirs = stored.value(name, otherwise);
     const std::string ours = running.value(name, otherwise);
@@ -141,10 +141,13 @@ std::vector<std::string> differing_course(const std::string& path, const std::st
   return sentences;
 }
 
-void require_same_run(const std::string& path, const std::string& stored,
-                      const std::string& running) {
-  for (const std::string& sentence : differing_course(path, stored, running))
-    log::warn("{}", sentence);
+void require_same_run(const parallel::Communicator& comm, const std::string& path,
+                      const std::string& stored, const std::string& running) {
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    for (const std::string& sentence : differing_course(path, stored, running))
+      log::warn("{}", sentence);
+  });
 }
 
 bool same_option(const std::string& stored, const std::string& running, const std::string& name) {

@@ -18,8 +18,12 @@ namespace deeppcr::app::storage {
 namespace {
 
 io::Problem problem(const ChainConfig& chain) {
-  return {chain.model.model, chain.model.steps, chain.batch, chain.model.width,
-          static_cast<Index>(chain.model.seed)};
+  return {chain.model.model,
+          chain.model.steps,
+          chain.batch,
+          chain.model.width,
+          static_cast<Index>(chain.model.seed),
+          chain.function};
 }
 
 Samples to_samples(io::Batch batch) {
@@ -173,6 +177,10 @@ Recognised recognise(const std::string& path) {
   return {found.format, found.is, found.damaged};
 }
 
+Index checksum(View<const Real, 1> parameters) {
+  return io::checksum(parameters.data(), parameters.size());
+}
+
 std::string states_path(const std::string& trace) { return io::Trace::states_path(trace); }
 
 Samples read_images(const parallel::Communicator& comm, const std::string& set, Index count) {
@@ -259,7 +267,7 @@ std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
   }
   const io::Checkpoint checkpoint(comm, *path);
   checkpoint.require(problem(chain));
-  require_same_run(*path, checkpoint.provenance().configuration, context.configuration);
+  require_same_run(comm, *path, checkpoint.provenance().configuration, context.configuration);
   const State z0 = trajectory.input();
   Buffer<Real> expected(z0.size());
   std::copy(z0.begin(), z0.end(), expected.begin());

@@ -1,6 +1,7 @@
 #include "deeppcr/app/stored_model.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 #include <string>
@@ -53,29 +54,69 @@ void adopt(const po::option_description& option, const std::string& file, const 
   raw[name] = po::variable_value(value, false);
 }
 
-/// The settings that the model understands; empty where the file names no model.
-std::set<std::string> adopt_settings(const po::options_description& known, const std::string& file,
-                                     const std::map<std::string, std::string>& settings,
-                                     po::variables_map& values) {
-  std::set<std::string> understood;
+/// Attributes by the names of options: "layer_norm" and "Layer-Norm" are "layer-norm".
+std::map<std::string, std::string> by_option(const std::map<std::string, std::string>& attributes) {
+  std::map<std::string, std::string> settings;
+  for (const auto& [name, value] : attributes) {
+    std::string option = name;
+    for (char& letter : option)
+      letter = letter == '_' ? '-' : static_cast<char>(std::tolower(letter));
+    settings[option] = value;
+  }
+  return settings;
+}
+
+/// Sizes that the file says beside those that it has. @throws Error where they differ
+void compare_sizes(const std::string& file, const storage::WeightsSizes& sizes,
+                   const std::map<std::string, std::string>& settings) {
+  const std::map<std::string, Index> found{
+      {"steps", sizes.steps}, {"width", sizes.width}, {"block-layers", sizes.block_layers}};
+  for (const auto& [name, size] : found) {
+    const auto said = settings.find(name);
+    if (said == settings.end() || said->second == fmt::format("{}", size)) continue;
+    throw input_error("'{}' says that its {} is {}, but its layers have {}", file, name,
+                      said->second, size);
+  }
+}
+
+/// The model that the file names, else the option's.
+void adopt_model(const po::options_description& known, const std::string& file,
+                 const std::map<std::string, std::string>& settings, po::variables_map& values) {
   const auto model = settings.find("model");
-  if (model != settings.end()) {
-    const std::vector<std::string> names = stored_models();
-    if (std::find(names.begin(), names.end(), model->second) == names.end()) {
-      throw input_error("'{}' says that it holds a model '{}'; known: {}", file, model->second,
-                        fmt::join(names, ", "));
-    }
-    adopt(known.find("model", false), file, model->second, values);
-    understood.insert("model");
+  if (model == settings.end()) return;
+  const std::vector<std::string> names = stored_models();
+  if (std::find(names.begin(), names.end(), model->second) == names.end()) {
+    throw input_error("'{}' says that it holds a model '{}'; known: {}", file, model->second,
+                      fmt::join(names, ", "));
   }
-  for (const std::string& name : settings_of(text_of(values, "model"))) {
-    const auto setting = settings.find(name);
-    const po::option_description* option = known.find_nothrow(name, false);
-    if (setting == settings.end() || option == nullptr) continue;
-    adopt(*option, file, setting->second, values);
-    understood.insert(name);
+  adopt(known.find("model", false), file, model->second, values);
+}
+
+/// What the file leaves open and no option says.
+std::vector<std::string> assumed(const std::map<std::string, std::string>& settings,
+                                 const po::variables_map& values) {
+  std::vector<std::string> words;
+  for (const char* name : {"model", "activation"}) {
+    const bool open = values.count(name) > 0 && values[name].defaulted();
+    const std::vector<std::string> decides = settings_of(text_of(values, "model"));
+    const bool matters = std::string(name) == "model" ||
+                         std::find(decides.begin(), decides.end(), name) != decides.end();
+    if (open && matters && settings.count(name) == 0)
+      words.push_back(fmt::format("--{} {}", name, text_of(values, name)));
   }
-  return understood;
+  return words;
+}
+
+void warn(const std::string& file, const std::vector<std::string>& unknown,
+          const std::vector<std::string>& words) {
+  if (!unknown.empty()) {
+    log::warn("'{}': nothing here understands its attributes {}; they are passed over", file,
+              fmt::join(unknown, ", "));
+  }
+  if (!words.empty()) {
+    log::warn("'{}' does not say of which network it is, so this run takes {}; give what is right",
+              file, fmt::join(words, " "));
+  }
 }
 
 }  // namespace
@@ -86,14 +127,25 @@ void adopt_stored_model(const po::options_description& known, po::variables_map&
   const bool chosen_by_name = known.find_nothrow("model", false) != nullptr;
   if (file.empty() || !chosen_by_name || !storage::unavailable().empty()) return;
   const storage::WeightsSizes sizes = storage::weights_sizes(comm, file);
-  const std::set<std::string> understood = adopt_settings(known, file, sizes.settings, values);
-  std::vector<std::string> unknown = sizes.unknown_attributes;
-  for (const auto& [name, value] : sizes.settings)
-    if (understood.count(name) == 0) unknown.push_back(name);
-  if (!unknown.empty()) {
-    log::warn("'{}': nothing here understands its attributes {}; they are passed over", file,
-              fmt::join(unknown, ", "));
+  const std::map<std::string, std::string> settings = by_option(sizes.settings);
+  compare_sizes(file, sizes, settings);
+  adopt_model(known, file, settings, values);
+  std::set<std::string> understood{"model", "steps", "width", "block-layers"};
+  for (const std::string& name : settings_of(text_of(values, "model"))) {
+    understood.insert(name);
+    const auto setting = settings.find(name);
+    if (setting != settings.end())
+      adopt(*known.find_nothrow(name, false), file, setting->second, values);
   }
+  std::vector<std::string> unknown;
+  for (const std::string& name : sizes.unknown_attributes) {
+    if (understood.count(by_option({{name, ""}}).begin()->first) > 0)
+      throw input_error("'{}': its attribute {} is not one text or number", file, name);
+    unknown.push_back(name);
+  }
+  for (const auto& [name, value] : sizes.settings)
+    if (understood.count(by_option({{name, ""}}).begin()->first) == 0) unknown.push_back(name);
+  warn(file, unknown, assumed(settings, values));
 }
 
 }  // namespace deeppcr::app

@@ -18,6 +18,10 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
   TrainConfig config = read_train_config(options);
   take_sizes_from_files(context.comm, config.chain);
   check_save_weights(config.chain.model, config.files.save_weights);
+  if (!config.files.restart.empty() && config.files.checkpoint.empty() &&
+      config.files.save_weights.empty())
+    log::warn("--restart {} without --checkpoint: nothing keeps what this run trains",
+              config.files.restart);
   return config;
 }
 

@@ -133,7 +133,7 @@ bool Hdf5TrainingFiles::resume(const std::string& restart, TrainingState& state)
   }
   const io::Checkpoint checkpoint(comm, *path);
   checkpoint.require(to_problem(model_));
-  require_same_run(*path, checkpoint.provenance().configuration, about_.configuration);
+  require_same_run(comm, *path, checkpoint.provenance().configuration, about_.configuration);
   for (const train::StoredArray& array : state.arrays) {
     const std::string name = "/" + array.name;
     const io::hdf5::Shape wanted{array.rows, array.row_size};

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "deeppcr/app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -26,17 +28,6 @@ struct ReadFile {
   std::string path;
 };
 
-struct WrittenFile {
-  std::string option;  ///< empty: no option names it, so it is not there to be corrected
-  std::string path;
-  std::string format;
-
-  /// "--output r.h5", for sentences.
-  std::string named() const {
-    return option.empty() ? fmt::format("'{}'", path) : fmt::format("--{} {}", option, path);
-  }
-};
-
 std::vector<fs::path> files_in(const std::string& folder) {
   std::vector<fs::path> files;
   std::error_code failed;
@@ -46,7 +37,7 @@ std::vector<fs::path> files_in(const std::string& folder) {
   return files;
 }
 
-/// Existing files that the options name; of a folder the images in it.
+/// Existing files that the options name, and what --restart asks for; of a folder the images in it.
 std::vector<ReadFile> read_files(const po::options_description& known,
                                  const po::variables_map& values) {
   std::vector<ReadFile> files;
@@ -57,7 +48,7 @@ std::vector<ReadFile> read_files(const po::options_description& known,
     const std::string path = text_of(values, name);
     if (fs::is_directory(path, failed)) {
       for (const fs::path& file : files_in(path)) files.push_back({name, file.string()});
-    } else if (!path.empty() && fs::exists(path, failed)) {
+    } else if (!path.empty() && (name == "restart" || fs::exists(path, failed))) {
       files.push_back({name, path});
     }
   }
@@ -72,22 +63,34 @@ std::vector<WrittenFile> written_files(const po::options_description& known,
     const FileRole role = file_role(*option);
     if (role.kind != FileRole::Kind::written) continue;
     const std::string path = text_of(values, option->long_name());
-    const bool checkpoint = role.format == file_format::kCheckpoint;
     if (!path.empty()) files.push_back({option->long_name(), path, role.format});
-    if (checkpoint && path.empty())
-      files.push_back({"", default_checkpoint(text_of(values, "trace")), role.format});
-    if (checkpoint && !path.empty()) files.push_back({"", link_target(path) + ".1", role.format});
-    const bool with_states = text_of(values, "trace-states") != "none";
-    if (role.format == file_format::kTrace && !path.empty() && with_states)
+    if (role.format == file_format::kCheckpoint) {
+      const std::string used = path.empty() ? default_checkpoint(text_of(values, "trace")) : path;
+      if (path.empty()) files.push_back({"", used, role.format});
+      files.push_back({"", link_target(used) + ".1", role.format});
+    }
+    const std::string states = text_of(values, "trace-states");
+    if (role.format == file_format::kTrace && !path.empty() && !states.empty() && states != "none")
       files.push_back({"", storage::states_path(link_target(path)), file_format::kStates});
   }
   return files;
 }
 
+/// Names beside a file that are used while it is written.
+std::vector<std::string> companions(const WrittenFile& file) {
+  const std::string target = link_target(file.path);
+  return {target + ".tmp", target + ".lock"};
+}
+
 void refuse_what_is_no_file(const WrittenFile& file) {
   std::error_code failed;
   const fs::file_status status = fs::status(file.path, failed);
-  if (!fs::exists(status) || fs::is_regular_file(status)) return;
+  if (!fs::exists(status)) return;
+  if (fs::is_regular_file(status)) {
+    if (::access(file.path.c_str(), W_OK) == 0) return;
+    throw local_input_error("{}: that file is write-protected; give another name, or chmod u+w it",
+                            file.named());
+  }
   if (fs::is_directory(status))
     throw local_input_error("{}: is a folder; give the name of a file", file.named());
   const char* what = fs::is_fifo(status)     ? "a FIFO"
@@ -102,8 +105,8 @@ void refuse_what_is_no_file(const WrittenFile& file) {
 void refuse_what_is_read(const WrittenFile& file, const std::vector<ReadFile>& read) {
   std::error_code failed;
   for (const ReadFile& other : read) {
-    const bool goes_on = other.option == "restart" && file.format == file_format::kCheckpoint;
-    if (goes_on || !fs::equivalent(file.path, other.path, failed)) continue;
+    const bool same_run = other.option == "restart" && file.format == file_format::kCheckpoint;
+    if (same_run || !fs::equivalent(file.path, other.path, failed)) continue;
     throw local_input_error("{}: this run reads that file (--{}), so it is left as it is; {}",
                             file.named(), other.option, "give another name");
   }
@@ -118,15 +121,34 @@ bool same_file(const std::string& a, const std::string& b) {
   return whole(a) == whole(b);
 }
 
-void refuse_what_is_foreign(const WrittenFile& file) {
+bool goes_on(const std::vector<ReadFile>& read) {
+  return std::any_of(read.begin(), read.end(),
+                     [](const ReadFile& one) { return one.option == "restart"; });
+}
+
+void refuse_what_is_foreign(const WrittenFile& file, const std::vector<ReadFile>& read) {
   std::error_code failed;
   if (!fs::exists(file.path, failed)) return;
   const storage::Recognised found = storage::recognise(file.path);
   if (found.format == file.format || found.format == file_format::kEmpty) return;
+  // --restart passes over damaged ones, and gives them another name.
+  if (found.damaged && file.format == file_format::kCheckpoint && goes_on(read)) return;
   throw local_input_error(
       "{}: there is another file of that name, no {} ({}); it is left as it is: give another name, "
       "remove it, or add --force to replace it",
       file.named(), file.format, found.is);
+}
+
+/// A checkpoint of another run is replaced in time: somebody may have forgotten --restart.
+void warn_of_earlier_run(const WrittenFile& file, const std::vector<ReadFile>& read) {
+  std::error_code failed;
+  const bool there = file.format == file_format::kCheckpoint && !file.option.empty() &&
+                     fs::exists(file.path, failed) && fs::file_size(file.path, failed) > 0;
+  if (!there || goes_on(read)) return;
+  log::warn(
+      "{}: this run will replace the checkpoint of an earlier one; --restart auto goes on "
+      "from it",
+      file.named());
 }
 
 /// What the file is called until it is whole may be left from a run that was killed.
@@ -137,18 +159,26 @@ void refuse_foreign_temporary(const WrittenFile& file) {
   if (!fs::exists(status)) return;
   const storage::Recognised found =
       fs::is_regular_file(status) ? storage::recognise(temporary) : storage::Recognised{};
-  if (!found.format.empty() || found.damaged) return;
+  const bool leftover =
+      found.format == file.format || found.format == file_format::kEmpty || found.damaged;
+  if (leftover) return;
   throw local_input_error(
       "{}: it is written under the name '{}' until it is whole, and that is taken by {}; give "
       "another name, or move that file",
       file.named(), temporary, found.is.empty() ? "something else" : found.is);
 }
 
+/// A file that no option names is an option's companion, or where a stop would keep what is done.
 void try_folder(const WrittenFile& file) {
   const std::string target = link_target(file.path);
   short_path(target + ".tmp");  // refuses what is too long
   std::string probe = (fs::path(target).parent_path() / ".deeppcr-XXXXXX").string();
   const int descriptor = mkstemp(probe.data());
+  if (descriptor < 0 && file.option.empty()) {
+    log::warn("{}: no file can be written there ({}): a stop would keep nothing; give --checkpoint",
+              file.named(), std::strerror(errno));
+    return;
+  }
   if (descriptor < 0) {
     throw local_input_error(
         "{}: no file can be written there ({}); give a folder that exists and takes files",
@@ -162,14 +192,22 @@ void check(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& r
   for (std::size_t i = 0; i < files.size(); ++i) {
     const WrittenFile& file = files[i];
     refuse_what_is_no_file(file);
-    if (!file.option.empty()) try_folder(file);
+    try_folder(file);
     refuse_what_is_read(file, read);
-    if (!force) refuse_what_is_foreign(file);
+    for (const std::string& name : companions(file))
+      refuse_what_is_read({file.option, name, file.format}, read);
+    if (!force) refuse_what_is_foreign(file, read);
+    warn_of_earlier_run(file, read);
     refuse_foreign_temporary(file);
-    for (std::size_t k = 0; k < i; ++k)
-      if (same_file(file.path, files[k].path))
-        throw local_input_error("{} and {} are one file; give two names", files[k].named(),
+    for (std::size_t k = 0; k < files.size(); ++k) {
+      if (k == i) continue;
+      std::vector<std::string> taken = companions(files[k]);
+      taken.push_back(files[k].path);
+      if (std::any_of(taken.begin(), taken.end(),
+                      [&](const std::string& name) { return same_file(file.path, name); }))
+        throw local_input_error("{} needs the name that {} has; give two names", files[k].named(),
                                 file.named());
+    }
   }
 }
 
@@ -180,13 +218,19 @@ void add_force_option(po::options_description& options) {
                         "replace files of those names even if this program did not write them");
 }
 
-void check_written_files(const po::options_description& known, const po::variables_map& values,
-                         const parallel::Communicator& comm) {
+std::vector<WrittenFile> check_written_files(const po::options_description& known,
+                                             const po::variables_map& values,
+                                             const parallel::Communicator& comm) {
   const std::vector<WrittenFile> files = written_files(known, values);
-  if (files.empty()) return;
+  if (files.empty()) return files;
   parallel::agree(comm, [&] {
     if (comm.is_root()) check(files, read_files(known, values), is_set(values, "force"));
   });
+  return files;
+}
+
+std::string WrittenFile::named() const {
+  return option.empty() ? fmt::format("'{}'", path) : fmt::format("--{} {}", option, path);
 }
 
 }  // namespace deeppcr::app

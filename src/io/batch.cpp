@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <string>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "known_content.hpp"
 
@@ -18,6 +21,14 @@ constexpr const char* kSamplesHold =
 
 std::string text_of(const hdf5::Shape& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// What stands there for others, said once.
+void warn_of_unused(const hdf5::File& file) {
+  static std::set<std::string> said;
+  for (const char* name : {"/lengths", "/targets"})
+    if (file.has(name) && said.insert(file.path() + name).second)
+      log::warn("'{}': its {} are not used by this run", file.path(), name);
 }
 
 void read_inputs(const hdf5::File& file, Batch& batch) {
@@ -72,6 +83,7 @@ Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
     if (!comm.is_root()) return;
     const auto file = hdf5::File::open(path, hdf5::File::Access::read);
     require_known_members(file, "/", root_members(), kSamplesHold);
+    warn_of_unused(file);
     read_inputs(file, batch);
     if (file.has("/labels")) read_labels(file, batch);
   });

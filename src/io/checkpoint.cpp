@@ -31,11 +31,6 @@ Index entries_of(const hdf5::Shape& shape, std::size_t from_axis) {
       Index{1}, std::multiplies<>());
 }
 
-std::uint32_t crc_of(const Real* data, Index entries) {
-  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(data),
-                                            static_cast<std::size_t>(entries) * sizeof(Real)));
-}
-
 /// Consecutive rows that one rank holds and their checksum; all below 2^53.
 struct CheckedRows {
   double first, count, crc;
@@ -51,7 +46,7 @@ std::vector<CheckedRows> gather_checked(const parallel::Communicator& comm,
       const Real* data = piece.data + piece.rows.row(range.first) * row_entries;
       mine.push_back(static_cast<double>(range.first));
       mine.push_back(static_cast<double>(range.size()));
-      mine.push_back(crc_of(data, range.size() * row_entries));
+      mine.push_back(checksum(data, range.size() * row_entries));
     }
   }
   const std::vector<double> all = comm.gather_all(mine);
@@ -98,8 +93,8 @@ std::uint32_t stored_crc(const parallel::Communicator& comm, const hdf5::File& f
     const Index count = std::min(at_once, rows.last - first);
     file.read_rows<Real>(name, {{first, count, values.data()}});
     const Index bytes = count * row_entries * static_cast<Index>(sizeof(Real));
-    crc =
-        crc32_combine(crc, crc_of(values.data(), count * row_entries), static_cast<z_off_t>(bytes));
+    crc = crc32_combine(crc, checksum(values.data(), count * row_entries),
+                        static_cast<z_off_t>(bytes));
   }
   const auto crcs = comm.gather_all(static_cast<Index>(crc));
   const auto counts = comm.gather_all(rows.size());
@@ -160,6 +155,14 @@ hdf5::File open_verified(const parallel::Communicator& comm, const std::string& 
   return file;
 }
 
+/// Damaged files make room for the next checkpoint, which must not push an intact one out.
+void set_aside(const std::vector<std::string>& damaged) {
+  for (const std::string& path : damaged) {
+    const std::string kept = path + ".damaged";
+    if (::rename(path.c_str(), kept.c_str()) == 0) log::warn("'{}' is now '{}'", path, kept);
+  }
+}
+
 /// path, path.1, path.2, ..; gaps are passed over.
 std::vector<std::string> candidates_of(const std::string& path) {
   const fs::path target(path);
@@ -214,6 +217,11 @@ std::vector<std::string> candidates_in(const std::string& folder) {
 }
 
 }  // namespace
+
+std::uint32_t checksum(const Real* data, Index entries) {
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(data),
+                                            static_cast<std::size_t>(entries) * sizeof(Real)));
+}
 
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                             ConstState input, const Real* local_states) {
@@ -270,17 +278,24 @@ std::optional<std::string> find_newest_intact(const parallel::Communicator& comm
   Index count = static_cast<Index>(candidates.size());
   comm.broadcast(count, 0);
   candidates.resize(static_cast<std::size_t>(count));
+  std::vector<std::string> damaged;
   for (std::string& candidate : candidates) {
     comm.broadcast(candidate, 0);
     try {
       open_verified(comm, candidate).close();
+      if (comm.is_root()) set_aside(damaged);
       return candidate;
     } catch (const Error& error) {
       if (error.seen() != Error::Seen::everywhere) throw;
       log::warn("passed over: {}", error.what());
+      damaged.push_back(candidate);
     }
   }
-  return std::nullopt;
+  if (damaged.empty()) return std::nullopt;
+  throw input_error(
+      "none of {} is an intact checkpoint; to start afresh leave --restart out, or give another "
+      "--checkpoint",
+      fmt::join(damaged, ", "));
 }
 
 std::vector<FileMove> rotation(const std::string& path, int keep) {

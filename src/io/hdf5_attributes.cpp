@@ -216,6 +216,12 @@ std::optional<std::string> File::as_text(const std::string& object, const std::s
   if (kind == H5T_STRING) return text(object, name);
   if (kind == H5T_INTEGER) return fmt::format("{}", integer(object, name));
   if (kind == H5T_FLOAT) return fmt::format("{}", number(object, name));
+  if (kind == H5T_ENUM) {  // h5py's truth values
+    signed char value = 0;
+    if (attribute.bytes == 1 && H5Aread(attribute.handle.get(), attribute.type.get(), &value) >= 0)
+      return value != 0 ? "true" : "false";
+    clear_errors();
+  }
   return std::nullopt;
 }
 

@@ -172,7 +172,9 @@ Shape File::shape(const std::string& name) const {
 }
 
 bool File::is_floating(const std::string& name) const {
-  return class_of(open_dataset(id(), path_, name)) == H5T_FLOAT;
+  const Id dataset = open_dataset(id(), path_, name);
+  const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
+  return H5Tget_class(type.get()) == H5T_FLOAT && H5Tget_size(type.get()) <= sizeof(double);
 }
 
 bool File::is_whole(const std::string& name) const {

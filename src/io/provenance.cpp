@@ -100,12 +100,16 @@ void write_problem(hdf5::File& file, const Problem& problem) {
   file.set("/problem", "B", problem.batch);
   file.set("/problem", "n", problem.width);
   file.set("/problem", "seed", problem.seed);
+  if (problem.function != 0) file.set("/problem", "function", problem.function);
 }
 
 Problem read_problem(const hdf5::File& file) {
-  return {file.text("/problem", "model"), file.integer("/problem", "L"),
-          file.integer("/problem", "B"), file.integer("/problem", "n"),
-          file.integer("/problem", "seed")};
+  return {file.text("/problem", "model"),
+          file.integer("/problem", "L"),
+          file.integer("/problem", "B"),
+          file.integer("/problem", "n"),
+          file.integer("/problem", "seed"),
+          file.has_attribute("/problem", "function") ? file.integer("/problem", "function") : 0};
 }
 
 void require_same_problem(const std::string& path, const Problem& stored, const Problem& run) {
@@ -117,6 +121,12 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
   require_equal(path, "B (batch)", stored.batch, run.batch);
   require_equal(path, "n (width)", stored.width, run.width);
   require_equal(path, "the seed", stored.seed, run.seed);
+  if (stored.function == 0 || run.function == 0 || stored.function == run.function) return;
+  throw input_error(
+      "'{}' was written with another network: the file of that name holds other parameters now; "
+      "give "
+      "the network of that run, or start afresh without --restart",
+      path);
 }
 
 std::string program_version() { return DEEPPCR_VERSION; }

@@ -67,7 +67,7 @@ Recognised recognise_hdf5(const std::string& path) {
 bool has_picture_mark(const unsigned char* bytes, std::size_t count) {
   // Signature; then chunks: length, type, data, checksum. Texts stand before the pixels (IDAT).
   constexpr std::size_t kAround = 12;
-  constexpr char kMark[] = "Software\0deeppcr";
+  constexpr char kMark[] = "Software\0deeppcr ";
   std::size_t at = sizeof(kPngSignature);
   if (count < at || !std::equal(kPngSignature, kPngSignature + at, bytes)) return false;
   while (count - at >= kAround) {

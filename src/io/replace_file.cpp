@@ -1,6 +1,7 @@
 #include "replace_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -47,7 +48,16 @@ void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
 
 namespace {
 
+/// A file keeps the rights that its owner has given to its name.
+void keep_rights(const std::string& path) {
+  struct stat old {};
+  constexpr mode_t kRights = 07777;
+  if (::stat(path.c_str(), &old) == 0)
+    (void)!::chmod(temporary_name(path).c_str(), old.st_mode & kRights);
+}
+
 void take_name(const std::string& path) {
+  keep_rights(path);
   if (::rename(temporary_name(path).c_str(), path.c_str()) != 0)
     throw internal_error("cannot write '{}': {}", path, std::strerror(errno));
 }
@@ -81,6 +91,7 @@ void ReplacingFile::finish() {
 void ReplacingFile::place(const std::function<void()>& rename) {
   parallel::agree(comm_, [&] {
     if (!comm_.is_root()) return;
+    keep_rights(path_);
     rename();
     sync_folder_of(path_);
   });

@@ -144,6 +144,26 @@ void require_width(const hdf5::File& file, const std::string& name, Index found,
                           width);
 }
 
+/// Of a group and of all below it: unknown attributes, and `dimensions` that are not ours.
+void read_attributes_below(const hdf5::File& file, const std::string& object,
+                           std::vector<std::string>& unknown) {
+  for (const std::string& name : unknown_attributes(file, object))
+    unknown.push_back(fmt::format("{} of {}", name, object));
+  if (file.has_attribute(object, "dimensions")) {
+    const std::vector<std::string> axes = file.texts(object, "dimensions");
+    const auto out = std::find(axes.begin(), axes.end(), "out");
+    if (out != axes.end() && std::find(axes.begin(), out, "in") != out) {
+      throw local_input_error(
+          "{} in '{}' says that its dimensions are [{}]; weights are [.., out, in], so transpose "
+          "it",
+          object, file.path(), fmt::join(axes, ", "));
+    }
+  }
+  if (file.is_dataset(object)) return;
+  for (const std::string& child : file.children(object))
+    read_attributes_below(file, object + "/" + child, unknown);
+}
+
 /// What the file says of its model, and what it says that nobody understands.
 void read_attributes(const hdf5::File& file, WeightsShape& shape) {
   for (const std::string& name : unknown_attributes(file, "/")) {
@@ -154,11 +174,8 @@ void read_attributes(const hdf5::File& file, WeightsShape& shape) {
       shape.unknown_attributes.push_back(name);
     }
   }
-  for (const char* object : {"/layers", "/layers/weight", "/layers/bias", "/embedding", "/head"}) {
-    if (!file.has(object)) continue;
-    for (const std::string& name : unknown_attributes(file, object))
-      shape.unknown_attributes.push_back(fmt::format("{} of {}", name, object));
-  }
+  for (const char* group : {"/layers", "/embedding", "/head"})
+    if (file.has(group)) read_attributes_below(file, group, shape.unknown_attributes);
 }
 
 WeightsShape inspect(const std::string& path) {
@@ -169,6 +186,8 @@ WeightsShape inspect(const std::string& path) {
         "/layers/0/weight [n, n] a layer",
         path);
   }
+  const std::string format = format_of(file);
+  if (format.rfind("deeppcr-", 0) == 0) require_format(file, kWeightsFormat);
   require_known_members(file, "/", root_members(), kRootHolds);
   WeightsShape shape =
       file.is_dataset("/layers/weight") ? inspect_stacked(file) : inspect_separate(file);

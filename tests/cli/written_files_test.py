@@ -37,8 +37,25 @@ class WrittenFiles(ProgramTest):
     def test_files_of_the_same_kind_are_replaced(self):
         for _ in range(2):
             words = [word for option, name in WRITES.items() for word in (f"--{option}", name)]
-            run = self.run_here(*SOLVE, *words, "--trace-states", "all", "--checkpoint", "c.h5")
-            self.assertEqual((run.code, run.err), (0, ""))
+            done = self.run_here(*SOLVE, *words, "--trace-states", "all")
+            self.assertEqual((done.code, done.err), (0, ""))
+
+    @ONE_RANK
+    def test_an_earlier_checkpoint_is_named(self):
+        words = ("train", "--data", "random", "--samples", 64, "--test-samples", 16, "--steps", 4, "--width", 8, "--quiet")
+        self.assertEqual(self.run_here(*words, "--checkpoint", "c.h5").err, "")
+        again = self.run_here(*words, "--checkpoint", "c.h5")
+        self.assertEqual(again.code, 0)
+        self.assertIn("--restart auto", again.err)
+        self.assertIn("without --checkpoint", self.run_here(*words, "--restart", "c.h5", "--epochs", 2).err)
+        whole = (self.folder / "c.h5").read_bytes()
+        for name in ("c.h5", "c.h5.1"):
+            (self.folder / name).write_bytes(whole[:5000])
+        self.assert_refused(self.run_here(*words, "--checkpoint", "c.h5", "--restart", "auto"), "c.h5.1", "intact")
+        self.assertEqual((self.folder / "c.h5.1").read_bytes(), whole[:5000])
+        (self.folder / "c.h5.1").write_bytes(whole)
+        self.assertEqual(self.run_here(*words, "--checkpoint", "c.h5", "--restart", "auto", "--epochs", 2).code, 0)
+        self.assertEqual((self.folder / "c.h5.damaged").read_bytes(), whole[:5000])
 
     def test_other_files_are_kept_unless_forced(self):
         for option in WRITES if RANKS == 1 else ["output"]:
@@ -62,6 +79,7 @@ class WrittenFiles(ProgramTest):
         self.setUp_again("notes.txt")
         for companion, words in (("c.h5.1", ("--checkpoint", "c.h5")), ("o.h5.tmp", ("--output", "o.h5")),
                                  ("t.states.h5", ("--trace", "t.h5", "--trace-states", "all")),
+                                 ("o.h5.lock", ("--output", "o.h5")), ("deeppcr.ckpt.h5.1", ()),
                                  ("deeppcr.ckpt.h5", ())):
             (self.folder / companion).write_text("mine\n")
             self.kept(*SOLVE, *words, name=companion)
@@ -79,6 +97,10 @@ class WrittenFiles(ProgramTest):
         self.kept("solve", "--config", "run.ini", "--output", "run.ini", "--force", name="run.ini")
         self.run_here(*SOLVE, "--trace", "t.h5", "--trace-states", "all")
         self.kept(*SOLVE, "--guess", "t.h5", "--trace", "t.h5", name="t.h5")
+        for companion in ("m.h5.tmp", "m.h5.lock"):
+            (self.folder / "w.h5").rename(self.folder / companion)
+            self.kept("solve", "--weights", companion, "--output", "m.h5", name=companion, phrases=("reads that file",))
+            (self.folder / companion).rename(self.folder / "w.h5")
 
     def test_links_stay_links(self):
         (self.folder / "store").mkdir()
@@ -94,8 +116,22 @@ class WrittenFiles(ProgramTest):
     @ONE_RANK
     def test_one_file_by_two_options(self):
         (self.folder / "other.h5").symlink_to("o.h5")
-        for second in ("o.h5", "./o.h5", "other.h5"):
-            self.assert_refused(self.run_here(*SOLVE, "--output", "o.h5", "--save-weights", second), "one file")
+        for second in ("o.h5", "./o.h5", "other.h5", "o.h5.tmp", "o.h5.lock"):
+            self.assert_refused(self.run_here(*SOLVE, "--output", "o.h5", "--save-weights", second), "give two names")
+
+    @unittest.skipIf(is_root(), "root writes everywhere")
+    def test_write_protected_files_are_kept(self):
+        self.run_here(*SOLVE, "--output", "o.h5")
+        (self.folder / "o.h5").chmod(0o444)
+        self.kept(*SOLVE, "--output", "o.h5", name="o.h5", phrases=("write-protected",))
+
+    def test_rights_stay(self):
+        self.run_here(*SOLVE, "--output", "o.h5", "--trace", "t.h5")
+        for name in ("o.h5", "t.h5"):
+            (self.folder / name).chmod(0o600)
+        self.run_here(*SOLVE, "--output", "o.h5", "--trace", "t.h5")
+        for name in ("o.h5", "t.h5"):
+            self.assertEqual(stat.S_IMODE((self.folder / name).stat().st_mode), 0o600, name)
 
     def test_devices_pipes_and_folders(self):
         os.mkfifo(self.folder / "pipe")
@@ -161,8 +197,28 @@ class WeightsFiles(ProgramTest):
         run = self.run_here("solve", "--weights", "w.h5", "--batch", 2, "--quiet")
         self.assertEqual(run.code, 0)
         lines = [line for line in run.err.splitlines() if line]
-        self.assertEqual(len(lines), 1, run.err)
+        self.assertEqual(len(lines), 2, run.err)
         self.assertIn("epochs, seed", lines[0])
+        self.assertIn("--activation tanh", lines[1])
+
+    @ONE_RANK
+    def test_other_spellings_and_values(self):
+        with h5py.File(self.folder / "w.h5", "w") as file:
+            file["layers/weight"], file["layers/bias"] = np.ones((3, 2, 4, 4)), np.ones((3, 2, 4))
+            file.attrs.update({"model": "resnet", "layer_norm": True, "Activation": "relu", "width": 4})
+        done = self.run_here("solve", "--weights", "w.h5", "--batch", 2, "--quiet", "--trace", "t.h5")
+        self.assertEqual((done.code, done.err), (0, ""))
+        with h5py.File(self.folder / "t.h5") as file:
+            for line in ("layer-norm = true", "activation = relu"):
+                self.assertIn(line, str(file.attrs["configuration"]))
+        for name, value, phrase in (("width", 5, "width is 5"), ("activation", ["relu", "tanh"], "not one text"),
+                                    ("format", "deeppcr-checkpoint", "deeppcr-checkpoint")):
+            self.write("w.h5", **{"model": "mlp", name: value})
+            self.assert_refused(self.run_here("solve", "--weights", "w.h5"), phrase)
+        self.write("w.h5", model="mlp", activation="tanh")
+        with h5py.File(self.folder / "w.h5", "a") as file:
+            file["layers/weight"].attrs["dimensions"] = ["step", "in", "out"]
+        self.assert_refused(self.run_here("solve", "--weights", "w.h5"), "transpose")
 
     def test_saved_weights_say_their_model(self):
         words = ("--steps", 5, "--width", 4, "--residual-scale", "1/L", "--layer-norm", "--activation", "relu")

@@ -11,7 +11,7 @@ namespace deeppcr::fuzz {
 namespace {
 
 const std::string kSignature = "\x89PNG\r\n\x1a\n";
-const std::string kMark("Software\0deeppcr", 16);
+const std::string kMark("Software\0deeppcr ", 17);
 
 std::string chunk(const std::string& type, const std::string& data) {
   const std::size_t n = data.size();
@@ -23,7 +23,7 @@ std::string chunk(const std::string& type, const std::string& data) {
 
 std::vector<std::string> seeds() {
   const std::string head = kSignature + chunk("IHDR", std::string(13, '\1'));
-  return {head + chunk("tEXt", kMark + " 0.1.0") + chunk("IDAT", "xyz") + chunk("IEND", ""),
+  return {head + chunk("tEXt", kMark + "0.1.0") + chunk("IDAT", "xyz") + chunk("IEND", ""),
           head + chunk("gAMA", "1234") + chunk("tEXt", "Title") + chunk("IDAT", "xyz")};
 }
 

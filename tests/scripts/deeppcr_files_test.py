@@ -52,8 +52,8 @@ class Files(unittest.TestCase):
 
     def test_files_are_known_by_their_marks(self):
         for name, data, kind in (
-                ("a.png", png(b"deeppcr 1.2"), PICTURE), ("b.png", png(b"Matplotlib"), None), ("c.png", png(b""), None),
-                ("cut.png", png(b"deeppcr 1.2")[:60], None), ("a.pdf", b"%PDF-1.4\n/Creator (deeppcr-plot)", PICTURE),
+                ("a.png", png(b"deeppcr-plot"), PICTURE), ("b.png", png(b"Matplotlib"), None), ("d.png", png(b"deeppcr 1.2"), None), ("c.png", png(b""), None),
+                ("cut.png", png(b"deeppcr-plot")[:60], None), ("a.pdf", b"%PDF-1.4\n/Creator (deeppcr-plot)", PICTURE),
                 ("b.pdf", b"%PDF-1.4\n/Creator (TeX)", None), ("a.svg", b"<svg><dc:title>deeppcr</dc:title></svg>", None),
                 ("a.csv", b"# deeppcr 1.2\nsuite\n", TABLE), ("b.csv", b"suite\n", None), ("net.pt", b"PK\x03\x04", None)):
             with self.subTest(name):
@@ -71,7 +71,7 @@ class Files(unittest.TestCase):
         for path in (self.path("new.h5"), self.path("empty", b""), self.hdf5("w.h5", "deeppcr-weights")):
             self.write(path)
             self.assertEqual(path.read_bytes(), b"new")
-        self.write(self.path("a.png", png(b"deeppcr 1.2")), PICTURE)
+        self.write(self.path("a.png", png(b"deeppcr-plot")), PICTURE)
         self.refuse(self.hdf5("t.h5", "deeppcr-trace"), "t.h5' exists and is no weights file of deeppcr (it is HDF5 with "
                     "the format 'deeppcr-trace'); it is left as it is: choose another name, remove it or give --force")
         self.refuse(self.hdf5("f.h5"), "HDF5 of another program")

@@ -26,6 +26,7 @@ struct ChainConfig {
   bool steps_given = false;
   bool width_given = false;
   bool batch_given = false;
+  Index function = 0;  ///< checksum of a network that the steps are made of; 0: there is none
 };
 
 /// How the chain is solved.

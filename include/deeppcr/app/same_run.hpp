@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/parallel/communicator.hpp"
+
 namespace deeppcr::app {
 
 /// Whether a run may go on from the checkpoint `path`, which was written with the configuration
@@ -13,9 +15,9 @@ namespace deeppcr::app {
 std::vector<std::string> differing_course(const std::string& path, const std::string& stored,
                                           const std::string& running);
 
-/// The same, with a warning for each sentence.
-void require_same_run(const std::string& path, const std::string& stored,
-                      const std::string& running);
+/// The same on rank 0, which alone may see the files, with a warning for each sentence. Collective.
+void require_same_run(const parallel::Communicator& comm, const std::string& path,
+                      const std::string& stored, const std::string& running);
 
 /// Whether both configurations give an option the same value, or none.
 bool same_option(const std::string& stored, const std::string& running, const std::string& name);

@@ -33,6 +33,8 @@ struct Recognised {
   bool damaged = false;  ///< HDF5 that cannot be opened, such as a file that was never finished
 };
 Recognised recognise(const std::string& path);
+/// Checksum of a network's parameters, by which a restart knows it.
+Index checksum(View<const Real, 1> parameters);
 /// Where a trace keeps its states: "run.h5" -> "run.states.h5".
 std::string states_path(const std::string& trace);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ struct CheckpointContent {
 /// own states [L_local, B, n], where all hold all rank 0.
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                             ConstState input, const Real* local_states);
+
+/// CRC-32 of numbers, as for each array of a checkpoint.
+std::uint32_t checksum(const Real* data, Index entries);
 
 /// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place,
 /// where path is `name` or, of a symbolic link, the file that it leads to; older ones become
@@ -80,7 +84,8 @@ class Checkpoint {
 };
 
 /// The newest intact checkpoint of `path` (path, path.1, ..) or, for a folder, of all in it;
-/// damaged ones are named in the log. Nothing when there is none. Collective.
+/// newer ones that are damaged are named in the log and renamed to NAME.damaged. Nothing when there
+/// is none. Collective. @throws Error where there are some, but all are damaged
 std::optional<std::string> find_newest_intact(const parallel::Communicator& comm,
                                               const std::string& path);
 

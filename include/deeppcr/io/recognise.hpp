@@ -15,7 +15,8 @@ struct Recognised {
 /// rank alone.
 Recognised recognise(const std::string& path);
 
-/// Whether the PNG in `bytes` (its beginning is enough) says that this program wrote it.
+/// Whether the PNG in `bytes` (its beginning is enough) says that this program wrote it: Software
+/// "deeppcr VERSION". Plots say "deeppcr-plot" and are of another kind.
 bool has_picture_mark(const unsigned char* bytes, std::size_t count);
 
 }  // namespace deeppcr::io

@@ -88,6 +88,7 @@ TEST(Recognise, MarksOfPictures) {
   EXPECT_TRUE(marked(head + mark));
   EXPECT_TRUE(marked(head + chunk("gAMA", "1234") + mark + "whatever"));
   EXPECT_FALSE(marked(head + chunk("IDAT", "") + mark)) << "behind the pixels nobody looks";
+  EXPECT_FALSE(marked(head + chunk("tEXt", std::string("Software\0deeppcr-plot", 21))));
   EXPECT_FALSE(marked(mark));
   EXPECT_FALSE(marked(kSignature));
   EXPECT_FALSE(marked(""));
