@@ -95,7 +95,7 @@ class OneRank(ProgramTest):
 
     def test_restart_with_other_options(self):
         self.assertEqual(self.run_here(*TRAIN, "--max-steps", 3, "--checkpoint", "c.h5", ranks=1).code, 0)
-        go_on = [*TRAIN, "--restart", "c.h5"]
+        go_on = [*TRAIN, "--restart", "c.h5", "--save-weights", "w.h5"]
         for words in (["--activation", "relu"], ["--layer-norm"], ["--residual-scale", "1/L"]):
             self.assert_refused(self.run_here(*go_on, *words, ranks=1), words[0], "c.h5", "start afresh")
         same = self.run_here(*go_on, "--quiet", ranks=1)

@@ -46,7 +46,7 @@ class Failure(ProgramTest):
                 self.assert_refused(self.run_here(*words), "c.h5")
             going_on = self.solved(*chain, "--restart", "auto", "--checkpoint", "c.h5")
             self.assertGreater(going_on["iterations_before"], 0)
-            self.assertEqual((self.folder / "c.h5").read_bytes(), damaged)
+            self.assertEqual((self.folder / "c.h5.damaged").read_bytes(), damaged)
 
     def test_trace_without_its_states(self):
         self.solved("solve", "--steps", 20, "--trace", "t.h5", "--trace-states", "all")
