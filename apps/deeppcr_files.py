@@ -82,7 +82,7 @@ def kind_of(path):
         elif b"<svg" in head:
             marked, words = re.search(rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>deeppcr", head), "an SVG picture"
         else:
-            return (TABLE, "a table of deeppcr bench") if head.startswith(b"# deeppcr") else (None, of_no_kind(head))
+            return (TABLE, "a table of deeppcr-bench") if head.startswith(b"# deeppcr") else (None, of_no_kind(head))
     return (PICTURE, f"{words} of deeppcr") if marked else (None, f"{words} of another program")
 
 

@@ -44,7 +44,7 @@ def open_hdf5(path):
                        "h5clear -s FILE where it was killed") from first
         if "permission" in reason:
             raise Refused("it cannot be read: permission denied") from first
-        raise Refused("it is neither HDF5 nor a CSV file of deeppcr bench") from first
+        raise Refused("it is neither HDF5 nor a CSV file of deeppcr-bench") from first
 
 
 def numbers(file, name, dimensions):
@@ -171,7 +171,7 @@ def read_csv(path):
     except (OSError, csv.Error) as error:
         raise Refused(f"it cannot be read: {first_line(error)}") from error
     if not lines or "seconds_median" not in lines[0]:
-        raise Refused("it is no CSV file of deeppcr bench: it has no rows with a column seconds_median")
+        raise Refused("it is no CSV file of deeppcr-bench: it has no rows with a column seconds_median")
     return bench_rows({name: [line[name] or "" for line in lines] for name in lines[0] if name})
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr bench` (HDF5 or CSV)."""
+"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr-bench` (HDF5 or CSV)."""
 import argparse
 import logging
 import os
@@ -396,7 +396,7 @@ def save(figure, path, suffix):
 
 def parse():
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr bench has written")
+    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr-bench has written")
     parser.add_argument("-o", "--output", type=Path, help="the picture, .png, .svg or .pdf (default: FILE.png)")
     parser.add_argument("--force", action="store_true", help="replace the output even if it is no picture of deeppcr")
     return parser.parse_args()

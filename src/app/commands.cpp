@@ -1,4 +1,3 @@
-#include "deeppcr/app/bench.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/app/config.hpp"
 #include "deeppcr/app/generate.hpp"
@@ -20,12 +19,14 @@ const std::vector<Command>& commands() {
       {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
        run_generate, true},
       {"check", "self-check of a model's derivatives", "", add_check_options, run_check},
-      {"bench", "speed of the solvers against what one would use instead", "", add_bench_options,
-       run_bench},
       {"inspect", "what a trace or checkpoint holds, and whether it is intact", "file",
        add_inspect_options, run_inspect},
   };
   return table;
+}
+
+std::string call_of(const Command& command) {
+  return *command.program != '\0' ? command.program : std::string("deeppcr ") + command.name;
 }
 
 }  // namespace deeppcr::app

@@ -52,6 +52,15 @@ bool has(const po::options_description& options, const std::string& name) {
   return options.find_nothrow(name, false) != nullptr;
 }
 
+std::string name_of(const Command& command) {
+  return *command.program != '\0' ? command.program : command.name;
+}
+
+/// Where to look for what was a command of deeppcr once; empty for any other name.
+std::string moved_to(const std::string& name) {
+  return name == "bench" ? "the benchmarks are a program of their own: deeppcr-bench" : "";
+}
+
 /// The error for a word of the command line that is no option.
 Error unknown_word(const Command& command, const std::string& word,
                    const po::options_description& options) {
@@ -60,8 +69,8 @@ Error unknown_word(const Command& command, const std::string& word,
   const std::string guess = did_you_mean(bare.substr(0, bare.find('=')), names_of(options), "--");
   const std::string hint = !guess.empty() ? guess
                            : one_dash     ? "PETSc's options come behind ' -- '"
-                                          : fmt::format("see deeppcr {} --help", command.name);
-  return input_error("'{}' is no option of '{}'; {}", word, command.name, hint);
+                                          : fmt::format("see {} --help", call_of(command));
+  return input_error("'{}' is no option of '{}'; {}", word, name_of(command), hint);
 }
 
 /// Refuses unknown options; gives a word without dashes to the command's positional option, if it
@@ -93,23 +102,25 @@ void store_command_line(const Command& command, const std::vector<std::string>& 
     sort_words(command, options, parsed.options);
     po::store(parsed, values);
   } catch (const po::error& error) {
-    throw input_error("{}; see deeppcr {} --help", error.what(), command.name);
+    throw input_error("{}; see {} --help", error.what(), call_of(command));
   }
 }
 
-/// Refuses a section or key of a file that no command knows.
-void check_file_key(const std::string& file, const std::string& section, const std::string& key) {
+/// Refuses a section or key of a file that no command of the program knows.
+void check_file_key(const std::vector<Command>& all, const std::string& file,
+                    const std::string& section, const std::string& key) {
   std::vector<std::string> known;
-  for (const Command& command : commands()) {
+  for (const Command& command : all) {
     if (!section.empty() && section != command.name) continue;
     const std::vector<std::string> names = names_of(options_of(command));
     known.insert(known.end(), names.begin(), names.end());
   }
   if (known.empty()) {
     std::vector<std::string> sections;
-    for (const Command& command : commands()) sections.emplace_back(command.name);
-    throw input_error("{}: unknown section [{}]; allowed: {}", file, section,
-                      fmt::join(sections, ", "));
+    for (const Command& command : all) sections.emplace_back(command.name);
+    const std::string moved = moved_to(section);
+    throw input_error("{}: unknown section [{}]; {}allowed: {}", file, section,
+                      moved.empty() ? "" : moved + "; ", fmt::join(sections, ", "));
   }
   if (key == "config" || key == "help")
     throw input_error("{}: '{}' is for the command line; leave it out", file, key);
@@ -144,8 +155,10 @@ std::string text_of(const std::string& file, const parallel::Communicator& comm)
 po::parsed_options read_file(const Command& command, const std::string& file,
                              const std::string& text, const po::options_description& options) {
   po::parsed_options chosen(&options);
+  const std::vector<Command> all =
+      *command.program != '\0' ? std::vector<Command>{command} : commands();
   for (const ConfigEntry& entry : parse_config_text(file, text)) {
-    check_file_key(file, entry.section, entry.key);
+    check_file_key(all, file, entry.section, entry.key);
     const bool meant = entry.section.empty() || entry.section == command.name;
     if (!meant || !has(options, entry.key)) continue;
     chosen.options.push_back(option_of(entry));
@@ -188,6 +201,7 @@ const Command& find_command(const std::string& name) {
     if (name == command.name) return command;
     known.emplace_back(command.name);
   }
+  if (!moved_to(name).empty()) throw input_error("{}", moved_to(name));
   const std::string guess = did_you_mean(name, known);
   throw input_error("'{}' is no command; {}", name,
                     guess.empty() ? fmt::format("allowed: {}", fmt::join(known, ", ")) : guess);
@@ -248,8 +262,8 @@ std::string command_help(const Command& command) {
   std::ostringstream lines;
   const std::string word =
       *command.positional != '\0' ? fmt::format(" {}", command.positional) : "";
-  lines << fmt::format("usage: deeppcr {}{} [options] [-- PETSc options]\n\n{}\n", command.name,
-                       word, command.help);
+  lines << fmt::format("usage: {}{} [options] [-- PETSc options]\n\n{}\n", call_of(command), word,
+                       command.help);
   po::options_description options(kHelpColumns);
   command.add_options(options);
   options.add(common_options());

@@ -85,10 +85,9 @@ void name_petsc_solver(const Words& words, const Command& command,
   }
 }
 
-int run_command(const Words& words, const std::string& command_line,
-                const parallel::Communicator& comm) {
-  const Command& command = find_command(words.own.front());
-  std::vector<std::string> rest(words.own.begin() + 1, words.own.end());
+/// `rest`: the words behind what the command is called by.
+int run_command(const Command& command, const Words& words, std::vector<std::string> rest,
+                const std::string& command_line, const parallel::Communicator& comm) {
   for (const std::string& word : rest) {
     if (word == "--help" || word == "-h") {
       print_on_root(comm, command_help(command));
@@ -114,43 +113,51 @@ int run_command(const Words& words, const std::string& command_line,
   return code;
 }
 
-int run_words(const Words& words, const std::string& command_line,
+/// `only`: the command of a program of one; none: the first word names one of deeppcr's.
+int run_words(const Command* only, const Words& words, const std::string& command_line,
               const parallel::Communicator& comm) {
   const std::string first = words.own.empty() ? "" : words.own.front();
   if (first == "--version") {
     print_on_root(comm, version_text());
     return 0;
   }
+  if (only != nullptr) return run_command(*only, words, words.own, command_line, comm);
   if (first == "--help" || first == "-h" || first == "help") {
     print_on_root(comm, general_help());
     return 0;
   }
   if (first.empty()) throw input_error("no command given; see deeppcr --help");
-  return run_command(words, command_line, comm);
+  const Command& command = find_command(first);
+  return run_command(command, words, {words.own.begin() + 1, words.own.end()}, command_line, comm);
 }
 
-/// Whether the command that the words name ends in order at signals.
-bool has_safe_points(const Words& words) {
+/// Whether the command that is asked for ends in order at signals.
+bool has_safe_points(const Command* only, const Words& words) {
+  if (only != nullptr) return only->has_safe_points;
   const std::vector<Command>& all = commands();
   return !words.own.empty() && std::any_of(all.begin(), all.end(), [&](const Command& command) {
     return command.has_safe_points && command.name == words.own.front();
   });
 }
 
-}  // namespace
-
-int run(int argc, char** argv) {
+int run_program(const Command* only, int argc, char** argv) {
   prepare_standard_streams();
   const Words words = cut(argc, argv);
-  hold_signals(has_safe_points(words));
+  hold_signals(has_safe_points(only, words));
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {
-    return close_report(comm, run_words(words, join(argc, argv), comm));
+    return close_report(comm, run_words(only, words, join(argc, argv), comm));
   });
   // mpirun ends all ranks when the first one leaves with a code: what was printed must be out by
   // then
   std::fflush(nullptr);
   return code;
 }
+
+}  // namespace
+
+int run(int argc, char** argv) { return run_program(nullptr, argc, argv); }
+
+int run(const Command& command, int argc, char** argv) { return run_program(&command, argc, argv); }
 
 }  // namespace deeppcr::app

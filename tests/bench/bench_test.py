@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Smoke test of `deeppcr bench`: bench_test.py BINARY hdf5|csv RANKS MPIRUN..."""
+"""Smoke test of `deeppcr-bench`: bench_test.py BINARY hdf5|csv RANKS MPIRUN..."""
 import csv
 import json
 import math
@@ -16,7 +16,7 @@ SUITES += ["pcr-scaling", "hybrid", "shooting"] if RANKS > 1 else []
 
 
 def bench(*words):
-    return subprocess.run([*MPIRUN, str(RANKS), BINARY, "bench", *map(str, words)],
+    return subprocess.run([*MPIRUN, str(RANKS), BINARY, *map(str, words)],
                           capture_output=True, text=True, check=False)
 
 

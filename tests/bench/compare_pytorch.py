@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Sequential forward and backward pass of an mlp: PyTorch's loop against deeppcr's, same core, one thread, float64.
 
-compare_pytorch.py path/to/deeppcr [--steps 1024] [--width 16,64,256] [--batch 1,32] [--repeats 5]
+compare_pytorch.py path/to/deeppcr-bench [--steps 1024] [--width 16,64,256] [--batch 1,32] [--repeats 5]
 
 Both do the forward pass, and the backward pass with the gradients of all parameters. PyTorch gets huge pages, which
-make its backward pass several times faster. deeppcr's times are rows of its bench suite `sequential`: "forward" and
+make its backward pass several times faster. deeppcr's times are rows of deeppcr-bench's suite `sequential`: "forward" and
 "backward with parameter gradients", the latter with the forward pass that it does again for its linearisation.
 """
 import argparse
@@ -46,10 +46,10 @@ def time_pytorch(steps, width, batch, repeats):
 
 
 def time_deeppcr(binary, options):
-    """{(width, batch): (forward, backward)} from the program's own bench, one process, no start-up."""
+    """{(width, batch): (forward, backward)} from deeppcr-bench, one process, no start-up."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.csv")
-        subprocess.run([binary, "bench", "--suite", "sequential", "--steps", str(options.steps),
+        subprocess.run([binary, "--suite", "sequential", "--steps", str(options.steps),
                         "--width", options.width, "--batch", options.batch,
                         "--repeats", str(options.repeats), "--csv", path], check=True,
                        stdout=subprocess.DEVNULL)
@@ -85,7 +85,7 @@ def print_table(options, ours):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("binary", help="the program deeppcr")
+    parser.add_argument("binary", help="the program deeppcr-bench")
     parser.add_argument("--steps", type=int, default=1024)
     parser.add_argument("--width", default="16,64,256")
     parser.add_argument("--batch", default="1,32")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import h5py
 
-from program import PROGRAM, ProgramTest, Started, main, wait_for
+from program import BENCH, ProgramTest, Started, main, wait_for
 
 INTERRUPTED = 85
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ class OneRank(ProgramTest):
         self.assertEqual((done.report["status"], done.report["test_samples"]), ("converged", 20000))
 
     def test_a_command_without_safe_points_ends_at_once(self):
-        process = subprocess.Popen([PROGRAM, "bench"], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([BENCH], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.3)
         process.terminate()
         self.assertEqual(process.wait(30), -signal.SIGTERM)

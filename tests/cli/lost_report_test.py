@@ -6,7 +6,7 @@ import unittest
 
 import h5py
 
-from program import MPIRUN, PROGRAM, RANKS, TIMEOUT, ProgramTest, main
+from program import BENCH, MPIRUN, PROGRAM, RANKS, TIMEOUT, ProgramTest, main
 
 SMALL = ["--steps", "9", "--width", "4", "--batch", "2"]
 
@@ -14,10 +14,10 @@ one_rank = unittest.skipIf(RANKS > 1, "rank 0 alone does it")
 
 
 class LostReport(ProgramTest):
-    def shell(self, redirection, *words):
+    def shell(self, redirection, *words, program=PROGRAM):
         """The program on all ranks, each with the shell's redirection: mpirun would stand between."""
         start = [] if RANKS == 1 else [*MPIRUN, str(RANKS)]
-        ended = subprocess.run([*start, "sh", "-c", f'"$0" "$@" {redirection}', PROGRAM, *words],
+        ended = subprocess.run([*start, "sh", "-c", f'"$0" "$@" {redirection}', program, *words],
                                cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT,
                                check=False)
         lines = [line for line in ended.stderr.splitlines() if line.startswith("deeppcr:")]
@@ -71,7 +71,7 @@ class LostReport(ProgramTest):
     @one_rank
     def test_a_reader_may_leave(self):
         done, lines = self.shell(
-            "| true", "bench", "--suite", "memory", "--quick", "--csv", "b.csv")
+            "| true", "--suite", "memory", "--quick", "--csv", "b.csv", program=BENCH)
         self.assertEqual(lines, [], done.stderr)
         self.assertIn("newton+hybrid", (self.folder / "b.csv").read_text())
 
@@ -87,10 +87,9 @@ class LostReport(ProgramTest):
         with open(small / "filler", "wb") as filler, contextlib.suppress(OSError):
             while True:
                 os.write(filler.fileno(), b"x" * 1024)
-        done = self.run_here("bench", "--suite", "memory", "--quick", "--quiet", "--csv",
-                             "small/b.csv")
-        self.assertEqual(done.code, 3, done.err)
-        self.assertIn("--csv small/b.csv", done.own_lines[0])
+        done, lines = self.shell("", "--suite", "memory", "--quick", "--quiet", "--csv", "small/b.csv", program=BENCH)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("--csv small/b.csv", lines[0])
         self.assertEqual([path.name for path in small.iterdir()], ["filler"])
 
 

@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 PROGRAM = sys.argv[1]
+BENCH = str(Path(PROGRAM).with_name("deeppcr-bench"))
 RANKS = int(sys.argv[2])
 MPIRUN = sys.argv[3:]
 TIMEOUT = 120

@@ -29,8 +29,14 @@ struct Command {
   int (*run)(const boost::program_options::variables_map&, const Context&);
   /// Whether it has safe points, at which signals end it in order.
   bool has_safe_points = false;
+  /// The name of a program that is this command alone; empty: a command of deeppcr.
+  const char* program = "";
 };
 
+/// What starts a command: "deeppcr solve", or the name of a program of its own.
+std::string call_of(const Command& command);
+
+/// Those of deeppcr.
 const std::vector<Command>& commands();
 
 }  // namespace deeppcr::app

@@ -45,7 +45,7 @@ TEST(Recognise, WhatThisProgramWrites) {
     const parallel::Communicator self(MPI_COMM_SELF);
     io::write_table(folder / "rows.h5", io::kBenchFormat, example_provenance(self),
                     {{"seconds", "time", "s", std::vector<double>{1.0}}});
-    write_file(folder / "rows.csv", "# deeppcr 0.1.0, deeppcr bench\na,b\n");
+    write_file(folder / "rows.csv", "# deeppcr 0.1.0, deeppcr-bench\na,b\n");
     write_file(folder / "nothing", "");
   });
   io::write_weights(world(), folder / "w.h5", example_provenance(world()), {});

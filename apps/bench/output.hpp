@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "deeppcr/app/command.hpp"
+#include "row.hpp"
+
+namespace deeppcr::bench {
+
+/// Writes the rows with provenance to an HDF5 file, format "deeppcr-bench". Collective; two sources
+/// implement it, one for builds without HDF5.
+void write_hdf5(const app::Context& context, const std::string& path, const std::vector<Row>& rows);
+
+}  // namespace deeppcr::bench
