@@ -18,16 +18,6 @@ namespace {
 
 constexpr const char* kGuessWords[] = {"copy", "zero", "random"};
 constexpr const char* kCoarse = "coarse:";
-/// Seconds. Runs that are to be compared are taken again until they have taken as long as the
-/// first, and twice where they take less than the second; the best counts, with caches and clock
-/// warm.
-constexpr double kWarm = 0.05, kShort = 1.0;
-
-bool is_taken_again(int runs, double seconds) {
-  constexpr int kMostRuns = 30;
-  return (runs < kMostRuns && seconds < kWarm) || (runs < 2 && seconds < kShort);
-}
-
 /// K of "coarse:K".
 Index coarsening(const std::string& guess) {
   const std::string number = guess.substr(std::string(kCoarse).size());
@@ -74,26 +64,6 @@ void fill_guess(const RunConfig& config, Chain& chain) {
   }
 }
 
-/// A short solve that is to be compared is taken again, as its baseline is (run_sequential()): the
-/// report gets the times of the best. Files keep those of the first. The states are the same.
-/// (Newton's method is slower by more than warmth, and PETSc's monitors would speak again.)
-void solve_warm(Chain& chain, nonlinear::Solver& solver, const Buffer<Real>& guess,
-                nonlinear::SolveReport& report) {
-  if (report.status != nonlinear::Status::converged) return;
-  const parallel::Communicator& comm = chain.trajectory.comm();
-  double best = comm.max(report.seconds["total"]), spent = best;
-  for (int runs = 1; is_taken_again(runs, spent); ++runs) {
-    std::copy(guess.begin(), guess.end(), chain.trajectory.states().begin());
-    chain.trajectory.touched();
-    comm.barrier();
-    nonlinear::SolveReport again = solver.solve(*chain.sequence, chain.trajectory);
-    const double seconds = comm.max(again.seconds["total"]);
-    if (seconds < best) report.seconds = std::move(again.seconds);
-    best = std::min(best, seconds);
-    spent += seconds;
-  }
-}
-
 }  // namespace
 
 double Verification::max_error() const {
@@ -125,13 +95,6 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
 
   Interrupts interrupts(
       context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
-  // A copy: the file that a guess came from may be the very trace that this run writes.
-  Buffer<Real> guess;
-  const bool compared = config.solver.verify && !solver->is_petsc() && !resumed;
-  if (compared) {
-    guess.reset(trajectory.states().size());
-    std::copy(trajectory.states().begin(), trajectory.states().end(), guess.begin());
-  }
   const Index most = solver->most_iterations(problem_of(config, context.comm.size()));
   Progress progress(context.comm.is_root() && !context.quiet, most);
   RunMonitor monitor(context.comm, interrupts, progress);
@@ -143,7 +106,6 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
     const UndisturbedWriting undisturbed;
     if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
   }
-  if (compared && !result.report.by_petsc) solve_warm(chain, *solver, guess, result.report);
   if (result.report.status == nonlinear::Status::interrupted) {
     result.stopped_by = monitor.stopped_by();
     result.checkpoint = recorder ? config.files.checkpoint_path() : "";
@@ -156,15 +118,11 @@ SequentialRun run_sequential(const Chain& chain) {
   const parallel::Communicator& comm = solved.comm();
   SequentialRun run{sequence::Trajectory(comm, solved.layout(), solved.batch(), solved.width()), 0};
   std::copy(solved.input().begin(), solved.input().end(), run.trajectory.input().begin());
-  double spent = 0;
-  for (int runs = 0; runs == 0 || is_taken_again(runs, spent); ++runs) {
-    comm.barrier();
-    const Stopwatch watch;
-    sequence::propagate(*chain.sequence, run.trajectory);
-    const double seconds = comm.max(watch.seconds());
-    run.seconds = runs == 0 ? seconds : std::min(seconds, run.seconds);
-    spent += seconds;
-  }
+  run.trajectory.fill_with_zero();  // its pages are there, as those of the solver's states were
+  comm.barrier();
+  const Stopwatch watch;
+  sequence::propagate(*chain.sequence, run.trajectory);
+  run.seconds = comm.max(watch.seconds());
   return run;
 }
 

@@ -106,7 +106,7 @@ void add_outcome(const RunReport& report, Table& table) {
 
 void add_verification(const RunReport& report, Table& table) {
   const Verification& verification = *report.verification;
-  table.line("sequential", "{:.3g} s on these {} ranks, {:.3g} s by {}",
+  table.line("sequential", "{:.3g} s on these {} ranks, {:.3g} s by {}, one run each",
              verification.sequential_seconds, report.ranks, total_seconds(report),
              method_of(report));
   for (const auto& [name, error] : verification.errors)
@@ -225,8 +225,10 @@ std::string advice(const RunReport& report) {
       report.verification ? report.verification->sequential_seconds : estimate;
   const double ours = total_seconds(report);
   if (sequential <= 0 || ours <= sequential) return "";
-  return fmt::format("sequential {} {:.1f} times faster on these ranks: use --nonlinear sequential",
-                     report.verification ? "was" : "would be about", ours / sequential);
+  return fmt::format(
+      "sequential {} {:.1f} times faster on these ranks{}: use --nonlinear sequential",
+      report.verification ? "was" : "would be about", ours / sequential,
+      report.verification ? ", in one run each" : "");
 }
 
 int finish(const RunReport& report, const Context& context) {

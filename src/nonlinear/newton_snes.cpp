@@ -286,7 +286,6 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   trajectory.touched();
   recording_->end(trajectory.states().data());
   report_.method = "newton";
-  report_.by_petsc = true;
   report_.linear = linear_name();
   report_.residual = last_.residual;
   report_.tolerance = last_.tolerance;

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import h5py
 
-from program import BENCH, ProgramTest, Started, main, wait_for
+from program import BENCH, PROGRAM, ProgramTest, Started, main, wait_for
 
 INTERRUPTED = 85
 REPOSITORY = Path(__file__).resolve().parents[2]

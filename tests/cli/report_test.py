@@ -61,9 +61,15 @@ class Report(ProgramTest):
             self.assertEqual(file["states/z"].shape, (21, 2, 3))
 
     def test_verify_says_when_sequential_was_faster(self):
-        # two steps, any number of ranks: Newton cannot win
-        report = self.solved("solve", "--nonlinear", "newton", "--steps", 2, "--verify")
-        self.assertIn("use --nonlinear sequential", report["advice"])
+        # a hundred times the work, on any number of ranks: pcr cannot win, not even in a single run on a busy machine
+        words = ["solve", "--nonlinear", "newton", "--linear", "pcr", "--steps", 512, "--width", 16, "--trace", "t.h5"]
+        report = self.solved(*words, "--verify")
+        self.assertIn("times faster on these ranks, in one run each: use --nonlinear sequential", report["advice"])
+        factor = float(report["advice"].split(" times faster")[0].split()[-1])
+        self.assertAlmostEqual(factor, report["seconds"]["total"] / report["sequential_seconds"], delta=0.06)
+        # the time that is told is that of the run that was recorded, not of a later one
+        with h5py.File(self.folder / "t.h5", "r") as file:
+            self.assertEqual(file["outcome"].attrs["seconds"], report["seconds"]["total"])
 
     def test_table_and_quiet(self):
         table = self.run_here("solve", "--steps", 8)

@@ -38,7 +38,6 @@ struct SolveReport {
   std::string linear;
   /// A sentence: what was chosen and why; empty where nothing was to choose. On the root only.
   std::string choice;
-  bool by_petsc = false;  ///< whether PETSc's SNES ran, with its monitors
   Index chunks = 0;       ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;
