@@ -52,8 +52,9 @@ class Bench(unittest.TestCase):
                                              float(row["baseline_seconds_median"]), rel_tol=1e-4), row)
 
     def test_sizes_and_suites_are_as_asked_for(self):
-        words = self.run_bench("--suite", "newton,compose", "--steps", "8,12", "--width", "3",
-                               "--batch", "2", "--json")
+        config = self.folder / "run.ini"
+        config.write_text("[bench]\nsuite = newton,compose\nsteps = 1\n", encoding="utf-8")
+        words = self.run_bench("--config", config, "--steps", "8,12", "--width", "3", "--batch", "2", "--json")
         rows = json.loads(words)["rows"]
         self.assertEqual({row["suite"] for row in rows}, {"newton", "compose"})
         self.assertEqual({(row["steps"], row["width"]) for row in rows}, {(8, 3), (12, 3)})

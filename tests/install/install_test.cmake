@@ -11,7 +11,7 @@ endfunction()
 get_filename_component(tests ${SOURCE}/../.. ABSOLUTE)
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
-foreach(program deeppcr-plot deeppcr-export-pytorch)
+foreach(program deeppcr-bench deeppcr-plot deeppcr-export-pytorch)
   run(${WORK}/prefix/bin/${program} --help)
 endforeach()
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release

@@ -38,7 +38,7 @@ struct SolveReport {
   std::string linear;
   /// A sentence: what was chosen and why; empty where nothing was to choose. On the root only.
   std::string choice;
-  Index chunks = 0;       ///< of shooting; else 0
+  Index chunks = 0;  ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;
   /// Along the whole trajectory, at what errors grow to: a linearised evaluation and a product of
