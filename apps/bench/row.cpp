@@ -42,7 +42,7 @@ void Row::compare(const std::string& other, const Seconds& its_seconds) {
 }
 
 void Row::demand(double factor) {
-  target = fmt::format(">= {}", factor);
+  target = fmt::format(">= {:.3g}", factor);
   met = std::isnan(speedup) ? "unknown" : speedup >= factor ? "yes" : "no";
 }
 
