@@ -22,18 +22,19 @@ mpirun -n 2 "$bin/deeppcr" generate --samples 1 --tolerance 1e-2 --network-preci
 
 say "The paper's method, Newton with parallel cyclic reduction, on 1024 layers and real images"
 mpirun -n 2 "$bin/deeppcr" solve --model mlp --steps 1024 --width 16 --batch 8 --data fashion-mnist --linear pcr --verify \
-  --trace "$runs/run.h5"
+  --trace "$runs/run.h5" | tee "$runs/pcr.txt"
 "$python" "$root/apps/plot_trace.py" "$runs/run.h5" -o "$runs/run.png"
-"$python" - "$runs/run.h5" <<'PYTHON'
+"$python" - "$runs/run.h5" "$runs/pcr.txt" <<'PYTHON'
+import re
 import sys
 import h5py
 with h5py.File(sys.argv[1]) as file:
-    outcome, problem = file["outcome"].attrs, file["problem"].attrs
-    products = 2 * outcome["path_products"] / problem["L"]  # in a row on 2 ranks: a layer's share of all
-    ranks = products * problem["n"] * 0.2
+    products = 2 * file["outcome"].attrs["path_products"] / file["problem"].attrs["L"]  # half of them on each rank
+with open(sys.argv[2]) as report:
+    plain, pcr = map(float, re.search(r"sequential +(\S+) s on .*, (\S+) s by", report.read()).groups())
 print(f"""
-Newton with PCR multiplied {products:.0f} matrices a layer, where plain code multiplies one matrix by vectors. A flop in a product of
-matrices costs about a fifth, so at this width it would begin to pay from about {ranks:.0f} ranks on: it is for clusters.""")
+Newton with PCR multiplied {products:.0f} matrices a layer, where plain code multiplies one matrix by vectors, and took {pcr / plain:.0f} times as long.
+Its work divides evenly over ranks, so on this network it would begin to pay from about {2 * pcr / plain:.0f} ranks on: it is for clusters.""")
 PYTHON
 
 cat <<TEXT
