@@ -244,7 +244,7 @@ std::vector<unsigned char> read_idx(const std::string& path, int axes,
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
   std::vector<unsigned char> out(wanted.size() * static_cast<std::size_t>(bytes));
-  std::vector<unsigned char> row(static_cast<std::size_t>(bytes));
+  std::vector<unsigned char> row(rows > 0 ? static_cast<std::size_t>(bytes) : 0);
   auto next = order.begin();
   for (Index r = 0; r < rows; ++r) {
     const Index got = reader.read(row.data(), bytes);

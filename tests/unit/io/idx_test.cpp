@@ -132,6 +132,7 @@ TEST(Idx, DamagedFilesAreRefused) {
   says(header({kImages, 1 << 20, 1 << 20}), "is malformed");
   says(header({kImages, 0, 5}), "is malformed");
   says(header({Index{1} << 31, kRows, kColumns}), "2147483648 rows of 6 bytes were promised");
+  says(header({0, 1 << 14, 1 << 14}), "0 images, but");
   says(header({kImages, 1 << 14, 1 << 14}), "20 rows of 268435456 bytes were promised");
   says(header({kImages + 1, kRows, kColumns}) + std::string(126, 'x'), "21 images, but");
   EXPECT_EQ(with(good), "");
