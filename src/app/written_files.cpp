@@ -131,8 +131,10 @@ void refuse_what_is_foreign(const WrittenFile& file, const std::vector<ReadFile>
   if (!fs::exists(file.path, failed)) return;
   const storage::Recognised found = storage::recognise(file.path);
   if (found.format == file.format || found.format == file_format::kEmpty) return;
-  // --restart passes over damaged ones, and gives them another name.
-  if (found.damaged && file.format == file_format::kCheckpoint && goes_on(read)) return;
+  // A run that goes on gives another name to what a killed one has left damaged.
+  const bool left_behind =
+      file.format == file_format::kCheckpoint || file.format == file_format::kTrace;
+  if (found.damaged && left_behind && goes_on(read)) return;
   throw local_input_error(
       "{}: there is another file of that name, no {} ({}); it is left as it is: give another name, "
       "remove it, or add --force to replace it",

@@ -63,13 +63,36 @@ void keep_states(const std::string& path, const std::string& kept) {
   trace.link_external("/states", fs::path(kept_states).filename().string(), "/");
 }
 
+Problem read_problem_of(const std::string& path) {
+  return read_problem(hdf5::File::open(path, hdf5::File::Access::read));
+}
+
+/// What a trace is of; its run may have been killed while it ended it. One that cannot be read at
+/// all is of nothing, and gets another name.
+Problem problem_of(const std::string& path) {
+  try {
+    return read_problem_of(path);
+  } catch (const Error&) {
+  }
+  try {
+    hdf5::forget_writer(path);
+    return read_problem_of(path);
+  } catch (const Error& error) {
+    const std::string kept = path + ".damaged";
+    std::error_code failed;
+    fs::rename(path, kept, failed);
+    if (!failed) log::warn("{}; it is now '{}'", error.what(), kept);
+    return {};
+  }
+}
+
 /// Gives the trace of the run that this one goes on from the next free number. That of another
 /// problem is no part of this history.
 void keep_older(const std::string& path, const Problem& problem) {
   if (!fs::is_regular_file(path) || fs::file_size(path) == 0) return;
+  const Problem old = problem_of(path);
   try {
-    const auto old = hdf5::File::open(path, hdf5::File::Access::read);
-    require_same_problem(path, read_problem(old), problem);
+    require_same_problem(path, old, problem);
   } catch (const Error&) {
     return;
   }

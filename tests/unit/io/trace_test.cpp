@@ -142,6 +142,27 @@ TEST(Trace, AKilledWriterLeavesAReadableTrace) {
   again.close();
 }
 
+TEST(Trace, OneOfARunKilledAtItsEndIsKept) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.h5", copy = folder / "copy.h5";
+  Trace(world(), path, header_for(world())).close();
+  on_root([&] {
+    File ending = File::open(path, File::Access::modify);
+    ending.set("/outcome", "status", std::string("converged"));
+    ending.flush();
+    write_file(copy, contents(path));  // as a kill at this instant leaves it
+    ending.close();
+    EXPECT_NE(error_of([&] { File::open(copy, File::Access::read); }), "");
+  });
+  io::TraceHeader header = header_for(world());
+  header.iterations_before = 1;
+  Trace(world(), copy, header).close();
+  EXPECT_EQ(File::open(copy + ".1", File::Access::read).text("/outcome", "status"), "converged");
+  on_root([&] { write_file(copy, contents(path).substr(0, 100)); });
+  Trace(world(), copy, header).close();
+  on_root([&] { EXPECT_TRUE(std::filesystem::exists(copy + ".damaged")); });
+}
+
 TEST(Trace, OneThatIsReadIsReplacedAndStaysWhole) {
   const TemporaryFolder folder;
   const std::string path = folder / "run.h5";
