@@ -92,6 +92,16 @@ def of_no_kind(head):
     return "data of another program" if b"\0" in head else "text"
 
 
+def require_file(path):
+    """Refuses what cannot be read as a file."""
+    if path.is_dir():
+        raise Refused("it is a directory")
+    if not path.exists():
+        raise Refused("there is no such file")
+    if not path.is_file():
+        raise Refused("it is no regular file")
+
+
 # ---- what may be replaced --------------------------------------------------------------------------------------------
 
 def refuse_special(path, mode):

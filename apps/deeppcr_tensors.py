@@ -5,7 +5,7 @@ import pickle
 import sys
 import zipfile
 
-from deeppcr_files import Refused, first_line
+from deeppcr_files import Refused, first_line, require_file
 
 
 def import_torch():
@@ -109,12 +109,7 @@ def load_old_file(path):
 
 def load_file(path):
     """What torch.save() has put into a file."""
-    if path.is_dir():
-        raise Refused("it is a directory")
-    if not path.exists():
-        raise Refused("there is no such file")
-    if not path.is_file():
-        raise Refused("it is no regular file")
+    require_file(path)
     import_torch()
     try:
         return load_archive(path) if zipfile.is_zipfile(path) else load_old_file(path)

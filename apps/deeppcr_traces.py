@@ -8,7 +8,7 @@ import time
 
 import h5py
 import numpy as np
-from deeppcr_files import Refused, first_line, text
+from deeppcr_files import Refused, first_line, require_file, text
 
 BENCH_TEXTS = ("suite", "case", "method", "baseline")
 BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_min",
@@ -177,12 +177,7 @@ def read_csv(path):
 
 def read(path):
     """What is to be drawn, all of it in memory: (what it is, its parts)."""
-    if path.is_dir():
-        raise Refused("it is a directory")
-    if not path.exists():
-        raise Refused("there is no such file")
-    if not path.is_file():
-        raise Refused("it is no regular file")
+    require_file(path)
     if path.suffix.lower() == ".csv":
         return "bench", (read_csv(path),)
     return read_hdf5(path)

@@ -54,16 +54,11 @@ void adopt(const po::option_description& option, const std::string& file, const 
   raw[name] = po::variable_value(value, false);
 }
 
-/// Attributes by the names of options: "layer_norm" and "Layer-Norm" are "layer-norm".
-std::map<std::string, std::string> by_option(const std::map<std::string, std::string>& attributes) {
-  std::map<std::string, std::string> settings;
-  for (const auto& [name, value] : attributes) {
-    std::string option = name;
-    for (char& letter : option)
-      letter = letter == '_' ? '-' : static_cast<char>(std::tolower(letter));
-    settings[option] = value;
-  }
-  return settings;
+/// The option that an attribute is called after: "layer_norm" and "Layer-Norm" are "layer-norm".
+std::string option_name(std::string attribute) {
+  for (char& letter : attribute)
+    letter = letter == '_' ? '-' : static_cast<char>(std::tolower(letter));
+  return attribute;
 }
 
 /// Sizes that the file says beside those that it has. @throws Error where they differ
@@ -127,7 +122,8 @@ void adopt_stored_model(const po::options_description& known, po::variables_map&
   const bool chosen_by_name = known.find_nothrow("model", false) != nullptr;
   if (file.empty() || !chosen_by_name || !storage::unavailable().empty()) return;
   const storage::WeightsSizes sizes = storage::weights_sizes(comm, file);
-  const std::map<std::string, std::string> settings = by_option(sizes.settings);
+  std::map<std::string, std::string> settings;
+  for (const auto& [name, value] : sizes.settings) settings[option_name(name)] = value;
   compare_sizes(file, sizes, settings);
   adopt_model(known, file, settings, values);
   std::set<std::string> understood{"model", "steps", "width", "block-layers"};
@@ -139,12 +135,12 @@ void adopt_stored_model(const po::options_description& known, po::variables_map&
   }
   std::vector<std::string> unknown;
   for (const std::string& name : sizes.unknown_attributes) {
-    if (understood.count(by_option({{name, ""}}).begin()->first) > 0)
+    if (understood.count(option_name(name)) > 0)
       throw input_error("'{}': its attribute {} is not one text or number", file, name);
     unknown.push_back(name);
   }
   for (const auto& [name, value] : sizes.settings)
-    if (understood.count(by_option({{name, ""}}).begin()->first) == 0) unknown.push_back(name);
+    if (understood.count(option_name(name)) == 0) unknown.push_back(name);
   warn(file, unknown, assumed(settings, values));
 }
 

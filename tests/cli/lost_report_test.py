@@ -77,13 +77,7 @@ class LostReport(ProgramTest):
 
     @one_rank
     def test_a_full_disk_under_the_rows_of_a_bench(self):
-        small = self.folder / "small"
-        small.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(small)],
-                                 capture_output=True, check=False)
-        if mounted.returncode != 0:
-            self.skipTest("no right to mount a small file system here")
-        self.addCleanup(subprocess.run, ["umount", str(small)], check=True)
+        small = self.small_disk("16k")
         with open(small / "filler", "wb") as filler, contextlib.suppress(OSError):
             while True:
                 os.write(filler.fileno(), b"x" * 1024)

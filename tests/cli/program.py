@@ -115,6 +115,17 @@ class ProgramTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
+    def small_disk(self, size):
+        """A folder "small" that takes no more than so much; without the right to make one the test is skipped."""
+        small = self.folder / "small"
+        small.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small)],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("no right to mount a small file system here")
+        self.addCleanup(subprocess.run, ["umount", str(small)], check=True)
+        return small
+
     def run_here(self, *words, **settings):
         return run(*words, cwd=self.folder, **settings)
 
