@@ -1,7 +1,8 @@
 # deeppcr_add_module(NAME SOURCES ... DEPENDS ... PRIVATE_DEPENDS ...)
 #
 # One module is one static library `deeppcr_NAME`, alias `deeppcr::NAME`. Headers live in
-# include/deeppcr/NAME and are found from one include root.
+# include/deeppcr/NAME where other modules use them, as "deeppcr/NAME/x.hpp"; those of the module alone stand beside its
+# sources, as "NAME/x.hpp", and are not installed.
 add_library(deeppcr_options INTERFACE)
 target_compile_features(deeppcr_options INTERFACE cxx_std_17)
 target_compile_definitions(deeppcr_options INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
@@ -31,6 +32,7 @@ function(deeppcr_add_module name)
                         POSITION_INDEPENDENT_CODE ON)
   target_include_directories(deeppcr_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(deeppcr_${name}
     PUBLIC deeppcr_options ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})

@@ -12,13 +12,13 @@
 #include <sstream>
 #include <system_error>
 
+#include "app/option_values.hpp"
+#include "app/output.hpp"
+#include "app/run_setup.hpp"
+#include "app/storage.hpp"
+#include "app/suggest.hpp"
+#include "app/written_files.hpp"
 #include "columns.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/run_setup.hpp"
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/suggest.hpp"
-#include "deeppcr/app/written_files.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"

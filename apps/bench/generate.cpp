@@ -1,12 +1,12 @@
 // Diffusion sampling: all steps by sweeps against one step after another.
-#include "deeppcr/app/generate.hpp"
+#include "app/generate.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <thread>
 
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "suites.hpp"
 #include "wide_denoiser.hpp"

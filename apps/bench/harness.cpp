@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "deeppcr/app/output.hpp"
+#include "app/output.hpp"
 #include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::bench {

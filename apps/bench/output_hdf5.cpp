@@ -1,7 +1,7 @@
+#include "app/provenance.hpp"
 #include "columns.hpp"
-#include "deeppcr/app/provenance.hpp"
 #include "deeppcr/blocks/gemm.hpp"
-#include "deeppcr/io/table.hpp"
+#include "io/table.hpp"
 #include "output.hpp"
 
 namespace deeppcr::bench {

@@ -1,4 +1,4 @@
-#include "deeppcr/app/storage.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "output.hpp"
 

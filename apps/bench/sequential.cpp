@@ -1,14 +1,14 @@
 // Sequential code of this library against loops that one would write by hand, on one rank.
-#include "deeppcr/linear/sequential.hpp"
+#include "linear/sequential.hpp"
 
 #include <algorithm>
 #include <memory>
 
-#include "deeppcr/models/mlp.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "hand_loops.hpp"
 #include "linear_case.hpp"
+#include "models/mlp.hpp"
 #include "suites.hpp"
 
 namespace deeppcr::bench {

@@ -11,11 +11,11 @@
 #include <memory>
 #include <optional>
 
-#include "deeppcr/app/memory.hpp"
-#include "deeppcr/linear/sequential.hpp"
-#include "deeppcr/linear/shooting.hpp"
+#include "app/memory.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "linear/sequential.hpp"
+#include "linear/shooting.hpp"
 #include "network_case.hpp"
 #include "suites.hpp"
 #include "zoo.hpp"

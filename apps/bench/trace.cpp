@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "deeppcr/app/storage.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "network_case.hpp"
 #include "suites.hpp"

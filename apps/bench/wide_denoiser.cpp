@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "deeppcr/models/silu.hpp"
+#include "models/silu.hpp"
 
 namespace deeppcr::bench {
 namespace {

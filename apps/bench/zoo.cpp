@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "deeppcr/app/option_values.hpp"
+#include "app/option_values.hpp"
 
 namespace deeppcr::bench {
 namespace {

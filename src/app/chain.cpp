@@ -1,10 +1,10 @@
-#include "deeppcr/app/chain.hpp"
+#include "app/chain.hpp"
 
 #include <algorithm>
 #include <limits>
 
-#include "deeppcr/app/memory.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/memory.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "deeppcr/app/chain.hpp"
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/run_commands.hpp"
+#include "app/chain.hpp"
+#include "app/output.hpp"
+#include "app/run_commands.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 
 namespace deeppcr::app {

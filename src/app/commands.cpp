@@ -1,8 +1,8 @@
+#include "app/config.hpp"
+#include "app/generate.hpp"
+#include "app/run_commands.hpp"
+#include "app/train_config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
-#include "deeppcr/app/generate.hpp"
-#include "deeppcr/app/run_commands.hpp"
-#include "deeppcr/app/train_config.hpp"
 
 namespace deeppcr::app {
 

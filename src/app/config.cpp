@@ -1,12 +1,12 @@
-#include "deeppcr/app/config.hpp"
+#include "app/config.hpp"
 
 #include <filesystem>
 #include <vector>
 
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/suggest.hpp"
-#include "deeppcr/app/written_files.hpp"
+#include "app/option_values.hpp"
+#include "app/storage.hpp"
+#include "app/suggest.hpp"
+#include "app/written_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"

@@ -1,7 +1,7 @@
 #include <filesystem>
 
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/provenance.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/provenance.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/idx.hpp"
 #include "deeppcr/io/networks.hpp"

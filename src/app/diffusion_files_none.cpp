@@ -1,5 +1,5 @@
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 
 // Builds without HDF5: `generate` is refused long before these are called.

@@ -1,11 +1,11 @@
-#include "deeppcr/app/entry_options.hpp"
+#include "app/entry_options.hpp"
 
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
 
-#include "deeppcr/app/option_values.hpp"
+#include "app/option_values.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {

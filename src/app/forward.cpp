@@ -1,12 +1,12 @@
-#include "deeppcr/app/forward.hpp"
+#include "app/forward.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 
-#include "deeppcr/app/run_monitor.hpp"
-#include "deeppcr/app/suggest.hpp"
+#include "app/run_monitor.hpp"
+#include "app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/parallel/runtime.hpp"

@@ -1,14 +1,14 @@
-#include "deeppcr/app/generate.hpp"
+#include "app/generate.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/forward.hpp"
-#include "deeppcr/app/memory.hpp"
-#include "deeppcr/app/run_monitor.hpp"
-#include "deeppcr/app/run_setup.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/forward.hpp"
+#include "app/memory.hpp"
+#include "app/run_monitor.hpp"
+#include "app/run_setup.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "deeppcr/app/generate.hpp"
+#include "app/generate.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/plan/sampling.hpp"

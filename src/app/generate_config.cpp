@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/generate.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/generate.hpp"
+#include "app/option_values.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"

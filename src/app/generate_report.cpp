@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "deeppcr/app/generate.hpp"
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/report_table.hpp"
+#include "app/generate.hpp"
+#include "app/output.hpp"
+#include "app/report_table.hpp"
 
 namespace deeppcr::app {
 namespace {

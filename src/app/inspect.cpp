@@ -1,6 +1,6 @@
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/run_commands.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/option_values.hpp"
+#include "app/run_commands.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {

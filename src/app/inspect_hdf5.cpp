@@ -3,8 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/output.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"

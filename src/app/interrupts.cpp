@@ -1,4 +1,4 @@
-#include "deeppcr/app/interrupts.hpp"
+#include "app/interrupts.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "deeppcr/app/memory.hpp"
+#include "app/memory.hpp"
 
 #include <fstream>
 #include <limits>

@@ -1,11 +1,11 @@
-#include "deeppcr/app/network.hpp"
+#include "app/network.hpp"
 
 #include <algorithm>
 
-#include "deeppcr/app/chain.hpp"
-#include "deeppcr/app/memory.hpp"
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/training_files.hpp"
+#include "app/chain.hpp"
+#include "app/memory.hpp"
+#include "app/storage.hpp"
+#include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/models/catalogue.hpp"

@@ -1,4 +1,4 @@
-#include "deeppcr/app/option_values.hpp"
+#include "app/option_values.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <functional>
 #include <variant>
 
-#include "deeppcr/app/suggest.hpp"
+#include "app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/options.hpp"
 

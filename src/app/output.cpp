@@ -1,4 +1,4 @@
-#include "deeppcr/app/output.hpp"
+#include "app/output.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "deeppcr/app/parse.hpp"
+#include "app/parse.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -6,12 +6,12 @@
 #include <set>
 #include <sstream>
 
-#include "deeppcr/app/config.hpp"
-#include "deeppcr/app/config_text.hpp"
-#include "deeppcr/app/entry_options.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/stored_model.hpp"
-#include "deeppcr/app/suggest.hpp"
+#include "app/config.hpp"
+#include "app/config_text.hpp"
+#include "app/entry_options.hpp"
+#include "app/option_values.hpp"
+#include "app/stored_model.hpp"
+#include "app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 

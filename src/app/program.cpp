@@ -5,15 +5,15 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "app/interrupts.hpp"
+#include "app/option_values.hpp"
+#include "app/output.hpp"
+#include "app/parse.hpp"
+#include "app/run_lock.hpp"
+#include "app/suggest.hpp"
+#include "app/version.hpp"
+#include "app/written_files.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/interrupts.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/parse.hpp"
-#include "deeppcr/app/run_lock.hpp"
-#include "deeppcr/app/suggest.hpp"
-#include "deeppcr/app/version.hpp"
-#include "deeppcr/app/written_files.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"

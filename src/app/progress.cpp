@@ -1,4 +1,4 @@
-#include "deeppcr/app/progress.hpp"
+#include "app/progress.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "deeppcr/app/output.hpp"
+#include "app/output.hpp"
 
 namespace deeppcr::app {
 namespace {

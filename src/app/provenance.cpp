@@ -1,4 +1,4 @@
-#include "deeppcr/app/provenance.hpp"
+#include "app/provenance.hpp"
 
 #include <sstream>
 

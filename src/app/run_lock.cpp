@@ -1,4 +1,4 @@
-#include "deeppcr/app/run_lock.hpp"
+#include "app/run_lock.hpp"
 
 #include <fcntl.h>
 #include <fmt/chrono.h>

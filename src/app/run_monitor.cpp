@@ -1,4 +1,4 @@
-#include "deeppcr/app/run_monitor.hpp"
+#include "app/run_monitor.hpp"
 
 #include <cstdlib>
 

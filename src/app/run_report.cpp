@@ -1,12 +1,12 @@
-#include "deeppcr/app/run_report.hpp"
+#include "app/run_report.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/app/output.hpp"
-#include "deeppcr/app/report_table.hpp"
+#include "app/output.hpp"
+#include "app/report_table.hpp"
 
 namespace deeppcr::app {
 namespace {

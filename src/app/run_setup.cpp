@@ -1,6 +1,6 @@
-#include "deeppcr/app/run_setup.hpp"
+#include "app/run_setup.hpp"
 
-#include "deeppcr/app/storage.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {

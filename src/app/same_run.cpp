@@ -1,4 +1,4 @@
-#include "deeppcr/app/same_run.hpp"
+#include "app/same_run.hpp"
 
 #include <boost/program_options.hpp>
 #include <filesystem>
@@ -6,10 +6,10 @@
 #include <set>
 #include <sstream>
 
+#include "app/entry_options.hpp"
+#include "app/option_values.hpp"
+#include "app/parse.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/entry_options.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/parse.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 

@@ -1,8 +1,8 @@
-#include "deeppcr/app/interrupts.hpp"
-#include "deeppcr/app/run_commands.hpp"
-#include "deeppcr/app/run_report.hpp"
-#include "deeppcr/app/run_setup.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/interrupts.hpp"
+#include "app/run_commands.hpp"
+#include "app/run_report.hpp"
+#include "app/run_setup.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::app {

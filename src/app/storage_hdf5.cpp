@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/app/provenance.hpp"
-#include "deeppcr/app/same_run.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/provenance.hpp"
+#include "app/same_run.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"

@@ -1,7 +1,7 @@
 #include <fstream>
 
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/training_files.hpp"
+#include "app/storage.hpp"
+#include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 

@@ -1,4 +1,4 @@
-#include "deeppcr/app/stored_model.hpp"
+#include "app/stored_model.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/option_values.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/models/catalogue.hpp"

@@ -1,4 +1,4 @@
-#include "deeppcr/app/suggest.hpp"
+#include "app/suggest.hpp"
 
 #include <algorithm>
 #include <numeric>

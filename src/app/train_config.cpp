@@ -1,11 +1,11 @@
-#include "deeppcr/app/train_config.hpp"
+#include "app/train_config.hpp"
 
 #include <algorithm>
 
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/parse.hpp"
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/train_diffusion.hpp"
+#include "app/option_values.hpp"
+#include "app/parse.hpp"
+#include "app/storage.hpp"
+#include "app/train_diffusion.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"

@@ -1,14 +1,14 @@
-#include "deeppcr/app/train_diffusion.hpp"
+#include "app/train_diffusion.hpp"
 
 #include <algorithm>
 
-#include "deeppcr/app/diffusion_files.hpp"
-#include "deeppcr/app/network.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/run_setup.hpp"
-#include "deeppcr/app/storage.hpp"
-#include "deeppcr/app/train_report.hpp"
-#include "deeppcr/app/training_plan.hpp"
+#include "app/diffusion_files.hpp"
+#include "app/network.hpp"
+#include "app/option_values.hpp"
+#include "app/run_setup.hpp"
+#include "app/storage.hpp"
+#include "app/train_report.hpp"
+#include "app/training_plan.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/train/diffusion_training.hpp"

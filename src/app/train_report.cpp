@@ -1,11 +1,11 @@
-#include "deeppcr/app/train_report.hpp"
+#include "app/train_report.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "deeppcr/app/output.hpp"
+#include "app/output.hpp"
 
 namespace deeppcr::app {
 namespace {

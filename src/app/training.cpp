@@ -1,12 +1,12 @@
-#include "deeppcr/app/training.hpp"
+#include "app/training.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/app/interrupts.hpp"
-#include "deeppcr/app/progress.hpp"
+#include "app/interrupts.hpp"
+#include "app/progress.hpp"
 #include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {

@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
-#include "deeppcr/app/provenance.hpp"
-#include "deeppcr/app/same_run.hpp"
-#include "deeppcr/app/training_files.hpp"
+#include "app/provenance.hpp"
+#include "app/same_run.hpp"
+#include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/checkpoint.hpp"

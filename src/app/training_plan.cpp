@@ -1,4 +1,4 @@
-#include "deeppcr/app/training_plan.hpp"
+#include "app/training_plan.hpp"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
-#include "deeppcr/app/version.hpp"
+#include "app/version.hpp"
 
 #include <fmt/format.h>
 
-#include "deeppcr/app/storage.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 

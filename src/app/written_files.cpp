@@ -1,4 +1,4 @@
-#include "deeppcr/app/written_files.hpp"
+#include "app/written_files.hpp"
 
 #include <unistd.h>
 
@@ -9,10 +9,10 @@
 #include <filesystem>
 #include <vector>
 
-#include "deeppcr/app/config.hpp"
-#include "deeppcr/app/entry_options.hpp"
-#include "deeppcr/app/option_values.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/config.hpp"
+#include "app/entry_options.hpp"
+#include "app/option_values.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"

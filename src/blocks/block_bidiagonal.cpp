@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "blocks/shifted.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
-#include "shifted.hpp"
 
 namespace deeppcr::blocks {
 

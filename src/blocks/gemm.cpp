@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "tiled_product.hpp"
+#include "blocks/tiled_product.hpp"
 
 #ifdef DEEPPCR_HAVE_LIBXSMM
 #include <libxsmm.h>

@@ -1,4 +1,4 @@
-#include "tiled_product.hpp"
+#include "blocks/tiled_product.hpp"
 
 #include <algorithm>
 #include <type_traits>

@@ -9,7 +9,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "known_content.hpp"
+#include "io/known_content.hpp"
 
 namespace deeppcr::io {
 namespace {

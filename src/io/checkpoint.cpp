@@ -14,7 +14,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

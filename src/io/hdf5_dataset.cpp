@@ -3,7 +3,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "hdf5_detail.hpp"
+#include "io/hdf5_detail.hpp"
 
 namespace deeppcr::io::hdf5 {
 

@@ -1,7 +1,7 @@
 #include <cstring>
 
 #include "deeppcr/core/error.hpp"
-#include "hdf5_detail.hpp"
+#include "io/hdf5_detail.hpp"
 
 namespace deeppcr::io::hdf5 {
 

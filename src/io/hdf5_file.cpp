@@ -13,7 +13,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
-#include "hdf5_detail.hpp"
+#include "io/hdf5_detail.hpp"
 
 namespace deeppcr::io::hdf5 {
 

@@ -1,5 +1,5 @@
 #include "deeppcr/io/hdf5_file.hpp"
-#include "hdf5_detail.hpp"
+#include "io/hdf5_detail.hpp"
 
 namespace deeppcr::io::hdf5 {
 

@@ -1,11 +1,11 @@
-#include "known_content.hpp"
+#include "io/known_content.hpp"
 
 #include <algorithm>
 #include <array>
 #include <set>
 
 #include "deeppcr/core/error.hpp"
-#include "hdf5_detail.hpp"
+#include "io/hdf5_detail.hpp"
 
 namespace deeppcr::io {
 

@@ -2,7 +2,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

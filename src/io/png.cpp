@@ -13,7 +13,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/provenance.hpp"
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

@@ -1,4 +1,4 @@
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/weights.hpp"
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

@@ -1,4 +1,4 @@
-#include "states_file.hpp"
+#include "io/states_file.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/trace.hpp"
-#include "replace_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

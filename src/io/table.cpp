@@ -1,12 +1,12 @@
-#include "deeppcr/io/table.hpp"
+#include "io/table.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "hdf5_detail.hpp"
-#include "replace_file.hpp"
+#include "io/hdf5_detail.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 

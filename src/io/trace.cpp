@@ -9,10 +9,10 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "hdf5_detail.hpp"
-#include "replace_file.hpp"
-#include "states_file.hpp"
-#include "trace_layout.hpp"
+#include "io/hdf5_detail.hpp"
+#include "io/replace_file.hpp"
+#include "io/states_file.hpp"
+#include "io/trace_layout.hpp"
 
 namespace deeppcr::io {
 

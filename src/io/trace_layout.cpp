@@ -1,4 +1,4 @@
-#include "trace_layout.hpp"
+#include "io/trace_layout.hpp"
 
 namespace deeppcr::io {
 

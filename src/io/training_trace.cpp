@@ -6,8 +6,8 @@
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "replace_file.hpp"
-#include "trace_layout.hpp"
+#include "io/replace_file.hpp"
+#include "io/trace_layout.hpp"
 
 namespace deeppcr::io {
 

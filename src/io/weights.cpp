@@ -5,7 +5,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
-#include "known_content.hpp"
+#include "io/known_content.hpp"
 
 namespace deeppcr::io {
 

@@ -1,10 +1,10 @@
-#include "boundary_ksp.hpp"
+#include "linear/boundary_ksp.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
-#include "shooting_run.hpp"
+#include "linear/shooting_run.hpp"
 
 namespace deeppcr::linear {
 

@@ -8,10 +8,10 @@
 #include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/hybrid.hpp"
-#include "deeppcr/linear/pcr.hpp"
-#include "deeppcr/linear/scan.hpp"
-#include "deeppcr/linear/sequential.hpp"
-#include "deeppcr/linear/shooting.hpp"
+#include "linear/pcr.hpp"
+#include "linear/scan.hpp"
+#include "linear/sequential.hpp"
+#include "linear/shooting.hpp"
 
 namespace deeppcr::linear {
 

@@ -1,4 +1,4 @@
-#include "chunk_walk.hpp"
+#include "linear/chunk_walk.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "deeppcr/linear/level_matrix.hpp"
+#include "linear/level_matrix.hpp"
 
 #include <algorithm>
 #include <vector>

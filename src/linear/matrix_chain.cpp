@@ -1,4 +1,4 @@
-#include "deeppcr/linear/matrix_chain.hpp"
+#include "linear/matrix_chain.hpp"
 
 #include <algorithm>
 #include <vector>

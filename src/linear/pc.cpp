@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/linear/matrix_chain.hpp"
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
+#include "linear/matrix_chain.hpp"
 
 namespace deeppcr::linear {
 

@@ -1,9 +1,9 @@
-#include "deeppcr/linear/pcr.hpp"
+#include "linear/pcr.hpp"
 
 #include <algorithm>
 
-#include "deeppcr/linear/pcr_levels.hpp"
 #include "deeppcr/parallel/exchange.hpp"
+#include "linear/pcr_levels.hpp"
 
 namespace deeppcr::linear {
 

@@ -1,4 +1,4 @@
-#include "deeppcr/linear/pcr_levels.hpp"
+#include "linear/pcr_levels.hpp"
 
 #include <algorithm>
 

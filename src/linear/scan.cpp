@@ -1,4 +1,4 @@
-#include "deeppcr/linear/scan.hpp"
+#include "linear/scan.hpp"
 
 #include <algorithm>
 

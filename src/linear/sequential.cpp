@@ -1,4 +1,4 @@
-#include "deeppcr/linear/sequential.hpp"
+#include "linear/sequential.hpp"
 
 #include <algorithm>
 

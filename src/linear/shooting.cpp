@@ -1,8 +1,8 @@
-#include "deeppcr/linear/shooting.hpp"
+#include "linear/shooting.hpp"
 
 #include <algorithm>
 
-#include "shooting_run.hpp"
+#include "linear/shooting_run.hpp"
 
 namespace deeppcr::linear {
 

@@ -1,4 +1,4 @@
-#include "shooting_run.hpp"
+#include "linear/shooting_run.hpp"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "boundary_ksp.hpp"
 #include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/parallel/exchange.hpp"
+#include "linear/boundary_ksp.hpp"
 
 namespace deeppcr::linear {
 

@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "chunk_walk.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
-#include "deeppcr/linear/shooting.hpp"
 #include "deeppcr/plan/chunks.hpp"
+#include "linear/chunk_walk.hpp"
+#include "linear/shooting.hpp"
 
 namespace deeppcr::linear {
 

@@ -1,9 +1,9 @@
-#include "deeppcr/models/activation.hpp"
+#include "models/activation.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
-#include "sigma.hpp"
+#include "models/sigma.hpp"
 
 namespace deeppcr::models {
 

@@ -1,8 +1,8 @@
-#include "deeppcr/models/affine.hpp"
+#include "models/affine.hpp"
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/initialisation.hpp"
-#include "layer_options.hpp"
+#include "models/initialisation.hpp"
+#include "models/layer_options.hpp"
 
 namespace deeppcr::models {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/models/activation.hpp"
+#include "models/activation.hpp"
 
 namespace deeppcr::models {
 

@@ -6,9 +6,9 @@
 
 #include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/models/affine.hpp"
-#include "deeppcr/models/mlp.hpp"
-#include "deeppcr/models/resnet.hpp"
+#include "models/affine.hpp"
+#include "models/mlp.hpp"
+#include "models/resnet.hpp"
 
 namespace deeppcr::models {
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "deeppcr/models/initialisation.hpp"
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/initialisation.hpp"
+#include "models/layered_chain.hpp"
 
 namespace deeppcr::models {
 

@@ -1,4 +1,4 @@
-#include "layer_kernels.hpp"
+#include "models/layer_kernels.hpp"
 
 #include <algorithm>
 #include <limits>

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "column_products.hpp"
 #include "deeppcr/blocks/batch_product.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/blocks/gemv.hpp"
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/models/layered_chain.hpp"
-#include "tight_steps.hpp"
+#include "models/column_products.hpp"
+#include "models/layered_chain.hpp"
+#include "models/tight_steps.hpp"
 
 namespace deeppcr::models {
 

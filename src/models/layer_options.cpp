@@ -1,9 +1,9 @@
-#include "layer_options.hpp"
+#include "models/layer_options.hpp"
 
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
-#include "tight_steps.hpp"
+#include "models/tight_steps.hpp"
 
 namespace deeppcr::models {
 

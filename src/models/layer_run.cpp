@@ -1,7 +1,7 @@
 // A chain's steps one after another: what sequential execution is, and shooting's sweeps.
 #include <algorithm>
 
-#include "layer_kernels.hpp"
+#include "models/layer_kernels.hpp"
 
 namespace deeppcr::models {
 

@@ -1,4 +1,4 @@
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/layered_chain.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -6,7 +6,7 @@
 
 #include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
-#include "layer_kernels.hpp"
+#include "models/layer_kernels.hpp"
 
 namespace deeppcr::models {
 

@@ -1,8 +1,8 @@
-#include "deeppcr/models/mlp.hpp"
+#include "models/mlp.hpp"
 
 #include "deeppcr/core/error.hpp"
-#include "initialise_chain.hpp"
-#include "layer_options.hpp"
+#include "models/initialise_chain.hpp"
+#include "models/layer_options.hpp"
 
 namespace deeppcr::models {
 

@@ -1,9 +1,9 @@
-#include "deeppcr/models/normalised_resnet.hpp"
+#include "models/normalised_resnet.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "initialise_chain.hpp"
+#include "models/initialise_chain.hpp"
 
 namespace deeppcr::models {
 

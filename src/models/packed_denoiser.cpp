@@ -4,7 +4,7 @@
 
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/models/silu.hpp"
+#include "models/silu.hpp"
 
 namespace deeppcr::models {
 

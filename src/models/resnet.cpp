@@ -1,12 +1,12 @@
-#include "deeppcr/models/resnet.hpp"
+#include "models/resnet.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/models/normalised_resnet.hpp"
-#include "initialise_chain.hpp"
-#include "layer_options.hpp"
+#include "models/initialise_chain.hpp"
+#include "models/layer_options.hpp"
+#include "models/normalised_resnet.hpp"
 
 namespace deeppcr::models {
 

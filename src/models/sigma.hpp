@@ -1,7 +1,7 @@
 #pragma once
 
-#include "deeppcr/models/activation.hpp"
-#include "vector_math.hpp"
+#include "models/activation.hpp"
+#include "models/vector_math.hpp"
 
 /// The activations on registers: one form for whole arrays (activation.cpp) and for kernels that
 /// have a layer's values in registers already, so that both give the same bits.

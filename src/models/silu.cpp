@@ -1,4 +1,4 @@
-#include "deeppcr/models/silu.hpp"
+#include "models/silu.hpp"
 
 #include <cmath>
 

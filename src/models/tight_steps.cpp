@@ -1,8 +1,8 @@
-#include "tight_steps.hpp"
+#include "models/tight_steps.hpp"
 
 #include "deeppcr/blocks/register_product.hpp"
 #include "deeppcr/blocks/register_width.hpp"
-#include "sigma.hpp"
+#include "models/sigma.hpp"
 
 namespace deeppcr::models {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "deeppcr/blocks/gemv.hpp"
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/layered_chain.hpp"
 
 namespace deeppcr::models {
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "layer_kernels.hpp"
+#include "models/layer_kernels.hpp"
 
 namespace deeppcr::models {
 

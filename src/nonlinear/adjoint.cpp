@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "deeppcr/nonlinear/backpropagation.hpp"
-#include "deeppcr/nonlinear/collect.hpp"
+#include "nonlinear/backpropagation.hpp"
+#include "nonlinear/collect.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "deeppcr/nonlinear/backpropagation.hpp"
+#include "nonlinear/backpropagation.hpp"
 
 #include <algorithm>
 #include <utility>

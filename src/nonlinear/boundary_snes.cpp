@@ -1,4 +1,4 @@
-#include "boundary_snes.hpp"
+#include "nonlinear/boundary_snes.hpp"
 
 #include <petscsnes.h>
 
@@ -6,7 +6,7 @@
 
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
-#include "shooting_run.hpp"
+#include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
 

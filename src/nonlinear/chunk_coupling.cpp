@@ -1,4 +1,4 @@
-#include "chunk_coupling.hpp"
+#include "nonlinear/chunk_coupling.hpp"
 
 #include <algorithm>
 

@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include "chunk_sweep.hpp"
 #include "deeppcr/blocks/dense_linearisation.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 

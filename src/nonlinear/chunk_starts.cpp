@@ -1,4 +1,4 @@
-#include "chunk_starts.hpp"
+#include "nonlinear/chunk_starts.hpp"
 
 #include <algorithm>
 

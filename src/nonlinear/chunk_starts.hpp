@@ -3,10 +3,10 @@
 #include <array>
 #include <vector>
 
-#include "chunk_coupling.hpp"
-#include "chunk_sweep.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
+#include "nonlinear/chunk_coupling.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "chunk_sweep.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 #include <algorithm>
 #include <cmath>

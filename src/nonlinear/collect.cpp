@@ -1,4 +1,4 @@
-#include "deeppcr/nonlinear/collect.hpp"
+#include "nonlinear/collect.hpp"
 
 namespace deeppcr::nonlinear {
 

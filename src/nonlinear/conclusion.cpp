@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "chunk_sweep.hpp"
 #include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 

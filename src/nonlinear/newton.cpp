@@ -4,7 +4,7 @@
 
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
-#include "newton_snes.hpp"
+#include "nonlinear/newton_snes.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "newton_snes.hpp"
+#include "nonlinear/newton_snes.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "deeppcr/nonlinear/collect.hpp"
+#include "nonlinear/collect.hpp"
 
 namespace deeppcr::nonlinear {
 

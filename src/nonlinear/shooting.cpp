@@ -4,7 +4,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/machine.hpp"
-#include "shooting_run.hpp"
+#include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
 

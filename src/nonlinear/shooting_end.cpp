@@ -6,7 +6,7 @@
 
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "shooting_run.hpp"
+#include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "shooting_probe.hpp"
+#include "nonlinear/shooting_probe.hpp"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "deeppcr/plan/chunks.hpp"
-#include "shooting_work.hpp"
+#include "nonlinear/shooting_work.hpp"
 
 namespace deeppcr::nonlinear {
 

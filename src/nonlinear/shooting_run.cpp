@@ -1,10 +1,10 @@
-#include "shooting_run.hpp"
+#include "nonlinear/shooting_run.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "boundary_snes.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
+#include "nonlinear/boundary_snes.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -2,11 +2,11 @@
 
 #include <memory>
 
-#include "chunk_coupling.hpp"
 #include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
-#include "shooting_probe.hpp"
-#include "shooting_work.hpp"
+#include "nonlinear/chunk_coupling.hpp"
+#include "nonlinear/shooting_probe.hpp"
+#include "nonlinear/shooting_work.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "shooting_work.hpp"
+#include "nonlinear/shooting_work.hpp"
 
 #include <algorithm>
 

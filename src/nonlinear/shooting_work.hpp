@@ -2,12 +2,12 @@
 
 #include <functional>
 
-#include "chunk_starts.hpp"
-#include "chunk_sweep.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
 #include "deeppcr/nonlinear/tolerance.hpp"
+#include "nonlinear/chunk_starts.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
-#include "windowed_run.hpp"
+#include "nonlinear/windowed_run.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "windowed_run.hpp"
+#include "nonlinear/windowed_run.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -3,11 +3,11 @@
 #include <memory>
 #include <string>
 
-#include "chain_part.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
+#include "nonlinear/chain_part.hpp"
 
 namespace deeppcr::nonlinear {
 

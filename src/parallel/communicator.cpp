@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "mpi_count.hpp"
+#include "parallel/mpi_count.hpp"
 
 namespace deeppcr::parallel {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "deeppcr/core/buffer.hpp"
-#include "mpi_count.hpp"
+#include "parallel/mpi_count.hpp"
 
 namespace deeppcr::parallel {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/petsc/check.hpp"
-#include "mpi_count.hpp"
+#include "parallel/mpi_count.hpp"
 
 namespace deeppcr::parallel {
 

@@ -1,7 +1,7 @@
 #include "deeppcr/train/diffusion_scores.hpp"
 
 #include "deeppcr/parallel/block_layout.hpp"
-#include "image_pieces.hpp"
+#include "train/image_pieces.hpp"
 
 namespace deeppcr::train {
 

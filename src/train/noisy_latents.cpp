@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "deeppcr/core/random.hpp"
-#include "image_pieces.hpp"
+#include "train/image_pieces.hpp"
 
 namespace deeppcr::train {
 

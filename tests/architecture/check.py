@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Checks the architecture of the sources: check.py ROOT | check.py --self-test
 
-Rules: a module includes only modules below it, siblings do not see each other; <mpi.h> and PETSc's and HDF5's headers
+Rules: a module includes only modules below it, siblings do not see each other, and nobody the headers that stand beside
+another module's sources (apps/bench, which measures the parts, excepted); public headers include public ones; <mpi.h> and PETSc's and HDF5's headers
 appear only where they belong; MPI_COMM_WORLD appears once; files stay short.
 """
 import re
@@ -28,8 +29,14 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-def check_include(module, header):
+def check_include(module, header, public=False):
     """The sentence that is wrong with one include, or None."""
+    private = re.fullmatch(r"(\w+)/\w+\.hpp", header)
+    if private and private.group(1) in LEVEL:
+        if public:
+            return f"includes {header}, which is not installed"
+        if module not in (private.group(1), "bench"):
+            return f"includes {header}, which belongs to {private.group(1)} alone"
     own = re.match(r"deeppcr/(\w+)/", header)
     if own:
         other = own.group(1)
@@ -50,7 +57,7 @@ def check_file(path, module, text):
     faults = []
     if lines > MAX_LINES[path.suffix]:
         faults.append(f"has {lines} lines; at most {MAX_LINES[path.suffix]} are allowed")
-    faults += filter(None, (check_include(module, header) for header in INCLUDE.findall(text)))
+    faults += filter(None, (check_include(module, header, "include" in path.parts) for header in INCLUDE.findall(text)))
     return [f"{path}: {fault}" for fault in faults]
 
 
@@ -87,6 +94,8 @@ def self_test():
         "includes <hdf5.h>, which": ("apps/bench/x.cpp", "#include <hdf5.h>\n"),
         "includes <hdf5.h>": ("src/nonlinear/x.cpp", "#include <hdf5.h>\n"),
         "appears 2 times": ("src/petsc/x.cpp", "auto w = MPI_COMM_WORLD;\n"),
+        "which is not installed": ("include/deeppcr/blocks/x.hpp", '#include "blocks/y.hpp"\n'),
+        "belongs to blocks alone": ("src/linear/x.cpp", '#include "blocks/y.hpp"\n'),
         "has 151 lines": ("include/deeppcr/core/x.hpp", "\n" * 151),
         "has 401 lines": ("src/core/x.cpp", "\n" * 401),
     }

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "deeppcr/app/config_text.hpp"
+#include "app/config_text.hpp"
 #include "deeppcr/core/error.hpp"
 #include "fuzz_target.hpp"
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "app/parse.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/parse.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "support/environment.hpp"
 #include "support/leaky_cell.hpp"

@@ -3,11 +3,11 @@
 
 #include <string>
 
+#include "app/parse.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/parse.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/catalogue.hpp"
+#include "models/affine.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::app {

@@ -1,4 +1,4 @@
-#include "deeppcr/app/config_text.hpp"
+#include "app/config_text.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "deeppcr/app/entry_options.hpp"
+#include "app/entry_options.hpp"
 
 #include <gtest/gtest.h>
 

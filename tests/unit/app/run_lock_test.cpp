@@ -1,4 +1,4 @@
-#include "deeppcr/app/run_lock.hpp"
+#include "app/run_lock.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

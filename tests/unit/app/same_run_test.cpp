@@ -1,4 +1,4 @@
-#include "deeppcr/app/same_run.hpp"
+#include "app/same_run.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // Checkpoints of training on one grid that go on on another.
-#include "deeppcr/app/training_files.hpp"
+#include "app/training_files.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdio>
 
-#include "deeppcr/app/storage.hpp"
+#include "app/storage.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::app {

@@ -4,9 +4,9 @@
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/png.hpp"
-#include "deeppcr/io/table.hpp"
 #include "deeppcr/io/trace.hpp"
 #include "deeppcr/io/weights.hpp"
+#include "io/table.hpp"
 #include "io_support.hpp"
 
 namespace deeppcr::test {

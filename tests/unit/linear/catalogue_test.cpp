@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/linear/sequential.hpp"
+#include "linear/sequential.hpp"
 #include "support/environment.hpp"
 #include "support/random_chain.hpp"
 

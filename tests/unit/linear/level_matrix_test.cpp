@@ -1,6 +1,6 @@
 // Levels as PETSc matrices: r <- (I + N) r and N <- N N, against PETSc's own products of the
 // assembled matrices.
-#include "deeppcr/linear/level_matrix.hpp"
+#include "linear/level_matrix.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Where rows are handed over must not show: read where they lie, or sent.
-#include "deeppcr/linear/pcr_levels.hpp"
+#include "linear/pcr_levels.hpp"
 
 #include <gtest/gtest.h>
 

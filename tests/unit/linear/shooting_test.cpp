@@ -1,5 +1,5 @@
 // Which method ends a linear solve by shooting, and in how many sweeps.
-#include "deeppcr/linear/shooting.hpp"
+#include "linear/shooting.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "deeppcr/models/activation.hpp"
+#include "models/activation.hpp"
 
 #include <gtest/gtest.h>
 

@@ -12,7 +12,7 @@
 
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/head.hpp"
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/layered_chain.hpp"
 #include "support/model_options.hpp"
 #include "support/rows.hpp"
 

@@ -1,4 +1,4 @@
-#include "deeppcr/models/initialisation.hpp"
+#include "models/initialisation.hpp"
 
 #include <gtest/gtest.h>
 

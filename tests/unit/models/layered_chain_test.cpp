@@ -1,4 +1,4 @@
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/layered_chain.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,10 +12,10 @@
 #include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/affine.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/models/mlp.hpp"
-#include "deeppcr/models/resnet.hpp"
+#include "models/affine.hpp"
+#include "models/mlp.hpp"
+#include "models/resnet.hpp"
 #include "support/model_options.hpp"
 #include "support/rows.hpp"
 

@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/linear/shooting.hpp"
-#include "deeppcr/nonlinear/backpropagation.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "linear/shooting.hpp"
+#include "nonlinear/backpropagation.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"

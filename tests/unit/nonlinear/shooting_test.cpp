@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "deeppcr/models/mlp.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "models/mlp.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "deeppcr/app/config.hpp"
+#include "app/config.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 

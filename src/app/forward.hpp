@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "deeppcr/app/chain.hpp"
+#include "app/chain.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 

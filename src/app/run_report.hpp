@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "app/config.hpp"
+#include "app/forward.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
-#include "deeppcr/app/forward.hpp"
 
 namespace deeppcr::app {
 

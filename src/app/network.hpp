@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "deeppcr/app/train_config.hpp"
+#include "app/train_config.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/chain_network.hpp"
 

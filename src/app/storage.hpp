@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/head.hpp"
 #include "deeppcr/nonlinear/report.hpp"

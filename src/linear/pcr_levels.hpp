@@ -3,10 +3,10 @@
 #include <memory>
 #include <vector>
 
-#include "deeppcr/linear/level_matrix.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/parallel/outbox.hpp"
 #include "deeppcr/parallel/traffic.hpp"
+#include "linear/level_matrix.hpp"
 
 namespace deeppcr::linear {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/app/option_values.hpp"
+#include "app/option_values.hpp"
 #include "deeppcr/core/options.hpp"
 
 namespace deeppcr::app {

@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "deeppcr/app/interrupts.hpp"
-#include "deeppcr/app/progress.hpp"
-#include "deeppcr/app/storage.hpp"
+#include "app/interrupts.hpp"
+#include "app/progress.hpp"
+#include "app/storage.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 
 namespace deeppcr::app {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "app/entry_options.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/entry_options.hpp"
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/train/images.hpp"
 

@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "deeppcr/app/train_config.hpp"
-#include "deeppcr/app/training.hpp"
+#include "app/train_config.hpp"
+#include "app/training.hpp"
 
 namespace deeppcr::app {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/models/denoising_chain.hpp"
 #include "deeppcr/models/wasserstein.hpp"

@@ -2,7 +2,7 @@
 
 #include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
-#include "deeppcr/linear/sequential.hpp"
+#include "linear/sequential.hpp"
 
 namespace deeppcr::linear {
 

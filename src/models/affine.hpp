@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "deeppcr/models/catalogue_entry.hpp"
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/layered_chain.hpp"
 
 namespace deeppcr::models {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/app/entry_options.hpp"
+#include "app/entry_options.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/loss.hpp"

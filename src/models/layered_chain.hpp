@@ -5,8 +5,8 @@
 
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/models/activation.hpp"
 #include "deeppcr/sequence/sequence.hpp"
+#include "models/activation.hpp"
 
 namespace deeppcr::models {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/history.hpp"
 #include "deeppcr/train/images.hpp"

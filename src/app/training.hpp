@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "app/config.hpp"
+#include "app/training_files.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
-#include "deeppcr/app/training_files.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/trainer.hpp"

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "app/config_text.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config_text.hpp"
 
 namespace deeppcr::app {
 

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "deeppcr/app/train_config.hpp"
-#include "deeppcr/app/training.hpp"
+#include "app/train_config.hpp"
+#include "app/training.hpp"
 #include "deeppcr/train/diffusion_scores.hpp"
 
 namespace deeppcr::app {

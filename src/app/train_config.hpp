@@ -3,7 +3,7 @@
 #include <boost/program_options.hpp>
 #include <string>
 
-#include "deeppcr/app/config.hpp"
+#include "app/config.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/schedule.hpp"

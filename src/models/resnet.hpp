@@ -4,8 +4,8 @@
 #include <string>
 
 #include "deeppcr/models/catalogue_entry.hpp"
-#include "deeppcr/models/initialisation.hpp"
-#include "deeppcr/models/layered_chain.hpp"
+#include "models/initialisation.hpp"
+#include "models/layered_chain.hpp"
 
 namespace deeppcr::models {
 

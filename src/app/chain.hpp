@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "deeppcr/app/config.hpp"
+#include "app/config.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/loss.hpp"
 #include "deeppcr/sequence/sequence.hpp"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "deeppcr/models/resnet.hpp"
+#include "models/resnet.hpp"
 
 namespace deeppcr::models {
 

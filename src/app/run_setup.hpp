@@ -1,8 +1,8 @@
 #pragma once
 
-#include "deeppcr/app/chain.hpp"
+#include "app/chain.hpp"
+#include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/app/config.hpp"
 
 namespace deeppcr::app {
 
