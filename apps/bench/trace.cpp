@@ -61,13 +61,12 @@ void run_case(Harness& harness, const LinearSizes& sizes) {
   const auto solve = [&](bool with_trace) {
     network.trajectory.fill_with_input();
     if (with_trace) config.files.trace = folder.new_file();
-    const auto recorder =
-        with_trace
-            ? app::storage::record(harness.context(), config, std::nullopt, network.trajectory,
-                                   [] { return app::storage::Wish::nothing; })
-            : nullptr;
-    report = newton->solve(*network.model, network.trajectory,
-                           recorder ? &recorder->monitor() : nullptr);
+    const auto recorder = with_trace ? app::storage::record(harness.context(), config, std::nullopt,
+                                                            network.trajectory)
+                                     : nullptr;
+    nonlinear::Monitors monitors;
+    if (recorder) monitors.push_back(recorder.get());
+    report = newton->solve(*network.model, network.trajectory, monitors);
     if (recorder) recorder->finish(report, {});
   };
   const int P = harness.team().size();

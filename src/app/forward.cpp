@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "app/run_monitor.hpp"
+#include "app/interrupts.hpp"
+#include "app/progress.hpp"
+#include "app/storage.hpp"
 #include "app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/nonlinear/coarse_guess.hpp"
@@ -80,7 +82,7 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
   stop_before_start(context.comm, weights.empty() ? "" : "the weights in " + weights);
   if (!config.solver.entry().iterates) {
     release_signals();
-    const auto recorder = storage::record(context, config, std::nullopt, trajectory, {});
+    const auto recorder = storage::record(context, config, std::nullopt, trajectory);
     context.comm.barrier();
     result.report = solver->solve(*chain.sequence, trajectory);
     const UndisturbedWriting undisturbed;
@@ -97,17 +99,16 @@ ForwardResult run_forward(Chain& chain, const RunConfig& config, const Context& 
       context.comm, {config.files.folder(), config.files.max_hours, config.files.minutes_to_save});
   const Index most = solver->most_iterations(problem_of(config, context.comm.size()));
   Progress progress(context.comm.is_root() && !context.quiet, most);
-  RunMonitor monitor(context.comm, interrupts, progress);
-  const auto recorder =
-      storage::record(context, config, resumed, trajectory, [&] { return monitor.wish(); });
-  monitor.set_recorder(recorder.get());
-  result.report = solver->solve(*chain.sequence, trajectory, &monitor);
+  const auto recorder = storage::record(context, config, resumed, trajectory);
+  nonlinear::Monitors monitors{&interrupts, &progress};
+  if (recorder) monitors.push_back(recorder.get());
+  result.report = solver->solve(*chain.sequence, trajectory, monitors);
   {
     const UndisturbedWriting undisturbed;
     if (recorder) recorder->finish(result.report, parallel::Runtime::unused_petsc_options());
   }
   if (result.report.status == nonlinear::Status::interrupted) {
-    result.stopped_by = monitor.stopped_by();
+    result.stopped_by = interrupts.stopped_by();
     result.checkpoint = recorder ? config.files.checkpoint_path() : "";
   }
   return result;

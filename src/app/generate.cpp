@@ -5,8 +5,9 @@
 
 #include "app/diffusion_files.hpp"
 #include "app/forward.hpp"
+#include "app/interrupts.hpp"
 #include "app/memory.hpp"
-#include "app/run_monitor.hpp"
+#include "app/progress.hpp"
 #include "app/run_setup.hpp"
 #include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
@@ -82,20 +83,18 @@ void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport
   }
   Interrupts interrupts(context.comm, {files.folder(), files.max_hours, files.minutes_to_save});
   Progress progress(context.comm.is_root() && !context.quiet, sampling.chain.num_steps());
-  RunMonitor monitor(context.comm, interrupts, progress);
-  const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory,
-                                        [&] { return monitor.wish(); });
-  monitor.set_recorder(recorder.get());
-  const Index frozen = resumed ? resumed->frozen_prefix : 0;
-  monitor.begin_behind(frozen);
+  const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory);
+  nonlinear::Monitors monitors{&interrupts, &progress};
+  if (recorder) monitors.push_back(recorder.get());
   report.solve = nonlinear::Windowed(config.solver)
-                     .sample(sampling.chain, sampling.trajectory, frozen, &monitor);
+                     .sample(sampling.chain, sampling.trajectory,
+                             resumed ? resumed->frozen_prefix : 0, monitors);
   report.solve.evaluations += guessed;
   report.solve.sequential_evaluations += guessed;
   const UndisturbedWriting undisturbed;
   if (recorder) recorder->finish(report.solve, parallel::Runtime::unused_petsc_options());
   if (report.solve.status == nonlinear::Status::interrupted) {
-    report.stopped_by = monitor.stopped_by();
+    report.stopped_by = interrupts.stopped_by();
     report.checkpoint = recorder ? files.checkpoint_path() : "";
   }
 }

@@ -33,6 +33,12 @@ void set_handler(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+void throw_for_tests(const parallel::Communicator& comm, int iteration) {
+  const char* rank = std::getenv("DEEPPCR_TEST_THROW_ON_RANK");
+  if (rank != nullptr && iteration == 1 && std::atoi(rank) == comm.rank())
+    throw internal_error("asked to fail by DEEPPCR_TEST_THROW_ON_RANK");
+}
+
 /// A signal to stop, agreed on by all ranks: [signal, rank + 1, ranks - rank] where there is one,
 /// else zeros; the largest of each.
 std::vector<double> stop_numbers(const parallel::Communicator& comm) {
@@ -85,6 +91,22 @@ void stop_before_start(const parallel::Communicator& comm, const std::string& wr
               fmt::format("stopped by {}: nothing done yet, {}; run the same command again",
                           signal_in_words(comm, asked.data()),
                           written.empty() ? "no file" : "no file but " + written));
+}
+
+Interrupts::Action Interrupts::answer() {
+  requests_ = poll();
+  if (requests_.stop) return Action::stop;
+  return requests_.save ? Action::save : Action::go_on;
+}
+
+Interrupts::Action Interrupts::iteration(const nonlinear::IterationRecord& record, const Real*) {
+  throw_for_tests(comm_, record.iteration);
+  return answer();
+}
+
+Interrupts::Action Interrupts::iterations_end() {
+  release_signals();
+  return answer();
 }
 
 Interrupts::Interrupts(const parallel::Communicator& comm, Limits limits)

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {
@@ -39,9 +40,12 @@ struct Requests {
 /// Requests from outside a running solve, agreed on by all ranks:
 ///   SIGTERM, SIGUSR1 on any rank, a file named STOP in `folder`, --max-hours     -> stop
 ///   SIGUSR2 on any rank, --checkpoint-every                                     -> save
-/// Signals that came before the object was made count. Holds them until
-/// release(), or to the end of the program. One at a time.
-class Interrupts {
+/// Signals that came before the object was made count. Holds them until the iterations of a solve
+/// that it monitors end, or to the end of the program. One at a time.
+///
+/// For the tests of the program only: with DEEPPCR_TEST_THROW_ON_RANK=p in the environment rank p
+/// throws in iteration 1.
+class Interrupts final : public nonlinear::Monitor {
  public:
   struct Limits {
     std::string folder;          ///< where a file named STOP is looked for
@@ -56,15 +60,21 @@ class Interrupts {
   /// run can go on later.
   Requests poll();
 
+  /// A poll() for each iteration of a solve.
+  Action iteration(const nonlinear::IterationRecord& record, const Real*) override;
   /// From here on SIGTERM and SIGUSR1 end the process at once; SIGUSR2 is ignored, since there is
-  /// nothing to save. What came before is still told by the next poll().
-  void release() { release_signals(); }
+  /// nothing to save. What came before still counts.
+  Action iterations_end() override;
+  /// What asked to stop; empty where nothing has.
+  const std::string& stopped_by() const { return requests_.cause; }
 
  private:
   bool is_save_due() const;
+  Action answer();
 
   const parallel::Communicator& comm_;
   Limits limits_;
+  Requests requests_;  ///< of the last safe point of a solve
   Stopwatch since_start_;
   Stopwatch since_save_;
   bool saved_ = false;

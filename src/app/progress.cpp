@@ -44,8 +44,9 @@ std::string progress_text(const nonlinear::IterationRecord& record, double secon
              : fmt::format("{}  at most {:.0f} s left", text, each * static_cast<double>(left));
 }
 
-void Progress::show(const nonlinear::IterationRecord& record) {
+Progress::Action Progress::iteration(const nonlinear::IterationRecord& record, const Real*) {
   if (line_.is_due()) line_.show(progress_text(record, since_start_.seconds(), max_iterations_));
+  return Action::go_on;
 }
 
 }  // namespace deeppcr::app

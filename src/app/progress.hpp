@@ -35,11 +35,11 @@ std::string progress_text(const nonlinear::IterationRecord& record, double secon
                           Index max_iterations);
 
 /// The line of a solve.
-class Progress {
+class Progress final : public nonlinear::Monitor {
  public:
   Progress(bool speaks, Index max_iterations) : line_(speaks), max_iterations_(max_iterations) {}
 
-  void show(const nonlinear::IterationRecord& record);
+  Action iteration(const nonlinear::IterationRecord& record, const Real*) override;
 
  private:
   ProgressLine line_;

@@ -121,17 +121,9 @@ struct Resumed {
 std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
                                const FilesConfig& files, sequence::Trajectory& trajectory);
 
-/// What is asked of a recorder at a safe point.
-enum class Wish { nothing, checkpoint, checkpoint_and_stop };
-
 /// Writes the trace and the checkpoints of one solve.
-class Recorder {
+class Recorder : public nonlinear::Monitor {
  public:
-  virtual ~Recorder() = default;
-  /// Hears of each iteration and does what wish() asks.
-  virtual nonlinear::Monitor& monitor() = 0;
-  /// A checkpoint of these states, which `record` has told of before.
-  virtual void checkpoint(const nonlinear::IterationRecord& record, const Real* local_states) = 0;
   /// Ends the trace with the outcome and the selected states.
   virtual void finish(const nonlinear::SolveReport& report,
                       const std::vector<std::string>& unused_options) = 0;
@@ -139,8 +131,7 @@ class Recorder {
 /// Nothing when this build has no files.
 std::unique_ptr<Recorder> record(const Context& context, const RunConfig& config,
                                  const std::optional<Resumed>& resumed,
-                                 const sequence::Trajectory& trajectory,
-                                 std::function<Wish()> wish);
+                                 const sequence::Trajectory& trajectory);
 
 /// Prints what a file holds. @throws Error for a damaged one
 void inspect(const Context& context, const std::string& path);

@@ -110,8 +110,7 @@ void require_same_input(const std::string& path, const Buffer<Real>& expected, C
 class Hdf5Recorder final : public Recorder {
  public:
   Hdf5Recorder(const Context& context, const RunConfig& config,
-               const std::optional<Resumed>& resumed, const sequence::Trajectory& trajectory,
-               std::function<Wish()> wish)
+               const std::optional<Resumed>& resumed, const sequence::Trajectory& trajectory)
       : trajectory_(trajectory), selection_(io::StateSelection::parse(config.files.trace_states)) {
     const io::Provenance about = provenance(context);
     if (!config.files.trace.empty()) {
@@ -133,14 +132,13 @@ class Hdf5Recorder final : public Recorder {
       plan.iterations_before = resumed->iterations;
       plan.seconds_before = resumed->seconds;
     }
-    recorder_ = std::make_unique<io::SolveRecorder>(
-        trajectory, trace_ ? &*trace_ : nullptr, std::move(plan),
-        [wish = std::move(wish)] { return to_request(wish()); });
+    recorder_.emplace(trajectory, trace_ ? &*trace_ : nullptr, std::move(plan));
   }
 
-  nonlinear::Monitor& monitor() override { return *recorder_; }
-
-  void checkpoint(const nonlinear::IterationRecord& record, const Real* local_states) override {
+  Action iteration(const nonlinear::IterationRecord& record, const Real* local_states) override {
+    return recorder_->iteration(record, local_states);
+  }
+  void save(const nonlinear::IterationRecord& record, const Real* local_states) override {
     recorder_->save(record, local_states);
   }
 
@@ -153,15 +151,10 @@ class Hdf5Recorder final : public Recorder {
   }
 
  private:
-  static io::Request to_request(Wish wish) {
-    if (wish == Wish::checkpoint_and_stop) return io::Request::checkpoint_and_stop;
-    return wish == Wish::checkpoint ? io::Request::checkpoint : io::Request::go_on;
-  }
-
   const sequence::Trajectory& trajectory_;
   io::StateSelection selection_;
   std::optional<io::Trace> trace_;
-  std::unique_ptr<io::SolveRecorder> recorder_;
+  std::optional<io::SolveRecorder> recorder_;
 };
 
 }  // namespace
@@ -286,9 +279,8 @@ std::optional<Resumed> restart(const Context& context, const ChainConfig& chain,
 
 std::unique_ptr<Recorder> record(const Context& context, const RunConfig& config,
                                  const std::optional<Resumed>& resumed,
-                                 const sequence::Trajectory& trajectory,
-                                 std::function<Wish()> wish) {
-  return std::make_unique<Hdf5Recorder>(context, config, resumed, trajectory, std::move(wish));
+                                 const sequence::Trajectory& trajectory) {
+  return std::make_unique<Hdf5Recorder>(context, config, resumed, trajectory);
 }
 
 }  // namespace deeppcr::app::storage

@@ -48,7 +48,7 @@ std::optional<Resumed> restart(const Context&, const ChainConfig&, const FilesCo
   refuse();
 }
 std::unique_ptr<Recorder> record(const Context&, const RunConfig&, const std::optional<Resumed>&,
-                                 const sequence::Trajectory&, std::function<Wish()>) {
+                                 const sequence::Trajectory&) {
   return nullptr;
 }
 train::Images read_image_set(const parallel::Communicator&, const std::string&, bool, Index) {

@@ -41,14 +41,14 @@ Newton::Newton(NewtonOptions options) : options_(std::move(options)) {
 Newton::~Newton() = default;
 
 SolveReport Newton::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                          Monitor* monitor) {
+                          const Monitors& monitors) {
   if (snes_) {
-    SolveReport report = snes_->solve(chain, states, monitor);
+    SolveReport report = snes_->solve(chain, states, monitors);
     report.path.evaluations +=
         (report.iterations + 1) * static_cast<double>(longest_range(states.layout()));
     return report;
   }
-  SolveReport report = approximate_->solve(chain, states, monitor);
+  SolveReport report = approximate_->solve(chain, states, monitors);
   report.method = "newton";
   return report;
 }

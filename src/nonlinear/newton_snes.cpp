@@ -264,7 +264,7 @@ void NewtonSnes::add_path(const linear::LinearSolver* solver, PetscInt ksp_itera
 }
 
 SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
-                              Monitor* monitor) {
+                              const Monitors& monitors) {
   const Stopwatch watch;
   report_ = {};
   stages_ = {};
@@ -275,7 +275,7 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   last_ = {kInfinity, kInfinity, 0, 0, 0};
   found_ = {};
   create_for(chain, trajectory);
-  recording_.emplace(comm(), monitor, kStages);
+  recording_.emplace(comm(), monitors, kStages);
   J_->set_frozen(0);
   const parallel::Traffic halos_before = evaluator_->traffic();
   const linear::LinearSolver* solver = linear::solver_of(inner_solver().pc);

@@ -22,7 +22,7 @@ class NewtonSnes {
       : options_(options), tolerance_{options.rtol, options.atol} {}
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
-                    Monitor* monitor);
+                    const Monitors& monitors);
 
   static const std::vector<std::string>& stages();
 

@@ -1,5 +1,6 @@
 #include "deeppcr/nonlinear/recording.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "nonlinear/collect.hpp"
@@ -15,12 +16,24 @@ void Recording::iteration(IterationRecord entry, const StageTimes& now,
   entry.seconds = slowest(comm_, since, stages_);
   entry.seconds_min = fastest(comm_, since, stages_);
   entry.levels = total_traffic(comm_, mine);
-  stopped_ = monitor_->iteration(entry, local_states) == Monitor::Action::stop;
+  last_ = std::move(entry);
+  Monitor::Action action = Monitor::Action::go_on;
+  for (Monitor* monitor : monitors_)
+    action = std::max(action, monitor->iteration(last_, local_states));
+  follow(action, local_states);
 }
 
 void Recording::end(const Real* local_states) {
   if (!wanted() || stopped_) return;
-  stopped_ = monitor_->iterations_end(local_states) == Monitor::Action::stop;
+  Monitor::Action action = Monitor::Action::go_on;
+  for (Monitor* monitor : monitors_) action = std::max(action, monitor->iterations_end());
+  follow(action, local_states);
+}
+
+void Recording::follow(Monitor::Action action, const Real* local_states) {
+  stopped_ = action == Monitor::Action::stop;
+  if (action == Monitor::Action::go_on) return;
+  for (Monitor* monitor : monitors_) monitor->save(last_, local_states);
 }
 
 void add_up(const parallel::Communicator& comm, const StageTimes& stages,

@@ -32,7 +32,7 @@ double propagate_samples(const parallel::Communicator& comm, const sequence::Seq
 }
 
 SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                              Monitor*) {
+                              const Monitors&) {
   const Index L = states.layout().num_steps();
   SolveReport report;
   report.method = "sequential";

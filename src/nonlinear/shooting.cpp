@@ -61,8 +61,8 @@ parallel::BlockLayout Shooting::layout(const Problem& problem) const {
 }
 
 SolveReport Shooting::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                            Monitor* monitor) {
-  return ShootingRun(chain, states, options_, monitor).solve();
+                            const Monitors& monitors) {
+  return ShootingRun(chain, states, options_, monitors).solve();
 }
 
 Cost Shooting::cost(const Problem& problem, const Effort& effort) const {

@@ -15,12 +15,12 @@ const std::vector<std::string> kStages{"sweep", "couple", "check"};
 }  // namespace
 
 ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& states,
-                         const ShootingOptions& options, Monitor* monitor)
+                         const ShootingOptions& options, const Monitors& monitors)
     : options_(options),
-      monitor_(monitor),
+      monitors_(monitors),
       work_(chain, states, options),
       probe_(work_, options_),
-      recording_(states.comm(), monitor, kStages),
+      recording_(states.comm(), monitors, kStages),
       coupling_(options.coupling),
       clock_(work_.chunks().sizes()) {
   report_.method = "shooting";
@@ -52,7 +52,7 @@ bool ShootingRun::follow(plan::ChunkPlan::Method method) {
     if (!work_.own().empty() && work_.is_first_of_chain(0))
       work_.sweep().advance(0, work_.sweep()[0].steps.size(), false);
     by_newton_ = true;
-    report_ = Newton(options_.newton_options).solve(work_.chain(), work_.states(), monitor_);
+    report_ = Newton(options_.newton_options).solve(work_.chain(), work_.states(), monitors_);
     return false;
   }
   return true;

@@ -14,7 +14,7 @@ namespace deeppcr::nonlinear {
 class ShootingRun {
  public:
   ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& states,
-              const ShootingOptions& options, Monitor* monitor);
+              const ShootingOptions& options, const Monitors& monitors);
 
   SolveReport solve();
 
@@ -43,7 +43,7 @@ class ShootingRun {
   void add_up_here();
 
   ShootingOptions options_;
-  Monitor* monitor_;
+  Monitors monitors_;
   ShootingWork work_;
   ShootingProbe probe_;
   Recording recording_;

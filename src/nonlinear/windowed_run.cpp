@@ -15,7 +15,7 @@ const std::vector<std::string> kStages{"residual", "linear", "exchange"};
 
 WindowedRun::WindowedRun(const parallel::Communicator& comm, const sequence::Sequence& chain,
                          const WindowedOptions& options, ChainPart& part, Size size,
-                         Monitor* monitor)
+                         const Monitors& monitors)
     : comm_(comm),
       chain_(chain),
       options_(options),
@@ -24,7 +24,7 @@ WindowedRun::WindowedRun(const parallel::Communicator& comm, const sequence::Seq
       part_(part),
       size_(size),
       width_(chain.width()),
-      recording_(comm, monitor, kStages) {}
+      recording_(comm, monitors, kStages) {}
 
 StepRange WindowedRun::window() const {
   const Index steps = options_.window == 0 ? size_.steps : options_.window;
@@ -147,6 +147,7 @@ void WindowedRun::extrapolate(const Section& before) {
 void WindowedRun::iterate(double largest_before, Index frozen) {
   largest_ = largest_before;
   frozen_ = frozen;
+  if (report_.iterations == 0) recording_.begin_behind(frozen);
   while (frozen_ < size_.steps && !recording_.stopped()) {
     if (report_.iterations >= options_.max_iterations) {
       why_not_ = fmt::format("not converged in {} sweeps", report_.iterations);
@@ -196,7 +197,7 @@ void WindowedRun::iterate_until_right(sequence::Trajectory& states, OwnSteps& pa
     iterate(input, exact);
   }
   part.give();
-  if (!recording_.stopped()) recording_.end(part_.shown());
+  recording_.end(part_.shown());
   report_.frozen_prefix = frozen_;
   report_.tolerance = tolerance_.limit(largest_);
   traffic_ += conclude({recording_.stopped(), why_not_, exact, options_.fallback}, tolerance_,
@@ -228,7 +229,7 @@ void WindowedRun::end_sampling(sequence::Trajectory& states) {
   report_.frozen_prefix = frozen_;
   report_.tolerance = tolerance_.limit(largest_);
   report_.growth = known_growth();
-  if (!recording_.stopped()) recording_.end(part_.shown());
+  recording_.end(part_.shown());
   // The frozen steps are within the tolerance, and nothing behind them grows beyond that.
   Conclusion conclusion{recording_.stopped(), why_not_, frozen_, options_.fallback};
   conclusion.measures_growth = false;

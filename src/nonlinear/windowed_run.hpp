@@ -19,7 +19,7 @@ class WindowedRun {
   };
   /// All must outlive the object. @throws Error where the model does not know the Jacobian
   WindowedRun(const parallel::Communicator& comm, const sequence::Sequence& chain,
-              const WindowedOptions& options, ChainPart& part, Size size, Monitor* monitor);
+              const WindowedOptions& options, ChainPart& part, Size size, const Monitors& monitors);
 
   /// Corrects windows behind the first `frozen` steps until all are frozen. Collective.
   void iterate(double largest_before, Index frozen);

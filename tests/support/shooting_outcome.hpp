@@ -27,13 +27,13 @@ struct ShootingOutcome {
 
 inline ShootingOutcome shoot(const models::ModelOptions& model,
                              const nonlinear::ShootingOptions& options, Index batch = 2,
-                             nonlinear::Monitor* monitor = nullptr) {
+                             const nonlinear::Monitors& monitors = {}) {
   using nonlinear::Shooting;
   Shooting solver(options);
   const auto layout = solver.layout({model.steps, batch, model.width, world().size()});
   ModelProblem problem(world(), model, layout, batch);
   problem.trajectory.fill_with_input();
-  ShootingOutcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitor)};
+  ShootingOutcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitors)};
   outcome.residual = sequence::largest_residual(*problem.sequence, problem.trajectory);
   Buffer<Real> found(problem.trajectory.states().size());
   std::copy_n(problem.trajectory.states().data(), found.size(), found.data());

@@ -33,7 +33,7 @@ class Newton final : public Solver {
   ~Newton() override;
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                    Monitor* monitor = nullptr) override;
+                    const Monitors& monitors = {}) override;
   parallel::BlockLayout layout(const Problem& problem) const override;
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;

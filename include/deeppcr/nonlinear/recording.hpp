@@ -10,33 +10,39 @@
 
 namespace deeppcr::nonlinear {
 
-/// How a solve tells its monitor, and its report, what all ranks have done: the same for every
-/// method.
+/// How a solve shows its monitors what all ranks have done: the same for every method.
 class Recording {
  public:
-  /// stages: the names of what iterations are made of. The monitor may be missing.
-  Recording(const parallel::Communicator& comm, Monitor* monitor, std::vector<std::string> stages)
-      : comm_(comm), monitor_(monitor), stages_(std::move(stages)) {}
+  /// stages: the names of what iterations are made of.
+  Recording(const parallel::Communicator& comm, Monitors monitors, std::vector<std::string> stages)
+      : comm_(comm), monitors_(std::move(monitors)), stages_(std::move(stages)) {}
 
   /// Whether anybody listens: records that nobody hears need no work.
-  bool wanted() const { return monitor_ != nullptr; }
+  bool wanted() const { return !monitors_.empty(); }
 
   /// One iteration. entry: what is equal on all ranks; now: this rank's seconds since the solve
   /// began; mine: what this rank has sent in the iteration's linear solve. Collective where it is
   /// wanted().
   void iteration(IterationRecord entry, const StageTimes& now, const parallel::TrafficByLevel& mine,
                  const Real* local_states);
-  /// Behind the last iteration, before what nobody hears of.
+  /// Behind the last iteration, before what nobody hears of. Collective where it is wanted().
   void end(const Real* local_states);
 
-  /// Whether the monitor has asked to stop.
+  /// Whether a monitor has asked to stop.
   bool stopped() const { return stopped_; }
 
+  /// Of a solve that goes on behind so many right steps.
+  void begin_behind(Index frozen_prefix) { last_.frozen_prefix = frozen_prefix; }
+
  private:
+  /// Does what the strongest of the answers asks for.
+  void follow(Monitor::Action action, const Real* local_states);
+
   const parallel::Communicator& comm_;
-  Monitor* monitor_;
+  Monitors monitors_;
   std::vector<std::string> stages_;
   StageTimes before_;
+  IterationRecord last_;
   bool stopped_ = false;
 };
 

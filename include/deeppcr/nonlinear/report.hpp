@@ -64,20 +64,24 @@ struct SolveReport {
   parallel::Traffic neighbours;     ///< halos and pipelines, all ranks
 };
 
-/// Hears of each iteration while the solve runs. Called on every rank with the same record.
+/// Hears of each iteration while the solve runs, each a safe point. Called on every rank with the
+/// same record, and answers alike on all of them. May write files collectively.
 class Monitor {
  public:
-  enum class Action { go_on, stop };
+  /// What is asked for at a safe point: keep these states and go on, or keep them and end the solve
+  /// as `interrupted`. The strongest answer of all monitors counts.
+  enum class Action { go_on, save, stop };
   virtual ~Monitor() = default;
-  /// May write files collectively. Returning stop (on all ranks alike) ends the solve as
-  /// `interrupted`.
   virtual Action iteration(const IterationRecord& record, const Real* local_states) = 0;
-  /// After the last iteration, before what nobody hears of (the fallback). Returning stop (on all
-  /// ranks alike) ends the solve as `interrupted`.
-  virtual Action iterations_end(const Real* local_states) {
+  /// After the last iteration, before what nobody hears of (the fallback).
+  virtual Action iterations_end() { return Action::go_on; }
+  /// One of all monitors has asked to keep these states, of which `record` is the last.
+  virtual void save(const IterationRecord& record, const Real* local_states) {
+    static_cast<void>(record);
     static_cast<void>(local_states);
-    return Action::go_on;
   }
 };
+/// Those of one solve. They must outlive it.
+using Monitors = std::vector<Monitor*>;
 
 }  // namespace deeppcr::nonlinear

@@ -21,7 +21,7 @@ class Sequential final : public Solver {
   explicit Sequential(const Tolerance& tolerance = {}) : tolerance_(tolerance) {}
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                    Monitor* monitor = nullptr) override;
+                    const Monitors& monitors = {}) override;
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return 0; }

@@ -60,7 +60,7 @@ class Shooting final : public Solver {
   /// Cost: L/C step evaluations a sweep on the longest path; one message of B n reals a rank and
   /// sweep, and what the coupling sends.
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                    Monitor* monitor = nullptr) override;
+                    const Monitors& monitors = {}) override;
 
   /// Rank 0 has nothing to correct and pushes no tangent, and nothing to walk backward where the
   /// gradient dies out, so it gets more steps.

@@ -44,7 +44,7 @@ class Solver {
   /// exception. May keep what depends on layout and sizes only for the next solve with the same
   /// trajectory. Collective on states.comm().
   virtual SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                            Monitor* monitor = nullptr) = 0;
+                            const Monitors& monitors = {}) = 0;
 
   /// The steps of each rank that balance this method's work. Default: equal counts.
   virtual parallel::BlockLayout layout(const Problem& problem) const;

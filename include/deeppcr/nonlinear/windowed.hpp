@@ -42,10 +42,10 @@ class Windowed final : public Solver {
   /// @pre options.jacobian is dense for samplers only (else Newton does that)
   /// @throws Error where the model does not know the Jacobian asked for
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                    Monitor* monitor = nullptr) override;
+                    const Monitors& monitors = {}) override;
   /// The same behind the first `frozen` steps of a sampler, which are right.
   SolveReport sample(const sequence::Sequence& chain, sequence::Trajectory& states, Index frozen,
-                     Monitor* monitor = nullptr);
+                     const Monitors& monitors = {});
 
   Cost cost(const Problem& problem, const Effort& effort) const override;
   double memory(const Problem& problem) const override;

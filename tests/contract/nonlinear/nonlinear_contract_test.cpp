@@ -59,7 +59,7 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     return {chain.steps, chain.batch, chain.width, world().size()};
   }
 
-  Outcome solve(const Chain& chain, bool fallback = true, Monitor* monitor = nullptr,
+  Outcome solve(const Chain& chain, bool fallback = true, const Monitors& monitors = {},
                 const std::function<void(ModelProblem&)>& change = {}) const {
     Settings settings;
     settings.tolerance.rtol = kRtol;
@@ -72,7 +72,7 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
       if (change) change(*one);
     found.trajectory.fill_with_input();
     Outcome outcome;
-    outcome.report = solver->solve(*found.sequence, found.trajectory, monitor);
+    outcome.report = solver->solve(*found.sequence, found.trajectory, monitors);
     outcome.cost = solver->cost(problem(chain), {outcome.report.iterations, outcome.report.looks});
     sequence::propagate(*expected.sequence, expected.trajectory);
     const ConstStates ours = found.trajectory.states(), theirs = expected.trajectory.states();
@@ -160,7 +160,7 @@ TEST_P(SolverContract, SaysWhatAChaoticChainGrowsTo) {
 TEST_P(SolverContract, NaNWeightsAreAStatedFailure) {
   Chain chain;
   chain.steps = 24;
-  const Outcome outcome = solve(chain, true, nullptr, [](ModelProblem& problem) {
+  const Outcome outcome = solve(chain, true, {}, [](ModelProblem& problem) {
     const auto rows = test::rows_of(*problem.sequence);
     if (problem.sequence->local_steps().contains(20))
       rows[problem.sequence->local_steps().row(20)].data()[1] = std::nan("");
@@ -173,7 +173,7 @@ TEST_P(SolverContract, AMonitorCanStopIt) {
   Chain chain{"resnet"};
   chain.steps = 200;
   test::StoppingMonitor first(1);
-  const Outcome outcome = solve(chain, true, &first);
+  const Outcome outcome = solve(chain, true, {&first});
   const bool heard = !first.records.empty() && first.records.back().iteration == 1;
   if (heard) {
     EXPECT_EQ(outcome.report.status, Status::interrupted);

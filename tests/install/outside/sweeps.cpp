@@ -24,14 +24,14 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 class Run {
  public:
   Run(const Settings& settings, const sequence::Sequence& chain, sequence::Trajectory& states,
-      Monitor* monitor, const std::vector<std::string>& stages)
+      const Monitors& monitors, const std::vector<std::string>& stages)
       : settings_(settings),
         chain_(chain),
         states_(states),
         steps_(states.layout().num_steps()),
         next_(states.states().size()),
         names_(stages),
-        recording_(states.comm(), monitor, stages) {
+        recording_(states.comm(), monitors, stages) {
     end_.fallback = settings.fallback;
   }
 
@@ -155,8 +155,8 @@ SolveReport Run::solve() {
 }  // namespace
 
 SolveReport Sweeps::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
-                          Monitor* monitor) {
-  return Run(settings_, chain, states, monitor, stages()).solve();
+                          const Monitors& monitors) {
+  return Run(settings_, chain, states, monitors, stages()).solve();
 }
 
 Cost Sweeps::cost(const Problem& problem, const Effort& effort) const {

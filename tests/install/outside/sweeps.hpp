@@ -16,7 +16,7 @@ class Sweeps final : public deeppcr::nonlinear::Solver {
 
   deeppcr::nonlinear::SolveReport solve(const deeppcr::sequence::Sequence& chain,
                                         deeppcr::sequence::Trajectory& states,
-                                        deeppcr::nonlinear::Monitor* monitor) override;
+                                        const deeppcr::nonlinear::Monitors& monitors) override;
   deeppcr::nonlinear::Cost cost(const deeppcr::nonlinear::Problem& problem,
                                 const deeppcr::nonlinear::Effort& effort) const override;
   double memory(const deeppcr::nonlinear::Problem& problem) const override;

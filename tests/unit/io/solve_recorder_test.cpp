@@ -6,7 +6,6 @@ namespace deeppcr::test {
 namespace {
 
 using Action = nonlinear::Monitor::Action;
-using io::Request;
 using parallel::BlockLayout;
 using sequence::Trajectory;
 
@@ -25,30 +24,19 @@ struct Solve {
     record.iteration = 2;
     record.residual = 0.5;
   }
-  Action tell(io::SolveRecorder& recorder) {
-    return recorder.iteration(record, trajectory.states().data());
-  }
 };
 
 TEST(SolveRecorder, WritesNothingUnasked) {
   Solve run;
-  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan, {});
-  EXPECT_EQ(run.tell(recorder), Action::go_on);
-  EXPECT_EQ(recorder.checkpoints_written(), 0);
+  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan);
+  EXPECT_EQ(recorder.iteration(run.record, run.trajectory.states().data()), Action::go_on);
   EXPECT_TRUE(names_in(run.folder.path()).empty());
 }
 
-/// A wish of the last rank alone is everybody's.
-TEST(SolveRecorder, OneRanksWishWritesACheckpointOfAll) {
+TEST(SolveRecorder, SavesACheckpoint) {
   Solve run;
-  const bool last = world().rank() == world().size() - 1;
-  Request wish = Request::checkpoint;
-  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan,
-                             [&] { return last ? wish : Request::go_on; });
-  EXPECT_EQ(run.tell(recorder), Action::go_on);
-  wish = Request::checkpoint_and_stop;
-  EXPECT_EQ(run.tell(recorder), Action::stop);
-  EXPECT_EQ(recorder.checkpoints_written(), 2);
+  io::SolveRecorder recorder(run.trajectory, nullptr, run.plan);
+  recorder.save(run.record, run.trajectory.states().data());
   const io::Checkpoint stored(world(), run.plan.path);
   stored.require(run.plan.problem);
   EXPECT_EQ(stored.progress().iteration, 12);
@@ -66,14 +54,11 @@ TEST(SolveRecorder, AppendsToTheTrace) {
   header.layout = run.trajectory.layout();
   io::Trace trace(world(), path, header);
   run.plan.path.clear();
-  int heard = 0;
-  io::SolveRecorder recorder(run.trajectory, &trace, run.plan,
-                             [] { return Request::checkpoint_and_stop; });
-  recorder.on_iteration = [&](const nonlinear::IterationRecord&) { ++heard; };
-  EXPECT_EQ(run.tell(recorder), Action::stop);
+  io::SolveRecorder recorder(run.trajectory, &trace, run.plan);
+  recorder.iteration(run.record, run.trajectory.states().data());
+  recorder.save(run.record, run.trajectory.states().data());  // there is no path to write to
   trace.close();
-  EXPECT_EQ(heard, 1);
-  EXPECT_EQ(recorder.checkpoints_written(), 0) << "there is no path to write to";
+  EXPECT_EQ(names_in(run.folder.path()), std::vector<std::string>{"run.h5"});
   const auto file = io::hdf5::File::open(path, io::hdf5::File::Access::read);
   EXPECT_EQ(file.read<double>("/iterations/residual"), std::vector<double>{0.5});
 }

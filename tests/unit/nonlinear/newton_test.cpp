@@ -36,14 +36,14 @@ struct Outcome {
 };
 
 Outcome solve(const models::ModelOptions& options, const NewtonOptions& newton,
-              Monitor* monitor = nullptr) {
+              const Monitors& monitors = {}) {
   const parallel::BlockLayout layout =
       linear::find(newton.linear)
           .layout(options.steps, world().size(), options.width, linear::Passes::forward);
   ModelProblem problem(world(), options, layout, kBatch);
   problem.trajectory.fill_with_input();
   Newton solver(newton);
-  Outcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitor)};
+  Outcome outcome{solver.solve(*problem.sequence, problem.trajectory, monitors)};
   Buffer<Real> found(problem.trajectory.states().size());
   std::copy_n(problem.trajectory.states().data(), found.size(), found.data());
   sequence::propagate(*problem.sequence, problem.trajectory);
@@ -232,16 +232,43 @@ TEST_P(NewtonTest, NaNWeightsAreAStatedFailure) {
 TEST_P(NewtonTest, MonitorHearsOfEachIterationAndCanStop) {
   const models::ModelOptions options = options_for("mlp", 200, 8);
   StoppingMonitor all(-1), first(1);
-  const Outcome whole = solve(options, newton_, &all);
+  const Outcome whole = solve(options, newton_, {&all});
   ASSERT_EQ(static_cast<int>(all.records.size()), whole.report.iterations + 1);
   EXPECT_EQ(all.records.front().step_norm, 0.0);
   EXPECT_GT(all.records.back().step_norm, 0.0);
   EXPECT_EQ(all.records.back().frozen_prefix, whole.report.frozen_prefix);
   for (std::size_t k = 0; k < all.records.size(); ++k)
     EXPECT_GE(all.records[k].frozen_prefix, std::min<Index>(static_cast<Index>(k), 200));
-  const Outcome stopped = solve(options, newton_, &first);
+  const Outcome stopped = solve(options, newton_, {&first});
   EXPECT_EQ(stopped.report.status, Status::interrupted);
   EXPECT_EQ(stopped.report.iterations, 1);
+}
+
+/// What one asks for is done by all, behind everybody's answer; what has been asked for with `stop`
+/// is kept too.
+TEST_P(NewtonTest, AllMonitorsSaveWhereOneAsks) {
+  class Keeper : public Monitor {
+   public:
+    Action iteration(const IterationRecord&, const Real*) override { return Action::go_on; }
+    void save(const IterationRecord& record, const Real* states) override {
+      EXPECT_NE(states, nullptr);
+      kept.push_back(record.iteration);
+    }
+    std::vector<int> kept;
+  };
+  class Asking : public Monitor {
+   public:
+    Action iteration(const IterationRecord& record, const Real*) override {
+      constexpr Action kAnswers[] = {Action::go_on, Action::save, Action::stop};
+      return kAnswers[record.iteration];
+    }
+  };
+  Keeper before, behind;
+  Asking asking;
+  const Outcome stopped = solve(options_for("mlp", 200, 8), newton_, {&before, &asking, &behind});
+  EXPECT_EQ(stopped.report.status, Status::interrupted);
+  EXPECT_EQ(before.kept, (std::vector<int>{1, 2}));
+  EXPECT_EQ(behind.kept, before.kept);
 }
 
 /// A stop that is asked for behind the last iteration comes before the fallback.
@@ -252,7 +279,7 @@ TEST_P(NewtonTest, MonitorCanStopBeforeTheFallback) {
       EXPECT_EQ(ends, 0);
       return Action::go_on;
     }
-    Action iterations_end(const Real*) override {
+    Action iterations_end() override {
       ++ends;
       return Action::stop;
     }
@@ -260,7 +287,7 @@ TEST_P(NewtonTest, MonitorCanStopBeforeTheFallback) {
   };
   newton_.max_iterations = 1;
   LateMonitor monitor;
-  const Outcome stopped = solve(options_for("mlp", 200, 8), newton_, &monitor);
+  const Outcome stopped = solve(options_for("mlp", 200, 8), newton_, {&monitor});
   EXPECT_EQ(stopped.report.status, Status::interrupted);
   EXPECT_EQ(stopped.report.seconds.count("fallback"), 0U);
   EXPECT_EQ(monitor.ends, 1);

@@ -264,12 +264,12 @@ TEST_F(ShootingSpecial, MonitorHearsOfEachCorrectionAndCanStop) {
   resnet.steps = 256;
   resnet.width = 8;
   StoppingMonitor all(-1), first(1);
-  const ShootingOutcome whole = shoot(resnet, with(Coupling::identity, 16), 2, &all);
+  const ShootingOutcome whole = shoot(resnet, with(Coupling::identity, 16), 2, {&all});
   ASSERT_EQ(static_cast<int>(all.records.size()), whole.report.iterations);
   EXPECT_GT(all.records.size(), 1U);
   for (std::size_t k = 0; k < all.records.size(); ++k)
     EXPECT_GE(all.records[k].frozen_prefix, static_cast<Index>(k + 1));
-  const ShootingOutcome stopped = shoot(resnet, with(Coupling::identity, 16), 2, &first);
+  const ShootingOutcome stopped = shoot(resnet, with(Coupling::identity, 16), 2, {&first});
   EXPECT_EQ(stopped.report.status, Status::interrupted);
   EXPECT_EQ(stopped.report.iterations, 1);
 }

@@ -184,7 +184,7 @@ TEST(Windowed, StopsWhenItsMonitorSaysSo) {
   options.jacobian = Jacobian::linear_part;
   Stopper monitor;
   Windowed solver(options);
-  const SolveReport report = solver.solve(sampling.chain, sampling.trajectory, &monitor);
+  const SolveReport report = solver.solve(sampling.chain, sampling.trajectory, {&monitor});
   EXPECT_EQ(report.status, Status::interrupted);
   EXPECT_EQ(report.iterations, 2);
 }
