@@ -78,7 +78,7 @@ void score_diffusion(const Context& context, EvaluationReport& report) {
 void add_evaluate_options(po::options_description& options) {
   po::options_description group("Evaluation", kHelpColumns);
   auto add = group.add_options();
-  add("restart", read_file(), "checkpoint of deeppcr train, or the folder of its newest one");
+  add("restart", read_file(), "checkpoint of deeppcr train");
   add("data", read_file("NAME"), "images, by default those of the checkpoint's run");
   add("autoencoder", read_file(),
       "of a denoiser, where it is not the file that it was trained with");

@@ -34,9 +34,8 @@ void list_datasets(const hdf5::File& file, const std::string& group, Json& list)
     for (std::size_t axis = 1; axis < shape.size(); ++axis) row_size *= shape[axis];
     // one row at a time: files may be larger than the memory
     std::vector<double> row(static_cast<std::size_t>(row_size));
-    const bool numbers = !shape.empty() && !file.is_text(name);
-    for (Index i = 0; i < rows && numbers; ++i)
-      file.read_rows_alone<double>(name, {i, 1, row.data()});
+    const bool numbers = !shape.empty() && file.kind(name) != hdf5::File::Kind::text;
+    for (Index i = 0; i < rows && numbers; ++i) file.read_rows<double>(name, {{i, 1, row.data()}});
     list.push_back({{"name", name}, {"shape", shape}});
   }
 }

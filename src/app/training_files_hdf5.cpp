@@ -19,7 +19,6 @@ constexpr const char* kHistory = "/history/updates";
 constexpr const char* kEvaluations = "/history/evaluations";
 constexpr const char* kEmbedding = "/parameters/embedding";
 constexpr const char* kHead = "/parameters/head";
-constexpr int kCheckpointsKept = 2;
 
 const std::vector<io::TrainingColumn>& columns() {
   static const std::vector<io::TrainingColumn> all{
@@ -120,7 +119,7 @@ void Hdf5TrainingFiles::save(const TrainingState& state) {
                                    static_cast<Index>(state.evaluations.size()), 3,
                                    evaluations.data(), "updates done, loss, accuracy"));
   }
-  io::save_checkpoint(grid_.world(), files_.checkpoint_path(), kCheckpointsKept, about_, content);
+  io::save_checkpoint(grid_.world(), files_.checkpoint_path(), about_, content);
 }
 
 bool Hdf5TrainingFiles::resume(const std::string& restart, TrainingState& state) {
@@ -182,7 +181,7 @@ void Hdf5TrainingFiles::open_trace(const TrainingState& state,
   header.layout = parallel::BlockLayout(first_steps);
   header.columns = columns();
   header.stages = state.history.stages();
-  trace_ = std::make_unique<io::TrainingTrace>(grid_.world(), files_.trace, std::move(header),
+  trace_ = std::make_unique<io::TrainingTrace>(grid_.world(), files_.trace, header,
                                                state.history.rows(), state.history.row(0));
   for (const EvaluationRow& row : state.evaluations) evaluated(row);
 }
@@ -194,7 +193,10 @@ train::Images read_image_set(const parallel::Communicator& comm, const std::stri
   train::Images images;
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    io::ImageSet read = io::read_image_set(set, training_set, samples);
+    io::ImageSelection selection;
+    selection.training_set = training_set;
+    selection.samples = samples > 0 ? std::optional<Index>(samples) : std::nullopt;
+    io::ImageSet read = io::read_image_set(set, selection);
     images = {read.height, read.width, std::move(read.pixels), std::move(read.labels)};
   });
   return images;
@@ -207,11 +209,8 @@ std::unique_ptr<TrainingFiles> training_files(const Context& context,
 }
 
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path) {
-  std::optional<std::string> found = path;
-  if (std::filesystem::is_directory(path)) found = io::find_newest_intact(comm, path);
-  if (!found) throw input_error("--restart {}: there is no intact checkpoint", path);
-  const io::Checkpoint checkpoint(comm, *found);
-  CheckpointOrigin origin{*found, checkpoint.provenance().configuration,
+  const io::Checkpoint checkpoint(comm, path);
+  CheckpointOrigin origin{path, checkpoint.provenance().configuration,
                           checkpoint.progress().iteration};
   // a row for each input, then the bias
   if (checkpoint.has(kEmbedding)) origin.features = checkpoint.shape(kEmbedding).at(0) - 1;

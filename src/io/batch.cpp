@@ -19,10 +19,6 @@ constexpr Index kLargestLabel = std::numeric_limits<int>::max() - 1;
 constexpr const char* kSamplesHold =
     "a file of samples holds /inputs, /labels, /lengths and /targets, and beside them weights";
 
-std::string text_of(const hdf5::Shape& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 /// What stands there for others, said once.
 void warn_of_unused(const hdf5::File& file) {
   static std::set<std::string> said;
@@ -33,10 +29,7 @@ void warn_of_unused(const hdf5::File& file) {
 
 void read_inputs(const hdf5::File& file, Batch& batch) {
   const std::string& path = file.path();
-  const hdf5::Shape sizes = file.shape("/inputs");
-  require_readable(file, "/inputs");
-  if (!file.is_floating("/inputs"))
-    throw local_input_error("/inputs in '{}' must hold float32 or float64 numbers", path);
+  const hdf5::Shape sizes = real_shape(file, "/inputs");
   if (sizes.size() != 2) {
     throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,
                             text_of(sizes));
@@ -60,12 +53,11 @@ void read_inputs(const hdf5::File& file, Batch& batch) {
 
 void read_labels(const hdf5::File& file, Batch& batch) {
   const std::string& path = file.path();
-  const hdf5::Shape sizes = file.shape("/labels");
-  require_readable(file, "/labels");
-  if (!file.is_whole("/labels") || sizes != hdf5::Shape{batch.samples}) {
+  const hdf5::Shape sizes = readable_shape(file, "/labels");
+  const bool whole = file.kind("/labels") == hdf5::File::Kind::whole;
+  if (!whole || sizes != hdf5::Shape{batch.samples}) {
     throw local_input_error("/labels in '{}' must be {} whole numbers, one a sample{}", path,
-                            batch.samples,
-                            file.is_whole("/labels") ? "; its sizes are " + text_of(sizes) : "");
+                            batch.samples, whole ? "; its sizes are " + text_of(sizes) : "");
   }
   batch.labels = file.read<Index>("/labels");
   const auto bad = std::find_if(batch.labels.begin(), batch.labels.end(),

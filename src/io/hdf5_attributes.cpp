@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
@@ -8,28 +9,68 @@ namespace deeppcr::io::hdf5 {
 
 namespace {
 
-/// Text of fixed length: unlike variable length it is covered by HDF5's checksums and may be
-/// changed in place.
-Id text_type(std::size_t bytes) {
+/// An attribute's value as the file has it: entries of one size, one after another.
+struct Stored {
+  std::string bytes;  ///< one at least: HDF5 takes no empty texts
+  Index count = 1;
+  bool is_list = false;
+  hid_t number = H5I_INVALID_HID;  ///< type of an entry; none for texts
+};
+
+Stored stored(const std::vector<std::string>& texts) {
+  std::size_t longest = 1;
+  for (const std::string& text : texts) longest = std::max(longest, text.size());
+  std::string bytes;
+  for (const std::string& text : texts) bytes += text + std::string(longest - text.size(), '\0');
+  if (texts.empty()) bytes = std::string(1, '\0');
+  return {bytes, static_cast<Index>(texts.size()), true};
+}
+
+Stored stored(const std::string& text) {
+  return {text.empty() ? std::string(1, '\0') : text, 1, false};
+}
+
+template <typename T>
+std::string bytes_of(const T* numbers, std::size_t count) {
+  return {reinterpret_cast<const char*>(numbers), count * sizeof(T)};
+}
+
+Stored stored(const double& number) { return {bytes_of(&number, 1), 1, false, H5T_IEEE_F64LE}; }
+
+Stored stored(const Index& number) { return {bytes_of(&number, 1), 1, false, H5T_STD_I64LE}; }
+
+Stored stored(const std::vector<Index>& numbers) {
+  return {bytes_of(numbers.data(), numbers.size()), static_cast<Index>(numbers.size()), true,
+          H5T_STD_I64LE};
+}
+
+/// Text of fixed length: unlike variable length it is covered by HDF5's checksums.
+Id type_of(const Stored& value) {
+  if (value.number >= 0) return {H5Tcopy(value.number), H5Tclose, "H5Tcopy"};
   Id type(H5Tcopy(H5T_C_S1), H5Tclose, "H5Tcopy");
-  check(H5Tset_size(type.get(), std::max<std::size_t>(bytes, 1)), "H5Tset_size");
+  const std::size_t entries = static_cast<std::size_t>(std::max<Index>(value.count, 1));
+  check(H5Tset_size(type.get(), value.bytes.size() / entries), "H5Tset_size");
   check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad");
   check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset");
   return type;
 }
 
-Id scalar_space() { return {H5Screate(H5S_SCALAR), H5Sclose, "H5Screate"}; }
-
-Id vector_space(std::size_t count) {
-  const hsize_t size = count;
+Id space_of(const Stored& value) {
+  if (!value.is_list) return {H5Screate(H5S_SCALAR), H5Sclose, "H5Screate"};
+  const auto size = static_cast<hsize_t>(value.count);
   return {H5Screate_simple(1, &size, nullptr), H5Sclose, "H5Screate_simple"};
 }
 
 struct Attribute {
   Id handle;
   Id type;
-  Index count = 1;
-  std::size_t bytes = 0;
+  H5T_class_t kind = H5T_NO_CLASS;
+  std::size_t count = 1;
+  std::size_t bytes = 0;  ///< of an entry
+
+  void read(hid_t memory_type, void* out, const std::string& name) const {
+    check(H5Aread(handle.get(), memory_type, out), fmt::format("read attribute '{}'", name));
+  }
 };
 
 Attribute open_attribute(hid_t file, const std::string& path, const std::string& object,
@@ -43,8 +84,9 @@ Attribute open_attribute(hid_t file, const std::string& path, const std::string&
   found.handle = Id(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
                     H5Aclose, what);
   found.type = Id(H5Aget_type(found.handle.get()), H5Tclose, what);
+  found.kind = H5Tget_class(found.type.get());
   const Id space(H5Aget_space(found.handle.get()), H5Sclose, what);
-  found.count = H5Sget_simple_extent_npoints(space.get());
+  found.count = static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get()));
   found.bytes = H5Tget_size(found.type.get());
   return found;
 }
@@ -52,125 +94,32 @@ Attribute open_attribute(hid_t file, const std::string& path, const std::string&
 template <typename T>
 T read_number(const Attribute& attribute, hid_t type, const std::string& name,
               const std::string& path) {
-  const H5T_class_t kind = H5Tget_class(attribute.type.get());
-  if ((kind != H5T_INTEGER && kind != H5T_FLOAT) || attribute.count != 1) {
+  const bool number = attribute.kind == H5T_INTEGER || attribute.kind == H5T_FLOAT;
+  if (!number || attribute.count != 1)
     throw local_input_error("attribute '{}' of '{}' is not a number", name, path);
-  }
   T value{};
-  check(H5Aread(attribute.handle.get(), type, &value), fmt::format("read attribute '{}'", name));
+  attribute.read(type, &value, name);
   return value;
-}
-
-std::vector<std::string> split_variable(const Attribute& attribute, const std::string& name) {
-  if (attribute.count == 0) return {};
-  std::vector<char*> pointers(static_cast<std::size_t>(attribute.count), nullptr);
-  check(H5Aread(attribute.handle.get(), attribute.type.get(), pointers.data()),
-        fmt::format("read attribute '{}'", name));
-  std::vector<std::string> out;
-  for (char* text : pointers) {
-    out.emplace_back(text != nullptr ? text : "");
-    H5free_memory(text);
-  }
-  return out;
-}
-
-std::vector<std::string> split_fixed(const Attribute& attribute, const std::string& name) {
-  if (attribute.count == 0) return {};
-  const auto count = static_cast<std::size_t>(attribute.count);
-  std::vector<char> bytes(count * attribute.bytes);
-  check(H5Aread(attribute.handle.get(), attribute.type.get(), bytes.data()),
-        fmt::format("read attribute '{}'", name));
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i) {
-    const char* first = bytes.data() + i * attribute.bytes;
-    out.emplace_back(first, std::find(first, first + attribute.bytes, '\0'));
-  }
-  return out;
-}
-
-/// Texts one after another, each padded to the same length.
-std::vector<char> padded(const std::vector<std::string>& texts, std::size_t bytes) {
-  std::vector<char> out(std::max<std::size_t>(texts.size() * bytes, 1), '\0');
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    std::copy_n(texts[i].data(), std::min(bytes, texts[i].size()),
-                out.begin() + static_cast<std::ptrdiff_t>(i * bytes));
-  }
-  return out;
 }
 
 }  // namespace
 
-void File::set_raw(const std::string& object, const std::string& name, hid_t type, hid_t space,
-                   const void* value) {
+void File::set(const std::string& object, const std::string& name, const Value& value) {
+  Stored content = std::visit([](const auto& held) { return stored(held); }, value);
+  if (comm_ != nullptr) {
+    comm_->broadcast(content.bytes, 0);
+    comm_->broadcast(content.count, 0);
+  }
   const std::string what = fmt::format("write attribute '{}' of {} in '{}'", name, object, path_);
   together([&] {
-    if (H5Aexists_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT) > 0) {
-      const Id old(H5Aopen_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
-                   H5Aclose, what);
-      const Id old_type(H5Aget_type(old.get()), H5Tclose, what);
-      const Id old_space(H5Aget_space(old.get()), H5Sclose, what);
-      if (H5Tequal(old_type.get(), type) > 0 && H5Sextent_equal(old_space.get(), space) > 0) {
-        check(H5Awrite(old.get(), type, value), what);
-        return;
-      }
+    if (H5Aexists_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT) > 0)
       check(H5Adelete_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT), what);
-    }
-    const Id fresh(H5Acreate_by_name(id(), object.c_str(), name.c_str(), type, space, H5P_DEFAULT,
-                                     H5P_DEFAULT, H5P_DEFAULT),
-                   H5Aclose, what);
-    check(H5Awrite(fresh.get(), type, value), what);
+    const Id type = type_of(content), space = space_of(content);
+    const Id attribute(H5Acreate_by_name(id(), object.c_str(), name.c_str(), type.get(),
+                                         space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                       H5Aclose, what);
+    check(H5Awrite(attribute.get(), type.get(), content.bytes.data()), what);
   });
-}
-
-void File::set(const std::string& object, const std::string& name, const std::string& value) {
-  std::string text = value;
-  if (comm_ != nullptr) comm_->broadcast(text, 0);
-  const Id type = text_type(text.size());
-  const Id space = scalar_space();
-  set_raw(object, name, type.get(), space.get(),
-          padded({text}, std::max<std::size_t>(text.size(), 1)).data());
-}
-
-void File::set(const std::string& object, const std::string& name, double value) {
-  if (comm_ != nullptr) comm_->broadcast(&value, 1, 0);
-  const Id space = scalar_space();
-  set_raw(object, name, H5T_IEEE_F64LE, space.get(), &value);
-}
-
-void File::set(const std::string& object, const std::string& name, Index value) {
-  if (comm_ != nullptr) comm_->broadcast(value, 0);
-  const Id space = scalar_space();
-  set_raw(object, name, H5T_STD_I64LE, space.get(), &value);
-}
-
-void File::set(const std::string& object, const std::string& name,
-               const std::vector<std::string>& value) {
-  std::vector<std::string> texts = value;
-  if (comm_ != nullptr) {
-    Index count = static_cast<Index>(texts.size());
-    comm_->broadcast(count, 0);
-    texts.resize(static_cast<std::size_t>(count));
-    for (std::string& text : texts) comm_->broadcast(text, 0);
-  }
-  std::size_t bytes = 1;
-  for (const std::string& text : texts) bytes = std::max(bytes, text.size());
-  const Id type = text_type(bytes);
-  const Id space = vector_space(texts.size());
-  set_raw(object, name, type.get(), space.get(), padded(texts, bytes).data());
-}
-
-void File::set(const std::string& object, const std::string& name,
-               const std::vector<Index>& value) {
-  std::vector<Index> numbers = value;
-  if (comm_ != nullptr) {
-    Index count = static_cast<Index>(numbers.size());
-    comm_->broadcast(count, 0);
-    numbers.resize(static_cast<std::size_t>(count));
-    for (Index& number : numbers) comm_->broadcast(number, 0);
-  }
-  const Id space = vector_space(numbers.size());
-  numbers.reserve(1);  // data() of an empty vector may be null
-  set_raw(object, name, H5T_STD_I64LE, space.get(), numbers.data());
 }
 
 bool File::has_attribute(const std::string& object, const std::string& name) const {
@@ -194,33 +143,44 @@ std::vector<std::string> File::attributes(const std::string& object) const {
 
 std::vector<std::string> File::texts(const std::string& object, const std::string& name) const {
   const Attribute attribute = open_attribute(id(), path_, object, name);
-  if (H5Tget_class(attribute.type.get()) != H5T_STRING) {
+  if (attribute.kind != H5T_STRING)
     throw local_input_error("attribute '{}' of '{}' is not text", name, path_);
+  std::vector<std::string> texts;
+  if (attribute.count == 0) return texts;
+  const bool of_others = H5Tis_variable_str(attribute.type.get()) > 0;  // texts elsewhere
+  std::vector<char> bytes(attribute.count * attribute.bytes);
+  attribute.read(attribute.type.get(), bytes.data(), name);
+  for (auto at = bytes.cbegin(); at != bytes.cend(); at += static_cast<long>(attribute.bytes)) {
+    const auto end = at + static_cast<long>(attribute.bytes);
+    if (of_others) {
+      char* text = nullptr;
+      std::memcpy(&text, &*at, sizeof(text));
+      texts.emplace_back(text != nullptr ? text : "");
+      H5free_memory(text);
+    } else {
+      texts.emplace_back(at, std::find(at, end, '\0'));
+    }
   }
-  return H5Tis_variable_str(attribute.type.get()) > 0 ? split_variable(attribute, name)
-                                                      : split_fixed(attribute, name);
+  return texts;
 }
 
 std::string File::text(const std::string& object, const std::string& name) const {
   const auto all = texts(object, name);
-  if (all.size() != 1) {
+  if (all.size() != 1)
     throw local_input_error("attribute '{}' of '{}' is not one text", name, path_);
-  }
   return all.front();
 }
 
 std::optional<std::string> File::as_text(const std::string& object, const std::string& name) const {
   const Attribute attribute = open_attribute(id(), path_, object, name);
-  const H5T_class_t kind = H5Tget_class(attribute.type.get());
   if (attribute.count != 1) return std::nullopt;
-  if (kind == H5T_STRING) return text(object, name);
-  if (kind == H5T_INTEGER) return fmt::format("{}", integer(object, name));
-  if (kind == H5T_FLOAT) return fmt::format("{}", number(object, name));
-  if (kind == H5T_ENUM) {  // h5py's truth values
+  if (attribute.kind == H5T_STRING) return text(object, name);
+  if (attribute.kind == H5T_INTEGER) return fmt::format("{}", integer(object, name));
+  if (attribute.kind == H5T_FLOAT) return fmt::format("{}", number(object, name));
+  if (attribute.kind == H5T_ENUM && attribute.bytes == 1) {  // h5py's truth values
     signed char value = 0;
-    if (attribute.bytes == 1 && H5Aread(attribute.handle.get(), attribute.type.get(), &value) >= 0)
-      return value != 0 ? "true" : "false";
-    clear_errors();
+    attribute.read(attribute.type.get(), &value, name);
+    return value != 0 ? "true" : "false";
   }
   return std::nullopt;
 }
@@ -233,12 +193,6 @@ double File::number(const std::string& object, const std::string& name) const {
 Index File::integer(const std::string& object, const std::string& name) const {
   return read_number<Index>(open_attribute(id(), path_, object, name), H5T_NATIVE_INT64, name,
                             path_);
-}
-
-void File::describe(const std::string& name, const Description& about) {
-  set(name, "long_name", about.long_name);
-  set(name, "dimensions", about.dimensions);
-  if (!about.units.empty()) set(name, "units", about.units);
 }
 
 }  // namespace deeppcr::io::hdf5

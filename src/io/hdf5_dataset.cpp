@@ -14,33 +14,19 @@ constexpr Index kPieceBytes = Index{1} << 30;
 constexpr Index kMaxRowBytes = (Index{1} << 31) - 1;
 constexpr Index kChunkBytes = 8192;
 /// Chunk size along a growing axis that starts at 0.
-constexpr hsize_t kGrowingAxisChunk = 16;
+constexpr Index kGrowingAxisChunk = 16;
 
 struct Types {
   hid_t memory;
   hid_t file;
 };
 template <typename T>
-Types types_of();
-template <>
-Types types_of<double>() {
-  return {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE};
-}
-template <>
-Types types_of<float>() {
-  return {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE};
-}
-template <>
-Types types_of<Index>() {
-  return {H5T_NATIVE_INT64, H5T_STD_I64LE};
-}
-template <>
-Types types_of<int>() {
-  return {H5T_NATIVE_INT, H5T_STD_I32LE};
-}
-template <>
-Types types_of<unsigned char>() {
-  return {H5T_NATIVE_UCHAR, H5T_STD_U8LE};
+Types types_of() {
+  if constexpr (std::is_same_v<T, double>) return {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE};
+  if constexpr (std::is_same_v<T, float>) return {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE};
+  if constexpr (std::is_same_v<T, Index>) return {H5T_NATIVE_INT64, H5T_STD_I64LE};
+  if constexpr (std::is_same_v<T, int>) return {H5T_NATIVE_INT, H5T_STD_I32LE};
+  if constexpr (std::is_same_v<T, unsigned char>) return {H5T_NATIVE_UCHAR, H5T_STD_U8LE};
 }
 
 std::vector<hsize_t> unsigned_sizes(const Shape& shape) { return {shape.begin(), shape.end()}; }
@@ -51,10 +37,13 @@ Index row_entries(const Shape& shape) {
   return count;
 }
 
-Id simple_space(const Shape& shape) {
+/// `growing`: axes of size 0 are without limit.
+Id simple_space(const Shape& shape, bool growing = false) {
   if (shape.empty()) return {H5Screate(H5S_SCALAR), H5Sclose, "H5Screate"};
-  const auto sizes = unsigned_sizes(shape);
-  return {H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose,
+  const std::vector<hsize_t> sizes = unsigned_sizes(shape);
+  std::vector<hsize_t> most = sizes;
+  if (growing) std::replace(most.begin(), most.end(), hsize_t{0}, H5S_UNLIMITED);
+  return {H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), most.data()), H5Sclose,
           "H5Screate_simple"};
 }
 
@@ -73,11 +62,6 @@ Id open_dataset(hid_t file, const std::string& path, const std::string& name) {
     throw local_input_error("'{}' has no dataset {}", path, name);
   }
   return {dataset, H5Dclose, name};
-}
-
-H5T_class_t class_of(const Id& dataset) {
-  const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
-  return H5Tget_class(type.get());
 }
 
 Id collective_transfer(bool collective) {
@@ -160,42 +144,45 @@ std::vector<Rows<T>> cut(const std::vector<Rows<T>>& pieces, const Shape& shape)
   return out;
 }
 
-std::string parent(const std::string& name) {
-  const auto slash = name.rfind('/');
-  return slash == std::string::npos || slash == 0 ? "" : name.substr(0, slash);
-}
-
 }  // namespace
 
 Shape File::shape(const std::string& name) const {
   return shape_of(open_dataset(id(), path_, name).get());
 }
 
-bool File::is_floating(const std::string& name) const {
+File::Kind File::kind(const std::string& name) const {
   const Id dataset = open_dataset(id(), path_, name);
   const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
-  return H5Tget_class(type.get()) == H5T_FLOAT && H5Tget_size(type.get()) <= sizeof(double);
+  switch (H5Tget_class(type.get())) {
+    case H5T_FLOAT:
+      return H5Tget_size(type.get()) <= sizeof(double) ? Kind::real : Kind::other;
+    case H5T_INTEGER:
+    case H5T_ENUM:
+      return Kind::whole;
+    case H5T_STRING:
+      return Kind::text;
+    default:
+      return Kind::other;
+  }
 }
 
-bool File::is_whole(const std::string& name) const {
-  const H5T_class_t found = class_of(open_dataset(id(), path_, name));
-  return found == H5T_INTEGER || found == H5T_ENUM;
-}
-
-bool File::is_text(const std::string& name) const {
-  return class_of(open_dataset(id(), path_, name)) == H5T_STRING;
-}
-
-Id File::create_dataset(const std::string& name, hid_t type, const Shape& shape) {
-  const std::string group = parent(name);
-  if (!group.empty() && !has(group)) create_group(group);
+Id File::create_dataset(const std::string& name, hid_t type, const Shape& shape,
+                        const Shape& chunk) {
   Id dataset;
   together([&] {
+    const Id links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "H5Pcreate");
+    check(H5Pset_create_intermediate_group(links.get(), 1), "H5Pset_create_intermediate_group");
     const Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "H5Pcreate");
-    // Every entry is written by some rank, so filling first would only double the work.
-    check(H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time");
-    const Id space = simple_space(shape);
-    dataset = Id(H5Dcreate2(id(), name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(),
+    if (chunk.empty()) {
+      // Every entry is written by some rank, so filling first would only double the work.
+      check(H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time");
+    } else {
+      const std::vector<hsize_t> sizes = unsigned_sizes(chunk);
+      check(H5Pset_chunk(properties.get(), static_cast<int>(sizes.size()), sizes.data()),
+            "H5Pset_chunk");
+    }
+    const Id space = simple_space(shape, !chunk.empty());
+    dataset = Id(H5Dcreate2(id(), name.c_str(), type, space.get(), links.get(), properties.get(),
                             H5P_DEFAULT),
                  H5Dclose, fmt::format("create dataset {} in '{}'", name, path_));
     if (comm_ != nullptr && comm_->is_root()) {
@@ -208,6 +195,12 @@ Id File::create_dataset(const std::string& name, hid_t type, const Shape& shape)
     }
   });
   return dataset;
+}
+
+void File::describe(const std::string& name, const Description& about) {
+  set(name, "long_name", about.long_name);
+  set(name, "dimensions", about.dimensions);
+  if (!about.units.empty()) set(name, "units", about.units);
 }
 
 template <typename T>
@@ -244,15 +237,14 @@ void File::transfer(hid_t dataset, const std::string& name,
 template <typename T>
 void File::write(const std::string& name, const Shape& shape, const T* data,
                  const Description& about) {
-  const bool writes = comm_ == nullptr || comm_->is_root();
   const Index rows = shape.empty() ? 1 : shape[0];
-  write_rows<T>(name, shape, {{0, writes ? rows : 0, data}}, about);
+  write_rows<T>(name, shape, {{0, is_first() ? rows : 0, data}}, about);
 }
 
 template <typename T>
 void File::write_rows(const std::string& name, const Shape& shape,
                       const std::vector<Rows<const T>>& pieces, const Description& about) {
-  Id dataset = create_dataset(name, types_of<T>().file, shape);
+  Id dataset = create_dataset(name, types_of<T>().file, shape, {});
   transfer<const T>(dataset.get(), name, pieces);
   // Closing writes what HDF5 still holds, so it can fail as well.
   together([&] { check(dataset.reset(), fmt::format("write {} of '{}'", name, path_)); });
@@ -276,68 +268,33 @@ void File::read_rows(const std::string& name, const std::vector<Rows<T>>& pieces
 }
 
 template <typename T>
-void File::read_rows_alone(const std::string& name, const Rows<T>& rows) const {
-  const Id dataset = open_dataset(id(), path_, name);
-  const Shape sizes = shape_of(dataset.get());
-  const Id properties = collective_transfer(false);
-  for (const Rows<T>& part : cut(std::vector<Rows<T>>{rows}, sizes)) {
-    move_rows(dataset.get(), sizes, part, properties.get());
-  }
-}
-
-template <typename T>
 void File::create_extendible(const std::string& name, const Shape& row, const Description& about) {
-  const std::string group = parent(name);
-  if (!group.empty() && !has(group)) create_group(group);
-  std::vector<hsize_t> sizes{0};
-  std::vector<hsize_t> most{H5S_UNLIMITED};
-  std::vector<hsize_t> chunk{1};
-  Index chunk_entries = 1;
+  Shape shape{0}, chunk{1};
+  Index row_bytes = static_cast<Index>(sizeof(T));
   for (const Index entries : row) {
-    sizes.push_back(static_cast<hsize_t>(entries));
-    most.push_back(entries == 0 ? H5S_UNLIMITED : static_cast<hsize_t>(entries));
-    chunk.push_back(entries == 0 ? kGrowingAxisChunk : static_cast<hsize_t>(entries));
-    chunk_entries *= static_cast<Index>(chunk.back());
+    shape.push_back(entries);
+    chunk.push_back(entries == 0 ? kGrowingAxisChunk : entries);
+    row_bytes *= chunk.back();
   }
-  chunk[0] = static_cast<hsize_t>(
-      std::max<Index>(1, kChunkBytes / (chunk_entries * static_cast<Index>(sizeof(T)))));
-  together([&] {
-    const Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "H5Pcreate");
-    const int rank = static_cast<int>(sizes.size());
-    check(H5Pset_chunk(properties.get(), rank, chunk.data()), "H5Pset_chunk");
-    const Id space(H5Screate_simple(rank, sizes.data(), most.data()), H5Sclose, "H5Screate_simple");
-    const Id dataset(H5Dcreate2(id(), name.c_str(), types_of<T>().file, space.get(), H5P_DEFAULT,
-                                properties.get(), H5P_DEFAULT),
-                     H5Dclose, fmt::format("create dataset {} in '{}'", name, path_));
-  });
+  chunk[0] = std::max<Index>(1, kChunkBytes / row_bytes);
+  create_dataset(name, types_of<T>().file, shape, chunk);
   describe(name, about);
 }
 
 template <typename T>
 void File::append(const std::string& name, Index count, const Shape& row, const T* data) {
-  const std::string what = fmt::format("append to {} of '{}'", name, path_);
   Id dataset = open_dataset(id(), path_, name);
   const Shape old = shape_of(dataset.get());
-  DEEPPCR_ASSERT(old.size() == row.size() + 1, "{} axes, {} given", old.size(), row.size() + 1);
-  std::vector<hsize_t> grown{static_cast<hsize_t>(old[0] + count)};
-  std::vector<hsize_t> start(old.size(), 0);
-  start[0] = static_cast<hsize_t>(old[0]);
-  std::vector<hsize_t> slab{static_cast<hsize_t>(count)};
-  for (std::size_t a = 0; a < row.size(); ++a) {
-    grown.push_back(static_cast<hsize_t>(std::max(old[a + 1], row[a])));
-    slab.push_back(static_cast<hsize_t>(row[a]));
-  }
-  check(H5Dset_extent(dataset.get(), grown.data()), what);
-  if (std::count(slab.begin(), slab.end(), hsize_t{0}) > 0) return;
-  const Id in_memory(H5Screate_simple(static_cast<int>(slab.size()), slab.data(), nullptr),
-                     H5Sclose, what);
-  const Id in_file(H5Dget_space(dataset.get()), H5Sclose, what);
-  check(H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, start.data(), nullptr, slab.data(),
-                            nullptr),
-        what);
-  check(H5Dwrite(dataset.get(), types_of<T>().memory, in_memory.get(), in_file.get(), H5P_DEFAULT,
-                 data),
-        what);
+  Shape grown{old[0] + count};
+  grown.insert(grown.end(), row.begin(), row.end());
+  const bool fits = std::equal(old.begin(), old.end(), grown.begin(), grown.end(),
+                               [](Index before, Index now) { return before <= now; });
+  DEEPPCR_ASSERT(fits, "{} [{}] cannot become [{}]", name, fmt::join(old, ", "),
+                 fmt::join(grown, ", "));
+  const std::string what = fmt::format("append to {} of '{}'", name, path_);
+  check(H5Dset_extent(dataset.get(), unsigned_sizes(grown).data()), what);
+  if (count * row_entries(grown) == 0) return;
+  move_rows(dataset.get(), grown, Rows<const T>{old[0], count, data}, H5P_DEFAULT);
   check(dataset.reset(), what);
 }
 
@@ -347,7 +304,6 @@ void File::append(const std::string& name, Index count, const Shape& row, const 
                                     const std::vector<Rows<const T>>&, const Description&);       \
   template std::vector<T> File::read<T>(const std::string&) const;                                \
   template void File::read_rows<T>(const std::string&, const std::vector<Rows<T>>&) const;        \
-  template void File::read_rows_alone<T>(const std::string&, const Rows<T>&) const;               \
   template void File::create_extendible<T>(const std::string&, const Shape&, const Description&); \
   template void File::append<T>(const std::string&, Index, const Shape&, const T*);
 DEEPPCR_INSTANTIATE(double)

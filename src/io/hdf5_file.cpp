@@ -45,12 +45,9 @@ constexpr unsigned kReadAttempts = 8;
 /// More attributes than any of our objects has.
 constexpr unsigned kMaxAttributes = 64;
 
-/// Whether a file of one rank is locked while it is open, as HDF5 does.
-enum class Locking { used, left_out };
-
 /// Access properties: the 1.10 format, whose metadata carry checksums and which allows a live
-/// reader.
-Id access_properties(const parallel::Communicator* comm, Locking locking) {
+/// reader. A file of one rank may be locked while it is open, as HDF5 does.
+Id access_properties(const parallel::Communicator* comm, bool locked) {
   Id properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
   check(H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
         "H5Pset_libver_bounds");
@@ -62,8 +59,7 @@ Id access_properties(const parallel::Communicator* comm, Locking locking) {
     check(H5Pset_metadata_read_attempts(properties.get(), kReadAttempts),
           "H5Pset_metadata_read_attempts");
 #if H5_VERSION_GE(1, 10, 7)
-    check(H5Pset_file_locking(properties.get(), locking == Locking::used, true),
-          "H5Pset_file_locking");
+    check(H5Pset_file_locking(properties.get(), locked, true), "H5Pset_file_locking");
 #endif
   }
   return properties;
@@ -78,9 +74,9 @@ void keep_attributes_in_header(const Id& properties) {
 /// Opens by open(access properties); a file system without locks (some NFS, Lustre) is used as it
 /// is. Below 0 with HDF5's text in `reason` where it cannot be opened.
 template <typename Open>
-hid_t open_locked(const std::string& path, const parallel::Communicator* comm, Locking locking,
+hid_t open_locked(const std::string& path, const parallel::Communicator* comm, bool locked,
                   Open&& open, std::string& reason) {
-  const Id access = access_properties(comm, locking);  // closing it would clear the reason
+  const Id access = access_properties(comm, locked);  // closing it would clear the reason
   const hid_t file = open(access.get());
   if (file >= 0) return file;
   reason = take_error_text();
@@ -95,7 +91,7 @@ hid_t open_locked(const std::string& path, const parallel::Communicator* comm, L
         "them need HDF5_USE_FILE_LOCKING=FALSE in their environment",
         path, reason);
   }
-  const Id without = access_properties(comm, Locking::left_out);
+  const Id without = access_properties(comm, false);
   return open(without.get());
 }
 
@@ -112,7 +108,7 @@ Id create_file(const std::string& path, const parallel::Communicator* comm) {
   const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
   const hid_t file = open_locked(
-      path, comm, Locking::used,
+      path, comm, true,
       [&](hid_t access) { return H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access); },
       reason);
   if (file >= 0) return {file, H5Fclose, "H5Fcreate"};
@@ -123,12 +119,11 @@ Id create_file(const std::string& path, const parallel::Communicator* comm) {
 
 Id open_file(const std::string& path, File::Access mode, const parallel::Communicator* comm) {
   const unsigned flags = mode == File::Access::read ? H5F_ACC_RDONLY : H5F_ACC_RDWR;
-  const Locking locking = mode == File::Access::finish ? Locking::left_out : Locking::used;
   const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
   hid_t file = open_locked(
-      path, comm, locking, [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); },
-      reason);
+      path, comm, mode != File::Access::finish,
+      [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); }, reason);
   if (file < 0) {
     const std::string locked = in_use(reason);
     if (!locked.empty()) throw local_input_error("cannot open '{}': {}", path, locked);
@@ -138,7 +133,7 @@ Id open_file(const std::string& path, File::Access mode, const parallel::Communi
     // A file that a run is writing, or was when it was killed, opens for readers that expect that.
     const bool marked = reason.find("already open for") != std::string::npos;
     if (comm == nullptr && mode == File::Access::read && marked) {
-      const Id access = access_properties(nullptr, Locking::used);
+      const Id access = access_properties(nullptr, true);
       file = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
     }
     if (file < 0) {
@@ -170,62 +165,44 @@ Id::Id(hid_t id, Close close, const std::string& what) : id_(id), close_(close) 
 
 herr_t Id::reset() {
   const hid_t id = std::exchange(id_, -1);
-  if (id < 0) return 0;
-  const herr_t code = close_(id);
-  return code;
+  return id < 0 ? 0 : close_(id);
 }
 
-File File::create(const std::string& path) {
+File File::create(const std::string& path, const parallel::Communicator* comm) {
   silence_hdf5();
-  try_open(path, O_RDWR | O_CREAT, "write");
-  return {create_file(path, nullptr), path, nullptr};
-}
-
-File File::create(const std::string& path, const parallel::Communicator& comm) {
-  silence_hdf5();
-  parallel::agree(comm, [&] {
-    if (comm.is_root()) try_open(path, O_RDWR | O_CREAT, "write");
+  File file(path, comm);
+  file.together([&] {
+    if (file.is_first()) try_open(path, O_RDWR | O_CREAT, "write");
   });
-  Id file;
-  parallel::agree(comm, [&] { file = create_file(path, &comm); });
+  file.together([&] { file.file_ = create_file(path, comm); });
+  if (comm == nullptr) return file;
   try {
-    parallel::agree(comm, [&] {
-      if (comm.is_root()) reserve(path, kMetadataBytes);
+    file.together([&] {
+      if (comm->is_root()) reserve(path, kMetadataBytes);
     });
   } catch (const Error&) {
-    File(std::move(file), path, &comm).abandon();
+    file.abandon();
     throw;
   }
-  return {std::move(file), path, &comm};
+  return file;
 }
 
-File File::open(const std::string& path, Access access) {
+File File::open(const std::string& path, Access access, const parallel::Communicator* comm) {
   silence_hdf5();
-  try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
-  check_is_hdf5(path);
-  return {open_file(path, access, nullptr), path, nullptr};
-}
-
-File File::open(const std::string& path, Access access, const parallel::Communicator& comm) {
-  silence_hdf5();
+  File file(path, comm);
   // One rank looks first, so that a bad file is met before any collective call.
-  parallel::agree(comm, [&] {
-    if (comm.is_root()) {
-      try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
-      check_is_hdf5(path);
-      open_file(path, Access::read, nullptr);
-    }
+  file.together([&] {
+    if (!file.is_first()) return;
+    try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
+    check_is_hdf5(path);
+    if (comm != nullptr) open_file(path, Access::read, nullptr);
   });
-  Id file;
-  parallel::agree(comm, [&] { file = open_file(path, access, &comm); });
-  return {std::move(file), path, &comm};
+  file.together([&] { file.file_ = open_file(path, access, comm); });
+  return file;
 }
 
-File::File(Id file, std::string path, const parallel::Communicator* comm)
-    : file_(std::move(file)),
-      path_(std::move(path)),
-      comm_(comm),
-      exceptions_(std::uncaught_exceptions()) {}
+File::File(std::string path, const parallel::Communicator* comm)
+    : path_(std::move(path)), comm_(comm), exceptions_(std::uncaught_exceptions()) {}
 
 File::~File() {
   // While an exception unwinds, the other ranks may be elsewhere: closing together could wait for
@@ -362,6 +339,15 @@ std::string File::linked_file(const std::string& name) const {
   check(H5Lunpack_elink_val(value.data(), value.size(), &flags, &file, &object),
         "H5Lunpack_elink_val");
   return file;
+}
+
+void forget_writer(const std::string& path) {
+  silence_hdf5();
+  const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate");
+  // As HDF5's own h5clear does.
+  const hbool_t forget = true;
+  check(H5Pset(access.get(), "clear_status_flags", &forget), "H5Pset");
+  const Id file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), H5Fclose, "open '" + path + "'");
 }
 
 std::string version() {

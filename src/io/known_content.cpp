@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "deeppcr/core/error.hpp"
 #include "io/hdf5_detail.hpp"
@@ -28,8 +27,8 @@ bool is_alias(const hdf5::File& file, const std::string& group, const std::strin
   });
 }
 
-const std::set<std::string>& remarks() {
-  static const std::set<std::string> names{
+bool is_remark(const std::string& attribute) {
+  static const std::vector<std::string> names{
       // ours, in each file
       "format", "format_version", "program_version", "git_commit", "command_line", "options_set",
       "options_unused", "configuration", "library_versions", "ranks", "hosts", "start_time",
@@ -37,7 +36,7 @@ const std::set<std::string>& remarks() {
       "units", "long_name", "dimensions", "source", "note", "description", "title", "author",
       // HDF5's dimension scales
       "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST"};
-  return names;
+  return holds(names, attribute);
 }
 
 }  // namespace
@@ -65,11 +64,16 @@ const std::vector<std::string>& root_members() {
 std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::string& object) {
   std::vector<std::string> unknown;
   for (const std::string& name : file.attributes(object))
-    if (remarks().count(name) == 0) unknown.push_back(name);
+    if (!is_remark(name)) unknown.push_back(name);
   return unknown;
 }
 
-void require_readable(const hdf5::File& file, const std::string& name) {
+std::string text_of(const hdf5::Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+hdf5::Shape readable_shape(const hdf5::File& file, const std::string& name) {
+  const hdf5::Shape shape = file.shape(name);
   const hdf5::Id dataset(H5Dopen2(file.id(), name.c_str(), H5P_DEFAULT), H5Dclose, name);
   const hdf5::Id properties(H5Dget_create_plist(dataset.get()), H5Pclose, "H5Dget_create_plist");
   if (H5Pget_layout(properties.get()) == H5D_VIRTUAL) {
@@ -90,6 +94,13 @@ void require_readable(const hdf5::File& file, const std::string& name) {
         "with gzip, or without, where it was made",
         name, file.path(), filter, text.data());
   }
+  return shape;
+}
+
+hdf5::Shape real_shape(const hdf5::File& file, const std::string& name) {
+  const hdf5::Shape shape = readable_shape(file, name);
+  if (file.kind(name) == hdf5::File::Kind::real) return shape;
+  throw local_input_error("{} in '{}' must hold float32 or float64 numbers", name, file.path());
 }
 
 }  // namespace deeppcr::io

@@ -22,8 +22,13 @@ const std::vector<std::string>& root_members();
 /// dimensions, source, note, what this program writes into each file).
 std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::string& object);
 
-/// Refuses a dataset that this HDF5 cannot read: an unknown filter, or parts in other files.
-/// @throws Error (this rank)
-void require_readable(const hdf5::File& file, const std::string& name);
+/// "[3, 2, 2]".
+std::string text_of(const hdf5::Shape& shape);
+
+/// Sizes of a dataset that this HDF5 can read: none with an unknown filter, or with parts in other
+/// files. @throws Error (this rank)
+hdf5::Shape readable_shape(const hdf5::File& file, const std::string& name);
+/// The same of one that holds float32 or float64 numbers.
+hdf5::Shape real_shape(const hdf5::File& file, const std::string& name);
 
 }  // namespace deeppcr::io

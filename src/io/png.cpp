@@ -1,26 +1,26 @@
 #include "deeppcr/io/png.hpp"
 
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <csetjmp>
-#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/provenance.hpp"
+#include "deeppcr/io/recognise.hpp"
 #include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 
 namespace {
 
-constexpr Index kGap = 2;                 ///< pixels between images
-constexpr std::size_t kMostReason = 200;  ///< bytes of libpng's reason kept
+constexpr Index kGap = 2;  ///< pixels between images
 
 unsigned char grey(Real value) {
   return static_cast<unsigned char>(std::lround(255 * std::clamp(value, Real{0}, Real{1})));
@@ -48,54 +48,48 @@ Grid grid_of(View<const Real, 3> images) {
   return grid;
 }
 
-/// libpng leaves through here on an error, back to the setjmp() of write_png().
-[[noreturn]] void leave(png_structp png, png_const_charp message) {
-  std::strncpy(static_cast<char*>(png_get_error_ptr(png)), message, kMostReason - 1);
-  png_longjmp(png, 1);
+std::string big_endian(std::size_t number) {
+  std::string bytes;
+  for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(number >> shift));
+  return bytes;
 }
 
-/// Writes a grid with the mark of our pictures; false with libpng's reason where that fails. Has no
-/// objects of its own, which longjmp() would leave behind.
-bool write_png(std::FILE* file, const Grid& grid, std::string& key, std::string& mark,
-               char* reason) {
-  constexpr int kBits = 8;
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, reason, leave, nullptr);
-  png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
-  if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
-    png_destroy_write_struct(&png, &info);
-    return false;
+/// The chunk by which recognise() knows our pictures: length, type, text, checksum.
+std::string mark() {
+  const std::string text = std::string(kPictureMark) + program_version();
+  const auto* bytes = reinterpret_cast<const Bytef*>(text.data());
+  constexpr std::size_t kTypeBytes = 4;
+  return big_endian(text.size() - kTypeBytes) + text +
+         big_endian(crc32(0, bytes, static_cast<uInt>(text.size())));
+}
+
+std::string encoded(const Grid& grid, const std::string& path) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(grid.width);
+  image.height = static_cast<png_uint_32>(grid.height);
+  image.format = PNG_FORMAT_GRAY;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string bytes(size, '\0');
+  if (png_image_write_to_memory(&image, bytes.data(), &size, 0, grid.pixels.data(), 0, nullptr) ==
+      0) {
+    throw local_input_error("'{}' cannot be written as PNG: {}", path, image.message);
   }
-  png_init_io(png, file);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(grid.width),
-               static_cast<png_uint_32>(grid.height), kBits, PNG_COLOR_TYPE_GRAY,
-               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  png_text text{};
-  text.compression = PNG_TEXT_COMPRESSION_NONE;
-  text.key = key.data();
-  text.text = mark.data();
-  png_set_text(png, info, &text, 1);
-  png_write_info(png, info);
-  for (Index y = 0; y < grid.height; ++y) png_write_row(png, grid.pixels.data() + y * grid.width);
-  png_write_end(png, info);
-  png_destroy_write_struct(&png, &info);
-  return true;
+  bytes.resize(size);
+  return bytes.insert(kPictureMarkAt - sizeof(png_uint_32), mark());
 }
 
 }  // namespace
 
 void write_image_grid(const std::string& path, View<const Real, 3> images) {
   StartedFile started(link_target(path));
-  const Grid grid = grid_of(images);
-  std::string key = "Software", mark = "deeppcr " + program_version();
-  char reason[kMostReason] = "";
+  const std::string bytes = encoded(grid_of(images), path);
   errno = 0;
-  std::FILE* file = std::fopen(started.name().c_str(), "wb");
-  bool written = file != nullptr && write_png(file, grid, key, mark, reason);
-  if (file != nullptr) written = std::fclose(file) == 0 && written;
-  if (!written) {
-    throw local_input_error("'{}' cannot be written as PNG: {}", path,
-                            errno != 0 ? std::strerror(errno) : reason);
-  }
+  std::ofstream file(started.name(), std::ios::binary);
+  file << bytes;
+  file.close();
+  if (!file)
+    throw local_input_error("'{}' cannot be written as PNG: {}", path, std::strerror(errno));
   started.place();
 }
 

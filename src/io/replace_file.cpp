@@ -11,6 +11,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/core/log.hpp"
 
 namespace deeppcr::io {
 
@@ -45,6 +46,24 @@ void sync_file(const std::string& path) { sync_path(path, O_RDWR); }
 void sync_folder_of(const std::string& path) { sync_path(folder_of(path), O_RDONLY | O_DIRECTORY); }
 
 void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
+
+std::string older_name(const std::string& path) { return path + ".1"; }
+
+void keep_older(const std::string& path) {
+  const std::string older = older_name(path), second = temporary_name(older);
+  // A second name, not a move: `path` itself is never without a whole file. By way of a temporary
+  // name, because a rename replaces and a link does not. Some file systems have no second names.
+  remove_quietly(second);
+  const std::string& from = ::link(path.c_str(), second.c_str()) == 0 ? second : path;
+  if (::rename(from.c_str(), older.c_str()) != 0 && errno != ENOENT)
+    throw internal_error("cannot rename '{}' to '{}': {}", from, older, std::strerror(errno));
+  remove_quietly(second);  // still there where both were names of one file
+}
+
+void set_damaged_aside(const std::string& path) {
+  const std::string kept = path + ".damaged";
+  if (::rename(path.c_str(), kept.c_str()) == 0) log::warn("'{}' is now '{}'", path, kept);
+}
 
 namespace {
 
@@ -88,18 +107,14 @@ void ReplacingFile::finish() {
   });
 }
 
-void ReplacingFile::place(const std::function<void()>& rename) {
+void ReplacingFile::place(Older older) {
   parallel::agree(comm_, [&] {
     if (!comm_.is_root()) return;
-    keep_rights(path_);
-    rename();
+    if (older == Older::kept) keep_older(path_);
+    take_name(path_);
     sync_folder_of(path_);
   });
   placed_ = true;
-}
-
-void ReplacingFile::place() {
-  place([&] { take_name(path_); });
 }
 
 StartedFile::StartedFile(std::string path) : path_(std::move(path)) {}

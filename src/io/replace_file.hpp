@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "deeppcr/core/error.hpp"
@@ -19,6 +18,17 @@ void sync_folder_of(const std::string& path);
 
 /// Removes a file, if there is one; never fails.
 void remove_quietly(const std::string& path);
+
+/// "x.h5" -> "x.h5.1": what the file before is called that is kept.
+std::string older_name(const std::string& path);
+/// Gives the file `path`, if there is one, its older name as a second one, until a new one is
+/// renamed to `path`. @throws Error (this rank)
+void keep_older(const std::string& path);
+/// Renames a file that cannot be used to path + ".damaged", and says so; never fails.
+void set_damaged_aside(const std::string& path);
+
+/// What becomes of the file that had the name before.
+enum class Older { replaced, kept };
 
 /// A file on a communicator that takes its name only when it is whole; what had that name before
 /// stays until then. Of a symbolic link the file is replaced that it leads to.
@@ -45,9 +55,8 @@ class ReplacingFile {
   }
   /// Closes and forces to the disk, still under the temporary name. Collective.
   void finish();
-  /// Renames the finished file, by `rename` on rank 0. Collective.
-  void place(const std::function<void()>& rename);
-  void place();
+  /// Renames the finished file. Collective.
+  void place(Older older = Older::replaced);
 
  private:
   const parallel::Communicator& comm_;

@@ -20,7 +20,7 @@ void SolveRecorder::save(const nonlinear::IterationRecord& record, const Real* l
                       plan_.seconds_before + watch_.seconds(), record.frozen_prefix};
   content.arrays.push_back(
       state_array(trajectory_.comm(), trajectory_.layout(), trajectory_.input(), local_states));
-  save_checkpoint(trajectory_.comm(), plan_.path, plan_.keep, plan_.provenance, content);
+  save_checkpoint(trajectory_.comm(), plan_.path, plan_.provenance, content);
 }
 
 }  // namespace deeppcr::io

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/trace.hpp"
@@ -15,41 +14,26 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The wanted states that this rank writes (z_0 on rank 0, states after its own steps), one after
-/// another; consecutive rows of /z in one piece.
+/// The wanted states that this rank writes: z_0 on rank 0, states after its own steps.
 std::vector<hdf5::Rows<const Real>> own_rows(const std::vector<Index>& wanted,
-                                             const sequence::Trajectory& trajectory,
-                                             Buffer<Real>& packed) {
-  const StepSet local = trajectory.layout().written_steps(trajectory.comm().rank());
-  const Index entries = trajectory.batch() * trajectory.width();
-  std::vector<StepRange> runs;
-  std::vector<const Real*> sources;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const Index state = wanted[i], row = static_cast<Index>(i);
-    if (state == 0 ? !trajectory.comm().is_root() : !local.contains(state - 1)) continue;
-    sources.push_back(state == 0 ? trajectory.input().data()
-                                 : trajectory.states().data() + local.row(state - 1) * entries);
-    if (runs.empty() || runs.back().last != row) runs.push_back({row, row});
-    runs.back().last = row + 1;
-  }
-  packed.reset(static_cast<Index>(sources.size()) * entries);
-  Real* to = packed.data();
-  for (const Real* from : sources) to = std::copy_n(from, entries, to);
-  std::vector<hdf5::Rows<const Real>> pieces;
-  const Real* data = packed.data();
-  for (const StepRange run : runs) {
-    pieces.emplace_back(run, data);
-    data += run.size() * entries;
-  }
-  return pieces;
-}
-
-/// The same without a copy, where all states are wanted.
-std::vector<hdf5::Rows<const Real>> all_own_rows(const sequence::Trajectory& trajectory) {
+                                             const sequence::Trajectory& trajectory) {
   const StepSet steps = trajectory.layout().written_steps(trajectory.comm().rank());
+  const Real* input = trajectory.comm().is_root() ? trajectory.input().data() : nullptr;
+  const Real* states = trajectory.states().data();
   std::vector<hdf5::Rows<const Real>> pieces;
-  if (trajectory.comm().is_root()) pieces.push_back({0, 1, trajectory.input().data()});
-  pieces.emplace_back(steps.shifted(1), trajectory.states().data());
+  const auto count = static_cast<Index>(wanted.size());
+  if (count == trajectory.layout().num_steps() + 1) {  // all: as they lie in memory
+    if (input != nullptr) pieces.push_back({0, 1, input});
+    pieces.emplace_back(steps.shifted(1), states);
+    return pieces;
+  }
+  const Index entries = trajectory.batch() * trajectory.width();
+  for (Index row = 0; row < count; ++row) {
+    const Index state = wanted[static_cast<std::size_t>(row)];
+    if (state == 0 && input != nullptr) pieces.push_back({row, 1, input});
+    if (state > 0 && steps.contains(state - 1))
+      pieces.push_back({row, 1, states + steps.row(state - 1) * entries});
+  }
   return pieces;
 }
 
@@ -96,15 +80,13 @@ void write_states_file(const std::string& path, const Provenance& provenance,
                        const sequence::Trajectory& trajectory) {
   const parallel::Communicator& comm = trajectory.comm();
   const auto count = static_cast<Index>(wanted.size());
-  Buffer<Real> packed;
-  const bool all = count == trajectory.layout().num_steps() + 1;
-  const auto pieces = all ? all_own_rows(trajectory) : own_rows(wanted, trajectory, packed);
   ReplacingFile target(comm, path);
   hdf5::File& file = target.file();
   target.guarded([&] {
     write_provenance(file, kStatesFormat, provenance);
     write_problem(file, problem);
-    file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()}, pieces,
+    file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()},
+                          own_rows(wanted, trajectory),
                           {"states of the chain", {"state", "sample", "component"}, ""});
     file.write<Index>("/state", {count}, wanted.data(),
                       {"number of each stored state, 0 the input", {"state"}, ""});

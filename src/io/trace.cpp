@@ -1,46 +1,20 @@
 #include "deeppcr/io/trace.hpp"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/core/profile.hpp"
-#include "deeppcr/io/hdf5_file.hpp"
 #include "io/hdf5_detail.hpp"
-#include "io/replace_file.hpp"
+#include "io/live_file.hpp"
 #include "io/states_file.hpp"
-#include "io/trace_layout.hpp"
 
 namespace deeppcr::io {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A row of numbers for each record, one after another: [count, columns].
-template <typename T>
-struct Table {
-  Index columns = 0;
-  std::vector<T> values;
-};
-
-/// Traffic of each level as columns; the widest record decides how many.
-Table<Index> traffic_table(const std::vector<nonlinear::IterationRecord>& records,
-                           Index parallel::Traffic::*field) {
-  Table<Index> table;
-  for (const auto& record : records) {
-    table.columns = std::max(table.columns, static_cast<Index>(record.levels.size()));
-  }
-  for (const auto& record : records) {
-    for (const auto& level : record.levels) table.values.push_back(level.*field);
-    table.values.resize(table.values.size() + static_cast<std::size_t>(table.columns) -
-                        record.levels.size());
-  }
-  return table;
-}
 
 /// Seconds by stage, stages without a column of their own in the last one.
 std::vector<double> stage_columns(const std::map<std::string, double>& seconds,
@@ -50,6 +24,14 @@ std::vector<double> stage_columns(const std::map<std::string, double>& seconds,
     auto column = std::find(stages.begin(), stages.end() - 1, stage) - stages.begin();
     columns[static_cast<std::size_t>(column)] += time;
   }
+  return columns;
+}
+
+/// Traffic of each level.
+std::vector<double> level_columns(const parallel::TrafficByLevel& levels,
+                                  Index parallel::Traffic::*field) {
+  std::vector<double> columns;
+  for (const auto& level : levels) columns.push_back(static_cast<double>(level.*field));
   return columns;
 }
 
@@ -78,17 +60,15 @@ Problem problem_of(const std::string& path) {
     hdf5::forget_writer(path);
     return read_problem_of(path);
   } catch (const Error& error) {
-    const std::string kept = path + ".damaged";
-    std::error_code failed;
-    fs::rename(path, kept, failed);
-    if (!failed) log::warn("{}; it is now '{}'", error.what(), kept);
+    log::warn("{}", error.what());
+    set_damaged_aside(path);
     return {};
   }
 }
 
 /// Gives the trace of the run that this one goes on from the next free number. That of another
 /// problem is no part of this history.
-void keep_older(const std::string& path, const Problem& problem) {
+void keep_earlier(const std::string& path, const Problem& problem) {
   if (!fs::is_regular_file(path) || fs::file_size(path) == 0) return;
   const Problem old = problem_of(path);
   try {
@@ -104,6 +84,21 @@ void keep_older(const std::string& path, const Problem& problem) {
   log::info("the trace of the earlier run is now {}", kept);
 }
 
+/// /iterations, with times and traffic in axes of their own.
+LiveTable iterations(const std::vector<std::string>& stages) {
+  const auto stage_count = static_cast<Index>(stages.size());
+  return {"/iterations",
+          "iteration",
+          {{"residual", "largest residual of any step"},
+           {"step_norm", "largest entry of the update that led here"},
+           {"frozen_prefix", "leading states that are exact", true},
+           {"ksp_iterations", "iterations of the linear solve", true},
+           {"seconds", "time by stage, maximum over ranks", false, "stage", stage_count, "s"},
+           {"seconds_min", "time by stage, minimum over ranks", false, "stage", stage_count, "s"},
+           {"messages", "messages sent by all ranks, by reduction level", true, "level", 0},
+           {"bytes", "bytes sent by all ranks, by reduction level", true, "level", 0, "B"}}};
+}
+
 }  // namespace
 
 /// Rank 0 has the file; the others only take part in collective calls.
@@ -111,110 +106,34 @@ struct Trace::State {
   const parallel::Communicator& comm;
   std::string path;
   TraceHeader header;
-  double flush_seconds;
-  std::unique_ptr<hdf5::File> file;
-  std::vector<nonlinear::IterationRecord> waiting;
-  Stopwatch since_flush;
+  std::unique_ptr<LiveFile> live;
 
-  void create();
-  void create_iterations();
-  void write_waiting();
-  template <typename T, typename Get>
-  void append_column(const std::string& name, Get get);
-  void append_seconds(const std::string& name,
-                      std::map<std::string, double> nonlinear::IterationRecord::*field);
+  void create(double flush_seconds);
 };
 
-void Trace::State::create() {
-  StartedFile started(path);
-  file = std::make_unique<hdf5::File>(started.create());
-  write_provenance(*file, kTraceFormat, header.provenance);
-  write_problem(*file, header.problem);
-  write_layout(*file, header.layout);
-  create_iterations();
-  file->create_group("/outcome");
-  file->set("/outcome", "status", std::string("running"));
-  file->set("/outcome", "iterations_before", header.iterations_before.value_or(0));
-  if (header.states.kind != StateSelection::Kind::none) {
-    file->link_external("/states", fs::path(states_path(path)).filename().string(), "/");
-  }
-  file->start_single_writer();
-  file->flush();
-  if (header.iterations_before) keep_older(path, header.problem);
-  started.place(file.get());
-}
-
-void Trace::State::create_iterations() {
-  const std::vector<std::string> by_iteration{"iteration"};
-  file->create_extendible<double>("/iterations/residual", {},
-                                  {"largest residual of any step", by_iteration, ""});
-  file->create_extendible<double>("/iterations/step_norm", {},
-                                  {"largest entry of the update that led here", by_iteration, ""});
-  file->create_extendible<Index>("/iterations/frozen_prefix", {},
-                                 {"leading states that are exact", by_iteration, ""});
-  file->create_extendible<Index>("/iterations/ksp_iterations", {},
-                                 {"iterations of the linear solve", by_iteration, ""});
-  const auto stages = static_cast<Index>(header.stages.size());
-  const std::vector<std::string> by_stage{"iteration", "stage"};
-  file->create_extendible<double>("/iterations/seconds", {stages},
-                                  {"time by stage, maximum over ranks", by_stage, "s"});
-  file->create_extendible<double>("/iterations/seconds_min", {stages},
-                                  {"time by stage, minimum over ranks", by_stage, "s"});
-  file->set("/iterations/seconds", "stages", header.stages);
-  file->set("/iterations/seconds_min", "stages", header.stages);
-  const std::vector<std::string> by_level{"iteration", "level"};
-  file->create_extendible<Index>("/iterations/messages", {0},
-                                 {"messages sent by all ranks, by reduction level", by_level, ""});
-  file->create_extendible<Index>("/iterations/bytes", {0},
-                                 {"bytes sent by all ranks, by reduction level", by_level, "B"});
-}
-
-template <typename T, typename Get>
-void Trace::State::append_column(const std::string& name, Get get) {
-  std::vector<T> column;
-  for (const auto& record : waiting) column.push_back(static_cast<T>(get(record)));
-  file->append<T>(name, static_cast<Index>(column.size()), {}, column.data());
-}
-
-void Trace::State::append_seconds(
-    const std::string& name, std::map<std::string, double> nonlinear::IterationRecord::*field) {
-  std::vector<double> rows;
-  for (const auto& record : waiting) {
-    const auto row = stage_columns(record.*field, header.stages);
-    rows.insert(rows.end(), row.begin(), row.end());
-  }
-  file->append<double>(name, static_cast<Index>(waiting.size()),
-                       {static_cast<Index>(header.stages.size())}, rows.data());
-}
-
-void Trace::State::write_waiting() {
-  using Record = nonlinear::IterationRecord;
-  since_flush.restart();
-  if (waiting.empty()) return;
-  append_column<double>("/iterations/residual", [](const Record& r) { return r.residual; });
-  append_column<double>("/iterations/step_norm", [](const Record& r) { return r.step_norm; });
-  append_column<Index>("/iterations/frozen_prefix",
-                       [](const Record& r) { return r.frozen_prefix; });
-  append_column<Index>("/iterations/ksp_iterations",
-                       [](const Record& r) { return r.ksp_iterations; });
-  append_seconds("/iterations/seconds", &Record::seconds);
-  append_seconds("/iterations/seconds_min", &Record::seconds_min);
-  const auto count = static_cast<Index>(waiting.size());
-  const auto messages = traffic_table(waiting, &parallel::Traffic::messages);
-  const auto bytes = traffic_table(waiting, &parallel::Traffic::bytes);
-  file->append<Index>("/iterations/messages", count, {messages.columns}, messages.values.data());
-  file->append<Index>("/iterations/bytes", count, {bytes.columns}, bytes.values.data());
-  waiting.clear();
-  file->flush();
+void Trace::State::create(double flush_seconds) {
+  live =
+      std::make_unique<LiveFile>(path, header.provenance, header.problem, header.layout,
+                                 std::vector<LiveTable>{iterations(header.stages)}, flush_seconds);
+  hdf5::File& file = fresh->file();
+  for (const char* name : {"/iterations/seconds", "/iterations/seconds_min"})
+    file.set(name, "stages", header.stages);
+  file.set("/outcome", "iterations_before", header.iterations_before.value_or(0));
+  if (header.states.kind != StateSelection::Kind::none)
+    file.link_external("/states", fs::path(states_path(path)).filename().string(), "/");
+  fresh->start();
+  fresh->flush();
+  if (header.iterations_before) keep_earlier(path, header.problem);
+  fresh->place();
+  live = std::move(fresh);
 }
 
 Trace::Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
              double flush_seconds)
-    : state_(std::make_unique<State>(
-          State{comm, link_target(path), header, flush_seconds, nullptr, {}, Stopwatch{}})) {
+    : state_(std::make_unique<State>(State{comm, link_target(path), header, nullptr})) {
   state_->header.stages.push_back("other");
   parallel::agree(comm, [&] {
-    if (comm.is_root()) state_->create();
+    if (comm.is_root()) state_->create(flush_seconds);
   });
 }
 
@@ -223,35 +142,41 @@ Trace::Trace(Trace&&) noexcept = default;
 
 void Trace::append(const nonlinear::IterationRecord& record) {
   parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->waiting.push_back(record);
-    const bool first = record.iteration == 0;
-    if (first || state_->since_flush.seconds() >= state_->flush_seconds) state_->write_waiting();
+    if (!state_->live) return;
+    const std::vector<std::string>& stages = state_->header.stages;
+    state_->live->append(0, {{record.residual},
+                             {record.step_norm},
+                             {static_cast<double>(record.frozen_prefix)},
+                             {static_cast<double>(record.ksp_iterations)},
+                             stage_columns(record.seconds, stages),
+                             stage_columns(record.seconds_min, stages),
+                             level_columns(record.levels, &parallel::Traffic::messages),
+                             level_columns(record.levels, &parallel::Traffic::bytes)});
+    if (record.iteration == 0) state_->live->flush();
   });
 }
 
 void Trace::outcome(const nonlinear::SolveReport& report,
                     const std::vector<std::string>& options_unused) {
   parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->write_waiting();
-    // A file with live readers takes no attributes: it is opened anew as an ordinary one.
-    state_->file->close();
-    hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
-    file.set("/outcome", "status", std::string(to_string(report.status)));
-    file.set("/outcome", "fallback", report.reason);
-    file.set("/outcome", "method", report.method);
-    file.set("/outcome", "linear", report.linear);
-    file.set("/outcome", "chunks", report.chunks);
-    file.set("/outcome", "path_evaluations", report.path.evaluations);
-    file.set("/outcome", "path_products", report.path.products);
-    file.set("/outcome", "iterations", Index{report.iterations});
-    file.set("/outcome", "lyapunov", report.lyapunov);
-    file.set("/outcome", "residual", report.residual);
-    file.set("/outcome", "tolerance", report.tolerance);
-    file.set("/outcome", "frozen_prefix", report.frozen_prefix);
+    if (!state_->live) return;
     const auto total = report.seconds.find("total");
-    file.set("/outcome", "seconds", total == report.seconds.end() ? 0.0 : total->second);
+    const std::vector<std::pair<const char*, hdf5::Value>> attributes{
+        {"status", to_string(report.status)},
+        {"fallback", report.reason},
+        {"method", report.method},
+        {"linear", report.linear},
+        {"chunks", report.chunks},
+        {"path_evaluations", report.path.evaluations},
+        {"path_products", report.path.products},
+        {"iterations", Index{report.iterations}},
+        {"lyapunov", report.lyapunov},
+        {"residual", report.residual},
+        {"tolerance", report.tolerance},
+        {"frozen_prefix", report.frozen_prefix},
+        {"seconds", total == report.seconds.end() ? 0.0 : total->second}};
+    hdf5::File& file = state_->live->end();
+    for (const auto& [name, value] : attributes) file.set("/outcome", name, value);
     file.set("/", "options_unused", options_unused);
     file.flush();
   });
@@ -264,18 +189,12 @@ void Trace::states(const sequence::Trajectory& trajectory) {
                     selection.states(trajectory.layout().num_steps()), trajectory);
 }
 
-void Trace::flush() {
-  parallel::agree(state_->comm, [&] {
-    if (state_->file) state_->write_waiting();
-  });
-}
-
 void Trace::close() {
   parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->write_waiting();
-    state_->file->close();
-    state_->file.reset();
+    if (!state_->live) return;
+    state_->live->flush();
+    state_->live->file().close();
+    state_->live.reset();
   });
 }
 

@@ -4,132 +4,85 @@
 #include <utility>
 
 #include "deeppcr/core/files.hpp"
-#include "deeppcr/core/profile.hpp"
-#include "deeppcr/io/hdf5_file.hpp"
-#include "io/replace_file.hpp"
-#include "io/trace_layout.hpp"
+#include "io/live_file.hpp"
 
 namespace deeppcr::io {
 
 namespace {
+
 constexpr double kFlushSeconds = 0.5;
+enum Table : std::size_t { training, evaluations };
+
+std::vector<LiveTable> tables_of(const TrainingTraceHeader& header) {
+  LiveTable training{"/training", "update", {}};
+  for (const TrainingColumn& column : header.columns)
+    training.columns.push_back({column.name, column.long_name, column.whole});
+  training.columns.push_back({"seconds", "time by stage, slowest rank", false, "stage",
+                              static_cast<Index>(header.stages.size()), "s"});
+  const LiveTable evaluations{"/evaluation",
+                              "evaluation",
+                              {{"update", "updates done", true},
+                               {"loss", "mean loss"},
+                               {"accuracy", "part of the samples that is right"}}};
+  return {training, evaluations};
 }
+
+}  // namespace
 
 /// Rank 0 has the file.
 struct TrainingTrace::State {
   const parallel::Communicator& comm;
-  std::string path;
-  TrainingTraceHeader header;
-  std::unique_ptr<hdf5::File> file;
-  std::vector<double> waiting;  ///< rows
-  Stopwatch since_flush;
+  std::size_t columns;
+  std::size_t stages;
+  std::unique_ptr<LiveFile> live;
 
-  Index row_size() const {
-    return static_cast<Index>(header.columns.size() + header.stages.size());
+  /// The columns one by one, then the stages together.
+  void append(LiveFile& to, const double* row) const {
+    LiveFile::Row numbers;
+    for (std::size_t c = 0; c < columns; ++c) numbers.push_back({row[c]});
+    numbers.emplace_back(row + columns, row + columns + stages);
+    to.append(training, std::move(numbers));
   }
-  void create();
-  void write_waiting();
 };
 
-void TrainingTrace::State::create() {
-  StartedFile started(path);
-  file = std::make_unique<hdf5::File>(started.create());
-  write_provenance(*file, kTraceFormat, header.provenance);
-  write_problem(*file, header.problem);
-  file->set("/problem", "depth_ranks", header.depth_ranks);
-  file->set("/problem", "data_ranks", header.data_ranks);
-  write_layout(*file, header.layout);
-  const std::vector<std::string> by_update{"update"};
-  for (const TrainingColumn& column : header.columns) {
-    const hdf5::Description about{column.long_name, by_update, ""};
-    if (column.whole) {
-      file->create_extendible<Index>("/training/" + column.name, {}, about);
-    } else {
-      file->create_extendible<double>("/training/" + column.name, {}, about);
-    }
-  }
-  file->create_extendible<double>("/training/seconds", {static_cast<Index>(header.stages.size())},
-                                  {"time by stage, slowest rank", {"update", "stage"}, "s"});
-  file->set("/training/seconds", "stages", header.stages);
-  const std::vector<std::string> by_evaluation{"evaluation"};
-  file->create_extendible<Index>("/evaluation/update", {}, {"updates done", by_evaluation, ""});
-  file->create_extendible<double>("/evaluation/loss", {}, {"mean loss", by_evaluation, ""});
-  file->create_extendible<double>("/evaluation/accuracy", {},
-                                  {"part of the samples that is right", by_evaluation, ""});
-  file->create_group("/outcome");
-  file->set("/outcome", "status", std::string("running"));
-  file->start_single_writer();
-  write_waiting();
-  file->flush();
-  started.place(file.get());
-}
-
-void TrainingTrace::State::write_waiting() {
-  since_flush.restart();
-  const Index count = static_cast<Index>(waiting.size()) / row_size();
-  if (count == 0) return;
-  const auto columns = static_cast<Index>(header.columns.size());
-  const Index stages = row_size() - columns;
-  std::vector<double> numbers(static_cast<std::size_t>(count));
-  std::vector<Index> whole(static_cast<std::size_t>(count));
-  for (Index c = 0; c < columns; ++c) {
-    const TrainingColumn& column = header.columns[static_cast<std::size_t>(c)];
-    for (Index i = 0; i < count; ++i) {
-      const double value = waiting[static_cast<std::size_t>(i * row_size() + c)];
-      numbers[static_cast<std::size_t>(i)] = value;
-      whole[static_cast<std::size_t>(i)] = column.whole ? std::llround(value) : 0;
-    }
-    if (column.whole) {
-      file->append<Index>("/training/" + column.name, count, {}, whole.data());
-    } else {
-      file->append<double>("/training/" + column.name, count, {}, numbers.data());
-    }
-  }
-  std::vector<double> seconds;
-  for (Index i = 0; i < count; ++i) {
-    const auto row = waiting.begin() + static_cast<std::ptrdiff_t>(i * row_size());
-    seconds.insert(seconds.end(), row + static_cast<std::ptrdiff_t>(columns),
-                   row + static_cast<std::ptrdiff_t>(row_size()));
-  }
-  file->append<double>("/training/seconds", count, {stages}, seconds.data());
-  waiting.clear();
-  file->flush();
-}
-
 TrainingTrace::TrainingTrace(const parallel::Communicator& comm, const std::string& path,
-                             TrainingTraceHeader header, Index rows, const double* history)
+                             const TrainingTraceHeader& header, Index rows, const double* history)
     : state_(std::make_unique<State>(
-          State{comm, link_target(path), std::move(header), nullptr, {}, Stopwatch{}})) {
+          State{comm, header.columns.size(), header.stages.size(), nullptr})) {
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    state_->waiting.assign(history, history + rows * state_->row_size());
-    state_->create();
+    auto live = std::make_unique<LiveFile>(link_target(path), header.provenance, header.problem,
+                                           header.layout, tables_of(header), kFlushSeconds);
+    hdf5::File& file = live->file();
+    file.set("/problem", "depth_ranks", header.depth_ranks);
+    file.set("/problem", "data_ranks", header.data_ranks);
+    file.set("/training/seconds", "stages", header.stages);
+    live->start();
+    const std::size_t row_size = state_->columns + state_->stages;
+    for (Index row = 0; row < rows; ++row)
+      state_->append(*live, history + static_cast<std::size_t>(row) * row_size);
+    live->flush();
+    live->place();
+    state_->live = std::move(live);
   });
 }
 
 TrainingTrace::~TrainingTrace() = default;
 
 void TrainingTrace::append(const double* row) {
-  if (!state_->file) return;
-  state_->waiting.insert(state_->waiting.end(), row, row + state_->row_size());
-  if (state_->since_flush.seconds() >= kFlushSeconds) state_->write_waiting();
+  if (state_->live) state_->append(*state_->live, row);
 }
 
 void TrainingTrace::evaluation(Index update, double loss, double accuracy) {
-  if (!state_->file) return;
-  state_->file->append<Index>("/evaluation/update", 1, {}, &update);
-  state_->file->append<double>("/evaluation/loss", 1, {}, &loss);
-  state_->file->append<double>("/evaluation/accuracy", 1, {}, &accuracy);
-  state_->write_waiting();
+  if (!state_->live) return;
+  state_->live->append(evaluations, {{static_cast<double>(update)}, {loss}, {accuracy}});
+  state_->live->flush();
 }
 
 void TrainingTrace::finish(const TrainingOutcome& outcome) {
   parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->write_waiting();
-    // A file with live readers takes no attributes: it is opened anew as an ordinary one.
-    state_->file->close();
-    hdf5::File file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
+    if (!state_->live) return;
+    hdf5::File& file = state_->live->end();
     file.set("/outcome", "status", outcome.status);
     file.set("/outcome", "reason", outcome.reason);
     file.set("/outcome", "updates", outcome.updates);
@@ -143,7 +96,7 @@ void TrainingTrace::finish(const TrainingOutcome& outcome) {
                          ""});
     }
     file.close();
-    state_->file.reset();
+    state_->live.reset();
   });
 }
 

@@ -19,21 +19,8 @@ constexpr const char* kRootHolds =
     "a weights file holds /layers, /embedding and /head, and beside them /inputs, /labels, "
     "/lengths and /targets";
 
-std::string text_of(const hdf5::Shape& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-hdf5::Shape floating_shape(const hdf5::File& file, const std::string& name) {
-  const hdf5::Shape shape = file.shape(name);
-  require_readable(file, name);
-  if (!file.is_floating(name)) {
-    throw local_input_error("{} in '{}' must hold float32 or float64 numbers", name, file.path());
-  }
-  return shape;
-}
-
 void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::Shape& wanted) {
-  const hdf5::Shape found = floating_shape(file, name);
+  const hdf5::Shape found = real_shape(file, name);
   if (found == wanted) return;
   throw local_input_error("{} in '{}' has sizes {}, but {} were expected", name, file.path(),
                           text_of(found), text_of(wanted));
@@ -61,7 +48,7 @@ std::string layer_name(const WeightsShape& shape, Index step, Index layer) {
 }
 
 WeightsShape inspect_stacked(const hdf5::File& file) {
-  const hdf5::Shape sizes = floating_shape(file, "/layers/weight");
+  const hdf5::Shape sizes = real_shape(file, "/layers/weight");
   const std::size_t axes = sizes.size();
   if ((axes != 3 && axes != 4) || sizes[axes - 1] != sizes[axes - 2]) {
     throw local_input_error(
@@ -111,7 +98,7 @@ WeightsShape inspect_separate(const hdf5::File& file) {
   shape.nested = !file.is_dataset("/layers/0/weight");
   if (shape.nested) shape.block_layers = count_numbered(file, "/layers/0");
   const std::string first = layer_name(shape, 0, 0);
-  const hdf5::Shape sizes = floating_shape(file, first + "/weight");
+  const hdf5::Shape sizes = real_shape(file, first + "/weight");
   if (sizes.size() != 2 || sizes[0] != sizes[1]) {
     throw local_input_error("{}/weight in '{}' has sizes {}; a layer of the chain must be [n, n]",
                             first, file.path(), text_of(sizes));
@@ -129,7 +116,7 @@ hdf5::Shape outer_layer(const hdf5::File& file, const std::string& group) {
                         "it holds weight [out, in] and bias [out]");
   if (!file.is_dataset(group + "/weight"))
     throw local_input_error("'{}' has {} without a weight [out, in]", file.path(), group);
-  const hdf5::Shape sizes = floating_shape(file, group + "/weight");
+  const hdf5::Shape sizes = real_shape(file, group + "/weight");
   if (sizes.size() != 2) {
     throw local_input_error("{}/weight in '{}' has sizes {}; it must be [out, in]", group,
                             file.path(), text_of(sizes));
@@ -246,10 +233,10 @@ void read_separate(const hdf5::File& file, const WeightsShape& shape, const Step
     for (Index layer = 0; layer < shape.block_layers; ++layer) {
       const std::string name = layer_name(shape, steps.step(row), layer);
       require_sizes(file, name + "/weight", {n, n});
-      file.read_rows_alone<Real>(name + "/weight", {0, n, weight.data()});
+      file.read_rows<Real>(name + "/weight", {{0, n, weight.data()}});
       if (shape.bias) {
         require_sizes(file, name + "/bias", {n});
-        file.read_rows_alone<Real>(name + "/bias", {0, n, bias.data()});
+        file.read_rows<Real>(name + "/bias", {{0, n, bias.data()}});
       }
       place_layer(weight.data(), bias.data(), n, &parameters(row, layer * (n * n + n)));
     }
@@ -261,17 +248,6 @@ void broadcast(const parallel::Communicator& comm, std::vector<std::string>& tex
   comm.broadcast(count, 0);
   texts.resize(static_cast<std::size_t>(count));
   for (std::string& text : texts) comm.broadcast(text, 0);
-}
-
-void broadcast(const parallel::Communicator& comm, std::map<std::string, std::string>& settings) {
-  std::vector<std::string> names, values;
-  for (const auto& [name, value] : settings) {
-    names.push_back(name);
-    values.push_back(value);
-  }
-  broadcast(comm, names);
-  broadcast(comm, values);
-  for (std::size_t i = 0; i < names.size(); ++i) settings[names[i]] = values[i];
 }
 
 }  // namespace
@@ -291,8 +267,14 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
   shape.bias = bias != 0;
   shape.stacked = stacked != 0;
   shape.nested = nested != 0;
-  broadcast(comm, shape.settings);
-  broadcast(comm, shape.unknown_attributes);
+  std::vector<std::string> names, values;
+  for (const auto& [name, value] : shape.settings) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  for (std::vector<std::string>* texts : {&names, &values, &shape.unknown_attributes})
+    broadcast(comm, *texts);
+  for (std::size_t i = 0; i < names.size(); ++i) shape.settings[names[i]] = values[i];
   return shape;
 }
 
@@ -304,34 +286,31 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
         "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
         steps.size(), shape.parameters_per_step());
   });
-  const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
   if (shape.stacked) {
+    const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
     read_stacked(comm, file, shape, steps, parameters);
-  } else {
-    parallel::agree(comm, [&] { read_separate(file, shape, steps, parameters); });
+  } else {  // no collective reads: each rank has other layers
+    parallel::agree(comm, [&] {
+      read_separate(hdf5::File::open(path, hdf5::File::Access::read), shape, steps, parameters);
+    });
   }
 }
 
 DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
                             const std::string& group) {
+  const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
   DenseLayer layer;
+  bool bias = false;
   parallel::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
     const hdf5::Shape sizes = outer_layer(file, group);
     if (sizes[0] == 0) throw local_input_error("'{}' has no {}/weight", path, group);
     layer.out = sizes[0];
     layer.in = sizes[1];
-    layer.weight = file.read<Real>(group + "/weight");
-    layer.bias.resize(static_cast<std::size_t>(layer.out), 0.0);
-    if (file.is_dataset(group + "/bias")) layer.bias = file.read<Real>(group + "/bias");
+    bias = file.is_dataset(group + "/bias");
   });
-  comm.broadcast(layer.out, 0);
-  comm.broadcast(layer.in, 0);
-  layer.weight.resize(static_cast<std::size_t>(layer.out * layer.in));
-  layer.bias.resize(static_cast<std::size_t>(layer.out));
-  comm.broadcast(layer.weight.data(), layer.out * layer.in, 0);
-  comm.broadcast(layer.bias.data(), layer.out, 0);
+  layer.weight = file.read<Real>(group + "/weight");
+  if (bias) layer.bias = file.read<Real>(group + "/bias");
+  layer.bias.resize(static_cast<std::size_t>(layer.out), 0.0);
   return layer;
 }
 

@@ -36,8 +36,8 @@ std::vector<std::string> words() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace deeppcr;
   // A copy that is no longer than the input, so that reading behind it is seen.
-  const std::vector<unsigned char> bytes(data, data + size);
-  const bool marked = io::has_picture_mark(bytes.data(), bytes.size());
+  const std::vector<char> bytes(data, data + size);
+  const bool marked = io::has_picture_mark({bytes.data(), bytes.size()});
   const bool there = std::search(bytes.begin(), bytes.end(), fuzz::kMark.begin(),
                                  fuzz::kMark.end()) != bytes.end();
   DEEPPCR_FUZZ_CHECK(there || !marked);

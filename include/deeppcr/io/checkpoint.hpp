@@ -45,11 +45,10 @@ CheckpointArray state_array(const parallel::Communicator& comm, const parallel::
 std::uint32_t checksum(const Real* data, Index entries);
 
 /// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place,
-/// where path is `name` or, of a symbolic link, the file that it leads to; older ones become
-/// path.1, path.2, .. so that `keep` are left. A run killed at any instant leaves an intact one.
-/// Collective.
+/// where path is `name` or, of a symbolic link, the file that it leads to; the one before becomes
+/// path.1. A run killed at any instant leaves an intact one. Collective.
 /// @throws Error on all ranks; the older files are then untouched and the new one is removed
-void save_checkpoint(const parallel::Communicator& comm, const std::string& name, int keep,
+void save_checkpoint(const parallel::Communicator& comm, const std::string& name,
                      const Provenance& provenance, const CheckpointContent& content);
 
 /// An open checkpoint, verified as a whole on opening. Written by any number of ranks, read by any.
@@ -65,8 +64,6 @@ class Checkpoint {
   Provenance provenance() const { return read_provenance(file_); }
   bool has(const std::string& name) const { return file_.has(name); }
   hdf5::Shape shape(const std::string& name) const { return file_.shape(name); }
-  /// Names of all arrays, such as "/state/z".
-  const std::vector<std::string>& arrays() const { return arrays_; }
 
   /// @throws Error that names the first difference to `run`
   void require(const Problem& run) const { require_same_problem(path(), problem_, run); }
@@ -76,29 +73,15 @@ class Checkpoint {
   void read_state(sequence::Trajectory& trajectory) const;
 
  private:
-  const parallel::Communicator& comm_;
   hdf5::File file_;
   Problem problem_;
   Progress progress_;
-  std::vector<std::string> arrays_;
 };
 
-/// The newest intact checkpoint of `path` (path, path.1, ..) or, for a folder, of all in it;
-/// newer ones that are damaged are named in the log and renamed to NAME.damaged. Nothing when there
-/// is none. Collective. @throws Error where there are some, but all are damaged
+/// The newest intact checkpoint of that name (path or path.1); a newer one that is damaged is named
+/// in the log and renamed to NAME.damaged. Nothing when there is none. Collective.
+/// @throws Error where there are some, but all are damaged
 std::optional<std::string> find_newest_intact(const parallel::Communicator& comm,
-                                              const std::string& path);
-
-/// One step of putting a finished temporary file in place.
-struct FileMove {
-  enum class Kind { rename, link_or_rename };
-  Kind kind;
-  std::string from;
-  std::string to;
-};
-/// The steps, in order: path.1 -> path.2, path -> path.1 (a second name), path.tmp -> path.
-std::vector<FileMove> rotation(const std::string& path, int keep);
-/// Does one step; a `from` that does not exist is passed over.
-void apply(const FileMove& move);
+                                              const std::string& name);
 
 }  // namespace deeppcr::io

@@ -23,11 +23,15 @@ class File {
   enum class Access { read, modify, finish };
 
   /// Replaces what has that name. @throws Error that names the path and the system's reason
-  static File create(const std::string& path);
-  static File create(const std::string& path, const parallel::Communicator& comm);
+  static File create(const std::string& path) { return create(path, nullptr); }
+  static File create(const std::string& path, const parallel::Communicator& comm) {
+    return create(path, &comm);
+  }
   /// @throws Error in one sentence for a missing, foreign (no HDF5) or truncated file
-  static File open(const std::string& path, Access access);
-  static File open(const std::string& path, Access access, const parallel::Communicator& comm);
+  static File open(const std::string& path, Access access) { return open(path, access, nullptr); }
+  static File open(const std::string& path, Access access, const parallel::Communicator& comm) {
+    return open(path, access, &comm);
+  }
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
   ~File();
@@ -62,14 +66,9 @@ class File {
   /// The file that an external link names; empty for anything else.
   std::string linked_file(const std::string& name) const;
 
-  /// Attributes of a group or dataset ("/" is the root). Setting an existing one of the same size
-  /// overwrites it in place.
-  void set(const std::string& object, const std::string& name, const std::string& value);
-  void set(const std::string& object, const std::string& name, double value);
-  void set(const std::string& object, const std::string& name, Index value);
-  void set(const std::string& object, const std::string& name,
-           const std::vector<std::string>& value);
-  void set(const std::string& object, const std::string& name, const std::vector<Index>& value);
+  /// Attributes of a group or dataset ("/" is the root). Setting an existing one replaces it. On a
+  /// communicator rank 0's value is written.
+  void set(const std::string& object, const std::string& name, const Value& value);
   bool has_attribute(const std::string& object, const std::string& name) const;
   std::vector<std::string> attributes(const std::string& object) const;
   std::string text(const std::string& object, const std::string& name) const;
@@ -81,10 +80,10 @@ class File {
 
   /// Sizes of a dataset; empty for a scalar.
   Shape shape(const std::string& name) const;
-  bool is_floating(const std::string& name) const;
-  /// Whole numbers, truth values among them.
-  bool is_whole(const std::string& name) const;
-  bool is_text(const std::string& name) const;
+  /// What its entries are: numbers that fit into a double, whole numbers (truth values among them)
+  /// or texts.
+  enum class Kind { real, whole, text, other };
+  Kind kind(const std::string& name) const;
 
   /// A whole dataset. On a communicator rank 0's values are written.
   template <typename T>
@@ -99,29 +98,28 @@ class File {
   /// Each rank gets its own rows.
   template <typename T>
   void read_rows(const std::string& name, const std::vector<Rows<T>>& pieces) const;
-  /// Rows read by this rank alone: not collective, not even on a communicator.
-  template <typename T>
-  void read_rows_alone(const std::string& name, const Rows<T>& rows) const;
-
   /// A dataset [0, row...] that grows along the first axis and, where a row has a size 0, along
   /// that one too.
   template <typename T>
   void create_extendible(const std::string& name, const Shape& row, const Description& about);
-  /// Appends rows of `row` entries; grows the other axes when `row` is larger than what is there.
+  /// Appends rows of `row` entries; the other axes grow to `row`. @pre they are not larger
   template <typename T>
   void append(const std::string& name, Index count, const Shape& row, const T* data);
 
  private:
-  File(Id file, std::string path, const parallel::Communicator* comm);
+  File(std::string path, const parallel::Communicator* comm);
+  static File create(const std::string& path, const parallel::Communicator* comm);
+  static File open(const std::string& path, Access access, const parallel::Communicator* comm);
+  /// Whether this rank does what one rank does for all.
+  bool is_first() const { return comm_ == nullptr || comm_->is_root(); }
   /// Runs body; on a communicator an error of any rank is thrown on all.
   void together(const std::function<void()>& body) const;
   /// Writes from Rows<const T>, reads into Rows<T>.
   template <typename T>
   void transfer(hid_t dataset, const std::string& name, const std::vector<Rows<T>>& pieces) const;
-  Id create_dataset(const std::string& name, hid_t type, const Shape& shape);
+  /// With chunks it grows along the axes of size 0.
+  Id create_dataset(const std::string& name, hid_t type, const Shape& shape, const Shape& chunk);
   void describe(const std::string& name, const Description& about);
-  void set_raw(const std::string& object, const std::string& name, hid_t type, hid_t space,
-               const void* value);
 
   Id file_;
   std::string path_;

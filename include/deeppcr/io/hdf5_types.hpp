@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "deeppcr/core/step_set.hpp"
@@ -39,6 +40,10 @@ class Id {
 };
 
 using Shape = std::vector<Index>;
+
+/// What an attribute can hold.
+using Value =
+    std::variant<std::string, double, Index, std::vector<std::string>, std::vector<Index>>;
 
 /// The attributes that each dataset carries; `units` is left out where empty.
 struct Description {

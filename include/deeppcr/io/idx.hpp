@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,10 +8,10 @@
 
 namespace deeppcr::io {
 
-/// Images first .. first + samples - 1 of a set.
+/// Images first .. first + samples - 1 of a set, or all.
 struct ImageSelection {
   bool training_set = true;  ///< train-images-idx3-ubyte (or .idx3-ubyte), else t10k-..
-  Index samples = 1;
+  std::optional<Index> samples = 1;
   Index first = 0;
 };
 
@@ -33,19 +34,16 @@ struct ImageSet {
   std::vector<unsigned char> pixels;  ///< [count, height, width]
   std::vector<unsigned char> labels;  ///< [count]
 };
-/// The images of a set, those after the first `samples` left out unless that is 0; read by this
-/// rank alone. Both files are checked as a whole. @throws Error (this rank) as read_images() does
-ImageSet read_image_set(const std::string& name, bool training_set, Index samples);
+/// The same images as they are stored, read by this rank alone; both files are checked as a whole.
+/// @throws Error (this rank)
+ImageSet read_image_set(const std::string& name, const ImageSelection& selection);
 
-/// An IDX file's header: sizes of its axes. Elements are unsigned bytes.
-struct IdxHeader {
-  std::vector<Index> sizes;
+/// An IDX file of unsigned bytes.
+struct IdxFile {
+  std::vector<Index> sizes;             ///< of its axes
+  std::vector<unsigned char> elements;  ///< rows of the first axis, one after another
 };
-/// Reads an IDX file with `axes` axes and returns rows `wanted` (positions on the first axis, any
-/// order), one after another. The whole file is checked. @throws Error (this rank)
-std::vector<unsigned char> read_idx(const std::string& path, int axes,
-                                    const std::vector<Index>& wanted, IdxHeader& header);
-/// The header alone.
-IdxHeader read_idx_header(const std::string& path, int axes);
+/// @throws Error (this rank) where it has not so many axes, or is not whole
+IdxFile read_idx(const std::string& path, int axes);
 
 }  // namespace deeppcr::io

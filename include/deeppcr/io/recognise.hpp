@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace deeppcr::io {
 
@@ -15,8 +16,12 @@ struct Recognised {
 /// rank alone.
 Recognised recognise(const std::string& path);
 
-/// Whether the PNG in `bytes` (its beginning is enough) says that this program wrote it: Software
+/// By this a PNG of ours is known, right behind its header: a text chunk that says Software
 /// "deeppcr VERSION". Plots say "deeppcr-plot" and are of another kind.
-bool has_picture_mark(const unsigned char* bytes, std::size_t count);
+inline constexpr std::string_view kPictureMark{"tEXtSoftware\0deeppcr ", 21};
+inline constexpr std::size_t kPictureMarkAt = 37;
+
+/// Whether the PNG in `bytes` (its beginning is enough) has it.
+bool has_picture_mark(std::string_view bytes);
 
 }  // namespace deeppcr::io

@@ -12,7 +12,6 @@ namespace deeppcr::io {
 /// Where and with what a running solve writes checkpoints. An empty path: it never does.
 struct CheckpointPlan {
   std::string path;
-  int keep = 2;
   Provenance provenance;
   Problem problem;
   Index iterations_before = 0;  ///< of the runs that this one goes on from

@@ -56,13 +56,11 @@ class Trace {
   /// seconds_min, messages, bytes}. Collective; rank 0 writes.
   void append(const nonlinear::IterationRecord& record);
   /// Attributes of /outcome (until then only `iterations_before`, and `status` "running"), and the
-  /// final `options_unused`. Collective; the last call but states(), flush() and close().
+  /// final `options_unused`. Collective; the last call but states() and close().
   void outcome(const nonlinear::SolveReport& report,
                const std::vector<std::string>& options_unused = {});
   /// The selected states, /states/z [count, B, n] with their numbers in /states/state. Collective.
   void states(const sequence::Trajectory& trajectory);
-  /// Makes everything so far visible to readers. Collective.
-  void flush();
   void close();
 
   /// "run.h5" -> "run.states.h5"; "run" -> "run.states.h5".

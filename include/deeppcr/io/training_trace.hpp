@@ -45,7 +45,7 @@ class TrainingTrace {
   /// Collective. Replaces what has that name, through symbolic links. `history`: rows of the
   /// updates so far. @throws Error (on all ranks) when the path cannot be written
   TrainingTrace(const parallel::Communicator& comm, const std::string& path,
-                TrainingTraceHeader header, Index rows, const double* history);
+                const TrainingTraceHeader& header, Index rows, const double* history);
   ~TrainingTrace();
 
   /// One update, [columns + stages]; only rank 0's is written. Not collective; reaches the file

@@ -62,7 +62,7 @@ void save(const std::string& path, Index num_steps, Real shift) {
   io::CheckpointContent content{{"mlp", num_steps, 4, 8, 0}, {}, {}};
   content.arrays.push_back(io::state_array(world(), trajectory.layout(), trajectory.input(),
                                            trajectory.states().data()));
-  io::save_checkpoint(world(), path, 2, example_provenance(world()), content);
+  io::save_checkpoint(world(), path, example_provenance(world()), content);
 }
 
 void expect_intact(const std::string& path, Index num_steps, Real shift) {

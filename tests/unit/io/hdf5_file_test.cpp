@@ -80,7 +80,7 @@ TEST_P(RowsOfDatasets, ReadOnAnotherLayout) {
   }
   const File file = File::open(path, File::Access::read, world());
   EXPECT_EQ(file.shape("/group/x"), (Shape{rows, 3}));
-  EXPECT_TRUE(file.is_floating("/group/x"));
+  EXPECT_EQ(file.kind("/group/x"), File::Kind::real);
   EXPECT_EQ(file.text("/group/x", "long_name"), "example");
   EXPECT_EQ(file.text("/group/x", "units"), "m");
   EXPECT_EQ(file.texts("/group/x", "dimensions"), (std::vector<std::string>{"row", "column"}));
@@ -129,9 +129,10 @@ TEST(Hdf5File, ExtendibleGrowsAlongBothAxes) {
     File file = File::create(path);
     file.create_extendible<Index>("/x", {0}, {"x", {"row", "column"}, ""});
     const std::vector<Index> one{1, 2};
-    const std::vector<Index> two{3, 4, 5, 6, 7, 8};
+    const std::vector<double> two{3, 4, 5, 6, 7, 8};
     file.append<Index>("/x", 1, {2}, one.data());
-    file.append<Index>("/x", 2, {3}, two.data());
+    file.append<double>("/x", 2, {3}, two.data());
+    EXPECT_ERROR(file.append<Index>("/x", 1, {2}, one.data()), "cannot become [4, 2]");
     EXPECT_EQ(file.shape("/x"), (Shape{3, 3}));
     EXPECT_EQ(file.read<Index>("/x"), (std::vector<Index>{1, 2, 0, 3, 4, 5, 6, 7, 8}));
   });

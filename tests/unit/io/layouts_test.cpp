@@ -54,7 +54,7 @@ TEST_P(AnyLayout, CheckpointsAreTheSame) {
     io::CheckpointContent content{problem_of(num_steps()), {4, 1e-3, 12.5}, {}};
     content.arrays.push_back(
         io::state_array(world(), layout, written.input(), written.states().data()));
-    io::save_checkpoint(world(), path, 1, example_provenance(world()), content);
+    io::save_checkpoint(world(), path, example_provenance(world()), content);
     on_root([&] {
       const File file = File::open(path, File::Access::read);
       EXPECT_EQ(file.read<Real>("/state/z"), marks_of(all));
