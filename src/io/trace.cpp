@@ -112,7 +112,7 @@ struct Trace::State {
 };
 
 void Trace::State::create(double flush_seconds) {
-  live =
+  auto fresh =
       std::make_unique<LiveFile>(path, header.provenance, header.problem, header.layout,
                                  std::vector<LiveTable>{iterations(header.stages)}, flush_seconds);
   hdf5::File& file = fresh->file();
