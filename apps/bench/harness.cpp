@@ -38,7 +38,7 @@ Harness::Harness(const app::Context& context, Settings settings)
 void Harness::run(const Suite& suite) {
   team_ = suite.ranks == Ranks::one ? &solo_ : &context_.comm;
   if (suite.ranks == Ranks::all || context_.comm.is_root()) suite.run(*this);
-  context_.comm.quiet_barrier();
+  context_.comm.barrier();
   show();
 }
 
@@ -59,7 +59,7 @@ double Harness::sample(const Contender& contender, Index runs) const {
   }
   const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
   std::nth_element(seconds.begin(), middle, seconds.end());
-  team_->quiet_barrier();
+  team_->barrier();
   return team_->max(*middle);
 }
 

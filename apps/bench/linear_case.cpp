@@ -1,9 +1,6 @@
 #include "linear_case.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <vector>
 
 #include "deeppcr/core/random.hpp"
 
@@ -16,20 +13,6 @@ constexpr double kGrowth = 0.9;
 parallel::BlockLayout layout_for(const parallel::Communicator& comm, const std::string& method,
                                  const LinearSizes& sizes, linear::Passes passes) {
   return linear::find(method).layout(sizes.steps, comm.size(), sizes.width, passes);
-}
-
-/// Replaces each block by the reflection along its first column.
-void make_reflections(Blocks A) {
-  const Index n = A.extent(3);
-  std::vector<Real> u(static_cast<std::size_t>(n));
-  for (Real* block = A.begin(); block != A.end(); block += n * n) {
-    std::copy_n(block, n, u.begin());
-    const Real size = std::inner_product(u.begin(), u.end(), u.begin(), Real{0});
-    for (Index j = 0; j < n; ++j)
-      for (Index i = 0; i < n; ++i)
-        block[j * n + i] = (i == j ? 1 : 0) - 2 * u[static_cast<std::size_t>(i)] *
-                                                  u[static_cast<std::size_t>(j)] / size;
-  }
 }
 
 }  // namespace
@@ -46,16 +29,13 @@ LinearCase::LinearCase(const parallel::Communicator& comm, const std::string& me
   const Index first = chain_.local_range().first, state = sizes.batch * sizes.width;
   RandomStream(kSeed, 1).normal(first * state * sizes.width, A.size(), A.data());
   for (Real& value : A) value *= kGrowth / std::sqrt(static_cast<double>(sizes.width));
-  if (sizes.kind == BlockKind::reflection) make_reflections(A);
   RandomStream(kSeed, 2).normal(first * state, right_.size(), right_.data());
   chain_.set_linearisation(&blocks_);
   solver_->setup(chain_);
 }
 
-linear::Cost LinearCase::cost(double product_weight, std::optional<Index> forgetting_steps) const {
-  linear::Problem problem{chain_.layout(), chain_.batch(),  chain_.width(), 0,
-                          product_weight,  forgetting_steps};
-  return solver_->cost(problem);
+linear::Cost LinearCase::cost(double product_weight) const {
+  return solver_->cost({chain_.layout(), chain_.batch(), chain_.width(), 0, product_weight});
 }
 
 void LinearCase::set_up_and_solve(bool anew) {

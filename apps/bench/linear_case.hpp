@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "deeppcr/blocks/block_bidiagonal.hpp"
@@ -12,18 +11,14 @@
 
 namespace deeppcr::bench {
 
-/// Random blocks with entries about 0.9 / sqrt(n), whose products vanish, or reflections, whose
-/// products forget nothing.
-enum class BlockKind { random, reflection };
-
 struct LinearSizes {
   Index steps = 0;
   Index batch = 1;
   int width = 1;
-  BlockKind kind = BlockKind::random;
 };
 
-/// A chain of dense blocks, equal for any split, and a solver for it.
+/// A chain of dense random blocks with entries about 0.9 / sqrt(n), equal for any split, and a
+/// solver for it.
 class LinearCase {
  public:
   /// Collective on comm, which must outlive the case.
@@ -33,7 +28,7 @@ class LinearCase {
   blocks::BlockBidiagonal& chain() { return chain_; }
   blocks::DenseLinearisation& blocks() { return blocks_; }
   linear::LinearSolver& solver() { return *solver_; }
-  linear::Cost cost(double product_weight, std::optional<Index> forgetting_steps) const;
+  linear::Cost cost(double product_weight) const;
   ConstStates right() const { return {right_.data(), shape()}; }
   States result() { return {result_.data(), shape()}; }
 

@@ -94,12 +94,12 @@ class Together {
   Together(const parallel::Communicator& comm, const Case& what)
       : what_(what),
         ranks_(comm.size()),
-        passes_(comm,
-                nonlinear::Shooting({}).layout(
-                    {what.sizes.steps, what.sizes.batch, what.sizes.width, ranks_,
-                     what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward,
-                     models::step_cost(what.options).tangent_share}),
-                what.options, what.sizes.batch, what.backward) {}
+        passes_(
+            comm,
+            nonlinear::Shooting({}).layout(
+                {what.sizes.steps, what.sizes.batch, what.sizes.width, ranks_,
+                 what.backward ? linear::Passes::forward_and_backward : linear::Passes::forward}),
+            what.options, what.sizes.batch, what.backward) {}
 
   Contender contender() {
     return {"auto", ranks_, [this] {

@@ -232,8 +232,7 @@ void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& conf
 
 nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
   const models::ModelOptions& model = config.chain.model;
-  return {model.steps, config.chain.batch,   model.width,
-          ranks,       config.solver.passes, models::step_cost(model).tangent_share};
+  return {model.steps, config.chain.batch, model.width, ranks, config.solver.passes};
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {

@@ -114,7 +114,7 @@ void warn_of_new_labels(const TrainConfig& config, const ImageSets& images) {
 train::TrainingProblem training_problem(const TrainConfig& config) {
   const models::ModelOptions& model = config.chain.model;
   const models::StepCost cost = models::step_cost(model);
-  return {model.steps, config.chain.batch, model.width, cost.layers, cost.tangent_share};
+  return {model.steps, config.chain.batch, model.width, cost.layers};
 }
 
 train::Sharing choose_sharing(const TrainConfig& config, int ranks) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::blocks {
@@ -115,75 +114,6 @@ void DenseLinearisation::substitute_backward(StepRange range, ConstStates rhs, S
   std::fill(carry.begin(), carry.end(), 0.0);
   for (Index b = batch_ - 1; b >= 0; --b)
     transposed_add_(A -= n * n, g + b * n, carry.data() + b * n, carry.data() + b * n);
-}
-
-void DenseLinearisation::prefetch(StepRange range, Direction direction, Index bytes) const {
-  const Index step = batch_ * width_ * width_ * Index{sizeof(Real)};
-  const StepRange first = met_first(range, direction, bytes / step);
-  deeppcr::prefetch(block(first.first, 0), first.size() * step);
-}
-
-namespace {
-
-/// step(walk) for two walks in turns, then for the rest of the longer one.
-template <typename Walk, typename Step>
-void alternate(Walk one, Walk other, Step&& step) {
-  while (one.left > 0 && other.left > 0) {
-    step(one);
-    step(other);
-  }
-  while (one.left > 0) step(one);
-  while (other.left > 0) step(other);
-}
-
-}  // namespace
-
-DenseLinearisation::Walk DenseLinearisation::walk(const Strand& s) const {
-  return {block(s.range.first, 0), s.carry.data(), s.rhs.data(), s.result.data(), s.range.size()};
-}
-
-void DenseLinearisation::substitute_both(Direction direction, const Strand& one,
-                                         const Strand& other) const {
-  if (direction == Direction::forward) {
-    both_forward(one, other);
-  } else {
-    both_backward(one, other);
-  }
-}
-
-void DenseLinearisation::both_forward(const Strand& one, const Strand& other) const {
-  const Index n = width_;
-  alternate(walk(one), walk(other), [this, n](Walk& w) {
-    multiply_add_(w.A, w.before, w.rhs, w.result);
-    w = {w.A + n * n, w.result, w.rhs + n, w.result + n, w.left - 1};
-  });
-  for (const Strand* s : {&one, &other})
-    if (!s->range.empty()) std::copy_n(s->result.end() - n, n, s->carry.data());
-}
-
-/// Begins with the last result, g = c + carry.
-DenseLinearisation::Walk DenseLinearisation::walk_back(const Strand& s) const {
-  const Index n = width_, m = s.range.size();
-  if (m == 0) return {nullptr, nullptr, nullptr, nullptr, 0};
-  Real* g = s.result.data() + (m - 1) * n;
-  const Real* c = s.rhs.data() + (m - 1) * n;
-  for (Index j = 0; j < n; ++j) g[j] = c[j] + s.carry.data()[j];
-  return {block(s.range.last, 0), g, c - n, g - n, m - 1};
-}
-
-void DenseLinearisation::both_backward(const Strand& one, const Strand& other) const {
-  const Index n = width_;
-  alternate(walk_back(one), walk_back(other), [this, n](Walk& w) {
-    w.A -= n * n;
-    transposed_add_(w.A, w.before, w.rhs, w.result);
-    w = {w.A, w.result, w.rhs - n, w.result - n, w.left - 1};
-  });
-  // carry = A^T g of the first step
-  for (const Strand* s : {&one, &other}) {
-    if (s->range.empty()) continue;
-    std::fill(s->carry.begin(), s->carry.end(), 0.0);
-    transposed_add_(block(s->range.first, 0), s->result.data(), s->carry.data(), s->carry.data());
-  }
 }
 
 void DenseLinearisation::eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,

@@ -4,8 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "deeppcr/core/error.hpp"
-
 namespace deeppcr::blocks {
 
 namespace {
@@ -117,20 +115,33 @@ void Linearisation::blocks(StepRange range, Blocks A) const {
   product_each(range, Direction::forward, {identity.data(), A.shape()}, A);
 }
 
-void Tuned::substitute_both(Direction, const Strand&, const Strand&) const {
-  DEEPPCR_ASSERT(!overlaps(), "a model that overlaps substitutes through two ranges at once");
+namespace {
+
+const SideWork* side_work(const Linearisation& A, Direction direction) {
+  return direction == Direction::backward ? A.side_work() : nullptr;
 }
 
-void Tuned::substitute_first(const Strand&) const {
-  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be left for later");
+}  // namespace
+
+void substitute_first(const Linearisation& A, StepRange range, Direction direction, ConstStates rhs,
+                      States result, State carry) {
+  if (const SideWork* side = side_work(A, direction)) {
+    side->substitute_first(range, rhs, result, carry);
+  } else {
+    A.substitute(range, direction, rhs, result, carry);
+  }
 }
 
-void Tuned::catch_up(StepRange, ConstStates) const {
-  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be caught up with");
+void catch_up(const Linearisation& A, StepRange range, Direction direction, ConstStates result) {
+  if (const SideWork* side = side_work(A, direction)) side->catch_up(range, result);
 }
 
-void Tuned::skip(StepRange, States) const {
-  DEEPPCR_ASSERT(repeatable(), "what is computed on the way cannot be skipped");
+void skip(const Linearisation& A, StepRange range, Direction direction, States result) {
+  if (const SideWork* side = side_work(A, direction)) {
+    side->skip(range, result);
+  } else {
+    std::fill(result.begin(), result.end(), 0.0);
+  }
 }
 
 }  // namespace deeppcr::blocks

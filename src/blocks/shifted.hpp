@@ -5,9 +5,10 @@
 namespace deeppcr::blocks {
 
 /// Steps first.. of a linearisation, counted from 0.
-class Shifted final : public Linearisation, private Tuned {
+class Shifted final : public Linearisation, private SideWork {
  public:
-  Shifted(const Linearisation& all, Index first) : all_(all), tuned_(all.tuned()), first_(first) {}
+  Shifted(const Linearisation& all, Index first)
+      : all_(all), side_(all.side_work()), first_(first) {}
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
     all_.product(l + first_, direction, V, W);
@@ -27,32 +28,22 @@ class Shifted final : public Linearisation, private Tuned {
   }
   void blocks(StepRange range, Blocks A) const override { all_.blocks(shift(range), A); }
   Structure structure() const override { return all_.structure(); }
-  const Tuned* tuned() const override { return tuned_ == nullptr ? nullptr : this; }
+  const SideWork* side_work() const override { return side_ == nullptr ? nullptr : this; }
 
  private:
-  bool overlaps() const override { return tuned_->overlaps(); }
-  void substitute_both(Direction direction, const Strand& one, const Strand& other) const override {
-    tuned_->substitute_both(direction, shift(one), shift(other));
-  }
-  bool repeatable() const override { return tuned_->repeatable(); }
-  void substitute_first(const Strand& part) const override {
-    tuned_->substitute_first(shift(part));
+  void substitute_first(StepRange range, ConstStates rhs, States result,
+                        State carry) const override {
+    side_->substitute_first(shift(range), rhs, result, carry);
   }
   void catch_up(StepRange range, ConstStates result) const override {
-    tuned_->catch_up(shift(range), result);
+    side_->catch_up(shift(range), result);
   }
-  void skip(StepRange range, States result) const override { tuned_->skip(shift(range), result); }
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    tuned_->prefetch(shift(range), direction, bytes);
-  }
+  void skip(StepRange range, States result) const override { side_->skip(shift(range), result); }
 
   StepRange shift(StepRange range) const { return {range.first + first_, range.last + first_}; }
-  Strand shift(const Strand& part) const {
-    return {shift(part.range), part.rhs, part.result, part.carry};
-  }
 
   const Linearisation& all_;
-  const Tuned* tuned_;
+  const SideWork* side_;
   Index first_;
 };
 

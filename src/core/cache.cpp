@@ -14,9 +14,4 @@ Index second_level_cache() {
 #endif
 }
 
-Index idle_prefetch_bytes() {
-  static const Index bytes = second_level_cache() / 4 * 3;
-  return bytes;
-}
-
 }  // namespace deeppcr

@@ -11,13 +11,6 @@ double Machine::product_flop_ratio(int width) const {
   return width <= 32 ? 0.12 : 0.1;
 }
 
-double Machine::tangent(Index batch, int width, double alone) const {
-  constexpr int kWide = 48;
-  const bool narrow = width < kWide;
-  if (batch == 1) return alone;
-  return (narrow ? 0.25 : 0.15) / static_cast<double>(batch) + (narrow ? 0.05 : 0.03);
-}
-
 double Machine::evaluations_of_denoising(double tolerance, double eta, double window) const {
   const double digits = std::max(0.0, std::log10(1e-2 / tolerance));
   const double wide = std::max(0.0, std::log2(window / 4));

@@ -30,37 +30,6 @@ parallel::BlockLayout equal_layout(Index num_steps, int num_ranks, int, Passes) 
   return parallel::BlockLayout::balanced(num_steps, num_ranks);
 }
 
-/// Where the first rows have this part of all products of pcr's levels: row l takes part in about
-/// log2(l) of them, forward.
-double rows_with_work(double part, double rows) {
-  const auto work = [](double l) { return l * (std::log2(l) - 1 / std::log(2.0)); };
-  double low = 2, high = rows;
-  while (high - low > 0.5) {
-    const double middle = 0.5 * (low + high);
-    (work(middle) < part * work(rows) ? low : high) = middle;
-  }
-  return high;
-}
-
-/// Equal work would hold up the other ranks in the early levels, which all rows take part in: few
-/// ranks go part of the way from equal rows to it, many not at all (simulated, see the README).
-parallel::BlockLayout pcr_layout(Index num_steps, int num_ranks, int, Passes passes) {
-  constexpr int kFewRanks = 4;
-  constexpr double kPartOfTheWay = 0.6;
-  if (num_ranks > kFewRanks || num_steps <= num_ranks || passes == Passes::forward_and_backward)
-    return parallel::BlockLayout::balanced(num_steps, num_ranks);
-  const auto rows = static_cast<double>(num_steps);
-  std::vector<double> shares;
-  double last = 0;
-  for (int p = 1; p <= num_ranks; ++p) {
-    const double part = static_cast<double>(p) / num_ranks;
-    const double cut = part * rows + kPartOfTheWay * (rows_with_work(part, rows) - part * rows);
-    shares.push_back(cut - last);
-    last = cut;
-  }
-  return parallel::BlockLayout::by_share(num_steps, shares);
-}
-
 /// Relative steps of the first, middle and last ranks, and the time they give for one step of the
 /// middle ranks.
 struct Shares {
@@ -110,7 +79,7 @@ Catalogue<CatalogueEntry>& table() {
           {"sequential", "substitution, rank after rank: the baseline", make<Sequential>,
            equal_layout},
           {"pcr", "parallel cyclic reduction over all steps, the paper's method", make<Pcr>,
-           pcr_layout},
+           equal_layout},
           {"hybrid", "local elimination, then cyclic reduction over the ranks", make<Hybrid>,
            hybrid_layout},
           {"shooting",

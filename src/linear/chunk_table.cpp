@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -55,41 +54,15 @@ std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts) {
   return chunks;
 }
 
-// A rank's row:  | its facts | facts of its first chunk | .. of its last |
-ChunkTable ChunkTable::gather(const parallel::Communicator& comm, const Chunks& chunks,
-                              const std::vector<ChunkFacts>& mine, const RankFacts& rank,
-                              const std::function<bool()>& meanwhile) {
-  static_assert(std::is_trivially_copyable_v<ChunkFacts> &&
-                std::is_trivially_copyable_v<RankFacts>);
-  constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double),
-                        kRankReals = sizeof(RankFacts) / sizeof(double);
-  std::vector<double> row(kRankReals + mine.size() * kReals);
-  std::memcpy(row.data(), &rank, sizeof(RankFacts));
-  if (!mine.empty())
-    std::memcpy(row.data() + kRankReals, mine.data(), mine.size() * sizeof(ChunkFacts));
-  std::vector<Index> counts;
-  for (int p = 0; p < comm.size(); ++p)
-    counts.push_back(static_cast<Index>(kRankReals) +
-                     chunks.of_rank(p).size() * static_cast<Index>(kReals));
-  const std::vector<double> all = comm.gather_all(row, counts, meanwhile);
-  ChunkTable table({});
-  table.facts_.resize(static_cast<std::size_t>(chunks.size()));
-  const double* from = all.data();
-  for (int p = 0; p < comm.size(); ++p) {
-    RankFacts one;
-    std::memcpy(static_cast<void*>(&one), from, sizeof(RankFacts));
-    RankFacts& total = table.all_ranks_;
-    total.sweep_seconds = std::max(total.sweep_seconds, one.sweep_seconds);
-    total.couple_seconds = std::max(total.couple_seconds, one.couple_seconds);
-    total.messages += one.messages;
-    total.bytes += one.bytes;
-    const StepRange own = chunks.of_rank(p);
-    if (!own.empty())
-      std::memcpy(static_cast<void*>(table.facts_.data() + own.first), from + kRankReals,
-                  static_cast<std::size_t>(own.size()) * sizeof(ChunkFacts));
-    from += counts[static_cast<std::size_t>(p)];
-  }
-  return table;
+ChunkTable ChunkTable::gather(const parallel::Communicator& comm,
+                              const std::vector<ChunkFacts>& mine) {
+  static_assert(std::is_trivially_copyable_v<ChunkFacts>);
+  constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
+  const auto* first = reinterpret_cast<const double*>(mine.data());
+  const std::vector<double> all = comm.gather_all({first, first + mine.size() * kReals});
+  std::vector<ChunkFacts> facts(all.size() / kReals);
+  std::copy(all.begin(), all.end(), reinterpret_cast<double*>(facts.data()));
+  return ChunkTable(std::move(facts));
 }
 
 Judgement ChunkTable::judge(double rtol, double atol) const {

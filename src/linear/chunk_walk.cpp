@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/linear/local_chain.hpp"
 
 namespace deeppcr::linear {
 
@@ -82,8 +81,8 @@ void ChunkWalk::first(Index k, ConstStates rhs, States result) {
   std::fill(leaves.begin(), leaves.end(), 0.0);
   c.done = c.steps.size();
   if (rhs.extent(0) == 0) {
-    LocalChain::skip(*A_, direction_, c.steps,
-                     result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
+    blocks::skip(*A_, c.steps, direction_,
+                 result.slice(c.steps.first - local_.first, c.steps.last - local_.first));
     return;
   }
   substitute(c.steps, rhs, result, leaves.data());

@@ -10,7 +10,8 @@
 namespace deeppcr::linear {
 
 /// Walks the chunks of this rank through a linear chain, in either direction. Chunks are counted in
-/// the order of the walk; what enters one is its carry (see LocalChain). No communication.
+/// the order of the walk; what enters one is its carry (see blocks::Linearisation::substitute). No
+/// communication.
 class ChunkWalk {
  public:
   ChunkWalk(const blocks::BlockBidiagonal& J, const Chunks& chunks, Direction direction);

@@ -1,26 +1,24 @@
 #include "linear/level_matrix.hpp"
 
 #include <algorithm>
-#include <vector>
 
-#include "deeppcr/core/error.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::linear {
 
 namespace {
 
-/// Rows of other ranks that lie `stride` before this rank's rows (in the direction of the chain),
-/// not nearer than `margin` to the chain's beginning.
+/// Rows of other ranks that are partners of this rank's, `stride` before them in the direction of
+/// the chain, and not nearer than `margin` to its beginning.
 StepRange rows_to_fetch(const LevelShape& shape, StepRange local, Index margin) {
-  const StepRange mine = intersect(local, shape.rows);
-  if (mine.empty()) return {};
+  const Index stride = shape.stride, steps = shape.layout.num_steps();
+  if (local.empty()) return {};
   if (shape.direction == Direction::forward) {
-    return intersect({mine.first - shape.stride, std::min(local.first, mine.last - shape.stride)},
-                     {shape.rows.first + margin, shape.rows.last});
+    return intersect({local.first - stride, std::min(local.first, local.last - stride)},
+                     {margin, steps});
   }
-  return intersect({std::max(local.last, mine.first + shape.stride), mine.last + shape.stride},
-                   {shape.rows.first, shape.rows.last - margin});
+  return intersect({std::max(local.last, local.first + stride), local.last + stride},
+                   {0, steps - margin});
 }
 
 }  // namespace
@@ -28,97 +26,60 @@ StepRange rows_to_fetch(const LevelShape& shape, StepRange local, Index margin) 
 LevelMatrix::LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape)
     : comm_(comm),
       shape_(shape),
+      rows_{0, shape.layout.num_steps()},
       local_(shape.layout.range(comm.rank())),
-      column_rows_(rows_to_fetch(shape, local_, 0)),
-      block_rows_(rows_to_fetch(shape, local_, shape.stride)),
-      column_exchange_(comm, shape.layout, column_rows_),
-      block_exchange_(comm, shape.layout, block_rows_),
-      column_type_(shape.batch * shape.width),
-      block_type_(shape.batch * shape.width * shape.width),
+      shift_(shape.direction == Direction::forward ? -shape.stride : shape.stride),
+      column_(shape.batch * shape.width),
+      block_(column_ * shape.width),
+      columns_(comm, shape.layout, rows_to_fetch(shape, local_, 0), column_),
+      blocks_(comm, shape.layout, rows_to_fetch(shape, local_, shape.stride), block_),
       product_(shape.width, shape.width, shape.width, false),
       column_product_(shape.width, 1, shape.width, true) {}
 
-bool LevelMatrix::has_partner(Index row) const {
-  return shape_.rows.contains(row) && shape_.rows.contains(partner(row));
-}
-
-bool LevelMatrix::partner_has_block(Index row) const { return has_partner(partner(row)); }
-
-Index LevelMatrix::partner(Index row) const {
-  return shape_.direction == Direction::forward ? row - shape_.stride : row + shape_.stride;
-}
-
-void LevelMatrix::hand_over_in(parallel::Outbox& blocks, parallel::Outbox& columns) {
-  block_exchange_.hand_over_in(blocks);
-  column_exchange_.hand_over_in(columns);
-}
-
-// A row is overwritten once no row is left that reads it: backward from the first row up (row l
-// reads l + s), forward from the last run of s rows down (row l reads l - s, of the run before),
-// each run in the order of the memory, which brings blocks much faster than the other one. Rows
-// that are handed over are written where the next level does so, and stay until that place is
-// claimed again.
-void LevelMatrix::advance(Blocks blocks, States r, Workspace& work, parallel::Traffic& traffic,
-                          LevelMatrix* next) {
-  if (block_exchange_.travels()) {
-    work.columns.reserve(column_rows_.size() * column_type_.length());
-    work.blocks.reserve(block_rows_.size() * block_type_.length());
-  }
-  work.product.reserve(Index{shape_.width} * shape_.width);
-  column_exchange_.begin(r.data(), work.columns.data(), column_type_, traffic);
-  block_exchange_.begin(blocks.data(), work.blocks.data(), block_type_, traffic);
-  const Index length = block_type_.length();
-  const Rows from{blocks.data(), block_exchange_.sent(), block_exchange_.sent_rows(), length};
-  Rows to{blocks.data(), nullptr, {}, length};
-  if (next != nullptr) {
-    DEEPPCR_ASSERT(next->shape_.stride == 2 * shape_.stride, "strides {} and {}", shape_.stride,
-                   next->shape_.stride);
-    to.sent_rows = next->block_exchange_.sent_rows();
-    to.sent = next->block_exchange_.claim(block_type_);
-  }
+void LevelMatrix::advance(Rows from, Rows to, Fetched& fetched, parallel::Traffic& traffic) {
+  fetched.r.reserve(columns_.wanted().size() * column_);
+  fetched.blocks.reserve(blocks_.wanted().size() * block_);
+  columns_.begin(from.r, fetched.r.data(), traffic);
+  blocks_.begin(from.blocks, fetched.blocks.data(), traffic);
   const auto advance = [&](Index row, const Real* partner_block, const Real* partner_r) {
     const Index i = row - local_.first;
-    advance_row(i, {from[i], to[i], r[i].data(), partner_block, partner_r}, work.product.data());
+    advance_row(from.blocks + i * block_, partner_block, partner_r,
+                {to.blocks + i * block_, to.r + i * column_});
   };
+  std::copy_n(from.r, local_.size() * column_, to.r);
   // Rows whose partner is here are done while the others travel.
-  const bool forward = shape_.direction == Direction::forward;
-  const Index run = forward ? shape_.stride : local_.size();
-  for (Index last = local_.last; last > local_.first; last -= run) {
-    for (Index row = std::max(local_.first, last - run); row < last; ++row) {
-      if (!has_partner(row) || !local_.contains(partner(row))) continue;
-      const Index p = partner(row) - local_.first;
-      advance(row, from[p], r[p].data());
-    }
+  for (Index row = local_.first; row < local_.last; ++row) {
+    if (!has_partner(row) || !local_.contains(partner(row))) continue;
+    const Index p = partner(row) - local_.first;
+    advance(row, has_partner(partner(row)) ? from.blocks + p * block_ : nullptr,
+            from.r + p * column_);
   }
-  block_exchange_.end();
-  column_exchange_.end();
-  for (Index p = column_rows_.first; p < column_rows_.last; ++p) {
-    advance(forward ? p + shape_.stride : p - shape_.stride,
-            block_rows_.contains(p) ? block_exchange_.row(p) : nullptr, column_exchange_.row(p));
+  columns_.end(from.r, fetched.r.data());
+  blocks_.end(from.blocks, fetched.blocks.data());
+  const StepRange with_block = blocks_.wanted();
+  for (Index p = columns_.wanted().first; p < columns_.wanted().last; ++p) {
+    const Real* block =
+        with_block.contains(p) ? fetched.blocks.data() + (p - with_block.first) * block_ : nullptr;
+    advance(p - shift_, block, fetched.r.data() + (p - columns_.wanted().first) * column_);
   }
-  block_exchange_.release();
-  column_exchange_.release();
 }
 
-void LevelMatrix::advance_row(Index i, const Row& row, Real* product) const {
-  const Index n = shape_.width;
+// forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
+// r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
+void LevelMatrix::advance_row(const Real* A, const Real* partner_block, const Real* partner_r,
+                              Rows to) const {
+  const Index n = shape_.width, square = n * n;
   const bool forward = shape_.direction == Direction::forward;
-  const bool square = partner_has_block(local_.first + i);
-  for (Index b = 0; b < shape_.batch; ++b) {
-    const Real *A = row.A + b * n * n, *partner_r = row.partner_r + b * n;
-    Real *next_A = row.next_A + b * n * n, *y = row.r + b * n;
-    // forward: r_l += A_l r_{l-s}, A_l <- A_l A_{l-s};   backward, blocks kept untransposed:
-    // r_l += A_l^T r_{l+s}, A_l <- A_{l+s} A_l
+  for (Index b = 0; b < shape_.batch; ++b, A += square) {
+    const Real* x = partner_r + b * n;
     if (forward) {
-      column_product_(A, partner_r, y);
+      column_product_(A, x, to.r + b * n);
     } else {
-      blocks::gemv_transposed_add(shape_.width, A, partner_r, y);
+      blocks::gemv_transposed_add(shape_.width, A, x, to.r + b * n);
     }
-    if (!square) continue;
-    const Real* other = row.partner_block + b * n * n;
-    Real* image = next_A == A ? product : next_A;
-    product_(forward ? A : other, forward ? other : A, image);
-    if (image == product) std::copy_n(product, n * n, next_A);
+    if (partner_block == nullptr) continue;
+    const Real* other = partner_block + b * square;
+    product_(forward ? A : other, forward ? other : A, to.blocks + b * square);
   }
 }
 

@@ -6,8 +6,8 @@
 
 namespace deeppcr::linear {
 
-void Scan::setup(const blocks::BlockBidiagonal& J) {
-  J_ = &J;
+void Scan::prepare() {
+  const blocks::BlockBidiagonal& J = *J_;
   const StepRange local = J.local_range();
   const bool dense = !local.empty() && J.linearisation().structure() == blocks::Structure::dense;
   if (J.comm().max(dense ? 1.0 : 0.0) > 0) {
@@ -23,35 +23,18 @@ void Scan::setup(const blocks::BlockBidiagonal& J) {
   }
 }
 
-void Scan::solve(ConstStates r, States d) {
-  const StepRange local = J_->local_range(), active = J_->active_range();
-  const Index frozen = active.first - local.first;
-  const States head = d.slice(0, frozen), rest = d.slice(frozen, local.size());
-  std::fill(head.begin(), head.end(), 0.0);
-  const ConstStates rhs = r.slice(frozen, local.size());
-  if (rhs.data() != rest.data()) std::copy(rhs.begin(), rhs.end(), rest.begin());
-  run({J_->frozen(), J_->layout().num_steps()}, Direction::forward, rest);
-}
-
-void Scan::solve_transpose(ConstStates c, States g) {
-  // c may have the last rows only
-  const Index missing = g.extent(0) - c.extent(0);
-  const States head = g.slice(0, missing), rest = g.slice(missing, g.extent(0));
-  std::fill(head.begin(), head.end(), 0.0);
-  if (c.data() != rest.data()) std::copy(c.begin(), c.end(), rest.begin());
-  run({0, J_->layout().num_steps()}, Direction::backward, g);
-}
-
-void Scan::run(StepRange range, Direction direction, States result) {
+void Scan::run(Direction direction, ConstStates rhs, States result) {
   const StageTimer timer(stages_, "substitute");
-  levels_.clear();
-  neighbours_ = {};
-  if (range.empty()) return;
-  const parallel::BlockLayout& layout = J_->layout();
-  const Index skipped = J_->local_range().size() - result.extent(0);
+  const Part part = active_part(direction, rhs, result);
+  // The right-hand side may have the last rows only.
+  const Index steps = part.range.size(), missing = steps - part.rhs.extent(0);
+  const States head = part.result.slice(0, missing), rest = part.result.slice(missing, steps);
+  if (part.rhs.data() != rest.data()) std::copy(part.rhs.begin(), part.rhs.end(), rest.begin());
+  std::fill(head.begin(), head.end(), 0.0);
+  const Index skipped = J_->local_range().size() - steps;
   const Real* diagonals = diagonals_.data() + skipped * J_->batch() * J_->width();
-  scan_->solve(layout.owner(range.first), layout.num_active_ranks() - 1,
-               {diagonals, result.shape()}, result, direction);
+  scan_->solve(part.first_rank, part.last_rank, {diagonals, part.result.shape()}, part.result,
+               direction);
   levels_ = scan_->level_traffic();
 }
 

@@ -15,10 +15,6 @@ namespace deeppcr::linear {
 class Scan : public LinearSolver {
  public:
   const char* name() const override { return "scan"; }
-  /// @throws Error for Jacobians with other entries
-  void setup(const blocks::BlockBidiagonal& J) override;
-  void solve(ConstStates r, States d) override;
-  void solve_transpose(ConstStates c, States g) override;
   Cost cost(const Problem& problem) const override;
   /// The diagonals are asked for step by step.
   CriticalPath path(const parallel::BlockLayout& layout) const override;
@@ -26,10 +22,10 @@ class Scan : public LinearSolver {
   double largest_message(const Problem& problem) const override;
 
  private:
-  /// result holds the right-hand side of this rank's steps of the range.
-  void run(StepRange range, Direction direction, States result);
+  /// @throws Error for Jacobians with other entries
+  void prepare() override;
+  void run(Direction direction, ConstStates rhs, States result) override;
 
-  const blocks::BlockBidiagonal* J_ = nullptr;
   std::unique_ptr<DiagonalScan> scan_;
   Buffer<Real> diagonals_;  ///< [m, B, n]
 };

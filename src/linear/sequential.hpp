@@ -10,9 +10,6 @@ namespace deeppcr::linear {
 class Sequential : public LinearSolver {
  public:
   const char* name() const override { return "sequential"; }
-  void setup(const blocks::BlockBidiagonal& J) override;
-  void solve(ConstStates r, States d) override;
-  void solve_transpose(ConstStates c, States g) override;
   bool substitutes_once() const override { return true; }
   bool walks_in_a_row() const override { return true; }
   Cost cost(const Problem& problem) const override;
@@ -21,9 +18,9 @@ class Sequential : public LinearSolver {
   double largest_message(const Problem& problem) const override;
 
  private:
-  void walk(Direction direction, StepRange range, ConstStates rhs, States result);
+  void prepare() override;
+  void run(Direction direction, ConstStates rhs, States result) override;
 
-  const blocks::BlockBidiagonal* J_ = nullptr;
   Buffer<Real> carry_;
 };
 

@@ -8,12 +8,7 @@ namespace deeppcr::linear {
 
 Shooting::Shooting(Settings settings) : settings_(settings) {}
 
-void Shooting::setup(const blocks::BlockBidiagonal& J) { J_ = &J; }
-
-void Shooting::solve(ConstStates r, States d) { walk(Direction::forward, r, d); }
-void Shooting::solve_transpose(ConstStates c, States g) { walk(Direction::backward, c, g); }
-
-void Shooting::walk(Direction direction, ConstStates rhs, States result) {
+void Shooting::run(Direction direction, ConstStates rhs, States result) {
   const StageTimer timer(stages_, "substitute");
   // The right-hand side is read again for each sweep; frozen steps have nothing to correct.
   Buffer<Real> copy;
@@ -25,7 +20,6 @@ void Shooting::walk(Direction direction, ConstStates rhs, States result) {
     std::fill_n(copy.begin(), frozen * J_->batch() * J_->width(), 0.0);
     rhs = ConstStates(copy.data(), rhs.shape());
   }
-  levels_.clear();
   ShootingRun run(*J_, settings_, direction, rhs, result);
   const ShootingRun::End end = run.solve();
   report_ = run.report();
@@ -36,11 +30,7 @@ void Shooting::walk(Direction direction, ConstStates rhs, States result) {
 
 void Shooting::finish(LinearSolver& solver, Direction direction, ConstStates rhs, States result) {
   solver.setup(*J_);
-  if (direction == Direction::forward) {
-    solver.solve(rhs, result);
-  } else {
-    solver.solve_transpose(rhs, result);
-  }
+  solver.solve(direction, rhs, result);
   levels_ = solver.level_traffic();
   neighbours_ += solver.neighbour_traffic();
   const CriticalPath path = solver.path(J_->layout());
@@ -60,10 +50,7 @@ Cost Shooting::cost(const Problem& problem) const {
   const Chunks chunks(problem.layout, settings_.chunks);
   if (chunks.size() <= 1) return cost;
   const double sweep = step * static_cast<double>(longest_part(problem.layout));
-  const double behind = problem.forgetting_steps
-                            ? step * static_cast<double>(*problem.forgetting_steps)
-                            : cost.sequential_flops;
-  cost.critical_flops = sweep + behind;
+  cost.critical_flops = sweep + cost.sequential_flops;
   return cost;
 }
 

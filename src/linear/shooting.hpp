@@ -21,14 +21,10 @@ class Shooting final : public LinearSolver {
   explicit Shooting(Settings settings);
 
   const char* name() const override { return "shooting"; }
-  void setup(const blocks::BlockBidiagonal& J) override;
-  void solve(ConstStates r, States d) override;
-  void solve_transpose(ConstStates c, States g) override;
   /// A step that is walked more than once is walked from the right carry last.
   bool substitutes_right_last() const override { return true; }
   /// The messages are those of one sweep's carries; how many sweeps it takes depends on the chain.
-  /// Flops: one sweep and the steps that the chain remembers; a chain that does not forget is taken
-  /// to end in substitution.
+  /// Flops: one sweep, and substitution, in which a chain that does not forget is taken to end.
   Cost cost(const Problem& problem) const override;
   CriticalPath path(const parallel::BlockLayout& layout) const override;
   double memory(const Problem& problem) const override;
@@ -38,11 +34,10 @@ class Shooting final : public LinearSolver {
   SolveOutcome report(const parallel::BlockLayout&) const override { return report_; }
 
  private:
-  void walk(Direction direction, ConstStates rhs, States result);
+  void run(Direction direction, ConstStates rhs, States result) override;
   void finish(LinearSolver& solver, Direction direction, ConstStates rhs, States result);
 
   Settings settings_;
-  const blocks::BlockBidiagonal* J_ = nullptr;
   Hybrid hybrid_;  ///< one of these finishes where shooting does not
   Sequential substitution_;
   SolveOutcome report_;

@@ -271,7 +271,7 @@ void ShootingRun::gather() {
     mine.back().scale = scale_;
   }
   if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
-  facts_ = ChunkTable::gather(comm(), chunks_, mine).facts();
+  facts_ = ChunkTable::gather(comm(), mine).facts();
   if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
   judgement_ = ChunkTable(facts_).judge(settings_.rtol, 0);
 }

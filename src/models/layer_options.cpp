@@ -3,26 +3,8 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
-#include "models/tight_steps.hpp"
 
 namespace deeppcr::models {
-
-namespace {
-
-/// Measured; by the kernel that pushes the tangent.
-double tangent_share(const StepShape& shape) {
-  constexpr int kNarrow = 16, kNear = 48;
-  if (shape.layers > 1 || !shape.bias) return StepCost{}.tangent_share;
-  const TightKernels kernels = tight_kernels(shape, blocks::BlocksFrom::cache);
-  if (kernels.run == nullptr) return shape.width < kNear ? 0.3 : 0.12;
-  const double product = shape.width <= kNarrow ? 0.07 : kernels.one_pass ? 0.03 : 0.2;
-  if (shape.activation != Activation::gelu) return product;
-  // Its slope needs an exponential.
-  const double narrower = std::min(1.0, double{kNarrow} / shape.width);
-  return product + 0.12 * narrower * narrower;
-}
-
-}  // namespace
 
 std::vector<OptionSpec> layer_options() {
   return {
@@ -45,7 +27,6 @@ StepCost cost_of(const StepShape& shape) {
   cost.layers = shape.layers;
   cost.parameters = static_cast<double>(shape.parameters());
   cost.flops = 2.0 * shape.layers * shape.width * shape.width;
-  cost.tangent_share = tangent_share(shape);
   return cost;
 }
 

@@ -34,7 +34,7 @@ class SlopePool {
 
 namespace {
 
-class LayeredLinearisation : public blocks::Linearisation, private blocks::Tuned {
+class LayeredLinearisation : public blocks::Linearisation {
  public:
   /// parameters: those of step range.first, the other steps' behind.
   LayeredLinearisation(const Real* parameters, LayerKernels& kernels, StepRange range, Index batch)
@@ -74,7 +74,6 @@ class LayeredLinearisation : public blocks::Linearisation, private blocks::Tuned
       kernels_.backpropagate(step, batch_);
     });
   }
-  const Tuned* tuned() const override { return this; }
   void blocks(StepRange range, Blocks A) const override {
     for (Index i = 0; i < range.size(); ++i)
       kernels_.jacobian(theta(range.first + i), slopes(range.first + i), batch_, A[i].data());
@@ -86,11 +85,6 @@ class LayeredLinearisation : public blocks::Linearisation, private blocks::Tuned
   Index num_slopes() const { return num_slopes_; }
 
  private:
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    const Index step = num_parameters_ * Index{sizeof(Real)};
-    const StepRange first = blocks::met_first(range, direction, bytes / step);
-    deeppcr::prefetch(theta(first.first), first.size() * step);
-  }
   const Real* theta(Index l) const { return parameters_ + (l - range_.first) * num_parameters_; }
 
   /// visit(i, step) from the last step to the first. A step adds to the loss of the state before
@@ -246,11 +240,6 @@ void LayeredChain::value(StepRange range, ConstStates in, States out) const {
 void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
   if (range.empty()) return;
   kernels_->run(parameters_of(range), range.size(), z.extent(0), z.data(), out.data());
-}
-
-void LayeredChain::prefetch(StepRange range, Index bytes) const {
-  const Index step = shape_.parameters() * Index{sizeof(Real)};
-  if (!range.empty()) deeppcr::prefetch(parameters_of(range), std::min(range.size() * step, bytes));
 }
 
 void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,

@@ -54,7 +54,6 @@ class LayeredChain : public sequence::Sequence {
   std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
                                                                ConstStates out) const override;
   void propagate(StepRange range, ConstState z, States out) const override;
-  void prefetch(StepRange range, Index bytes) const override;
   /// linear_part: the identity of a skip, where there is one.
   bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
                        View<Real, 2> diagonals) const override;

@@ -54,9 +54,7 @@ std::unique_ptr<sequence::Sequence> make_resnet(const ModelOptions& options, con
 }
 
 StepCost resnet_cost(const ModelOptions& options) {
-  StepCost cost = cost_of(step_shape(resnet_options(options)));
-  if (options.own.flag("layer-norm")) cost.tangent_share = StepCost{}.tangent_share;
-  return cost;
+  return cost_of(step_shape(resnet_options(options)));
 }
 
 void adopt_blocks(ModelOptions& options, const StoredLayers& stored) {

@@ -8,7 +8,7 @@ namespace deeppcr::nonlinear {
 
 /// A linearisation that computes the parameter gradients while a solver substitutes through it; see
 /// LinearSolver::substitutes_once().
-class Backpropagation final : public blocks::Linearisation, private blocks::Tuned {
+class Backpropagation final : public blocks::Linearisation, private blocks::SideWork {
  public:
   /// in [m, B, n] and the rows of grads: of the steps of `local`. `ready`, unless it is empty,
   /// hears of each range of steps whose gradients are final; ranges come from the right, in pieces
@@ -34,19 +34,15 @@ class Backpropagation final : public blocks::Linearisation, private blocks::Tune
   }
   void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
   blocks::Structure structure() const override { return A_.structure(); }
-  const Tuned* tuned() const override { return this; }
+  const SideWork* side_work() const override { return this; }
 
  private:
-  // Two ranges in turns would leave no step's data in the cache for its gradient: not overlaps().
-  bool repeatable() const override { return false; }
-  void substitute_first(const blocks::Strand& part) const override {
-    A_.substitute(part.range, Direction::backward, part.rhs, part.result, part.carry);
+  void substitute_first(StepRange range, ConstStates rhs, States result,
+                        State carry) const override {
+    A_.substitute(range, Direction::backward, rhs, result, carry);
   }
   void catch_up(StepRange range, ConstStates result) const override;
   void skip(StepRange range, States result) const override;
-  void prefetch(StepRange range, Direction direction, Index bytes) const override {
-    if (A_.tuned() != nullptr) A_.tuned()->prefetch(range, direction, bytes);
-  }
 
   /// visit(piece) for the pieces of a range, from the right; ready_(piece) behind each.
   template <typename Visit>

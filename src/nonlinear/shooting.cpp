@@ -55,8 +55,7 @@ parallel::BlockLayout Shooting::layout(const Problem& problem) const {
   if (options_.chunks > problem.ranks) return Solver::layout(problem);
   std::vector<double> share(static_cast<std::size_t>(problem.ranks), 1.0);
   const bool forward = problem.passes == linear::Passes::forward;
-  share.front() = 1 + (forward ? machine().tangent(problem.batch, problem.width, problem.tangent)
-                               : machine().first_rank_both_passes);
+  share.front() = 1 + (forward ? machine().first_rank_forward : machine().first_rank_both_passes);
   return parallel::BlockLayout::by_share(problem.steps, share);
 }
 

@@ -6,6 +6,7 @@
 
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "nonlinear/collect.hpp"
 #include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
@@ -21,15 +22,12 @@ void ShootingRun::conclude_sweeps() {
   recording_.end(states.states().data());
   residual_here_ = work_.seam_residual();
   report_.residual = work_.judgement().residual;
-  const bool first_try = right_ && !recording_.stopped();
   const parallel::Traffic sent = conclude(
       {recording_.stopped(), right_ ? "" : why_not_right(), work_.exact_steps(), options_.fallback},
       work_.tolerance(), work_.chain(), states, report_);
   work_.traffic += sent;
   if (report_.status == Status::fell_back || !std::isfinite(report_.residual))
     residual_here_ = report_.residual;
-  all_is_told_ = first_try && work_.nothing_at_seams() && work_.sweeps_tell_growth() &&
-                 options_.acceleration == Acceleration::none;
 }
 
 std::string ShootingRun::why_not_right() const {
@@ -47,7 +45,8 @@ std::string ShootingRun::why_not_right() const {
 
 /// All steps behind the first ones, which are right already, one after another from there.
 void ShootingRun::conclude_sequential() {
-  const Index L = work_.states().layout().num_steps(), right = probe_.right_steps();
+  const Index L = work_.states().layout().num_steps();
+  const Index right = std::min(kProbe, work_.chunks().steps(0).size() - 1);
   recording_.end(work_.states().states().data());
   if (recording_.stopped()) {
     conclude({true, "", 0, false}, work_.tolerance(), work_.chain(), work_.states(), report_);
@@ -68,40 +67,24 @@ void ShootingRun::conclude_sequential() {
 }
 
 SolveReport ShootingRun::finished() {
-  report_.choice = probe_.sentence();
   // Newton's method has added up its own.
-  if (by_newton_) return std::move(report_);
-  if (!all_is_told_) {
-    add_up_here();
-    return std::move(report_);
-  }
-  const RankFacts& all = work_.table().all_ranks();
-  report_.residual = residual_here_;
-  report_.neighbours = {static_cast<Index>(all.messages), static_cast<Index>(all.bytes)};
-  const std::pair<const char*, double> stages[] = {{"sweep", all.sweep_seconds},
-                                                   {"couple", all.couple_seconds},
-                                                   {"check", work_.stages.get("check")},
-                                                   {"total", watch_.seconds()}};
-  for (const auto& [stage, seconds] : stages)
-    if (seconds > 0) report_.seconds[stage] = seconds;
+  if (!by_newton_) add_up_here();
+  report_.choice = choice_;
   return std::move(report_);
 }
 
-/// What is known of all ranks together, in one call: near the end of a short solve others count.
+/// What is known of all ranks together.
 void ShootingRun::add_up_here() {
   const std::vector<std::string> stages{"sweep", "couple", "check", "substitute", "total"};
   work_.stages.add("total", watch_.seconds());
-  std::vector<double> maxima{residual_here_, largest_here_};
-  for (const std::string& stage : stages) maxima.push_back(work_.stages.get(stage));
-  std::vector<double> sums{static_cast<double>(work_.traffic.messages),
-                           static_cast<double>(work_.traffic.bytes)};
-  comm().max_and_sum(maxima, sums);
-  report_.residual = maxima[0];
+  std::vector<double> largest{residual_here_, largest_here_};
+  comm().max(largest);
+  report_.residual = largest[0];
   if (one_by_one_)
-    end_sequential(maxima[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
-  for (std::size_t i = 0; i < stages.size(); ++i)
-    if (maxima[2 + i] > 0) report_.seconds[stages[i]] = maxima[2 + i];
-  report_.neighbours = {static_cast<Index>(sums[0]), static_cast<Index>(sums[1])};
+    end_sequential(largest[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
+  for (const auto& [stage, seconds] : slowest(comm(), work_.stages, stages))
+    if (seconds > 0) report_.seconds[stage] = seconds;
+  report_.neighbours = total_traffic(comm(), work_.traffic);
 }
 
 }  // namespace deeppcr::nonlinear

@@ -19,7 +19,6 @@ ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& 
     : options_(options),
       monitors_(monitors),
       work_(chain, states, options),
-      probe_(work_, options_),
       recording_(states.comm(), monitors, kStages),
       coupling_(options.coupling),
       clock_(work_.chunks().sizes()) {
@@ -31,11 +30,26 @@ SolveReport ShootingRun::solve() {
   work_.starts().exchange_guess(work_.traffic);
   if (coupling_ == Coupling::automatic) {
     coupling_ = Coupling::zero;
-    if (work_.chunks().size() > 1 && !follow(probe_.choose())) return finished();
+    if (work_.chunks().size() > 1 && !follow(choose())) return finished();
   }
   shoot();
   conclude_sweeps();
   return finished();
+}
+
+/// Sweeps the first steps of all chunks; what their tangents show tells the method.
+plan::ChunkPlan::Method ShootingRun::choose() {
+  work_.sweep_to(std::min(kProbe, work_.chunks().longest()), true);
+  work_.gather();
+  plan::ChunkProblem problem = linear::plan_problem(work_.states().layout(), work_.chunks());
+  problem.batch = work_.states().batch();
+  problem.width = work_.states().width();
+  problem.rtol = options_.rtol;
+  problem.newton = options_.newton;
+  const plan::ChunkPlan plan =
+      plan::choose_for_chunks(linear::probed(work_.table().facts()), problem);
+  if (comm().is_root()) choice_ = plan::explain(plan, problem);
+  return plan.method;
 }
 
 /// False when the states have been found otherwise than by shooting. Collective.
@@ -48,9 +62,6 @@ bool ShootingRun::follow(plan::ChunkPlan::Method method) {
     return false;
   }
   if (method == Method::newton) {
-    // The guess must not depend on how far there was time to sweep.
-    if (!work_.own().empty() && work_.is_first_of_chain(0))
-      work_.sweep().advance(0, work_.sweep()[0].steps.size(), false);
     by_newton_ = true;
     report_ = Newton(options_.newton_options).solve(work_.chain(), work_.states(), monitors_);
     return false;
@@ -94,11 +105,7 @@ void ShootingRun::propose() {
 bool ShootingRun::correct() {
   change_ = work_.starts().send(work_.traffic);
   work_.sweep_changed();
-  work_.gather([this] {
-    if (probe_.sweep_on()) return true;
-    probe_.sentence();
-    return false;
-  });
+  work_.gather();
   const auto& facts = work_.table().facts();
   clock_.sweep(facts, coupler_ != nullptr);
   ++report_.iterations;

@@ -5,7 +5,6 @@
 #include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "nonlinear/chunk_coupling.hpp"
-#include "nonlinear/shooting_probe.hpp"
 #include "nonlinear/shooting_work.hpp"
 
 namespace deeppcr::nonlinear {
@@ -18,6 +17,9 @@ class ShootingRun {
 
   SolveReport solve();
 
+  /// Steps of each chunk that are looked at before a method is chosen.
+  static constexpr Index kProbe = 128;
+
   /// For PETSc's accelerators, which see the starts of the chunks behind this rank's, [C_local, B,
   /// n]: those of the last sweep, and those that this iteration would take next.
   ConstStates used_starts() { return work_.starts().used(); }
@@ -28,6 +30,7 @@ class ShootingRun {
   int most_corrections() const;
 
  private:
+  plan::ChunkPlan::Method choose();
   bool follow(plan::ChunkPlan::Method method);
   void shoot();
   void propose();
@@ -45,7 +48,6 @@ class ShootingRun {
   ShootingOptions options_;
   Monitors monitors_;
   ShootingWork work_;
-  ShootingProbe probe_;
   Recording recording_;
   Coupling coupling_;
   std::unique_ptr<ChunkCoupling> coupler_;
@@ -60,8 +62,7 @@ class ShootingRun {
   bool by_newton_ = false, one_by_one_ = false;  ///< what was chosen instead of sweeps
   bool stuck_ = false;
   bool right_ = false;
-  /// The last gather told what there is to report: no message since.
-  bool all_is_told_ = false;
+  std::string choice_;  ///< in a sentence, on the root
 };
 
 }  // namespace deeppcr::nonlinear

@@ -44,14 +44,12 @@ void ShootingWork::sweep_changed() {
     if (starts_.changed()[static_cast<std::size_t>(i)]) sweep_.again(i);
 }
 
-void ShootingWork::gather(const std::function<bool()>& meanwhile) {
+void ShootingWork::gather() {
   const std::vector<double>& mismatches = starts_.measure();
   std::vector<ChunkFacts> mine;
   for (Index i = 0; i < own_.size(); ++i)
     mine.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
-  const RankFacts rank{stages.get("sweep"), stages.get("couple"),
-                       static_cast<double>(traffic.messages), static_cast<double>(traffic.bytes)};
-  table_ = ChunkTable::gather(comm(), chunks_, mine, rank, meanwhile);
+  table_ = ChunkTable::gather(comm(), mine);
   judgement_ = table_.judge(tolerance_.rtol, tolerance_.atol);
 }
 

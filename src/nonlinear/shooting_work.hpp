@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
@@ -16,7 +14,6 @@ using linear::ChunkTable;
 using linear::Judgement;
 using linear::kRightBelow;
 using linear::PathClock;
-using linear::RankFacts;
 
 /// The chunks of one solve by shooting, how far they have been swept, and what all ranks know of
 /// them.
@@ -43,9 +40,8 @@ class ShootingWork {
   /// Sweeps the chunks again whose start has changed.
   void sweep_changed();
 
-  /// All ranks learn the facts of all chunks. meanwhile: see Communicator::gather_all().
-  /// Collective.
-  void gather(const std::function<bool()>& meanwhile = [] { return false; });
+  /// All ranks learn the facts of all chunks. Collective.
+  void gather();
   const ChunkTable& table() const { return table_; }
   const Judgement& judgement() const { return judgement_; }
   /// Leading steps whose states are those of sequential execution, bit for bit.

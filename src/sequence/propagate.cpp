@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/core/cache.hpp"
 
 namespace deeppcr::sequence {
 
@@ -42,7 +41,6 @@ void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen,
     if (todo.first > range.first) {
       start = row_of(todo.first - 1);
     } else if (range.first > 0) {
-      sequence.prefetch(todo, idle_prefetch_bytes());
       comm.receive(left.data(), state, layout.owner(range.first - 1));
       start = left.data();
     }

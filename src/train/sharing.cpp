@@ -111,8 +111,8 @@ bool asks_for_depth(const PassMethods& methods) {
 }  // namespace
 
 nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
-  return {training.steps, samples_a_rank(training, data_ranks), training.width,
-          depth_ranks,    linear::Passes::forward_and_backward, training.tangent};
+  return {training.steps, samples_a_rank(training, data_ranks), training.width, depth_ranks,
+          linear::Passes::forward_and_backward};
 }
 
 std::unique_ptr<nonlinear::Solver> Sharing::forward() const {

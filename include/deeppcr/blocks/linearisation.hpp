@@ -7,15 +7,7 @@ namespace deeppcr::blocks {
 /// What is known of a Jacobian's zeros.
 enum class Structure { dense, diagonal, scaled_identity };
 
-/// A range of steps to substitute through: what substitute() takes.
-struct Strand {
-  StepRange range;
-  ConstStates rhs;
-  States result;
-  State carry;
-};
-
-class Tuned;
+class SideWork;
 
 /// The derivative of a range of steps at given states: the Jacobians A_l, [n x n] for each step and
 /// sample, never stored unless blocks() asks for them. product() is all that a model must write.
@@ -64,51 +56,37 @@ class Linearisation {
 
   virtual Structure structure() const { return Structure::dense; }
 
-  /// What there is beyond these calls; null: nothing.
-  virtual const Tuned* tuned() const { return nullptr; }
+  /// What else it computes while it is substituted through backward; null: nothing.
+  virtual const SideWork* side_work() const { return nullptr; }
 };
 
-/// What a fast model, or one that computes something else on the way, adds to its Linearisation: in
-/// three parts, each of which may be left as it is. Solvers ask for it by tuned().
-class Tuned {
+/// What a linearisation computes besides, step by step, while Linearisation::substitute() passes
+/// backward through it: such as parameter gradients. substitute() through a step once more computes
+/// it once more.
+class SideWork {
  public:
-  virtual ~Tuned() = default;
+  virtual ~SideWork() = default;
 
-  /// Whether substitute_both() takes clearly less time than one range after the other: a short step
-  /// is mostly waiting for the one before.
-  virtual bool overlaps() const { return false; }
-  /// Linearisation::substitute() through two ranges of which neither needs the other's result, all
-  /// rows of rhs given. @pre overlaps()
-  virtual void substitute_both(Direction direction, const Strand& one, const Strand& other) const;
-
-  /// Whether substituting through a step once more does nothing but give its result once more. Not
-  /// where substituting backward computes something else on its way.
-  virtual bool repeatable() const { return true; }
-  /// Substitution backward without that, for a rank whose carry another one waits for, and what it
-  /// left undone, on the same range and result. @pre !repeatable()
-  virtual void substitute_first(const Strand& part) const;
-  virtual void catch_up(StepRange range, ConstStates result) const;
-  /// Substitution backward where right-hand side and carry are zero: result [m, B, n] is zero, no
-  /// step is walked, and what else is computed on the way is as it then is. @pre !repeatable()
-  virtual void skip(StepRange range, States result) const;
-
-  /// Asks for what substitution through these steps reads first, in this direction, to be brought
-  /// into this core's cache: at most so many bytes. For a rank that would be idle.
-  virtual void prefetch(StepRange, Direction, Index /*bytes*/) const {}
+  /// Linearisation::substitute() backward without it, for a rank whose carry another one waits for;
+  /// what that left undone, by the result.
+  virtual void substitute_first(StepRange range, ConstStates rhs, States result,
+                                State carry) const = 0;
+  virtual void catch_up(StepRange range, ConstStates result) const = 0;
+  /// Where right-hand side and carry are zero: result [m, B, n] is zero, and no step is walked.
+  virtual void skip(StepRange range, States result) const = 0;
 };
+
+/// SideWork's calls for any linearisation and direction.
+void substitute_first(const Linearisation& A, StepRange range, Direction direction, ConstStates rhs,
+                      States result, State carry);
+void catch_up(const Linearisation& A, StepRange range, Direction direction, ConstStates result);
+void skip(const Linearisation& A, StepRange range, Direction direction, States result);
 
 /// Row i of m when rhs [k, B, n] holds the last k of them; null for the rows before, which are
 /// zero. A loss of a chain's last state alone is one row: no pass over an array of zeros.
 inline const Real* row_at(ConstStates rhs, Index m, Index i) {
   const Index row = i - (m - rhs.extent(0));
   return row < 0 ? nullptr : rhs.data() + row * rhs.extent(1) * rhs.extent(2);
-}
-
-/// The `count` steps of a range that a walk in this direction meets first.
-inline StepRange met_first(StepRange range, Direction direction, Index count) {
-  if (count >= range.size()) return range;
-  if (direction == Direction::forward) return {range.first, range.first + count};
-  return {range.last - count, range.last};
 }
 
 }  // namespace deeppcr::blocks

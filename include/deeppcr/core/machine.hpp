@@ -12,12 +12,9 @@ struct Machine {
   /// width: short columns fill vector registers badly in a matrix-vector product.
   double product_flop_ratio(int width) const;
 
-  /// What pushing a tangent of one sample along takes of a step of `batch` samples, where one of a
-  /// single sample takes `alone`: one column more.
-  double tangent(Index batch, int width, double alone) const;
-  /// Steps that rank 0 does beyond its share where both passes are done by shooting: where carries
-  /// are forgotten, it has only zeros to write backward.
-  double first_rank_both_passes = 0.25;
+  /// Steps that rank 0 does beyond its share by shooting: it pushes no tangents, which take 0.03 to
+  /// 0.4 of a step, and where carries are forgotten, it has only zeros to write backward.
+  double first_rank_forward = 0.1, first_rank_both_passes = 0.25;
 
   /// Corrections that multiple shooting takes with whole Jacobians, and iterations that Newton's
   /// method takes from a constant start on networks as they are initialised.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -37,14 +36,6 @@ struct ChunkFacts {
 /// What the plan asks of them.
 std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts);
 
-/// What one rank has done so far.
-struct RankFacts {
-  double sweep_seconds = 0;
-  double couple_seconds = 0;
-  double messages = 0;  ///< sent to neighbours
-  double bytes = 0;
-};
-
 /// How far the states are from right, as told by the facts of all chunks.
 struct Judgement {
   double residual = 0;  ///< max_l ||f_l(z_{l-1}) - z_l||_inf, up to the slope of one step at seams
@@ -57,26 +48,20 @@ struct Judgement {
   bool hopeless = false;
 };
 
-/// The facts of all chunks and ranks, the same on all ranks.
+/// The facts of all chunks, the same on all ranks.
 class ChunkTable {
  public:
-  /// Collective: each rank gives its facts and those of its chunks, in order. meanwhile: see
-  /// Communicator::gather_all().
-  static ChunkTable gather(
-      const parallel::Communicator& comm, const Chunks& chunks, const std::vector<ChunkFacts>& mine,
-      const RankFacts& rank = {}, const std::function<bool()>& meanwhile = [] { return false; });
+  /// Collective: each rank gives those of its chunks, in order.
+  static ChunkTable gather(const parallel::Communicator& comm, const std::vector<ChunkFacts>& mine);
   explicit ChunkTable(std::vector<ChunkFacts> facts) : facts_(std::move(facts)) {}
 
   const std::vector<ChunkFacts>& facts() const { return facts_; }
-  /// Seconds of the slowest rank, messages and bytes of all.
-  const RankFacts& all_ranks() const { return all_ranks_; }
   Judgement judge(double rtol, double atol) const;
   /// log of the most that a change anywhere grows to further on, as far as tangents have told.
   double growth() const;
 
  private:
   std::vector<ChunkFacts> facts_;
-  RankFacts all_ranks_;
 };
 
 /// Facts of local chunk i; its end mismatches the next chunk's start by `mismatch`.

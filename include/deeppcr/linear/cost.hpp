@@ -1,7 +1,5 @@
 #pragma once
 
-#include <optional>
-
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/traffic.hpp"
@@ -25,8 +23,6 @@ struct Problem {
   /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
   /// product.
   double product_weight = 1;
-  /// Steps after which the chain has forgotten what entered, to rounding; nothing: never.
-  std::optional<Index> forgetting_steps = {};
 };
 
 /// The longest chain of work that had to be done one after another, in steps: what bounds the time

@@ -44,17 +44,25 @@ class LinearSolver {
 
   /// Takes the operator; sets up what depends on layout, batch and width only, and keeps it while
   /// they stay. Collective on J.comm(). J must outlive the solves.
-  virtual void setup(const blocks::BlockBidiagonal& J) = 0;
+  void setup(const blocks::BlockBidiagonal& J) {
+    J_ = &J;
+    prepare();
+  }
 
   /// Shapes: r, d, c, g [L_local, B, n]; the output may be the same array as the input. c may have
   /// fewer rows on a rank: those of its last steps, zero before. Collective.
   /// @pre setup()
-  virtual void solve(ConstStates r, States d) = 0;
-  virtual void solve_transpose(ConstStates c, States g) = 0;
+  void solve(ConstStates r, States d) { solve(Direction::forward, r, d); }
+  void solve_transpose(ConstStates c, States g) { solve(Direction::backward, c, g); }
+  void solve(Direction direction, ConstStates rhs, States result) {
+    neighbours_ = {};
+    levels_.clear();
+    run(direction, rhs, result);
+  }
 
-  /// Whether solve_transpose() passes every step of a linearisation that is not repeatable() once
-  /// through its substitute(), or through Tuned::substitute_first() and catch_up(), with the right
-  /// carry: what else the backward pass needs of a step can then be computed there.
+  /// Whether solve_transpose() passes every step once through substitute(), or through
+  /// substitute_first() and catch_up(), with the right carry: a blocks::SideWork is then done
+  /// there.
   virtual bool substitutes_once() const { return false; }
   /// Whether at least its last pass through each step is such a one: what else was computed on the
   /// way is then right in the end, and not before.
@@ -88,6 +96,23 @@ class LinearSolver {
   const StageTimes& stages() const { return stages_; }
 
  protected:
+  /// What setup() does with J_.
+  virtual void prepare() {}
+  virtual void run(Direction direction, ConstStates rhs, States result) = 0;
+
+  /// What there is to solve for on this rank, and which ranks have something.
+  struct Part {
+    StepRange range;
+    ConstStates rhs;
+    States result;
+    int first_rank = 0, last_rank = -1;
+    int position = 0;  ///< of this rank among them, along the direction
+    int count() const { return last_rank - first_rank + 1; }
+  };
+  /// The steps of a direction; forward those that are not frozen: the others' results become zero.
+  Part active_part(Direction direction, ConstStates rhs, States result) const;
+
+  const blocks::BlockBidiagonal* J_ = nullptr;
   parallel::TrafficByLevel levels_;
   parallel::Traffic neighbours_;
   StageTimes stages_;

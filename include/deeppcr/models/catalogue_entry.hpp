@@ -33,7 +33,6 @@ struct StepCost {
   double parameters = 0;         ///< numbers of its own
   double shared_parameters = 0;  ///< numbers that it shares with all steps
   double flops = 0;              ///< of its value, for one sample
-  double tangent_share = 0.4;    ///< a tangent pushed along, as a share of the value; measured
 };
 
 /// The layers of a chain in a weights file.

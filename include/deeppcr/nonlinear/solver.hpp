@@ -14,8 +14,6 @@ struct Problem {
   int width = 1;
   int ranks = 1;  ///< that the steps are split over
   linear::Passes passes = linear::Passes::forward;
-  /// What pushing a tangent along takes of a step of one sample, as the model's entry has it.
-  double tangent = 0.1;
 
   /// Bytes of a state of all samples: [B, n].
   Index state_bytes() const { return batch * width * Index{sizeof(Real)}; }

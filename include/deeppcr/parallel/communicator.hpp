@@ -2,7 +2,6 @@
 
 #include <mpi.h>
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,11 @@ namespace deeppcr::parallel {
 
 /// Turns an MPI error code into an exception.
 void check_mpi(int code, const char* call);
+
+inline MPI_Datatype mpi_type(const double*) { return MPI_DOUBLE; }
+inline MPI_Datatype mpi_type(const Index*) { return MPI_INT64_T; }
+inline MPI_Datatype mpi_type(const char*) { return MPI_CHAR; }
+inline MPI_Datatype mpi_type(const unsigned char*) { return MPI_UNSIGNED_CHAR; }
 
 /// Owns a duplicated communicator, so that our messages never meet those of others.
 class Communicator {
@@ -39,48 +43,59 @@ class Communicator {
   /// The ranks of the same colour, in rank order. Collective.
   Communicator split(int color) const;
 
+  // All calls below are collective. Who waits long naps, so that the core is left to others.
+
   void barrier() const;
-  /// A barrier for long waits: asleep most of the time, so that the cores are left to others.
-  void quiet_barrier() const;
-  double max(double value) const;
-  double min(double value) const;
-  double sum(double value) const;
-  Index max(Index value) const;
-  Index min(Index value) const;
-  Index sum(Index value) const;
+  /// Of one value of each rank.
+  template <typename T>
+  T max(T value) const {
+    reduce(&value, 1, mpi_type(&value), MPI_MAX);
+    return value;
+  }
+  template <typename T>
+  T min(T value) const {
+    reduce(&value, 1, mpi_type(&value), MPI_MIN);
+    return value;
+  }
+  template <typename T>
+  T sum(T value) const {
+    reduce(&value, 1, mpi_type(&value), MPI_SUM);
+    return value;
+  }
+  bool any(bool value) const { return max(Index{value ? 1 : 0}) != 0; }
+  /// Element-wise, in place. In maxima NaN counts as infinity; minima are for finite values only.
+  void max(std::vector<double>& values) const;
+  void min(std::vector<double>& values) const;
+  template <typename T>
+  void sum(std::vector<T>& values) const {
+    reduce(values.data(), static_cast<Index>(values.size()), mpi_type(values.data()), MPI_SUM);
+  }
+  /// Of a whole array: without naps.
+  void sum(double* values, Index count) const;
   /// Maximum over the ranks before this one; `first` on rank 0. NaN counts as infinity.
   double max_before(double value, double first) const;
-  /// Element-wise maximum over all ranks, in place. NaN counts as infinity.
-  void max(std::vector<double>& values) const;
-  /// max() of the ones and the sum of the others in one call, in place. As gather_all(): for a few.
-  void max_and_sum(std::vector<double>& maxima, std::vector<double>& sums) const;
-  /// Element-wise minimum; for finite values only.
-  void min(std::vector<double>& values) const;
-  void sum(std::vector<Index>& values) const;
-  void sum(double* values, Index count) const;
-  bool any(bool value) const { return max(Index{value ? 1 : 0}) != 0; }
-  /// Collective: one value from each rank, on every rank.
-  std::vector<Index> gather_all(Index value) const;
-  /// Collective: any number of values from each rank, in rank order, on every rank.
-  std::vector<double> gather_all(const std::vector<double>& values) const;
-  /// The same where every rank knows how many there are of each. Collective. While others are not
-  /// there yet, `meanwhile` is called, perhaps never, until it returns false: a rank that has work
-  /// of its own does a piece of it at each call. It must not wait for other ranks; what it throws
-  /// is thrown once all have come.
-  std::vector<double> gather_all(
-      const std::vector<double>& values, const std::vector<Index>& counts,
-      const std::function<bool()>& meanwhile = [] { return false; }) const;
-  /// Sends `count` reals from `root` to all.
-  void broadcast(Real* data, Index count, int root) const;
-  void broadcast(Index& value, int root) const;
-  void broadcast(std::string& text, int root) const;
-  void broadcast(unsigned char* data, Index count, int root) const;
 
-  /// Blocking messages of reals; the pipelines of sequential substitution use them.
+  /// One value from each rank, on every rank.
+  std::vector<Index> gather_all(Index value) const;
+  /// Any number of values from each rank, in rank order, on every rank.
+  std::vector<double> gather_all(const std::vector<double>& values) const;
+
+  /// Sends `count` elements from `root` to all.
+  template <typename T>
+  void broadcast(T* data, Index count, int root) const {
+    broadcast(data, count, mpi_type(data), root);
+  }
+  void broadcast(Index& value, int root) const { broadcast(&value, 1, root); }
+  void broadcast(std::string& text, int root) const;
+
+  /// Blocking messages of reals, not collective; the pipelines of sequential substitution use them.
   void send(const Real* data, Index count, int to) const;
   void receive(Real* data, Index count, int from) const;
 
  private:
+  void reduce(void* values, Index count, MPI_Datatype type, MPI_Op op) const;
+  void broadcast(void* data, Index count, MPI_Datatype type, int root) const;
+
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;

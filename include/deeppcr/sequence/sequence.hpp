@@ -76,10 +76,6 @@ class Sequence {
   /// that users have.
   virtual void propagate(StepRange range, ConstState z, States out) const;
 
-  /// Asks for what propagate() through these steps reads first to be brought into this core's
-  /// cache: at most so many bytes. For a rank that would be idle. Default: nothing.
-  virtual void prefetch(StepRange, Index /*bytes*/) const {}
-
   /// propagate(), with one tangent of one sample pushed along: tangent [n] <- A_last .. A_first
   /// tangent, the Jacobians at the states of that sample. Tells how much the chain amplifies. The
   /// states must have the same bits as propagate()'s. Default: linearise() step by step; where a

@@ -11,8 +11,7 @@ struct TrainingProblem {
   Index steps = 0;
   Index batch = 1;  ///< of the whole grid
   int width = 1;
-  double layers = 1;     ///< products [n x n] in a step, one after another
-  double tangent = 0.1;  ///< see nonlinear::Problem
+  double layers = 1;  ///< products [n x n] in a step, one after another
 };
 
 /// How the two passes through the chain are done.

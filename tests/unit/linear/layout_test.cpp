@@ -23,18 +23,6 @@ TEST(Layout, HybridIsEqualWhereTheResidualWeighsMost) {
   }
 }
 
-TEST(Layout, PcrGivesTheRankThatFallsIdleMoreSteps) {
-  const auto layout = find("pcr").layout(8192, 2, 16, Passes::forward);
-  EXPECT_GT(layout.range(0).size(), 4200);
-  EXPECT_LT(layout.range(0).size(), 4400);
-  EXPECT_EQ(find("pcr").layout(8192, 2, 16, Passes::forward_and_backward),
-            parallel::BlockLayout::balanced(8192, 2));
-  for (const Index steps : {0, 1, 2, 3, 5, 1024}) {
-    for (const int ranks : {1, 2, 3, 4, 8})
-      EXPECT_EQ(find("pcr").layout(steps, ranks, 16, Passes::forward).num_steps(), steps);
-  }
-}
-
 TEST(Catalogue, UnknownNamesAreRefusedWithTheKnownOnes) {
   try {
     find("hybird");

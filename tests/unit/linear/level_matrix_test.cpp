@@ -17,25 +17,31 @@ using test::world;
 constexpr Index kBatch = 2;
 constexpr int kWidth = 3;
 
-/// A random chain with copies of its numbers, which levels overwrite.
+/// A random chain with the numbers of two levels.
 class LevelMatrixTest : public ::testing::TestWithParam<std::tuple<Index, Direction>> {
  protected:
-  Blocks blocks() { return {A_.data(), {shape_[0], kBatch, kWidth, kWidth}}; }
-  States right() { return {r_.data(), shape_}; }
   LevelMatrix level(Index stride) const {
-    return {world(), {layout_, {0, steps_}, kBatch, kWidth, std::get<1>(GetParam()), stride}};
+    return {world(), {layout_, kBatch, kWidth, std::get<1>(GetParam()), stride}};
+  }
+  /// From the numbers of one level to those of the next; what is zero there is not written.
+  void advance(Index stride, int from) {
+    const int to = 1 - from;
+    std::fill(blocks_[to].begin(), blocks_[to].end(), 0.0);
+    level(stride).advance({blocks_[from].data(), right_[from].data()},
+                          {blocks_[to].data(), right_[to].data()}, fetched_, traffic_);
+  }
+  ConstBlocks blocks(int of) const {
+    return {blocks_[of].data(), {problem_.shape()[0], kBatch, kWidth, kWidth}};
   }
   double rounding() const { return 1e-14 * static_cast<double>(steps_ * kWidth * kWidth); }
 
   Index steps_ = std::get<0>(GetParam());
   parallel::BlockLayout layout_ = test::uneven_layout(steps_, world().size());
   RandomChain problem_{world(), layout_, kBatch, kWidth};
-  Workspace work_;
+  Buffer<Real> blocks_[2] = {problem_.copy_of_blocks(), problem_.copy_of_blocks()};
+  Buffer<Real> right_[2] = {problem_.copy_of_rhs(), problem_.copy_of_rhs()};
+  LevelMatrix::Fetched fetched_;
   parallel::Traffic traffic_;
-
- private:
-  std::array<Index, 3> shape_ = problem_.shape();
-  Buffer<Real> A_ = problem_.copy_of_blocks(), r_ = problem_.copy_of_rhs();
 };
 
 /// The level of these blocks as PETSc multiplies matrices.
@@ -72,14 +78,13 @@ double norm_of_difference(Mat a, Mat b) {
 }
 
 TEST_P(LevelMatrixTest, OneLevelSquaresTheMatrix) {
-  LevelMatrix first = level(1);
-  const petsc::Handle<Mat> N = as_aij(first, blocks());
-  first.advance(blocks(), right(), work_, traffic_);
-  const petsc::Handle<Mat> next_N = as_aij(level(2), blocks());
+  const petsc::Handle<Mat> N = as_aij(level(1), blocks(0));
+  advance(1, 0);
+  const petsc::Handle<Mat> next_N = as_aij(level(2), blocks(1));
   EXPECT_LE(norm_of_difference(squared(N.get()).get(), next_N.get()), rounding());
 
   const petsc::Handle<Vec> r = to_vec(N.get(), problem_.rhs().data());
-  const petsc::Handle<Vec> found = to_vec(N.get(), right().data());
+  const petsc::Handle<Vec> found = to_vec(N.get(), right_[1].data());
   petsc::Handle<Vec> expected;
   DEEPPCR_PETSC(VecDuplicate(r.get(), expected.put()));
   DEEPPCR_PETSC(MatMultAdd(N.get(), r.get(), r.get(), expected.get()));
@@ -89,13 +94,11 @@ TEST_P(LevelMatrixTest, OneLevelSquaresTheMatrix) {
   EXPECT_LE(norm, rounding());
 }
 
-/// Rows that the second level hands over are written where it does so.
 TEST_P(LevelMatrixTest, TwoLevelsAreTheFourthPower) {
-  LevelMatrix first = level(1), second = level(2);
-  const petsc::Handle<Mat> N = as_aij(first, blocks());
-  first.advance(blocks(), right(), work_, traffic_, &second);
-  second.advance(blocks(), right(), work_, traffic_);
-  const petsc::Handle<Mat> found = as_aij(level(4), blocks());
+  const petsc::Handle<Mat> N = as_aij(level(1), blocks(0));
+  advance(1, 0);
+  advance(2, 1);
+  const petsc::Handle<Mat> found = as_aij(level(4), blocks(0));
   const petsc::Handle<Mat> square = squared(N.get());
   EXPECT_LE(norm_of_difference(squared(square.get()).get(), found.get()), rounding());
 }

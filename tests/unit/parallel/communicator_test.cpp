@@ -13,16 +13,6 @@ namespace {
 
 using test::world;
 
-TEST(Communicator, MaximaAndSumsInOneCall) {
-  const double p = world().rank(), P = world().size();
-  std::vector<double> maxima{p, -p, p == 0 ? std::nan("") : 1.0}, sums{p, 1};
-  world().max_and_sum(maxima, sums);
-  EXPECT_EQ(maxima[0], P - 1);
-  EXPECT_EQ(maxima[1], 0);
-  EXPECT_EQ(maxima[2], std::numeric_limits<double>::infinity());
-  EXPECT_EQ(sums, (std::vector<double>{P * (P - 1) / 2, P}));
-}
-
 TEST(Communicator, Reduces) {
   const Index P = world().size(), p = world().rank();
   EXPECT_EQ(world().sum(p), P * (P - 1) / 2);
@@ -40,43 +30,13 @@ TEST(Communicator, MaximumKeepsNaN) {
   EXPECT_FALSE(std::isfinite(values[1]));
 }
 
-// Rank r brings r values; the counts known to all save a message.
+// Rank r brings r values.
 TEST(Communicator, GathersAnyNumberOfValues) {
   const int P = world().size();
   const std::vector<double> mine(static_cast<std::size_t>(world().rank()), world().rank() + 0.5);
-  std::vector<Index> counts;
   std::vector<double> expected;
-  for (int r = 0; r < P; ++r) {
-    counts.push_back(r);
-    expected.insert(expected.end(), static_cast<std::size_t>(r), r + 0.5);
-  }
+  for (int r = 0; r < P; ++r) expected.insert(expected.end(), static_cast<std::size_t>(r), r + 0.5);
   EXPECT_EQ(world().gather_all(mine), expected);
-  EXPECT_EQ(world().gather_all(mine, counts), expected);
-}
-
-TEST(Communicator, WorksWhileOthersAreAwaited) {
-  const int P = world().size();
-  const std::vector<double> mine{world().rank() + 0.5};
-  const std::vector<Index> counts(static_cast<std::size_t>(P), 1);
-  std::vector<double> expected;
-  for (int r = 0; r < P; ++r) expected.push_back(r + 0.5);
-  int calls = 0;
-  // The last rank comes only when all others have been called; what is to be done has an end.
-  const Communicator signals = world().split(0);
-  const double called = 1;
-  if (world().rank() == P - 1) {
-    double seen = 0;
-    for (int r = 0; r < P - 1; ++r) signals.receive(&seen, 1, r);
-  }
-  const auto meanwhile = [&] {
-    if (calls == 0 && world().rank() < P - 1) signals.send(&called, 1, P - 1);
-    return ++calls < 3;
-  };
-  EXPECT_EQ(world().gather_all(mine, counts, meanwhile), expected);
-  EXPECT_LE(calls, 3);
-  if (world().rank() < P - 1) {
-    EXPECT_GE(calls, 1);
-  }
 }
 
 TEST(Communicator, Broadcasts) {
