@@ -159,7 +159,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   train::ChainNetwork::Options options;
   options.layout = network_layout(config, sharing);
   options.batch = config.chain.batch;
-  options.solver = {sharing.methods.forward, sharing.methods.settings, sharing.methods.backward};
+  options.methods = sharing.methods;
   options.normalisation = normalisation;
   options.augmentation = config.augmentation;
   options.trajectories_kept = config.trajectories_kept;

@@ -4,7 +4,7 @@
 
 #include "app/train_config.hpp"
 #include "app/training.hpp"
-#include "deeppcr/train/diffusion_scores.hpp"
+#include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
 

@@ -7,6 +7,8 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+#include "train/trajectory_store.hpp"
 
 namespace deeppcr::train {
 
@@ -71,14 +73,16 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       samples_(samples_of(grid, options.batch)),
       owns_pixels_(grid.depth().rank() == 0),
       bound_(takes_inputs() ? parts_.sequence->bound_to(bind()) : nullptr),
-      solver_(grid.depth(), bound_ ? *bound_ : *parts_.sequence, options.layout, samples_.size(),
-              options.solver),
+      trajectory_(grid.depth(), options.layout, samples_.size(), chain().width()),
+      forward_(nonlinear::find(options.methods.forward).make(options.methods.settings)),
+      backward_(linear::make(options.methods.backward)),
+      adjoint_(chain(), trajectory_, *backward_),
       features_(owns_pixels_ || takes_inputs() ? samples_.size() * images.features() : 0),
       normalisation_(2),
       groups_(parts_.sequence->parameters()),
       chain_gradients_(groups_),
-      loss_steps_(parts_.loss->span(solver_.trajectory().local_range())),
-      loss_gradient_(loss_steps_.size() * solver_.trajectory().input().size()),
+      loss_steps_(parts_.loss->span(trajectory_.local_range())),
+      loss_gradient_(loss_steps_.size() * trajectory_.input().size()),
       loss_readers_(count_readers(*parts_.loss, options.layout)),
       loss_groups_(parts_.loss->parameters()),
       loss_gradients_(loss_groups_),
@@ -87,11 +91,13 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
   const Index kept = std::min(options.trajectories_kept, images.count());
-  if (kept > 0 && nonlinear::find(options.solver.forward).iterates) {
-    store_.emplace(grid, parts_.sequence->num_steps(), solver_.trajectory().local_steps(),
-                   parts_.sequence->width(), kept);
+  if (kept > 0 && nonlinear::find(options.methods.forward).iterates) {
+    store_ = std::make_unique<TrajectoryStore>(grid, chain().num_steps(), trajectory_.local_steps(),
+                                               chain().width(), kept);
   }
 }
+
+ChainNetwork::~ChainNetwork() = default;
 
 sequence::Inputs ChainNetwork::bind() {
   const StepRange local = options_.layout.range(grid_.depth().rank());
@@ -116,8 +122,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   std::vector<ParameterGroup> all;
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
-    const StepSet own =
-        group.shared ? StepSet(StepRange{0, 1}) : solver_.trajectory().local_steps();
+    const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : trajectory_.local_steps();
     all.push_back(group_of(group, own, group.shared, chain_gradients_[g]));
   }
   if (parts_.embedding)
@@ -146,7 +151,7 @@ std::vector<std::string> ChainNetwork::stages() const { return kStages; }
 
 void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch,
                          const Augmentation& augmentation) {
-  const State z0 = solver_.trajectory().input();
+  const State z0 = trajectory_.input();
   const State x(features_.data(), {samples_.size(), images.features()});
   if (owns_pixels_)
     images.fill(samples, epoch, {normalisation_[0], normalisation_[1]}, augmentation, x);
@@ -154,19 +159,22 @@ void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch
   if (owns_embedding()) parts_.embedding->forward(x, z0);
   if (grid_.depth().size() > 1) grid_.depth().broadcast(sent.data(), sent.size(), 0);
   if (!bound_) return;
-  const StepRange local = solver_.trajectory().local_range();
+  const StepRange local = trajectory_.local_range();
   sequence::deal_features(
       x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
 }
 
-ForwardOutcome ChainNetwork::forward(const Index* samples) {
-  if (!store_) return solver_.forward(false);
-  solver_.trajectory().fill_with_input();
-  store_->load(samples, solver_.trajectory().states());
-  solver_.trajectory().touched();
-  ForwardOutcome outcome = solver_.forward(true);
-  if (outcome.failure.empty()) store_->keep(samples, solver_.trajectory().states());
-  return outcome;
+nonlinear::SolveReport ChainNetwork::forward(const Index* samples) {
+  const bool warm = store_ != nullptr && samples != nullptr;
+  if (nonlinear::find(options_.methods.forward).iterates) trajectory_.fill_with_input();
+  if (warm) {
+    store_->load(samples, trajectory_.states());
+    trajectory_.touched();
+  }
+  nonlinear::SolveReport report = forward_->solve(chain(), trajectory_);
+  if (warm && report.status != nonlinear::Status::failed)
+    store_->keep(samples, trajectory_.states());
+  return report;
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
@@ -180,27 +188,29 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   };
   embed(images_, samples, batch.epoch, options_.augmentation);
   lap();
-  const ForwardOutcome forward = this->forward(samples);
+  const nonlinear::SolveReport forward = this->forward(samples);
   lap();
   parallel::PendingSums sums(grid_.data());
   const models::LossReport report = loss_and_gradients(samples, batch.size, sums);
   lap();
   backward(sums);
   for (const char* stage : {"linearise", "linear", "parameters"})
-    seconds.push_back(solver_.adjoint().stages().get(stage));
+    seconds.push_back(adjoint_.stages().get(stage));
   watch.restart();
   sums.wait();
   lap();
 
   // [Newton iterations, fell back, failed, seconds by stage], worst of all ranks
-  std::vector<double> worst{static_cast<double>(forward.iterations), forward.fell_back ? 1.0 : 0.0,
-                            forward.failure.empty() ? 0.0 : 1.0};
+  const auto ended = [&](nonlinear::Status status) { return forward.status == status ? 1.0 : 0.0; };
+  std::vector<double> worst{static_cast<double>(forward.iterations),
+                            ended(nonlinear::Status::fell_back), ended(nonlinear::Status::failed)};
   worst.insert(worst.end(), seconds.begin(), seconds.end());
   grid_.world().max(worst);
   outcome.newton_iterations = static_cast<Index>(worst[0]);
   outcome.fell_back = worst[1] != 0;
   if (worst[2] != 0)
-    outcome.failure = forward.failure.empty() ? "it failed on other ranks" : forward.failure;
+    outcome.failure =
+        ended(nonlinear::Status::failed) != 0 ? forward.reason : "it failed on other ranks";
   for (std::size_t s = 0; s < kStages.size(); ++s) outcome.seconds[kStages[s]] = worst[s + 3];
   share(report, outcome);
   return outcome;
@@ -208,8 +218,8 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
 
 models::LossData ChainNetwork::loss_data(const Images& images, const Index* samples, Index used) {
   models::LossData data;
-  data.local = solver_.trajectory().local_range();
-  data.states = solver_.trajectory().states();
+  data.local = trajectory_.local_range();
+  data.states = trajectory_.states();
   data.samples = used;
   for (Index b = 0; b < used; ++b) data.labels.push_back(images.label(samples[b]));
   return data;
@@ -247,7 +257,7 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
 }
 
 void ChainNetwork::backward(parallel::PendingSums& sums) {
-  const Index first = solver_.trajectory().local_range().first;
+  const Index first = trajectory_.local_range().first;
   const auto start = [&](bool shared, StepRange range) {
     sequence::GroupRows rows;
     chain_gradients_.slice(range.first - first, range.last - first, rows);
@@ -256,12 +266,11 @@ void ChainNetwork::backward(parallel::PendingSums& sums) {
       if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
     }
   };
-  solver_.adjoint().solve(loss_gradient(), &chain_gradients_,
-                          [&](StepRange range) { start(false, range); });
+  adjoint_.solve(loss_gradient(), &chain_gradients_, [&](StepRange range) { start(false, range); });
   start(true, {first, first});
   if (!owns_embedding()) return;
   parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}},
-                             solver_.adjoint().input(), view(embedding_gradient_), State());
+                             adjoint_.input(), view(embedding_gradient_), State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 
@@ -285,7 +294,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     for (Index b = 0; b < samples_.size(); ++b)
       samples[static_cast<std::size_t>(b)] = std::min(first + samples_.first + b, total - 1);
     embed(images, samples.data(), 0, {});
-    solver_.forward(false);
+    forward(nullptr);
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
     if (used > 0 && !loss_steps_.empty()) count(images, samples.data(), used, evaluation);
   }

@@ -6,7 +6,6 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
-#include "deeppcr/train/diffusion_scores.hpp"
 
 namespace deeppcr::train {
 

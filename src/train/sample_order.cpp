@@ -1,10 +1,9 @@
-#include "deeppcr/train/sample_order.hpp"
-
 #include <numeric>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
+#include "deeppcr/train/trainer.hpp"
 
 namespace deeppcr::train {
 

@@ -30,22 +30,17 @@ std::vector<std::string> direct_solvers() {
 
 /// All ways to fill in what is open on one grid.
 std::vector<PassMethods> candidates(const PassMethods& wanted) {
-  std::vector<PassMethods> forward;
-  if (wanted.forward != kOpen) {
-    forward.push_back(wanted);
-  } else {
-    forward.push_back({"sequential", wanted.settings, wanted.backward});
-    for (const std::string& linear : direct_solvers())
-      forward.push_back({"newton", with_linear(wanted.settings, linear), wanted.backward});
+  const std::vector<std::string> linear = direct_solvers();
+  std::vector<PassMethods> forward{wanted}, all;
+  if (wanted.forward == kOpen) {
+    forward.front().forward = "sequential";
+    for (const std::string& name : linear)
+      forward.push_back({"newton", with_linear(wanted.settings, name), wanted.backward});
   }
-  std::vector<PassMethods> all;
+  const bool open = wanted.backward == kOpen;
   for (PassMethods& one : forward) {
-    if (wanted.backward != kOpen) {
-      all.push_back(one);
-      continue;
-    }
-    for (const std::string& linear : direct_solvers()) {
-      one.backward = linear;
+    for (const std::string& name : open ? linear : std::vector<std::string>{wanted.backward}) {
+      one.backward = name;
       all.push_back(one);
     }
   }
@@ -74,7 +69,24 @@ std::string words(const PassMethods& methods) {
   return methods.forward + (own.has("linear") ? " --linear " + own.word("linear") : "");
 }
 
-/// All ways that a wish leaves open, with what stands behind their keys.
+/// One update on such a grid, as a time in steps of one layer for one sample on one rank.
+double update_cost(const TrainingProblem& training, const Sharing& sharing) {
+  const nonlinear::Problem problem = sharing.problem(training);
+  const auto solver = sharing.forward();
+  const parallel::BlockLayout layout = solver->layout(problem);
+  const auto batch = static_cast<double>(problem.batch);
+  const double step = batch * training.layers;
+  const double own = step * static_cast<double>(nonlinear::longest_range(layout));
+  const linear::CriticalPath path =
+      solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
+  const double columns =
+      std::max(1.0, training.width * machine().product_flop_ratio(training.width));
+  const double forward = step * (path.evaluations + columns * path.products);
+  const double backward = linear_cost(training, sharing.methods.backward, layout, problem.batch);
+  return forward + own + training.layers * backward + machine().parameter_passes * own;
+}
+
+/// All ways that a request leaves open, with what stands behind their keys.
 struct Ways {
   std::vector<plan::Way> ways;
   std::vector<PassMethods> methods;
@@ -90,7 +102,7 @@ Ways ways_for(const TrainingProblem& training, const WantedSharing& wanted, int 
       way.forward = words(methods);
       way.backward = methods.backward;
       way.in_a_row = !nonlinear::find(methods.forward).iterates;
-      way.cost = update_cost(training, {one.depth, one.data, methods, "", ""}).total();
+      way.cost = update_cost(training, {one.depth, one.data, methods, "", ""});
       way.key = static_cast<int>(all.methods.size());
       all.ways.push_back(std::move(way));
       all.methods.push_back(std::move(methods));
@@ -117,26 +129,6 @@ nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
 
 std::unique_ptr<nonlinear::Solver> Sharing::forward() const {
   return nonlinear::find(methods.forward).make(methods.settings);
-}
-
-PassCosts update_cost(const TrainingProblem& training, const Sharing& sharing) {
-  const nonlinear::Problem problem = sharing.problem(training);
-  const auto solver = sharing.forward();
-  const parallel::BlockLayout layout = solver->layout(problem);
-  const auto batch = static_cast<double>(problem.batch);
-  const double step = batch * training.layers;
-  const double own = step * static_cast<double>(nonlinear::longest_range(layout));
-  const linear::CriticalPath path =
-      solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
-  const double columns =
-      std::max(1.0, training.width * machine().product_flop_ratio(training.width));
-  PassCosts costs;
-  costs.forward = step * (path.evaluations + columns * path.products);
-  costs.backward =
-      own +
-      training.layers * linear_cost(training, sharing.methods.backward, layout, problem.batch) +
-      machine().parameter_passes * own;
-  return costs;
 }
 
 Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wanted, int ranks) {

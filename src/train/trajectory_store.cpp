@@ -1,4 +1,4 @@
-#include "deeppcr/train/trajectory_store.hpp"
+#include "train/trajectory_store.hpp"
 
 #include <algorithm>
 

@@ -31,8 +31,8 @@ struct Sharing {
   std::string advice;
 };
 
-/// All grids of so many ranks that fit a wish (0: open) and leave each data rank a sample.
-/// @throws Error when the wish does not fit the ranks or the batch
+/// All grids of so many ranks that fit what is wanted (0: open) and leave each data rank a sample.
+/// @throws Error when that does not fit the ranks or the batch
 std::vector<Grid> possible_grids(Grid wanted, int ranks, long long batch);
 
 /// The cheapest of the ways that are asked for; the advice compares with all that are possible.

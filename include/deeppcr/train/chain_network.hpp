@@ -4,15 +4,25 @@
 #include <optional>
 #include <vector>
 
+#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/models/loss.hpp"
+#include "deeppcr/nonlinear/adjoint.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/pending_sums.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/train/chain_solver.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainable.hpp"
-#include "deeppcr/train/trajectory_store.hpp"
 
 namespace deeppcr::train {
+
+class TrajectoryStore;
+
+/// How the two passes through a chain are done.
+struct PassMethods {
+  std::string forward = "sequential";                        ///< from nonlinear::catalogue()
+  nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
+  std::string backward = "sequential";                       ///< from linear::catalogue()
+};
 
 /// How a network did on a set; equal on all ranks.
 struct Evaluation {
@@ -38,7 +48,7 @@ class ChainNetwork final : public Trainable {
   struct Options {
     parallel::BlockLayout layout;  ///< of the steps over the depth axis; at least one step
     Index batch = 32;              ///< of the whole grid, at least one sample a data rank
-    ChainSolverOptions solver;
+    PassMethods methods;
     Normalisation normalisation;
     Augmentation augmentation;
     Index trajectories_kept = 0;  ///< Newton starts from the last ones of so many samples
@@ -47,6 +57,7 @@ class ChainNetwork final : public Trainable {
   /// Collective on the grid, which must outlive the object, as the images must.
   ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
                const Images& images);
+  ~ChainNetwork() override;
 
   std::vector<ParameterGroup> parameters() override;
   /// The normalisation of features, with the embedding's owner, and the trajectories kept.
@@ -63,13 +74,15 @@ class ChainNetwork final : public Trainable {
  private:
   bool owns_embedding() const { return owns_pixels_ && parts_.embedding; }
   bool takes_inputs() const { return parts_.sequence->input_width() > 0; }
+  const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
   /// The inputs of the local steps, in the memory of inputs_.
   sequence::Inputs bind();
   void check_features() const;
   void embed(const Images& images, const Index* samples, Index epoch,
              const Augmentation& augmentation);
-  /// Fills the states, from kept trajectories where the samples have them.
-  ForwardOutcome forward(const Index* samples);
+  /// Fills the states. Iterations start from copies of z_0, or where these samples (if any) have
+  /// kept trajectories from those.
+  nonlinear::SolveReport forward(const Index* samples);
   /// The first `used` samples behind forward(), of those that the images name.
   models::LossData loss_data(const Images& images, const Index* samples, Index used);
   models::LossReport loss_and_gradients(const Index* samples, Index whole_batch,
@@ -87,10 +100,13 @@ class ChainNetwork final : public Trainable {
   bool owns_pixels_;
   Buffer<Real> inputs_;                        ///< of the local steps, [L_local, B_local, d]
   std::unique_ptr<sequence::Sequence> bound_;  ///< the sequence with them
-  ChainSolver solver_;
-  Buffer<Real> features_;       ///< [B_local, features]
-  Buffer<Real> normalisation_;  ///< mean, deviation
-  std::optional<TrajectoryStore> store_;
+  sequence::Trajectory trajectory_;
+  std::unique_ptr<nonlinear::Solver> forward_;
+  std::unique_ptr<linear::LinearSolver> backward_;
+  nonlinear::Adjoint adjoint_;
+  Buffer<Real> features_;                         ///< [B_local, features]
+  Buffer<Real> normalisation_;                    ///< mean, deviation
+  std::unique_ptr<TrajectoryStore> store_;        ///< where iterations start from kept trajectories
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
   StepRange loss_steps_;        ///< local steps from the first whose state the loss reads

@@ -3,11 +3,42 @@
 #include <cstdint>
 #include <vector>
 
+#include "deeppcr/models/autoencoder.hpp"
+#include "deeppcr/models/denoiser.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/train/noisy_latents.hpp"
+#include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
+
+/// Latents [N, n] of images with their labels, equal on all ranks.
+struct LabelledLatents {
+  Buffer<Real> values;
+  std::vector<int> labels;
+};
+/// Those of a whole set, in pieces. Every rank does all.
+LabelledLatents encode_all(const models::Autoencoder& autoencoder, const Images& images);
+
+/// Latents at random times, mixed with as much noise as belongs to them, by numbers of random
+/// streams.
+class NoisyLatents {
+ public:
+  /// Denoiser and latents must outlive the object. @pre labels are below the denoiser's classes,
+  /// where it has any
+  NoisyLatents(const models::Denoiser& denoiser, const LabelledLatents& latents,
+               std::uint64_t seed);
+
+  /// Samples samples[0..count) at times from first_time to last_time, by the random numbers
+  /// `first`.. of the seed. Valid until the next call.
+  models::Denoiser::Samples make(const Index* samples, Index count, Index first, int first_time,
+                                 int last_time);
+
+ private:
+  const models::Denoiser& denoiser_;
+  const LabelledLatents& latents_;
+  std::uint64_t seed_;
+  Buffer<Real> x_, noise_;
+};
 
 /// A network that every rank holds whole: samples are split over the data axis, gradients summed.
 /// Keeps an exponential moving average of the parameters, which is what is used in the end.
@@ -88,5 +119,21 @@ class DenoiserTraining final : public WholeNetwork {
   NoisyLatents noisy_;
   std::vector<Real> sizes_;  ///< latent, hidden, blocks, frequencies, classes, cosine, times
 };
+
+/// Mean square error of a pixel over a set that the ranks share in equal parts. Collective.
+double reconstruction_error(const parallel::Communicator& comm,
+                            const models::Autoencoder& autoencoder, const Images& images);
+
+/// How well noise is told from latents at times first..last.
+struct NoiseBand {
+  int first = 0, last = 0;
+  double loss = 0;         ///< mean square of eps - noise
+  double linear_loss = 0;  ///< the same for the best linear guess, eps = sqrt(1 - abar) x
+};
+/// In as many bands of equal numbers of times; each latent once in each, at a random time by a seed
+/// of its own. Ranks share the latents in equal parts. Collective.
+std::vector<NoiseBand> denoising_errors(const parallel::Communicator& comm,
+                                        const models::Denoiser& denoiser,
+                                        const LabelledLatents& latents, int bands);
 
 }  // namespace deeppcr::train

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "deeppcr/nonlinear/catalogue.hpp"
+#include "deeppcr/train/chain_network.hpp"
 
 namespace deeppcr::train {
 
@@ -14,27 +14,12 @@ struct TrainingProblem {
   double layers = 1;  ///< products [n x n] in a step, one after another
 };
 
-/// How the two passes through the chain are done.
-struct PassMethods {
-  std::string forward = "auto";  ///< from nonlinear::catalogue(), or left open
-  /// Of the forward solver. Its linear solver is left open too where the forward solver is.
-  nonlinear::Settings settings;
-  std::string backward = "auto";  ///< from linear::catalogue(), or left open
-};
-
-/// What the user asks for; 0 and "auto" are left to the cost formulas.
+/// What the user asks for; 0 and "auto" are left to the cost formulas. The linear solver of a
+/// forward solver that is left open is open too.
 struct WantedSharing {
   int depth_ranks = 0;
   int data_ranks = 0;
-  PassMethods methods;
-};
-
-/// What one update costs by the formulas, as times in one unit: a step of one layer for one sample
-/// on one rank.
-struct PassCosts {
-  double forward = 0;
-  double backward = 0;
-  double total() const { return forward + backward; }
+  PassMethods methods = {"auto", {}, "auto"};
 };
 
 /// The decision how ranks share an update, and why.
@@ -57,8 +42,5 @@ struct Sharing {
 /// ("auto").
 /// @throws Error when the grid does not fit the ranks or the batch
 Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wanted, int ranks);
-
-/// Cost of one update on such a grid.
-PassCosts update_cost(const TrainingProblem& training, const Sharing& sharing);
 
 }  // namespace deeppcr::train

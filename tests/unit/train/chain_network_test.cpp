@@ -103,7 +103,7 @@ struct Fixture {
     ChainNetwork::Options options;
     options.layout = layout_of(grid);
     options.batch = static_cast<Index>(golden()["labels"].size());
-    test::set_passes(options.solver, method.forward, method.backward);
+    test::set_passes(options.methods, method.forward, method.backward);
     options.normalisation = {golden()["mean"], golden()["deviation"]};
     return options;
   }

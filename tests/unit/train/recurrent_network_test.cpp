@@ -74,7 +74,7 @@ struct Fixture {
     ChainNetwork::Options options;
     options.layout = test::uneven_layout(kSteps, depth);
     options.batch = kBatch;
-    test::set_passes(options.solver, method, method);
+    test::set_passes(options.methods, method, method);
     options.normalisation = {0.5, 0.3};
     return options;
   }

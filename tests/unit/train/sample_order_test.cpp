@@ -1,4 +1,4 @@
-#include "deeppcr/train/sample_order.hpp"
+#include "deeppcr/train/trainer.hpp"
 
 #include <gtest/gtest.h>
 

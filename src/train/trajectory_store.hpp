@@ -3,7 +3,7 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/train/parameters.hpp"
+#include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
 
