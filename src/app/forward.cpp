@@ -13,7 +13,6 @@
 #include "deeppcr/nonlinear/coarse_guess.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "deeppcr/sequence/residual.hpp"
 
 namespace deeppcr::app {
 namespace {

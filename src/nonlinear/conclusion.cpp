@@ -25,7 +25,7 @@ double largest_state(const sequence::Trajectory& states) {
   const ConstStates z = states.states();
   const Index state = states.batch() * states.width(), bytes = state * Index{sizeof(Real)};
   const auto after = [&](Index i) { return z.data() + (i - 1) * state; };
-  double most = largest_entry(states.input());
+  double most = sequence::largest_entry(states.input());
   // They have left the cache, each by itself: some are under way while one is looked at.
   for (Index i = z.extent(0); i > 0; i -= kApart) {
     if (i > kAhead) prefetch(after(i - kAhead), bytes);

@@ -7,6 +7,7 @@
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
 #include "deeppcr/parallel/exchange.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -73,7 +74,7 @@ class Stretch {
 void sample_norms(ConstStates r, double* norms) {
   for (Index l = 0; l < r.extent(0); ++l)
     for (Index b = 0; b < r.extent(1); ++b)
-      *norms++ = largest_entry({r[l][b].data(), {1, r.extent(2)}});
+      *norms++ = sequence::largest_entry({r[l][b].data(), {1, r.extent(2)}});
 }
 
 }  // namespace
@@ -145,8 +146,10 @@ Assessment GrowthProbe::assess(const Tolerance& tolerance, const Linearise& line
   for (Index b = 0; b < batch_; ++b)
     stretch.add_sample(residuals_.data() + b, growth_.data() + b, batch_);
   ChunkFacts facts = stretch.facts();
-  facts.scale = largest_entry({states_.states().data(), {local_.size(), batch_ * width_}});
-  if (local_.first == 0) facts.scale = std::max(facts.scale, largest_entry(states_.input()));
+  facts.scale =
+      sequence::largest_entry({states_.states().data(), {local_.size(), batch_ * width_}});
+  if (local_.first == 0)
+    facts.scale = std::max(facts.scale, sequence::largest_entry(states_.input()));
   double sum = 0;
   Index identical = local_.last;
   for (std::size_t i = residuals_.size(); i-- > 0;) {

@@ -6,8 +6,10 @@
 
 #include "deeppcr/linear/pc.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
+#include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -73,8 +75,8 @@ void NewtonSnes::create_for(const sequence::Sequence& chain, sequence::Trajector
   states_ = petsc::Handle<Vec>(trajectory.vec());
   assembled_ = {};
   linear::register_pc();
-  evaluator_ = std::make_unique<sequence::ResidualEvaluator>(comm(), chain, trajectory.layout(),
-                                                             trajectory.batch());
+  linearisation_.reset();
+  evaluated_.reset(trajectory.states().size() + trajectory.input().size());
   J_ = std::make_unique<blocks::BlockBidiagonal>(comm(), trajectory.layout(), trajectory.batch(),
                                                  trajectory.width());
   DEEPPCR_PETSC(VecDuplicate(trajectory.vec(), residual_.put()));
@@ -114,26 +116,39 @@ void NewtonSnes::assemble_if_asked() {
   DEEPPCR_PETSC(SNESSetJacobian(snes_.get(), J_->mat(), assembled_.get(), jacobian_callback, this));
 }
 
+/// F_l = z_l - f_l(z_{l-1}). Collective; one message of B n reals to the right.
 void NewtonSnes::evaluate(ConstStates z, States F) {
   const StageTimer timer(stages_, "residual");
-  evaluator_->evaluate(trajectory_->input(), z, F, true);
-  for (Real& value : F) value = -value;  // F = z - f, the residual with the other sign
+  const StepRange local = trajectory_->local_range();
+  const ConstState z0 = trajectory_->input();
+  const Index state = z0.size();
+  parallel::halo(comm(), trajectory_->layout(), z.data(), evaluated_.data(), state, neighbours_);
+  if (local.contains(0)) std::copy(z0.begin(), z0.end(), evaluated_.data());
+  std::copy(z.begin(), z.end(), evaluated_.data() + state);
+  linearisation_.reset();
+  linearisation_ = chain_->linearise(local, {evaluated_.data(), z.shape()}, F);
+  for (Index i = 0; i < F.size(); ++i) F.data()[i] = z.data()[i] - F.data()[i];
+}
+
+bool NewtonSnes::is_linearised_at(ConstStates z) const {
+  const bool same = linearisation_ &&
+                    std::equal(z.begin(), z.end(), evaluated_.data() + trajectory_->input().size());
+  return !comm().any(!same);
 }
 
 /// The line search ends at the states that it has evaluated last; other SNES types may not.
 void NewtonSnes::evaluate_unless_linearised_at(ConstStates z) {
-  if (evaluator_->is_linearised_at(z)) return;
+  if (is_linearised_at(z)) return;
   Buffer<Real> F(z.size());
   evaluate(z, States(F.data(), z.shape()));
 }
 
+/// The operator keeps its Jacobians until it is given new ones: SNES may evaluate elsewhere, or lag
+/// the Jacobian.
 void NewtonSnes::linearise_at(ConstStates z) {
   evaluate_unless_linearised_at(z);
-  // The operator keeps its Jacobians until it is given new ones: SNES may evaluate elsewhere, or
-  // lag the Jacobian.
-  const auto linearisation = evaluator_->share_linearisation();
-  J_->set_linearisation(linearisation.get());
-  linearisation_ = linearisation;
+  J_->set_linearisation(linearisation_.get());
+  jacobian_ = linearisation_;
   if (assembled_) assembled_ = J_->assemble(std::move(assembled_));
 }
 
@@ -151,7 +166,8 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
     if (exact == static_cast<Index>(i) && std::isfinite(limit) && excess <= kFreeze) ++exact;
     if (identical == static_cast<Index>(i) && residuals[i] == 0) ++identical;
   }
-  if (allowed.empty()) found.tolerance = tolerance_.limit(largest_entry(trajectory_->input()));
+  if (allowed.empty())
+    found.tolerance = tolerance_.limit(sequence::largest_entry(trajectory_->input()));
   // The last three are minima: of what is left, negated.
   const StepRange range = trajectory_->local_range();
   const Index L = trajectory_->layout().num_steps();
@@ -206,7 +222,7 @@ bool NewtonSnes::is_settled(ConstStates residual) {
 void NewtonSnes::look(ConstStates residual) {
   evaluate_unless_linearised_at(trajectory_->states());
   const StageTimer timer(stages_, "residual");
-  found_ = assess(*trajectory_, residual, evaluator_->linearisation(), tolerance_, neighbours_);
+  found_ = assess(*trajectory_, residual, *linearisation_, tolerance_, neighbours_);
   ++report_.looks;
   report_.lyapunov = found_.lyapunov;
   report_.growth = found_.growth;
@@ -277,7 +293,6 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   create_for(chain, trajectory);
   recording_.emplace(comm(), monitors, kStages);
   J_->set_frozen(0);
-  const parallel::Traffic halos_before = evaluator_->traffic();
   const linear::LinearSolver* solver = linear::solver_of(inner_solver().pc);
   solver_before_ = solver != nullptr ? solver->stages() : StageTimes();
   SNESConvergedReason reason = SNES_CONVERGED_ITERATING;
@@ -293,8 +308,6 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   neighbours_ +=
       conclude({recording_->stopped(), why_not_right(reason), last_.identical, options_.fallback},
                tolerance_, chain, trajectory, report_);
-  const parallel::Traffic halos = evaluator_->traffic();
-  neighbours_.add(halos.messages - halos_before.messages, halos.bytes - halos_before.bytes);
   StageTimes now = current_stages();
   now.add("total", watch.seconds());
   std::vector<std::string> stages = kStages;

@@ -10,7 +10,6 @@
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/petsc/handle.hpp"
-#include "deeppcr/sequence/residual.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -58,6 +57,7 @@ class NewtonSnes {
   Norms norms(ConstStates F, ConstStates z) const;
   void record(int iteration, double step_norm);
   void add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations);
+  bool is_linearised_at(ConstStates z) const;
   StageTimes current_stages() const;
   bool is_settled(ConstStates residual);
   void look(ConstStates residual);
@@ -71,9 +71,12 @@ class NewtonSnes {
   const sequence::Sequence* chain_ = nullptr;
   sequence::Trajectory* trajectory_ = nullptr;
   std::optional<Recording> recording_;
-  std::unique_ptr<sequence::ResidualEvaluator> evaluator_;
   std::unique_ptr<blocks::BlockBidiagonal> J_;
-  std::shared_ptr<const blocks::Linearisation> linearisation_;  ///< what J_ points to
+  /// The states of the last evaluation, [L_local + 1, B, n]: the left neighbour's last one, then
+  /// all own ones.
+  Buffer<Real> evaluated_;
+  std::shared_ptr<const blocks::Linearisation> linearisation_;  ///< there
+  std::shared_ptr<const blocks::Linearisation> jacobian_;       ///< what J_ points to
   petsc::Handle<SNES> snes_;
   petsc::Handle<Vec> states_;  ///< of the trajectory that all this was made for
   petsc::Handle<Vec> residual_;

@@ -4,24 +4,16 @@
 #include <cmath>
 #include <limits>
 
-#include "deeppcr/sequence/residual.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
-
-double largest_entry(ConstState x) {
-  double size = 0;
-  for (const Real value : x)
-    size = std::isnan(value) ? std::numeric_limits<double>::infinity()
-                             : std::max(size, std::abs(value));
-  return size;
-}
 
 std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& tolerance,
                            ConstState input, ConstStates states) {
   std::vector<double> sizes = sequence::step_norms(states);
   double local = 0;
   for (const double size : sizes) local = std::max(local, size);
-  double largest = comm.max_before(local, largest_entry(input));
+  double largest = comm.max_before(local, sequence::largest_entry(input));
   for (double& size : sizes) {
     largest = std::max(largest, size);
     size = tolerance.limit(largest);

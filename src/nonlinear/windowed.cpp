@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 #include "nonlinear/windowed_run.hpp"
 
 namespace deeppcr::nonlinear {
@@ -31,7 +32,7 @@ SolveReport Windowed::sample(const sequence::Sequence& chain, sequence::Trajecto
   const States z = states.whole();
   SharedSteps part(states.comm(), z);
   double size = 0;
-  for (Index l = 0; l <= frozen; ++l) size = std::max(size, largest_entry(z[l]));
+  for (Index l = 0; l <= frozen; ++l) size = std::max(size, sequence::largest_entry(z[l]));
   WindowedRun run(states.comm(), chain, options_, part, {z.extent(0) - 1, z.extent(1)}, monitors);
   run.iterate(size, frozen);
   run.end_sampling(states);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/nonlinear/growth.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -52,7 +53,7 @@ double WindowedRun::residual(const Section& section) {
   double size = 0;
   const Real* after = m > 0 ? part_.state(section.mine.first + 1) : nullptr;
   for (Index i = 0; i < r.size(); ++i) r.data()[i] -= after[i];
-  for (Index l = 0; l < m; ++l) size = std::max(size, largest_entry(r[l]));
+  for (Index l = 0; l < m; ++l) size = std::max(size, sequence::largest_entry(r[l]));
   report_.evaluations += section.window.size();
   ++report_.sequential_evaluations;
   return size;
@@ -71,12 +72,12 @@ WindowedRun::Sweep WindowedRun::correct(const Section& section) {
   for (Index l = 0; l < m; ++l) {
     Real* z = part_.state(section.mine.first + l + 1);
     for (Index i = 0; i < row; ++i) z[i] += d.data()[l * row + i];
-    const double correction = largest_entry(d[l]);
+    const double correction = sequence::largest_entry(d[l]);
     found.correction = std::max(found.correction, correction);
     if (found.converged < l) continue;
     // Held against the states up to here: a tail that has blown up must not excuse wrong ones
     // before.
-    size = std::max(size, largest_entry({z, {size_.batch, width_}}));
+    size = std::max(size, sequence::largest_entry({z, {size_.batch, width_}}));
     if (std::isfinite(size) && correction <= largest_correction(size)) {
       ++found.converged;
       found.size = size;
@@ -171,7 +172,7 @@ void WindowedRun::iterate(double largest_before, Index frozen) {
 // Corrections at the tolerance leave residuals that may grow: they are held against their growth
 // along the states found, and made smaller until that is right or no longer helps.
 void WindowedRun::iterate_until_right(sequence::Trajectory& states, OwnSteps& part) {
-  const double input = largest_entry(states.input());
+  const double input = sequence::largest_entry(states.input());
   part_.exchange(part_.section({0, size_.steps}), traffic_);
   iterate(input, 0);
   Index exact = 0;

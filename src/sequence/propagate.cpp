@@ -1,8 +1,11 @@
 #include "deeppcr/sequence/propagate.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::sequence {
 
@@ -54,6 +57,67 @@ void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen,
       comm.send(row_of(range.last - 1), state, layout.owner(range.last));
   }
   if (!local.empty()) trajectory.touched();
+}
+
+namespace {
+
+/// The largest residual of the steps of a range, in pieces that stay in the caches. left: the state
+/// before the range; z: those after its steps, [range.size(), B, n].
+double largest_residual_of(const Sequence& sequence, StepRange range, const Real* left,
+                           ConstStates z) {
+  constexpr Index kPiece = Index{1} << 20;  // reals
+  const Index state = z.extent(1) * z.extent(2);
+  const Index piece = std::max<Index>(1, kPiece / std::max<Index>(1, state));
+  Buffer<Real> r(std::min(range.size(), piece) * state);
+  double largest = 0;
+  for (Index i = 0; i < range.size();) {
+    // The states that steps i.. start from are those before them, but for the first step's.
+    const Index count = i == 0 ? 1 : std::min(piece, range.size() - i);
+    const std::array<Index, 3> shape{count, z.extent(1), z.extent(2)};
+    const Real* starts = i == 0 ? left : z.data() + (i - 1) * state;
+    const States out(r.data(), shape);
+    sequence.value({range.first + i, range.first + i + count}, ConstStates(starts, shape), out);
+    for (Index j = 0; j < count * state; ++j) r[j] -= z.data()[i * state + j];
+    largest = std::max(largest, largest_entry({r.data(), {count, state}}));
+    i += count;
+  }
+  return largest;
+}
+
+}  // namespace
+
+double largest_residual(const Sequence& sequence, const Trajectory& trajectory) {
+  const parallel::Communicator& comm = trajectory.comm();
+  const StepSet local = trajectory.local_steps();
+  const ConstStates z = trajectory.states();
+  const Index state = trajectory.batch() * trajectory.width();
+  Buffer<Real> left(local.num_ranges() * state);
+  parallel::Traffic traffic;
+  parallel::halo(comm, trajectory.layout(), z.data(), left.data(), state, traffic);
+  if (local.contains(Index{0})) std::copy_n(trajectory.input().data(), state, left.data());
+  double largest = 0;
+  for (Index k = 0; k < local.num_ranges(); ++k) {
+    const StepRange range = local.range(k);
+    const Index row = local.row(range.first);
+    largest = std::max(largest, largest_residual_of(sequence, range, left.data() + k * state,
+                                                    z.slice(row, row + range.size())));
+  }
+  return comm.max(largest);
+}
+
+double largest_entry(ConstState x) {
+  double largest = 0, probe = 0;
+  for (const Real value : x) {
+    largest = std::max(largest, std::abs(value));
+    probe += value * 0.0;  // NaN for NaN and infinity, which max() may drop
+  }
+  return probe == 0.0 ? largest : std::numeric_limits<double>::infinity();
+}
+
+std::vector<double> step_norms(ConstStates r) {
+  std::vector<double> norms;
+  for (Index i = 0; i < r.extent(0); ++i) norms.push_back(largest_entry(r[i]));
+  return norms;
 }
 
 }  // namespace deeppcr::sequence

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
@@ -21,15 +22,13 @@ constexpr double kTolerance = 1e3 * std::numeric_limits<double>::epsilon() / kSt
 double worse(double a, double b) { return b > a || std::isnan(b) ? b : a; }
 
 double largest(Index count, const Real* x) {
-  double most = 0;
-  for (Index i = 0; i < count; ++i) most = worse(most, std::abs(x[i]));
-  return most;
+  return std::accumulate(x, x + count, 0.0,
+                         [](double most, Real v) { return worse(most, std::abs(v)); });
 }
 
 double largest_difference(Index count, const Real* x, const Real* y) {
-  double most = 0;
-  for (Index i = 0; i < count; ++i) most = worse(most, std::abs(x[i] - y[i]));
-  return most;
+  return std::inner_product(x, x + count, y, 0.0, worse,
+                            [](Real a, Real b) { return std::abs(a - b); });
 }
 
 /// difference / size; zero only when the difference is.
@@ -37,10 +36,13 @@ double relative(double difference, double size) {
   return difference == 0 ? 0 : difference / std::max(size, std::numeric_limits<double>::min());
 }
 
+/// How far x is from what it should be.
+double error_of(Index count, const Real* x, const Real* expected) {
+  return relative(largest_difference(count, x, expected), largest(count, expected));
+}
+
 double dot(Index count, const Real* x, const Real* y) {
-  double sum = 0;
-  for (Index i = 0; i < count; ++i) sum += x[i] * y[i];
-  return sum;
+  return std::inner_product(x, x + count, y, 0.0);
 }
 
 double norm(Index count, const Real* x) { return std::sqrt(dot(count, x, x)); }
@@ -64,8 +66,8 @@ class Check {
     result.tolerance = kTolerance;
     Buffer<Real> out(out_.size());
     const auto J = sequence_.linearise(range_, states(in_), states(out));
-    result.value_error = worse(against_value(out), propagate_error());
-    result.tangent_error = tangent_error();
+    result.value_error = error_of(out.size(), out.data(), out_.data());
+    if (!range_.empty()) check_propagated(result);
     result.samples_error = samples_error();
     for (Index l = range_.first; l < range_.last; ++l) {
       result.jvp_error = worse(result.jvp_error, jvp_error(*J, l));
@@ -89,17 +91,11 @@ class Check {
     return x.data() + (l - range_.first) * state_size();
   }
 
-  double against_value(const Buffer<Real>& out) const {
-    return relative(largest_difference(out.size(), out.data(), out_.data()),
-                    largest(out.size(), out_.data()));
-  }
-  double propagate_error();
-  double tangent_error();
+  void check_propagated(SelfCheck& result);
   double samples_error();
   double jvp_error(const blocks::Linearisation& J, Index l);
   double vjp_error(const blocks::Linearisation& J, Index l);
   void check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& result);
-  double structure_error(blocks::Structure structure, const Buffer<Real>& A) const;
   double parameter_error();
   double row_error(StepRange steps, const Buffer<Real>& g, View<Real, 1> theta,
                    View<const Real, 1> grad);
@@ -116,45 +112,28 @@ class Check {
   Buffer<Real> out_;
 };
 
-/// propagate() against value() of one step after the other.
-double Check::propagate_error() {
-  if (range_.empty()) return 0;
-  Buffer<Real> chained(out_.size()), expected(out_.size());
+/// propagate() against one step after the other; propagate_with_tangent() against propagate(),
+/// whose bits it must have, and the tangent of the last sample against product() step by step.
+void Check::check_propagated(SelfCheck& result) {
   const ConstState z = states(in_)[0];
-  sequence_.propagate(range_, z, states(chained));
-  ConstStates from{z.data(), {1, batch_, n_}};
-  for (Index i = 0; i < range_.size(); ++i) {
-    const States to = states(expected).slice(i, i + 1);
-    sequence_.value({range_.first + i, range_.first + i + 1}, from, to);
-    from = to;
-  }
-  return relative(largest_difference(out_.size(), chained.data(), expected.data()),
-                  largest(out_.size(), expected.data()));
-}
-
-/// propagate_with_tangent() against propagate(), whose bits it must have, and the tangent of the
-/// last sample against product() step by step.
-double Check::tangent_error() {
-  if (range_.empty()) return 0;
-  const ConstState z = states(in_)[0];
-  const Index sample = batch_ - 1, at = sample * n_;
-  Buffer<Real> chained(out_.size()), with_tangent(out_.size()), again(state_size());
+  const Index size = out_.size(), sample = batch_ - 1, at = sample * n_;
+  Buffer<Real> chained(size), with_tangent(size), expected(size);
   Buffer<Real> v = normal(state_size()), Av(state_size()), tangent(n_);
   std::copy_n(v.data() + at, n_, tangent.data());
   sequence_.propagate(range_, z, states(chained));
   sequence_.propagate_with_tangent(range_, z, states(with_tangent), sample, {tangent.data(), {n_}});
-  const Real* before = z.data();
+  ConstStates from{z.data(), {1, batch_, n_}};
   for (Index l = range_.first; l < range_.last; ++l) {
-    const auto J = sequence_.linearise({l, l + 1}, ConstStates(before, {1, batch_, n_}),
-                                       States(again.data(), {1, batch_, n_}));
+    const States to = states(expected).slice(l - range_.first, l - range_.first + 1);
+    const auto J = sequence_.linearise({l, l + 1}, from, to);
     J->product(l, Direction::forward, panel(v, 1), panel(Av, 1));
     v.swap(Av);
-    before = state(chained, l);
+    from = to;
   }
-  if (largest_difference(out_.size(), with_tangent.data(), chained.data()) != 0)
-    return std::numeric_limits<double>::infinity();
-  return relative(largest_difference(n_, tangent.data(), v.data() + at),
-                  largest(n_, v.data() + at));
+  result.value_error = worse(result.value_error, error_of(size, chained.data(), expected.data()));
+  const bool same_bits = std::equal(chained.begin(), chained.end(), with_tangent.begin());
+  result.tangent_error = same_bits ? error_of(n_, tangent.data(), v.data() + at)
+                                   : std::numeric_limits<double>::infinity();
 }
 
 /// The last sample's values by itself.
@@ -210,6 +189,8 @@ void Check::check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& res
   Buffer<Real> A(state_size() * n_), e(state_size()), Ae(state_size());
   J.blocks({l, l + 1}, {A.data(), {1, batch_, n_, n_}});
   const double size = largest(A.size(), A.data());
+  const bool dense = J.structure() == blocks::Structure::dense;
+  const bool scaled = J.structure() == blocks::Structure::scaled_identity;
   for (Index j = 0; j < n_; ++j) {
     for (Index b = 0; b < batch_; ++b) {
       std::fill_n(e.data() + b * n_, n_, Real{0});
@@ -217,26 +198,15 @@ void Check::check_blocks(const blocks::Linearisation& J, Index l, SelfCheck& res
     }
     J.product(l, Direction::forward, panel(e, 1), panel(Ae, 1));
     for (Index b = 0; b < batch_; ++b) {
-      const double off = largest_difference(n_, Ae.data() + b * n_, A.data() + (b * n_ + j) * n_);
+      const Real *block = A.data() + b * n_ * n_, *column = block + j * n_;
+      const double off = largest_difference(n_, Ae.data() + b * n_, column);
       result.blocks_error = worse(result.blocks_error, relative(off, size));
+      for (Index i = 0; i < n_ && !dense; ++i) {
+        const bool holds = i != j ? column[i] == 0 : !scaled || column[i] == block[0];
+        result.structure_holds = result.structure_holds && holds;
+      }
     }
   }
-  if (!(structure_error(J.structure(), A) == 0)) result.structure_holds = false;
-}
-
-double Check::structure_error(blocks::Structure structure, const Buffer<Real>& A) const {
-  if (structure == blocks::Structure::dense) return 0;
-  double error = 0;
-  for (Index b = 0; b < batch_; ++b) {
-    const Real* block = A.data() + b * n_ * n_;
-    for (Index j = 0; j < n_; ++j)
-      for (Index i = 0; i < n_; ++i) {
-        if (i != j) error = worse(error, std::abs(block[j * n_ + i]));
-        if (i == j && structure == blocks::Structure::scaled_identity)
-          error = worse(error, std::abs(block[j * n_ + i] - block[0]));
-      }
-  }
-  return error;
 }
 
 double Check::functional(StepRange steps, const Buffer<Real>& g) {

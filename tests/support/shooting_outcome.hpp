@@ -4,7 +4,6 @@
 
 #include "deeppcr/nonlinear/shooting.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "deeppcr/sequence/residual.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"

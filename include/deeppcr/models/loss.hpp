@@ -8,7 +8,6 @@
 
 #include "deeppcr/core/options.hpp"
 #include "deeppcr/models/head.hpp"
-#include "deeppcr/sequence/inputs.hpp"
 #include "deeppcr/sequence/parameters.hpp"
 
 namespace deeppcr::models {

@@ -21,7 +21,4 @@ struct Tolerance {
 std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& tolerance,
                            ConstState input, ConstStates states);
 
-/// max |x|; infinity where there is a NaN.
-double largest_entry(ConstState x);
-
 }  // namespace deeppcr::nonlinear

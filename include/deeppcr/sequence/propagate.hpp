@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
@@ -13,5 +15,15 @@ namespace deeppcr::sequence {
 /// 1 for a contiguous layout). With `traffic`, adds the messages of all ranks to it.
 void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen = 0,
                parallel::Traffic* traffic = nullptr);
+
+/// max_l ||f_l(z_{l-1}) - z_l||_inf over all ranks, evaluated in pieces: O(B n) memory beyond the
+/// trajectory. Any layout. NaN counts as infinity. Collective; the messages of
+/// Trajectory::starts().
+double largest_residual(const Sequence& sequence, const Trajectory& trajectory);
+
+/// max |x|; infinity where there is a NaN.
+double largest_entry(ConstState x);
+/// That of each step: [m].
+std::vector<double> step_norms(ConstStates r);
 
 }  // namespace deeppcr::sequence

@@ -5,7 +5,6 @@
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/sequence/inputs.hpp"
 #include "deeppcr/sequence/parameters.hpp"
 
 namespace deeppcr::sequence {

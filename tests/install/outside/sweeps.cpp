@@ -10,6 +10,7 @@
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace outside {
 
@@ -81,9 +82,9 @@ Run::Change Run::sweep() {
   mine.any = z.size() > 0 && std::memcmp(next.data(), z.data(), z.size() * sizeof(Real)) != 0;
   std::copy(next.begin(), next.end(), z.begin());
   states_.touched();
-  mine.size = largest_entry(states_.input());
+  mine.size = sequence::largest_entry(states_.input());
   for (Index l = 0; l < local.size(); ++l)
-    mine.size = std::max(mine.size, largest_entry(states_.states()[l]));
+    mine.size = std::max(mine.size, sequence::largest_entry(states_.states()[l]));
 
   report_.evaluations += steps_ - end_.exact;
   ++report_.sequential_evaluations;
@@ -119,7 +120,7 @@ void Run::record(const Change& change) {
 SolveReport Run::solve() {
   const Stopwatch watch;
   const int most = settings_.max_iterations;
-  Change change{0, largest_entry(states_.input()), false};
+  Change change{0, sequence::largest_entry(states_.input()), false};
   while (end_.exact < steps_ && !done_ && !recording_.stopped() && end_.why_not.empty()) {
     if (most >= 0 && report_.iterations >= most) {
       end_.why_not = fmt::format("not converged in {} sweeps", most);

@@ -1,5 +1,3 @@
-#include "deeppcr/sequence/residual.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,7 +7,6 @@
 #include "support/environment.hpp"
 #include "support/layouts.hpp"
 #include "support/model_problem.hpp"
-#include "support/random_chain.hpp"
 
 namespace deeppcr::sequence {
 namespace {
@@ -23,36 +20,6 @@ models::ModelOptions resnet(Index steps) {
   options.steps = steps;
   options.width = 4;
   return options;
-}
-
-TEST(ResidualEvaluator, IsZeroAtTheSequentialTrajectoryOnly) {
-  for (const Index steps : {1, 2, 3, 20}) {
-    const parallel::BlockLayout layout = test::uneven_layout(steps, world().size());
-    ModelProblem problem(world(), resnet(steps), layout, 2);
-    propagate(*problem.sequence, problem.trajectory);
-    ResidualEvaluator evaluator(world(), *problem.sequence, layout, 2);
-    Buffer<Real> r(problem.trajectory.states().size());
-    const States residual(r.data(), problem.trajectory.states().shape());
-    for (const bool linearise : {false, true}) {
-      evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual,
-                         linearise);
-      double largest = 0;
-      for (double norm : step_norms(residual)) largest = std::max(largest, norm);
-      EXPECT_LE(world().max(largest), 1e-14);
-    }
-    EXPECT_LE(largest_residual(*problem.sequence, problem.trajectory), 1e-14);
-    // A change of the very last state changes the residual of the last step by as much, and nothing
-    // else.
-    if (problem.trajectory.local_range().last == steps && !problem.trajectory.local_range().empty())
-      *(problem.trajectory.states().end() - 1) += 0.5;
-    EXPECT_FALSE(evaluator.is_linearised_at(problem.trajectory.states()));
-    evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual, true);
-    EXPECT_TRUE(evaluator.is_linearised_at(problem.trajectory.states()));
-    double largest = 0;
-    for (double norm : step_norms(residual)) largest = std::max(largest, norm);
-    EXPECT_NEAR(world().max(largest), 0.5, 1e-14);
-    EXPECT_NEAR(largest_residual(*problem.sequence, problem.trajectory), 0.5, 1e-14);
-  }
 }
 
 TEST(LargestResidual, FindsAChangeInAnyLayout) {
@@ -74,20 +41,6 @@ TEST(LargestResidual, FindsAChangeInAnyLayout) {
       EXPECT_GT(largest_residual(*problem.sequence, z), 0.01);
     }
   }
-}
-
-TEST(ResidualEvaluator, ReplicatedNeedsNoMessage) {
-  const Index steps = 12;
-  const auto layout = parallel::BlockLayout::replicated(steps, world().size());
-  ModelProblem problem(world(), resnet(steps), layout, 2);
-  propagate(*problem.sequence, problem.trajectory);
-  ResidualEvaluator evaluator(world(), *problem.sequence, layout, 2);
-  Buffer<Real> r(problem.trajectory.states().size());
-  const States residual(r.data(), problem.trajectory.states().shape());
-  evaluator.evaluate(problem.trajectory.input(), problem.trajectory.states(), residual, true);
-  for (const double norm : step_norms(residual)) EXPECT_LE(norm, 1e-14);
-  EXPECT_TRUE(evaluator.is_linearised_at(problem.trajectory.states()));
-  EXPECT_EQ(evaluator.traffic().messages, 0);
 }
 
 TEST(StepNorms, NeverHideNaNOrInfinity) {
