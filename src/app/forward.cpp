@@ -10,7 +10,7 @@
 #include "app/storage.hpp"
 #include "app/suggest.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/nonlinear/coarse_guess.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "deeppcr/nonlinear/recording.hpp"
 #include "nonlinear/backpropagation.hpp"
-#include "nonlinear/collect.hpp"
 
 namespace deeppcr::nonlinear {
 

@@ -1,4 +1,4 @@
-#include "deeppcr/nonlinear/approximate_jacobian.hpp"
+#include "nonlinear/approximate_jacobian.hpp"
 
 #include <algorithm>
 

@@ -44,32 +44,22 @@ OptionSpec coupling_option() {
                      "identity, first-order, dense; auto: by the contraction measured");
 }
 
-OptionSpec accelerate_option() {
-  return word_option("accelerate", "none", acceleration_names(),
-                     "PETSc's solver on the chunk ends: none, anderson, ngmres");
-}
-
 std::unique_ptr<Solver> make_sequential(const Settings& settings) {
   return std::make_unique<Sequential>(settings.tolerance);
 }
 
-std::unique_ptr<Solver> make_newton(const Settings& settings) {
+NewtonOptions newton_options(const Settings& settings) {
   NewtonOptions options;
-  options.linear = settings.own.word("linear");
-  options.jacobian = jacobian_from(settings.own.word("jacobian"));
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
   if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
   options.fallback = settings.fallback;
-  return std::make_unique<Newton>(options);
+  return options;
 }
 
-std::unique_ptr<Solver> make_windowed(const Settings& settings) {
+std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
   WindowedOptions options;
-  if (settings.own.given("jacobian"))
-    options.jacobian = jacobian_from(settings.own.word("jacobian"));
-  if (options.jacobian == Jacobian::dense)
-    throw input_error("--jacobian dense goes with --nonlinear newton, not with windowed");
+  options.jacobian = jacobian;
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
   if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
@@ -77,8 +67,28 @@ std::unique_ptr<Solver> make_windowed(const Settings& settings) {
   return std::make_unique<Windowed>(options);
 }
 
-ShootingOptions shooting_options(const Settings& settings) {
+/// With another Jacobian than the dense one: all steps in one window.
+std::unique_ptr<Solver> make_newton(const Settings& settings) {
+  const Jacobian jacobian = jacobian_from(settings.own.word("jacobian"));
+  if (jacobian != Jacobian::dense) return windowed(settings, jacobian);
+  NewtonOptions options = newton_options(settings);
+  options.linear = settings.own.word("linear");
+  return std::make_unique<Newton>(options);
+}
+
+std::unique_ptr<Solver> make_windowed(const Settings& settings) {
+  const Jacobian jacobian = settings.own.given("jacobian")
+                                ? jacobian_from(settings.own.word("jacobian"))
+                                : Jacobian::diagonal;
+  if (jacobian == Jacobian::dense)
+    throw input_error("--jacobian dense goes with --nonlinear newton, not with windowed");
+  return windowed(settings, jacobian);
+}
+
+ShootingOptions shooting_options(const Settings& settings, Coupling coupling, Index chunks) {
   ShootingOptions options;
+  options.coupling = coupling;
+  options.chunks = chunks;
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
   options.max_sweeps = std::max(0, settings.max_iterations);
@@ -87,41 +97,26 @@ ShootingOptions shooting_options(const Settings& settings) {
 }
 
 std::unique_ptr<Solver> make_shooting(const Settings& settings) {
-  ShootingOptions options = shooting_options(settings);
-  options.chunks = settings.own.whole("chunks");
-  options.coupling = coupling_from(settings.own.word("coupling"));
-  options.acceleration = acceleration_from(settings.own.word("accelerate"));
-  if (options.acceleration != Acceleration::none && options.coupling == Coupling::automatic)
-    throw input_error(
-        "--accelerate {} needs a --coupling of its own: zero, identity, first-order or dense",
-        settings.own.word("accelerate"));
-  return std::make_unique<Shooting>(options);
+  return std::make_unique<Shooting>(shooting_options(
+      settings, coupling_from(settings.own.word("coupling")), settings.own.whole("chunks")));
 }
 
-/// Song et al.'s names: no coupling, with so many chunks.
+/// Song et al.'s names: no coupling, with a chunk for each step, or so many.
 std::unique_ptr<Solver> make_jacobi(const Settings& settings) {
-  ShootingOptions options = shooting_options(settings);
-  options.coupling = Coupling::zero;
-  options.chunks = kMostChunks;  // cut to a step each
-  return std::make_unique<Shooting>(options);
+  return std::make_unique<Shooting>(shooting_options(settings, Coupling::zero, kMostChunks));
 }
 
 std::unique_ptr<Solver> make_jacobi_gauss_seidel(const Settings& settings) {
-  ShootingOptions options = shooting_options(settings);
-  options.coupling = Coupling::zero;
-  options.chunks = settings.own.whole("chunks");
-  return std::make_unique<Shooting>(options);
+  return std::make_unique<Shooting>(
+      shooting_options(settings, Coupling::zero, settings.own.whole("chunks")));
 }
 
 /// Left to the look at the chain: shooting, Newton's method or sequential execution.
 std::unique_ptr<Solver> make_automatic(const Settings& settings) {
-  ShootingOptions options = shooting_options(settings);
-  options.chunks = settings.own.whole("chunks");
+  ShootingOptions options =
+      shooting_options(settings, Coupling::automatic, settings.own.whole("chunks"));
   options.newton = true;
-  options.newton_options.rtol = settings.tolerance.rtol;
-  options.newton_options.atol = settings.tolerance.atol;
-  if (settings.max_iterations >= 0) options.newton_options.max_iterations = settings.max_iterations;
-  options.newton_options.fallback = settings.fallback;
+  options.newton_options = newton_options(settings);
   return std::make_unique<Shooting>(options);
 }
 
@@ -157,7 +152,7 @@ Catalogue<CatalogueEntry>& table() {
            make_newton},
           {"shooting",
            "chunks of steps at once, each one step after another",
-           {chunks_option(), coupling_option(), accelerate_option()},
+           {chunks_option(), coupling_option()},
            true,
            by_shooting,
            make_shooting},

@@ -25,9 +25,13 @@ ChunkStarts::ChunkStarts(const sequence::Trajectory& states, const Chunks& chunk
     std::copy_n(sweep_.end(i).data(), state_, used_.data() + i * state_);
 }
 
+// rank 0 [chunks ..] --last--> rank 1 [chunks ..] --last--> rank 2 ..
+void ChunkStarts::exchange(const Real* last, parallel::Traffic& traffic) {
+  parallel::halo(comm_, 0, last_rank_, Direction::forward, last, incoming_.data(), state_, traffic);
+}
+
 void ChunkStarts::exchange_guess(parallel::Traffic& traffic) {
-  parallel::halo(comm_, 0, last_rank_, Direction::forward, last_state(used()), incoming_.data(),
-                 state_, traffic);
+  exchange(last_state({used_.data(), shape_}), traffic);
   if (own_.first > 0 && !own_.empty())
     std::copy(incoming_.begin(), incoming_.end(), sweep_.start(0).begin());
 }
@@ -45,7 +49,7 @@ const std::vector<double>& ChunkStarts::measure() {
 
 void ChunkStarts::propose(ChunkCoupling* coupling, Index exact_chunks) {
   if (coupling != nullptr) {
-    coupling->solve(view(mismatch_), States(next_.data(), shape_), exact_chunks);
+    coupling->solve({mismatch_.data(), shape_}, {next_.data(), shape_}, exact_chunks);
   } else {
     std::fill(next_.begin(), next_.end(), 0.0);
   }
@@ -56,21 +60,15 @@ void ChunkStarts::propose(ChunkCoupling* coupling, Index exact_chunks) {
   }
 }
 
-void ChunkStarts::propose(ConstStates starts) {
-  std::copy(starts.begin(), starts.end(), next_.begin());
-}
-
 void ChunkStarts::take(Index i, const Real* start) {
   if (sweep_.same(start, sweep_.start(i).data())) return;
   sweep_.restart(i, start);
   changed_[static_cast<std::size_t>(i)] = true;
 }
 
-// rank 0 [chunks ..] --start--> rank 1 [chunks ..] --start--> rank 2 ..
 // Both sides of a boundary compare with the start used before, and so agree on whether it changes.
 double ChunkStarts::send(parallel::Traffic& traffic) {
-  parallel::halo(comm_, 0, last_rank_, Direction::forward, last_state(next()), incoming_.data(),
-                 own_.empty() ? 0 : state_, traffic);
+  exchange(last_state({next_.data(), shape_}), traffic);
   double change = 0;
   std::fill(changed_.begin(), changed_.end(), false);
   if (own_.empty()) return change;
@@ -87,8 +85,7 @@ double ChunkStarts::send(parallel::Traffic& traffic) {
 }
 
 const Real* ChunkStarts::receive_end(parallel::Traffic& traffic) {
-  const Real* last = own_.empty() ? nullptr : sweep_.end(own_.size() - 1).data();
-  parallel::halo(comm_, 0, last_rank_, Direction::forward, last, incoming_.data(), state_, traffic);
+  exchange(own_.empty() ? nullptr : sweep_.end(own_.size() - 1).data(), traffic);
   return own_.first > 0 ? incoming_.data() : nullptr;
 }
 

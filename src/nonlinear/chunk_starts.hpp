@@ -28,21 +28,17 @@ class ChunkStarts {
   /// one, the ends themselves. Starts are the ends to the last bit where nothing changed. @pre
   /// measure()
   void propose(ChunkCoupling* coupling, Index exact_chunks);
-  /// The next starts as somebody else wants them. Shape [C_local, B, n].
-  void propose(ConstStates starts);
   /// Hands the next starts on. Returns the largest change of this rank's.
   double send(parallel::Traffic& traffic);
 
   /// Local chunks whose start has changed by more than merging allows.
   const std::vector<bool>& changed() const { return changed_; }
-  /// Shapes [C_local, B, n]: of the chunks behind this rank's.
-  ConstStates used() const { return view(used_); }
-  ConstStates next() const { return view(next_); }
   /// What the left neighbour's last chunk ends with, [B, n]; nothing for the chain's first rank.
   const Real* receive_end(parallel::Traffic& traffic);
 
  private:
-  ConstStates view(const Buffer<Real>& values) const { return {values.data(), shape_}; }
+  /// Gives `last`, of this rank's last chunk, to the right neighbour, and fills incoming_.
+  void exchange(const Real* last, parallel::Traffic& traffic);
   void take(Index i, const Real* start);
 
   const parallel::Communicator& comm_;

@@ -7,7 +7,6 @@
 
 #include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "nonlinear/chunk_sweep.hpp"
 

@@ -3,22 +3,11 @@
 #include <algorithm>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/nonlinear/windowed.hpp"
 #include "nonlinear/newton_snes.hpp"
 
 namespace deeppcr::nonlinear {
 
 namespace {
-
-WindowedOptions windowed_options(const NewtonOptions& newton) {
-  WindowedOptions options;
-  options.jacobian = newton.jacobian;
-  options.rtol = newton.rtol;
-  options.atol = newton.atol;
-  options.max_iterations = newton.max_iterations;
-  options.fallback = newton.fallback;
-  return options;
-}
 
 linear::Problem linear_problem(const Problem& problem, const parallel::BlockLayout& layout) {
   linear::Problem one;
@@ -30,26 +19,16 @@ linear::Problem linear_problem(const Problem& problem, const parallel::BlockLayo
 
 }  // namespace
 
-Newton::Newton(NewtonOptions options) : options_(std::move(options)) {
-  if (options_.jacobian == Jacobian::dense) {
-    snes_ = std::make_unique<NewtonSnes>(options_);
-  } else {
-    approximate_ = std::make_unique<Windowed>(windowed_options(options_));
-  }
-}
+Newton::Newton(NewtonOptions options)
+    : options_(std::move(options)), snes_(std::make_unique<NewtonSnes>(options_)) {}
 
 Newton::~Newton() = default;
 
 SolveReport Newton::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                           const Monitors& monitors) {
-  if (snes_) {
-    SolveReport report = snes_->solve(chain, states, monitors);
-    report.path.evaluations +=
-        (report.iterations + 1) * static_cast<double>(longest_range(states.layout()));
-    return report;
-  }
-  SolveReport report = approximate_->solve(chain, states, monitors);
-  report.method = "newton";
+  SolveReport report = snes_->solve(chain, states, monitors);
+  report.path.evaluations +=
+      (report.iterations + 1) * static_cast<double>(longest_range(states.layout()));
   return report;
 }
 
@@ -59,7 +38,6 @@ parallel::BlockLayout Newton::layout(const Problem& problem) const {
 }
 
 Cost Newton::cost(const Problem& problem, const Effort& effort) const {
-  if (approximate_) return approximate_->cost(problem, effort);
   const int iterations = effort.iterations;
   const parallel::BlockLayout split = layout(problem);
   const auto solver = linear::find(options_.linear).make();
@@ -77,19 +55,15 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   return cost;
 }
 
-std::vector<std::string> Newton::stages() const {
-  return approximate_ ? approximate_->stages() : NewtonSnes::stages();
-}
+std::vector<std::string> Newton::stages() const { return NewtonSnes::stages(); }
 
 double Newton::largest_message(const Problem& problem) const {
-  if (approximate_) return approximate_->largest_message(problem);
   return linear::find(options_.linear)
       .make()
       ->largest_message(linear_problem(problem, layout(problem)));
 }
 
 double Newton::memory(const Problem& problem) const {
-  if (approximate_) return approximate_->memory(problem);
   // Residual, update, starts, slopes, and the vectors of SNES.
   constexpr double kArrays = 9;
   const parallel::BlockLayout split = layout(problem);

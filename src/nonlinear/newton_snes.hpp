@@ -6,7 +6,7 @@
 #include <string>
 
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/nonlinear/growth.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/petsc/handle.hpp"

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "nonlinear/collect.hpp"
-
 namespace deeppcr::nonlinear {
 
 void Recording::iteration(IterationRecord entry, const StageTimes& now,
@@ -13,8 +11,11 @@ void Recording::iteration(IterationRecord entry, const StageTimes& now,
   StageTimes since;
   for (const std::string& stage : stages_) since.add(stage, now.get(stage) - before_.get(stage));
   before_ = now;
+  StageTimes negative;
+  for (const std::string& stage : stages_) negative.add(stage, -since.get(stage));
   entry.seconds = slowest(comm_, since, stages_);
-  entry.seconds_min = fastest(comm_, since, stages_);
+  entry.seconds_min = slowest(comm_, negative, stages_);
+  for (auto& [stage, seconds] : entry.seconds_min) seconds = -seconds;
   entry.levels = total_traffic(comm_, mine);
   last_ = std::move(entry);
   Monitor::Action action = Monitor::Action::go_on;
@@ -34,6 +35,38 @@ void Recording::follow(Monitor::Action action, const Real* local_states) {
   stopped_ = action == Monitor::Action::stop;
   if (action == Monitor::Action::go_on) return;
   for (Monitor* monitor : monitors_) monitor->save(last_, local_states);
+}
+
+std::map<std::string, double> slowest(const parallel::Communicator& comm, const StageTimes& times,
+                                      const std::vector<std::string>& stages) {
+  std::vector<double> seconds;
+  for (const std::string& stage : stages) seconds.push_back(times.get(stage));
+  comm.max(seconds);
+  std::map<std::string, double> named;
+  for (std::size_t i = 0; i < stages.size(); ++i) named[stages[i]] = seconds[i];
+  return named;
+}
+
+parallel::TrafficByLevel total_traffic(const parallel::Communicator& comm,
+                                       const parallel::TrafficByLevel& mine) {
+  // A rank without steps may know of fewer levels.
+  const Index levels = comm.max(static_cast<Index>(mine.size()));
+  std::vector<Index> counts(static_cast<std::size_t>(2 * levels), 0);
+  for (std::size_t k = 0; k < mine.size(); ++k) {
+    counts[2 * k] = mine[k].messages;
+    counts[2 * k + 1] = mine[k].bytes;
+  }
+  comm.sum(counts);
+  parallel::TrafficByLevel total;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(levels); ++k)
+    total.push_back({counts[2 * k], counts[2 * k + 1]});
+  return total;
+}
+
+parallel::Traffic total_traffic(const parallel::Communicator& comm, const parallel::Traffic& mine) {
+  std::vector<Index> counts{mine.messages, mine.bytes};
+  comm.sum(counts);
+  return {counts[0], counts[1]};
 }
 
 void add_up(const parallel::Communicator& comm, const StageTimes& stages,

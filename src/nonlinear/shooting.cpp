@@ -11,32 +11,6 @@ namespace deeppcr::nonlinear {
 namespace {
 
 const std::vector<std::string> kCouplings{"zero", "identity", "first-order", "dense", "auto"};
-const std::vector<std::string> kAccelerations{"none", "anderson", "ngmres"};
-
-std::size_t position(const std::vector<std::string>& names, const std::string& name,
-                     const char* what) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end())
-    throw input_error("unknown {} '{}'; known: {}", what, name, fmt::join(names, ", "));
-  return static_cast<std::size_t>(found - names.begin());
-}
-
-}  // namespace
-
-const char* to_string(Coupling coupling) {
-  return kCouplings[static_cast<std::size_t>(coupling)].c_str();
-}
-Coupling coupling_from(const std::string& name) {
-  return static_cast<Coupling>(position(kCouplings, name, "coupling"));
-}
-const std::vector<std::string>& coupling_names() { return kCouplings; }
-
-Acceleration acceleration_from(const std::string& name) {
-  return static_cast<Acceleration>(position(kAccelerations, name, "acceleration"));
-}
-const std::vector<std::string>& acceleration_names() { return kAccelerations; }
-
-namespace {
 
 /// What a coupling sends at most: a map a level for dense ones, a state for a prefix sum.
 parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& problem,
@@ -50,6 +24,17 @@ parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& pr
 }
 
 }  // namespace
+
+const char* to_string(Coupling coupling) {
+  return kCouplings[static_cast<std::size_t>(coupling)].c_str();
+}
+Coupling coupling_from(const std::string& name) {
+  const auto found = std::find(kCouplings.begin(), kCouplings.end(), name);
+  if (found == kCouplings.end())
+    throw input_error("unknown coupling '{}'; known: {}", name, fmt::join(kCouplings, ", "));
+  return static_cast<Coupling>(found - kCouplings.begin());
+}
+const std::vector<std::string>& coupling_names() { return kCouplings; }
 
 parallel::BlockLayout Shooting::layout(const Problem& problem) const {
   if (options_.chunks > problem.ranks) return Solver::layout(problem);

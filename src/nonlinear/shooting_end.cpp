@@ -4,87 +4,83 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "nonlinear/collect.hpp"
 #include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
 
 void ShootingRun::conclude_sweeps() {
-  sequence::Trajectory& states = work_.states();
-  states.touched();
+  states_.touched();
   report_.path.evaluations += clock_.steps();
-  report_.frozen_prefix = work_.exact_steps();
-  report_.tolerance = work_.judgement().tolerance;
-  report_.growth = std::max(work_.table().growth(), assessed_.growth);
+  report_.frozen_prefix = exact_steps();
+  report_.tolerance = judgement_.tolerance;
+  report_.growth = std::max(table_.growth(), assessed_.growth);
   report_.lyapunov = assessed_.lyapunov;
-  recording_.end(states.states().data());
-  residual_here_ = work_.seam_residual();
-  report_.residual = work_.judgement().residual;
-  const parallel::Traffic sent = conclude(
-      {recording_.stopped(), right_ ? "" : why_not_right(), work_.exact_steps(), options_.fallback},
-      work_.tolerance(), work_.chain(), states, report_);
-  work_.traffic += sent;
-  if (report_.status == Status::fell_back || !std::isfinite(report_.residual))
-    residual_here_ = report_.residual;
+  recording_.end(states_.states().data());
+  report_.residual = comm().max(seam_residual());
+  traffic_ += conclude(
+      {recording_.stopped(), right_ ? "" : why_not_right(), exact_steps(), options_.fallback},
+      tolerance_, chain_, states_, report_);
 }
 
 std::string ShootingRun::why_not_right() const {
-  const Judgement& found = work_.judgement();
-  if (!std::isfinite(found.residual) || !std::isfinite(found.tolerance))
+  if (!std::isfinite(judgement_.residual) || !std::isfinite(judgement_.tolerance))
     return why_not_finite(fmt::format("sweep {}", report_.iterations + 1));
-  const double error = work_.sweeps_tell_growth() ? found.error : assessed_.error;
-  if (found.hopeless || assessed_.hopeless || stuck_) {
-    SolveReport told = report_;
-    told.residual = found.residual;
-    return why_growth(told, error);
-  }
+  if (judgement_.hopeless || assessed_.hopeless || stuck_)
+    return why_growth(report_, sweeps_tell_growth() ? judgement_.error : assessed_.error);
   return fmt::format("not converged in {} corrections", report_.iterations);
 }
 
+/// This rank's part of max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only
+/// merged states have any. Cost: one step a chunk, one message of B n reals to the right; nothing
+/// where each chunk was swept from the very state that the one before it ends with. Collective.
+double ShootingRun::seam_residual() {
+  const StageTimer timer(stages_, "check");
+  const auto& facts = table_.facts();
+  if (std::all_of(facts.begin(), facts.end(), [](const auto& one) { return one.mismatch == 0; }))
+    return judgement_.residual;
+  const Index B = states_.batch(), n = states_.width(), state = B * n;
+  const Real* incoming = starts_.receive_end(traffic_);
+  double most = 0;
+  Buffer<Real> value(state);
+  for (Index i = 0; i < own_.size(); ++i) {
+    for (const Seam& seam : sweep_[i].seams) most = std::max(most, seam.size);
+    if (is_first_of_chain(i)) continue;
+    const Real* left = i == 0 ? incoming : sweep_.end(i - 1).data();
+    const Index l = sweep_[i].steps.first;
+    chain_.value({l, l + 1}, ConstStates(left, {1, B, n}), States(value.data(), {1, B, n}));
+    const Real* z = states_.states()[l - states_.local_range().first].data();
+    most = std::max(most, largest_difference(state, value.data(), z));
+  }
+  return most;
+}
+
 /// All steps behind the first ones, which are right already, one after another from there.
-void ShootingRun::conclude_sequential() {
-  const Index L = work_.states().layout().num_steps();
-  const Index right = std::min(kProbe, work_.chunks().steps(0).size() - 1);
-  recording_.end(work_.states().states().data());
+SolveReport ShootingRun::solve_sequentially() {
+  recording_.end(states_.states().data());
   if (recording_.stopped()) {
-    conclude({true, "", 0, false}, work_.tolerance(), work_.chain(), work_.states(), report_);
-    return;
+    conclude({true, "", 0, false}, tolerance_, chain_, states_, report_);
+    return finished();
   }
   parallel::Traffic all;
   {
-    const StageTimer timer(work_.stages, "substitute");
-    sequence::propagate(work_.chain(), work_.states(), right, &all);
-    largest_here_ = largest_state(work_.states());
+    const StageTimer timer(stages_, "substitute");
+    sequence::propagate(chain_, states_, std::min(kProbe, chunks_.steps(0).size() - 1), &all);
   }
-  if (comm().is_root()) work_.traffic += all;  // it counts those of all ranks
-  one_by_one_ = true;
+  if (comm().is_root()) traffic_ += all;  // it counts those of all ranks
   report_.method = "sequential";
   report_.chunks = 0;
-  report_.path.evaluations = static_cast<double>(L);
-  report_.evaluations = report_.sequential_evaluations = L;
+  report_.path.evaluations = static_cast<double>(num_steps());
+  report_.evaluations = report_.sequential_evaluations = num_steps();
+  end_sequential(comm().max(largest_state(states_)), num_steps(), tolerance_, report_);
+  return finished();
 }
 
 SolveReport ShootingRun::finished() {
-  // Newton's method has added up its own.
-  if (!by_newton_) add_up_here();
-  report_.choice = choice_;
+  stages_.add("total", watch_.seconds());
+  add_up(comm(), stages_, {"sweep", "couple", "check", "substitute", "total"}, {}, traffic_,
+         report_);
   return std::move(report_);
-}
-
-/// What is known of all ranks together.
-void ShootingRun::add_up_here() {
-  const std::vector<std::string> stages{"sweep", "couple", "check", "substitute", "total"};
-  work_.stages.add("total", watch_.seconds());
-  std::vector<double> largest{residual_here_, largest_here_};
-  comm().max(largest);
-  report_.residual = largest[0];
-  if (one_by_one_)
-    end_sequential(largest[1], work_.states().layout().num_steps(), work_.tolerance(), report_);
-  for (const auto& [stage, seconds] : slowest(comm(), work_.stages, stages))
-    if (seconds > 0) report_.seconds[stage] = seconds;
-  report_.neighbours = total_traffic(comm(), work_.traffic);
 }
 
 }  // namespace deeppcr::nonlinear

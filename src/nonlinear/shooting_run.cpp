@@ -4,33 +4,49 @@
 #include <cmath>
 
 #include "deeppcr/nonlinear/newton.hpp"
-#include "nonlinear/boundary_snes.hpp"
 
 namespace deeppcr::nonlinear {
 
 namespace {
 
-const std::vector<std::string> kStages{"sweep", "couple", "check"};
+/// Steps in which a tangent turns into the direction that grows, with some to spare.
+constexpr Index kTellingSteps = 2 * ChunkSweep::kBlock;
+
+/// States merge well below the tolerance, near rounding.
+double merge_tolerance(double rtol) {
+  constexpr double kMergeBelow = 1e-3, kFinestMerge = 1e-14, kCoarsestMerge = 1e-13;
+  return std::clamp(kMergeBelow * rtol, kFinestMerge, kCoarsestMerge);
+}
 
 }  // namespace
 
 ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& states,
                          const ShootingOptions& options, const Monitors& monitors)
-    : options_(options),
+    : chain_(chain),
+      states_(states),
+      options_(options),
       monitors_(monitors),
-      work_(chain, states, options),
-      recording_(states.comm(), monitors, kStages),
+      tolerance_{options.rtol, options.atol},
+      chunks_(states.layout(), options.chunks),
+      own_(chunks_.of_rank(states.comm().rank())),
+      sweep_(chain, states, chunks_, merge_tolerance(options.rtol)),
+      starts_(states, chunks_, sweep_),
+      recording_(states.comm(), monitors, {"sweep", "couple", "check"}),
       coupling_(options.coupling),
-      clock_(work_.chunks().sizes()) {
+      clock_(chunks_.sizes()) {
   report_.method = "shooting";
-  report_.chunks = work_.chunks().size();
+  report_.chunks = chunks_.size();
 }
 
 SolveReport ShootingRun::solve() {
-  work_.starts().exchange_guess(work_.traffic);
+  starts_.exchange_guess(traffic_);
   if (coupling_ == Coupling::automatic) {
     coupling_ = Coupling::zero;
-    if (work_.chunks().size() > 1 && !follow(choose())) return finished();
+    const Method method = chunks_.size() > 1 ? choose() : Method::zero;
+    if (method == Method::newton) return solve_by_newton();
+    if (method == Method::sequential) return solve_sequentially();
+    if (method == Method::identity) coupling_ = Coupling::identity;
+    if (method == Method::dense) coupling_ = Coupling::dense;
   }
   shoot();
   conclude_sweeps();
@@ -38,63 +54,63 @@ SolveReport ShootingRun::solve() {
 }
 
 /// Sweeps the first steps of all chunks; what their tangents show tells the method.
-plan::ChunkPlan::Method ShootingRun::choose() {
-  work_.sweep_to(std::min(kProbe, work_.chunks().longest()), true);
-  work_.gather();
-  plan::ChunkProblem problem = linear::plan_problem(work_.states().layout(), work_.chunks());
-  problem.batch = work_.states().batch();
-  problem.width = work_.states().width();
+ShootingRun::Method ShootingRun::choose() {
+  first_sweep(std::min(kProbe, chunks_.longest()), true);
+  gather();
+  plan::ChunkProblem problem = linear::plan_problem(states_.layout(), chunks_);
+  problem.batch = states_.batch();
+  problem.width = states_.width();
   problem.rtol = options_.rtol;
   problem.newton = options_.newton;
-  const plan::ChunkPlan plan =
-      plan::choose_for_chunks(linear::probed(work_.table().facts()), problem);
-  if (comm().is_root()) choice_ = plan::explain(plan, problem);
+  const plan::ChunkPlan plan = plan::choose_for_chunks(linear::probed(table_.facts()), problem);
+  if (comm().is_root()) report_.choice = plan::explain(plan, problem);
   return plan.method;
 }
 
-/// False when the states have been found otherwise than by shooting. Collective.
-bool ShootingRun::follow(plan::ChunkPlan::Method method) {
-  using Method = plan::ChunkPlan::Method;
-  if (method == Method::identity) coupling_ = Coupling::identity;
-  if (method == Method::dense) coupling_ = Coupling::dense;
-  if (method == Method::sequential) {
-    conclude_sequential();
-    return false;
-  }
-  if (method == Method::newton) {
-    by_newton_ = true;
-    report_ = Newton(options_.newton_options).solve(work_.chain(), work_.states(), monitors_);
-    return false;
-  }
-  return true;
+SolveReport ShootingRun::solve_by_newton() {
+  SolveReport report = Newton(options_.newton_options).solve(chain_, states_, monitors_);
+  report.choice = report_.choice;
+  return report;
 }
 
 void ShootingRun::shoot() {
   report_.linear = to_string(coupling_);
-  if (coupling_ != Coupling::zero && work_.chunks().size() > 1)
-    coupler_ =
-        make_coupling(coupling_, work_.chain(), work_.states(), work_.chunks(), work_.sweep());
-  work_.sweep_to(work_.states().layout().num_steps(), work_.sweeps_tell_growth());
-  if (work_.chunks().size() <= 1) {
-    work_.gather();
+  if (coupling_ != Coupling::zero && chunks_.size() > 1)
+    coupler_ = make_coupling(coupling_, chain_, states_, chunks_, sweep_);
+  first_sweep(num_steps(), sweeps_tell_growth());
+  if (chunks_.size() <= 1) {
+    gather();
     right_ = is_right();
     record();
     return;
   }
-  work_.starts().measure();
-  if (options_.acceleration != Acceleration::none) {
-    BoundarySnes(*this, options_.acceleration).solve();
-    return;
-  }
+  starts_.measure();
   do {
     propose();
   } while (goes_on(correct()));
 }
 
+/// Goes on with the first sweep of all chunks up to so many steps of each.
+void ShootingRun::first_sweep(Index steps, bool with_tangents) {
+  const StageTimer timer(stages_, "sweep");
+  for (Index i = 0; i < own_.size(); ++i)
+    sweep_.advance(i, steps, with_tangents && !is_first_of_chain(i));
+}
+
+/// All ranks learn the facts of all chunks. Collective.
+void ShootingRun::gather() {
+  const std::vector<double>& mismatches = starts_.measure();
+  std::vector<linear::ChunkFacts> mine;
+  for (Index i = 0; i < own_.size(); ++i)
+    mine.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
+  table_ = linear::ChunkTable::gather(comm(), mine);
+  judgement_ = table_.judge(tolerance_.rtol, tolerance_.atol);
+}
+
 /// The start of each next chunk: the end of this one, and what the coupling adds.
 void ShootingRun::propose() {
-  const StageTimer timer(work_.stages, "couple");
-  work_.starts().propose(coupler_.get(), work_.judgement().exact_chunks);
+  const StageTimer timer(stages_, "couple");
+  starts_.propose(coupler_.get(), judgement_.exact_chunks);
   if (!coupler_) return;
   const CriticalPath path = coupler_->path();
   report_.path.evaluations += path.evaluations;
@@ -103,68 +119,69 @@ void ShootingRun::propose() {
 
 /// New sweeps from the next starts and a new judgement. False when no chunk had anything to sweep.
 bool ShootingRun::correct() {
-  change_ = work_.starts().send(work_.traffic);
-  work_.sweep_changed();
-  work_.gather();
-  const auto& facts = work_.table().facts();
+  change_ = starts_.send(traffic_);
+  {
+    const StageTimer timer(stages_, "sweep");
+    sweep_.rest();
+    for (Index i = 0; i < own_.size(); ++i)
+      if (starts_.changed()[static_cast<std::size_t>(i)]) sweep_.again(i);
+  }
+  gather();
+  const auto& facts = table_.facts();
   clock_.sweep(facts, coupler_ != nullptr);
   ++report_.iterations;
-  return std::any_of(facts.begin(), facts.end(), [](const ChunkFacts& f) { return f.swept > 0; });
+  return std::any_of(facts.begin(), facts.end(), [](const auto& chunk) { return chunk.swept > 0; });
 }
 
 /// Whether another correction is worth it.
 bool ShootingRun::goes_on(bool moves) {
   stuck_ = !moves;
-  if (!record()) return false;
+  record();
+  if (recording_.stopped()) return false;
   right_ = is_right();
-  return !right_ && !work_.judgement().hopeless && !assessed_.hopeless && moves &&
+  return !right_ && !judgement_.hopeless && !assessed_.hopeless && moves &&
          report_.iterations < most_corrections();
 }
 
+bool ShootingRun::sweeps_tell_growth() const {
+  return chunks_.size() <= 1 || chunks_.longest() >= kTellingSteps;
+}
+
 bool ShootingRun::is_right() {
-  if (work_.sweeps_tell_growth()) return work_.judgement().error <= kRightBelow;
-  const Judgement& seams = work_.judgement();
-  const bool small = seams.residual <= kRightBelow * tighter_ * seams.tolerance;
-  return (small || stuck_) && std::isfinite(seams.tolerance) && is_right_along_the_whole();
+  if (sweeps_tell_growth()) return judgement_.error <= linear::kRightBelow;
+  const bool small = judgement_.residual <= linear::kRightBelow * tighter_ * judgement_.tolerance;
+  return (small || stuck_) && std::isfinite(judgement_.tolerance) && is_right_along_the_whole();
 }
 
 /// Chunks too short to tell by themselves: growth along all steps.
 bool ShootingRun::is_right_along_the_whole() {
-  if (work_.exact_steps() == work_.states().layout().num_steps()) return true;
-  const StageTimer timer(work_.stages, "check");
-  work_.states().touched();
-  assessed_ = assess(work_.chain(), work_.states(), work_.tolerance(), work_.traffic);
+  if (exact_steps() == num_steps()) return true;
+  const StageTimer timer(stages_, "check");
+  states_.touched();
+  assessed_ = assess(chain_, states_, tolerance_, traffic_);
   ++report_.looks;
   tighter_ *= 0.1 / std::max(1.0, assessed_.error);
   return assessed_.right();
 }
 
 int ShootingRun::most_corrections() const {
-  return options_.max_sweeps > 0 ? options_.max_sweeps : static_cast<int>(work_.chunks().size());
+  return options_.max_sweeps > 0 ? options_.max_sweeps : static_cast<int>(chunks_.size());
 }
 
-ConstStates ShootingRun::following_starts() {
-  propose();
-  return work_.starts().next();
+Index ShootingRun::exact_steps() const {
+  return judgement_.exact_chunks == 0 ? 0 : chunks_.steps(judgement_.exact_chunks - 1).last;
 }
 
-bool ShootingRun::correct_from(ConstStates starts) {
-  work_.starts().propose(starts);
-  return goes_on(correct());
-}
-
-/// Tells the monitor. False when it asks to stop.
-bool ShootingRun::record() {
-  if (!recording_.wanted()) return true;
+void ShootingRun::record() {
+  if (!recording_.wanted()) return;
   IterationRecord entry;
   entry.iteration = report_.iterations;
-  entry.residual = work_.judgement().residual;
+  entry.residual = judgement_.residual;
   entry.step_norm = comm().max(change_);
-  entry.frozen_prefix = work_.exact_steps();
-  recording_.iteration(std::move(entry), work_.stages,
+  entry.frozen_prefix = exact_steps();
+  recording_.iteration(std::move(entry), stages_,
                        coupler_ ? coupler_->traffic() : parallel::TrafficByLevel(),
-                       work_.states().states().data());
-  return !recording_.stopped();
+                       states_.states().data());
 }
 
 }  // namespace deeppcr::nonlinear

@@ -2,10 +2,14 @@
 
 #include <memory>
 
-#include "deeppcr/nonlinear/growth.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
+#include "deeppcr/nonlinear/shooting.hpp"
 #include "nonlinear/chunk_coupling.hpp"
-#include "nonlinear/shooting_work.hpp"
+#include "nonlinear/chunk_starts.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -17,52 +21,62 @@ class ShootingRun {
 
   SolveReport solve();
 
+ private:
+  using Method = plan::ChunkPlan::Method;
   /// Steps of each chunk that are looked at before a method is chosen.
   static constexpr Index kProbe = 128;
 
-  /// For PETSc's accelerators, which see the starts of the chunks behind this rank's, [C_local, B,
-  /// n]: those of the last sweep, and those that this iteration would take next.
-  ConstStates used_starts() { return work_.starts().used(); }
-  ConstStates following_starts();
-  /// A correction that sweeps from these starts instead. False when the solve ends here.
-  bool correct_from(ConstStates starts);
-  const parallel::Communicator& comm() const { return work_.comm(); }
+  const parallel::Communicator& comm() const { return states_.comm(); }
+  Index num_steps() const { return states_.layout().num_steps(); }
+  bool is_first_of_chain(Index i) const { return own_.first + i == 0; }
+  /// Whether chunks are long enough for the tangents of their sweeps to tell what errors grow to;
+  /// else growth is measured along the whole trajectory, in the end.
+  bool sweeps_tell_growth() const;
+  /// Leading steps whose states are those of sequential execution, bit for bit.
+  Index exact_steps() const;
   int most_corrections() const;
 
- private:
-  plan::ChunkPlan::Method choose();
-  bool follow(plan::ChunkPlan::Method method);
+  Method choose();
+  SolveReport solve_by_newton();
+  SolveReport solve_sequentially();
   void shoot();
+  void first_sweep(Index steps, bool with_tangents);
+  void gather();
   void propose();
   bool correct();
   bool goes_on(bool moves);
   bool is_right();
   bool is_right_along_the_whole();
-  bool record();
+  void record();
   void conclude_sweeps();
+  double seam_residual();
   std::string why_not_right() const;
-  void conclude_sequential();
   SolveReport finished();
-  void add_up_here();
 
+  const sequence::Sequence& chain_;
+  sequence::Trajectory& states_;
   ShootingOptions options_;
   Monitors monitors_;
-  ShootingWork work_;
+  Tolerance tolerance_;
+  Chunks chunks_;
+  StepRange own_;  ///< this rank's
+  ChunkSweep sweep_;
+  ChunkStarts starts_;
+  linear::ChunkTable table_{{}};  ///< what all ranks know of all chunks
+  linear::Judgement judgement_;
   Recording recording_;
   Coupling coupling_;
   std::unique_ptr<ChunkCoupling> coupler_;
-  PathClock clock_;
+  linear::PathClock clock_;
   SolveReport report_;
   Stopwatch watch_;
+  StageTimes stages_;
+  parallel::Traffic traffic_;
   Assessment assessed_;  ///< where sweeps do not tell what errors grow to
   double tighter_ = 1;   ///< seams are held against this share of the tolerance at first
   double change_ = 0;    ///< largest of this rank's starts in the last correction
-  double residual_here_ = 0;
-  double largest_here_ = 0;                      ///< state, where steps were done one after another
-  bool by_newton_ = false, one_by_one_ = false;  ///< what was chosen instead of sweeps
   bool stuck_ = false;
   bool right_ = false;
-  std::string choice_;  ///< in a sentence, on the root
 };
 
 }  // namespace deeppcr::nonlinear

@@ -15,28 +15,13 @@ Windowed::~Windowed() = default;
 SolveReport Windowed::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                             const Monitors& monitors) {
   if (options_.sampler) return sample(chain, states, 0, monitors);
-  const Stopwatch watch;
   DEEPPCR_ASSERT(options_.jacobian != Jacobian::dense, "Newton is for dense Jacobians");
-  WindowedOptions all = options_;
-  all.window = 0;
-  OwnSteps part(chain, states);
-  WindowedRun run(states.comm(), chain, all, part, {states.layout().num_steps(), states.batch()},
-                  monitors);
-  run.iterate_until_right(states, part);
-  return run.finish(watch);
+  return WindowedRun(chain, states, options_, monitors).solve();
 }
 
 SolveReport Windowed::sample(const sequence::Sequence& chain, sequence::Trajectory& states,
                              Index frozen, const Monitors& monitors) {
-  const Stopwatch watch;
-  const States z = states.whole();
-  SharedSteps part(states.comm(), z);
-  double size = 0;
-  for (Index l = 0; l <= frozen; ++l) size = std::max(size, sequence::largest_entry(z[l]));
-  WindowedRun run(states.comm(), chain, options_, part, {z.extent(0) - 1, z.extent(1)}, monitors);
-  run.iterate(size, frozen);
-  run.end_sampling(states);
-  return run.finish(watch);
+  return WindowedRun(chain, states, options_, monitors).sample(frozen);
 }
 
 Cost Windowed::cost(const Problem& problem, const Effort& effort) const {

@@ -7,29 +7,23 @@
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
-#include "nonlinear/chain_part.hpp"
+#include "nonlinear/approximate_jacobian.hpp"
 
 namespace deeppcr::nonlinear {
 
 /// One windowed solve: the window's place, and what is known of the states so far.
 class WindowedRun {
  public:
-  struct Size {
-    Index steps = 0, batch = 1;
-  };
   /// All must outlive the object. @throws Error where the model does not know the Jacobian
-  WindowedRun(const parallel::Communicator& comm, const sequence::Sequence& chain,
-              const WindowedOptions& options, ChainPart& part, Size size, const Monitors& monitors);
+  WindowedRun(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
+              const WindowedOptions& options, const Monitors& monitors);
 
-  /// Corrects windows behind the first `frozen` steps until all are frozen. Collective.
-  void iterate(double largest_before, Index frozen);
   /// All steps together, until their residual is right with what it grows to; else the fallback.
   /// Collective.
-  void iterate_until_right(sequence::Trajectory& states, OwnSteps& part);
-  /// The end of a run of which every rank holds all states. Collective.
-  void end_sampling(sequence::Trajectory& states);
+  SolveReport solve();
+  /// Windows behind the first `frozen` steps, until all are frozen; every rank holds all states.
   /// Collective.
-  SolveReport finish(const Stopwatch& watch);
+  SolveReport sample(Index frozen);
 
  private:
   /// What one sweep found, over all ranks.
@@ -40,8 +34,18 @@ class WindowedRun {
     Index converged = 0;  ///< leading steps with corrections within the tolerance
   };
 
+  const parallel::Communicator& comm() const { return trajectory_.comm(); }
   StepRange window() const;
-  States states(Index l, Index count) { return {part_.state(l), {count, size_.batch, width_}}; }
+  /// The steps of a window that this rank corrects: where all ranks hold all, in equal parts.
+  Section section_of(StepRange window) const;
+  /// The state before step l, followed by those after it up to the end of the local ones.
+  Real* state(Index l) const { return states_[l - first_].data(); }
+  States states(Index l, Index count) const { return {state(l), {count, batch_, width_}}; }
+  /// Makes right what this rank needs of the others' states after a change. Collective.
+  void exchange(const Section& section);
+  void iterate(double largest_before, Index frozen);
+  void end(Index exact, bool measures_growth);
+  SolveReport finish();
   double largest_correction(double size) const;
   Sweep sweep();
   double residual(const Section& section);
@@ -52,14 +56,15 @@ class WindowedRun {
   void record(const Sweep& sweep);
   double known_growth() const;
 
-  const parallel::Communicator& comm_;
   const sequence::Sequence& chain_;
+  sequence::Trajectory& trajectory_;
   const WindowedOptions& options_;
   Tolerance tolerance_;
   std::unique_ptr<ApproximateJacobian> jacobian_;
-  ChainPart& part_;
-  Size size_;
-  Index width_;
+  Index steps_, batch_, width_;
+  bool all_here_;  ///< every rank holds all states
+  Index first_;    ///< local step
+  States states_;  ///< the one in front of it, and behind that the local ones
   Recording recording_;
   Index frozen_ = 0;
   double largest_ = 0;   ///< state in front of the window
@@ -71,6 +76,7 @@ class WindowedRun {
   parallel::Traffic traffic_;
   parallel::TrafficByLevel levels_;
   SolveReport report_;
+  Stopwatch watch_;
 };
 
 }  // namespace deeppcr::nonlinear

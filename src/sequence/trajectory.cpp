@@ -42,12 +42,18 @@ Trajectory::Trajectory(const parallel::Communicator& comm, parallel::BlockLayout
 
 void Trajectory::touched() { petsc::mark_changed(reinterpret_cast<PetscObject>(vec_.get())); }
 
+States Trajectory::with_front() {
+  Real* front = data_ - input_.size();
+  const StepSet local = local_steps();
+  DEEPPCR_ASSERT(local.is_contiguous(), "{} ranges", local.num_ranges());
+  if (local.empty() || local.contains(Index{0})) std::copy(input_.begin(), input_.end(), front);
+  return {front, {num_local_ + 1, batch_, width_}};
+}
+
 States Trajectory::whole() {
   DEEPPCR_ASSERT(num_local_ == layout_.num_steps(), "{} of {} steps", num_local_,
                  layout_.num_steps());
-  Real* first = data_ - input_.size();
-  std::copy(input_.begin(), input_.end(), first);
-  return {first, {num_local_ + 1, batch_, width_}};
+  return with_front();
 }
 
 ConstStates Trajectory::starts(parallel::Traffic& traffic) const {

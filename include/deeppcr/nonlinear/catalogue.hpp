@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
-#include "deeppcr/nonlinear/tolerance.hpp"
 
 namespace deeppcr::nonlinear {
 

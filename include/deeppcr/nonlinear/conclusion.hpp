@@ -1,13 +1,59 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "deeppcr/core/view.hpp"
 #include "deeppcr/nonlinear/report.hpp"
-#include "deeppcr/nonlinear/tolerance.hpp"
+#include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::nonlinear {
+
+/// What every method holds its states against: each state may be as far from sequential
+/// execution's as this allows for the largest state up to it. A tail that has blown up must not
+/// excuse wrong states before it.
+struct Tolerance {
+  double rtol = 1e-10;  ///< relative to the largest state so far
+  double atol = 0;
+  double limit(double largest) const { return atol + rtol * largest; }
+};
+
+/// The limits of the local states by themselves: [m], from the first local step to the last.
+/// Infinite or NaN states give an infinite limit from there on. `input` is z_0. Collective.
+std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& tolerance,
+                           ConstState input, ConstStates states);
+
+/// How far states are from those of sequential execution, as their residuals tell with what these
+/// grow to further on: the one rule of what is right.
+struct Assessment {
+  double residual = 0;    ///< max_l ||f_l(z_{l-1}) - z_l||_inf
+  double error = 0;       ///< what the residuals add up and grow to, over the tolerance; estimated
+  double tolerance = 0;   ///< atol + rtol max ||z||_inf
+  double growth = 0;      ///< log of the most that a change of a state becomes further on
+  double lyapunov = 0;    ///< average log growth a step
+  Index identical = 0;    ///< leading steps without any residual: sequential execution's own bits
+  bool hopeless = false;  ///< rounding alone grows beyond the tolerance
+
+  /// Whether the states are within the tolerance. An estimate from one tangent a sample: with a
+  /// margin.
+  bool right() const;
+  bool finite() const;
+};
+
+/// Evaluates the chain at its states, all steps of a rank at once, and assesses them: a random
+/// tangent a sample is pushed through the Jacobians to measure growth. Adds what this rank sends to
+/// `traffic`. Collective.
+/// Cost: one linearised evaluation of L/P steps, 2 B n^2 (L/P + 64) flops a rank in a row, three
+/// messages of at most B n reals to the right, a reduction and a gather of some numbers a rank.
+Assessment assess(const sequence::Sequence& chain, const sequence::Trajectory& states,
+                  const Tolerance& tolerance, parallel::Traffic& traffic);
+
+/// The same from what is known: r [L_local, B, n] and the Jacobians at these states.
+Assessment assess(const sequence::Trajectory& states, ConstStates residual,
+                  const blocks::Linearisation& A, const Tolerance& tolerance,
+                  parallel::Traffic& traffic);
 
 /// What the end of every solve is made of.
 struct Conclusion {

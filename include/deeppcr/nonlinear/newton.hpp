@@ -3,7 +3,6 @@
 #include <memory>
 #include <string>
 
-#include "deeppcr/nonlinear/approximate_jacobian.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
@@ -12,9 +11,7 @@ class NewtonSnes;
 
 struct NewtonOptions {
   std::string linear = "hybrid";  ///< a name from linear::catalogue()
-  /// Others than dense leave PETSc aside: see Windowed.
-  Jacobian jacobian = Jacobian::dense;
-  double rtol = 1e-10;  ///< relative to the largest state
+  double rtol = 1e-10;            ///< relative to the largest state
   double atol = 0;
   int max_iterations = 50;
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
@@ -24,7 +21,7 @@ struct NewtonOptions {
 /// of the option data base apply. The linear solver is KSPPREONLY with the PC "deeppcr" unless
 /// those options put another in its place.
 ///
-/// Ends where the residual with what it grows to is within the tolerance; see growth.hpp.
+/// Ends where the residual with what it grows to is within the tolerance; see conclusion.hpp.
 /// Source: DeepPCR, arXiv 2309.16318, sec. 3; the prefix argument: after k iterations the first k
 /// states are exact.
 class Newton final : public Solver {
@@ -40,12 +37,11 @@ class Newton final : public Solver {
   double largest_message(const Problem& problem) const override;
   Index most_iterations(const Problem&) const override { return options_.max_iterations; }
   std::vector<std::string> stages() const override;
-  bool is_petsc() const override { return approximate_ == nullptr; }
+  bool is_petsc() const override { return true; }
 
  private:
   NewtonOptions options_;
-  std::unique_ptr<NewtonSnes> snes_;     ///< for dense Jacobians
-  std::unique_ptr<Solver> approximate_;  ///< for others
+  std::unique_ptr<NewtonSnes> snes_;
 };
 
 }  // namespace deeppcr::nonlinear

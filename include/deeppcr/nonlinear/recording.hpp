@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,15 @@ class Recording {
   bool stopped_ = false;
 };
 
+/// Maximum over ranks of the seconds of the stages named; the names must be the same on all ranks.
+/// Collective.
+std::map<std::string, double> slowest(const parallel::Communicator& comm, const StageTimes& times,
+                                      const std::vector<std::string>& stages);
+
+/// Messages and bytes of all ranks together. Collective.
+parallel::Traffic total_traffic(const parallel::Communicator& comm, const parallel::Traffic& mine);
+parallel::TrafficByLevel total_traffic(const parallel::Communicator& comm,
+                                       const parallel::TrafficByLevel& mine);
 /// Fills report.seconds (stages that took any time, slowest rank), levels and neighbours with those
 /// of all ranks, from this rank's. Collective.
 void add_up(const parallel::Communicator& comm, const StageTimes& stages,

@@ -21,15 +21,8 @@ const char* to_string(Coupling coupling);
 Coupling coupling_from(const std::string& name);
 const std::vector<std::string>& coupling_names();
 
-/// What PETSc does to the iteration over the chunk ends.
-enum class Acceleration { none, anderson, ngmres };
-/// "none", "anderson", "ngmres". @throws Error that lists the known names
-Acceleration acceleration_from(const std::string& name);
-const std::vector<std::string>& acceleration_names();
-
 struct ShootingOptions {
   Coupling coupling = Coupling::automatic;
-  Acceleration acceleration = Acceleration::none;
   Index chunks = 0;  ///< 0: one a rank
   double rtol = 1e-10;
   double atol = 0;
@@ -47,7 +40,7 @@ struct ShootingOptions {
 /// has no residual at all, so the residual is known from the seams. What a seam grows to further on
 /// is told by a tangent of one sample that each sweep of a chunk pushes along, at 0.03 to 0.4 of a
 /// step; where chunks are shorter than 64 steps by a look along the whole trajectory, at one
-/// linearised evaluation (growth.hpp). States are only called right when that is within the
+/// linearised evaluation (conclusion.hpp). States are only called right when that is within the
 /// tolerance too, else sequential execution decides.
 ///
 /// Source: Song et al., arXiv 2002.03629 (Jacobi, Gauss-Seidel and their hybrids are zero coupling

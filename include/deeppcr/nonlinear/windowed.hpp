@@ -4,10 +4,24 @@
 #include <memory>
 #include <string>
 
-#include "deeppcr/nonlinear/approximate_jacobian.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
+
+/// Which matrices M_l stand for the Jacobians in the correction d_l = M_l d_{l-1} + r_l. The
+/// residual is exact, so all end in the sequential trajectory; the choice changes the number of
+/// sweeps.
+///
+///     dense        the Jacobians themselves: Newton
+///     diagonal     their diagonals, from n products each
+///     probe        the same estimated from one random column: v .* (A v)
+///     linear_part  what the model says is linear in its steps, no evaluation (Picard's iteration)
+///     gaussian     what the Jacobians of a denoiser would be for Gaussian data, no evaluation
+enum class Jacobian { dense, diagonal, probe, linear_part, gaussian };
+/// "linear-part" and so on, as the command line has it.
+const char* name(Jacobian jacobian);
+/// @throws Error that lists the known names
+Jacobian jacobian_from(const std::string& name);
 
 struct WindowedOptions {
   Jacobian jacobian = Jacobian::diagonal;

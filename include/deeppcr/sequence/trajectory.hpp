@@ -41,8 +41,10 @@ class Trajectory {
   States states() { return {data_, {num_local_, batch_, width_}}; }
   ConstStates states() const { return {data_, {num_local_, batch_, width_}}; }
   void touched();
-  /// z_0 and the states behind it, contiguous, [L + 1, B, n]: of a rank that holds every step. z_0
-  /// is a copy of input().
+  /// The state in front of the local ones and these, contiguous, [L_local + 1, B, n]: a copy of
+  /// input(), or what the last starts() has fetched. @pre this rank has one range, or none
+  States with_front();
+  /// The same of a rank that holds every step.
   States whole();
   /// The states that the local steps start from, [L_local, B, n]. Collective; one message to the
   /// right, of B n reals for each of a rank's ranges; none where the layout is replicated.

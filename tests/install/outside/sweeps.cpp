@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "deeppcr/nonlinear/conclusion.hpp"
-#include "deeppcr/nonlinear/growth.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 

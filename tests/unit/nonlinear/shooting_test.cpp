@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "deeppcr/nonlinear/coarse_guess.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "models/mlp.hpp"
 #include "support/environment.hpp"
@@ -181,23 +181,6 @@ TEST_F(ShootingSpecial, ChainsWithoutABias) {
         EXPECT_NE(outcome.report.status, Status::failed) << what << " " << outcome.report.reason;
         EXPECT_LE(outcome.error, 1e-10) << what << " " << outcome.report.reason;
       }
-}
-
-TEST_F(ShootingSpecial, AcceleratorsEndRight) {
-  models::ModelOptions resnet;
-  resnet.model = "resnet";
-  resnet.steps = 256;
-  resnet.width = 8;
-  for (const Acceleration acceleration : {Acceleration::anderson, Acceleration::ngmres})
-    for (const Coupling coupling : {Coupling::zero, Coupling::identity}) {
-      ShootingOptions options = with(coupling, 16);
-      options.acceleration = acceleration;
-      const ShootingOutcome outcome = shoot(resnet, options);
-      EXPECT_TRUE(outcome.report.status == Status::converged ||
-                  outcome.report.status == Status::fell_back)
-          << outcome.report.reason;
-      EXPECT_LE(outcome.error, 1e-10);
-    }
 }
 
 // Layers that change little from one to the next, as those of a trained network may: here, all
