@@ -75,9 +75,6 @@ void add_optimiser_options(po::options_description& options) {
   add_entry_options(group, "optimiser", offered(train::optimisers()));
   add("clip-norm", real_number("clip-norm", "1", 0, 1e300),
       "shorten longer gradients to this norm; 0: never");
-  add("keep-trajectories", whole_number("keep-trajectories", 0, 0, kMany),
-      "Newton: start from the last trajectories of so many samples, which take steps x width "
-      "numbers each; 0: from copies of z_0");
   add("evaluate-every", whole_number("evaluate-every", 1, 0, 1'000'000),
       "epochs between scores on the test set; 0: at the end alone");
   options.add(group);
@@ -228,7 +225,6 @@ TrainConfig read_train_config(const po::variables_map& options) {
   config.augmentation = {whole_of(options, "shift"), is_set(options, "flip"),
                          config.chain.model.seed};
   config.sharing = read_sharing(options);
-  config.trajectories_kept = whole_of(options, "keep-trajectories");
   config.autoencoder = text_of(options, "autoencoder");
   config.files = read_files_config(options);
   config.updates_to_save = whole_of(options, "checkpoint-steps");

@@ -90,7 +90,7 @@ io::CheckpointArray Hdf5TrainingFiles::to_checkpoint(const train::StoredArray& a
   stored.name = "/" + array.name;
   stored.shape = {array.rows, array.row_size};
   const bool first_holder = !array.shared || grid_.depth().rank() == 0;
-  if (first_holder && (array.per_data_rank || grid_.data().rank() == 0))
+  if (first_holder && grid_.data().rank() == 0)
     stored.pieces.push_back({array.own, array.values});
   stored.about = {array.long_name, {"row", "number"}, ""};
   return stored;
@@ -136,8 +136,7 @@ bool Hdf5TrainingFiles::resume(const std::string& restart, TrainingState& state)
   for (const train::StoredArray& array : state.arrays) {
     const std::string name = "/" + array.name;
     const io::hdf5::Shape wanted{array.rows, array.row_size};
-    const bool fits = checkpoint.has(name) && checkpoint.shape(name) == wanted;
-    if (array.row_size == 0 || (array.per_data_rank && !fits)) continue;
+    if (array.row_size == 0) continue;
     if (!checkpoint.has(name)) {
       throw input_error("--restart {}: it has no {}; give the options of the run that wrote it",
                         *path, name);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "deeppcr/nonlinear/recording.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 #include "nonlinear/backpropagation.hpp"
 
 namespace deeppcr::nonlinear {
@@ -61,6 +62,7 @@ void Adjoint::sum_shared(sequence::ParameterGradients& parameters) const {
 
 void Adjoint::solve(ConstStates loss, sequence::ParameterGradients* parameters,
                     const Ready& ready) {
+  const petsc::LogEvent event("nonlinear.adjoint");
   const StepRange local = trajectory_.local_range();
   const bool wanted = parameters != nullptr && !parameters->empty();
   // A step that is walked twice would be added twice; whoever hears of rows wants the last ones.

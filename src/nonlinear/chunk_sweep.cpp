@@ -10,6 +10,17 @@
 
 namespace deeppcr::nonlinear {
 
+double normalise(Index n, Real* x, const Real* fresh) {
+  const double kDead = std::log(std::numeric_limits<double>::min());
+  const double size = length(n, x);
+  if (!std::isfinite(size) || size == 0) {
+    std::copy_n(fresh, n, x);
+    return size == 0 ? kDead : -kDead;
+  }
+  for (Index i = 0; i < n; ++i) x[i] /= size;
+  return std::log(size);
+}
+
 ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory& trajectory,
                        const Chunks& chunks, double merge)
     : sequence_(sequence),
@@ -24,8 +35,7 @@ ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory&
   constexpr std::uint64_t kStream = 0x74616e67;  // "tang"
   RandomStream(0, kStream).uniform(0, width_, first_tangent_.data());
   for (Real& value : first_tangent_) value -= 0.5;
-  const double norm = length(width_, first_tangent_.data());
-  for (Real& value : first_tangent_) value /= norm;
+  normalise(width_, first_tangent_.data(), first_tangent_.data());
   const StepRange mine = chunks.of_rank(trajectory.comm().rank());
   for (Index c = mine.first; c < mine.last; ++c) {
     const Index i = c - mine.first;
@@ -68,29 +78,24 @@ bool ChunkSweep::same(const Real* a, const Real* old) const {
   return true;
 }
 
-double ChunkSweep::size_after(const Chunk& c, Index step) const {
-  return largest(state_size(), state_after(c, step));
-}
-
-/// One block with the tangent, which is scaled to length one behind it; log of what it has grown
-/// by.
-double ChunkSweep::push_tangent(Index i, Index from, Index to) {
-  // A tangent that has died counts as shrunk to the smallest normal number, one that is infinite or
-  // NaN as grown by its inverse; both start anew.
-  const double kDead = std::log(std::numeric_limits<double>::min());
-  const Chunk& c = chunk(i);
+/// Evaluates one block, with the tangent where asked for, which is scaled to length one behind it;
+/// log of what it has grown by.
+double ChunkSweep::evaluate(Index i, Index from, Index to, bool with_tangent) {
+  Chunk& c = chunk(i);
   Real* tangent = tangents_.data() + i * width_;
-  sequence_.propagate_with_tangent({c.steps.first + from, c.steps.first + to}, before(i, from),
-                                   States(state_after(c, from), {to - from, batch_, width_}),
-                                   samples_[static_cast<std::size_t>(i)], {tangent, {width_}});
-  const double norm = length(width_, tangent);
-  const bool alive = std::isfinite(norm) && norm > 0;
-  if (alive) {
-    for (Index j = 0; j < width_; ++j) tangent[j] /= norm;
+  const StepRange steps{c.steps.first + from, c.steps.first + to};
+  const States out(state_after(c, from), {to - from, batch_, width_});
+  if (with_tangent) {
+    sequence_.propagate_with_tangent(steps, before(i, from), out,
+                                     samples_[static_cast<std::size_t>(i)], {tangent, {width_}});
   } else {
-    std::copy_n(first_tangent_.data(), width_, tangent);
+    sequence_.propagate(steps, before(i, from), out);
   }
-  return alive ? std::log(norm) : (norm == 0 ? kDead : -kDead);
+  c.swept += to - from;
+  // At once: later it would have left the cache.
+  c.scale = std::max(c.scale, largest(state_size(), state_after(c, to - 1)));
+  if (!with_tangent) return 0;
+  return normalise(width_, tangent, first_tangent_.data());
 }
 
 void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
@@ -99,15 +104,8 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
   if (from >= until) return;
   for (Index at = from; at < until;) {
     const Index to = std::min(at + kBlock, until);
-    if (with_tangent) {
-      const double so_far = c.growth.empty() ? 0.0 : c.growth.back();
-      c.growth.push_back(so_far + push_tangent(i, at, to));
-    } else {
-      sequence_.propagate({c.steps.first + at, c.steps.first + to}, before(i, at),
-                          States(state_after(c, at), {to - at, batch_, width_}));
-    }
-    // At once: later it would have left the cache.
-    c.scale = std::max(c.scale, size_after(c, to - 1));
+    const double grown = evaluate(i, at, to, with_tangent);
+    if (with_tangent) c.growth.push_back(grown + (c.growth.empty() ? 0.0 : c.growth.back()));
     at = to;
   }
   if (with_tangent) {
@@ -119,7 +117,6 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
     }
     c.drift = std::sqrt(square);
   }
-  c.swept += until - from;
   c.done = until;
 }
 
@@ -140,12 +137,7 @@ void ChunkSweep::restart(Index i, const Real* start) {
   Real* tangent = tangents_.data() + i * width_;
   const Index offset = sample * width_;
   for (Index j = 0; j < width_; ++j) tangent[j] = start[offset + j] - old[offset + j];
-  const double norm = length(width_, tangent);
-  if (std::isfinite(norm) && norm > 0) {
-    for (Index j = 0; j < width_; ++j) tangent[j] /= norm;
-  } else {
-    std::copy_n(first_tangent_.data(), width_, tangent);
-  }
+  normalise(width_, tangent, first_tangent_.data());
   std::copy_n(start, state_size(), old);
 }
 
@@ -162,15 +154,8 @@ void ChunkSweep::again(Index i) {
     const Index to = std::min(from + kBlock, known);
     Real* last = state_after(c, to - 1);
     std::copy_n(last, state_size(), old_.data());
-    if (measured) {
-      grown += push_tangent(i, from, to);
-      correction = grown - std::exchange(c.growth[block], grown);
-    } else {
-      sequence_.propagate({c.steps.first + from, c.steps.first + to}, before(i, from),
-                          States(state_after(c, from), {to - from, batch_, width_}));
-    }
-    c.scale = std::max(c.scale, size_after(c, to - 1));
-    c.swept += to - from;
+    grown += evaluate(i, from, to, measured);
+    if (measured) correction = grown - std::exchange(c.growth[block], grown);
     if (same(last, old_.data())) {
       c.merged(from / kBlock, largest_difference(state_size(), last, old_.data()));
       std::copy_n(old_.data(), state_size(), last);

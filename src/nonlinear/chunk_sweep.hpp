@@ -17,6 +17,11 @@ using linear::largest_difference;
 using linear::length;
 using linear::Seam;
 
+/// Scales a tangent x [n] to length one and returns the log of its length. One that has died counts
+/// as shrunk to the smallest normal number, one that is infinite or NaN as grown by its inverse;
+/// both become `fresh`.
+double normalise(Index n, Real* x, const Real* fresh);
+
 /// Sweeps through the chunks of this rank: steps one after another, from the state that each chunk
 /// starts from. No communication.
 class ChunkSweep {
@@ -56,8 +61,7 @@ class ChunkSweep {
   /// The state before step `at` of a chunk, counted from its beginning.
   ConstState before(Index i, Index at);
   Real* state_after(const Chunk& c, Index step) const;
-  double size_after(const Chunk& c, Index step) const;
-  double push_tangent(Index i, Index from, Index to);
+  double evaluate(Index i, Index from, Index to, bool with_tangent);
 
   const sequence::Sequence& sequence_;
   sequence::Trajectory& trajectory_;

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -20,16 +18,11 @@ constexpr double kLog10 = 2.302585092994046;
 
 double largest_state(const sequence::Trajectory& states) {
   // A number of 32 steps apart: what one of them is, those behind it are, NaN above all.
-  constexpr Index kApart = 32, kAhead = 8 * kApart;
+  constexpr Index kApart = 32;
   const ConstStates z = states.states();
-  const Index state = states.batch() * states.width(), bytes = state * Index{sizeof(Real)};
-  const auto after = [&](Index i) { return z.data() + (i - 1) * state; };
   double most = sequence::largest_entry(states.input());
-  // They have left the cache, each by itself: some are under way while one is looked at.
-  for (Index i = z.extent(0); i > 0; i -= kApart) {
-    if (i > kAhead) prefetch(after(i - kAhead), bytes);
-    most = std::max(most, largest(state, after(i)));
-  }
+  for (Index i = z.extent(0); i > 0; i -= kApart)
+    most = std::max(most, sequence::largest_entry(z[i - 1]));
   return most;
 }
 

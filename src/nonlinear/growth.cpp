@@ -7,6 +7,7 @@
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "nonlinear/chunk_sweep.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -14,7 +15,6 @@ namespace {
 
 using linear::ChunkFacts;
 using linear::kRightBelow;
-using linear::length;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Steps whose Jacobians are held at a time, and after which a tangent has turned into the
@@ -122,36 +122,22 @@ GrowthProbe::GrowthProbe(const sequence::Trajectory& states)
 /// Unit vectors, drawn by step.
 void GrowthProbe::start(Buffer<Real>& tangent, Index step) const {
   RandomStream(0, kStream).normal(step * tangent.size(), tangent.size(), tangent.data());
-  for (Index b = 0; b < batch_; ++b) {
-    Real* x = tangent.data() + b * width_;
-    const double size = length(width_, x);
-    for (Index i = 0; i < width_; ++i) x[i] /= size;
-  }
+  for (Index b = 0; b < batch_; ++b)
+    normalise(width_, tangent.data() + b * width_, tangent.data() + b * width_);
 }
 
-/// t <- A t / |A t|, and log |A t| into growth_. A tangent that has died counts as shrunk to the
-/// smallest number, one that is infinite or NaN as grown by its inverse; both start anew.
+/// t <- A t / |A t|, and log |A t| into growth_.
 void GrowthProbe::push(const blocks::Linearisation& A, StepRange range, Buffer<Real>& tangent) {
-  const double kDead = std::log(std::numeric_limits<double>::min());
   const std::array<Index, 3> shape{batch_, 1, width_};
   Buffer<Real> fresh(tangent.size());
+  start(fresh, range.first);
   for (Index l = range.first; l < range.last; ++l) {
     A.product(l, Direction::forward, ConstPanel(tangent.data(), shape),
               Panel(scratch_.data(), shape));
     tangent.swap(scratch_);
     double* growth = growth_.data() + (l - local_.first) * batch_;
-    for (Index b = 0; b < batch_; ++b) {
-      Real* x = tangent.data() + b * width_;
-      const double size = length(width_, x);
-      if (std::isfinite(size) && size > 0) {
-        growth[b] = std::log(size);
-        for (Index i = 0; i < width_; ++i) x[i] /= size;
-      } else {
-        growth[b] = size == 0 ? kDead : -kDead;
-        start(fresh, l);
-        std::copy_n(fresh.data() + b * width_, width_, x);
-      }
-    }
+    for (Index b = 0; b < batch_; ++b)
+      growth[b] = normalise(width_, tangent.data() + b * width_, fresh.data() + b * width_);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 #include "nonlinear/newton_snes.hpp"
 
 namespace deeppcr::nonlinear {
@@ -26,9 +27,10 @@ Newton::~Newton() = default;
 
 SolveReport Newton::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                           const Monitors& monitors) {
+  const petsc::LogEvent event("nonlinear.newton");
   SolveReport report = snes_->solve(chain, states, monitors);
   report.path.evaluations +=
-      (report.iterations + 1) * static_cast<double>(longest_range(states.layout()));
+      (report.iterations + 1) * static_cast<double>(linear::longest_part(states.layout()));
   return report;
 }
 
@@ -43,7 +45,7 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   const auto solver = linear::find(options_.linear).make();
   const linear::Cost once = solver->cost(linear_problem(problem, split));
   const CriticalPath path = solver->path(split);
-  const double k = iterations, m = static_cast<double>(longest_range(split));
+  const double k = iterations, m = static_cast<double>(linear::longest_part(split));
   // Residuals, and a tangent for each look; then the linear solves.
   const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
   Cost cost;
@@ -68,7 +70,7 @@ double Newton::memory(const Problem& problem) const {
   constexpr double kArrays = 9;
   const parallel::BlockLayout split = layout(problem);
   const double states =
-      static_cast<double>(longest_range(split)) * static_cast<double>(problem.state_bytes());
+      static_cast<double>(linear::longest_part(split)) * static_cast<double>(problem.state_bytes());
   const auto solver = linear::find(options_.linear).make();
   return kArrays * states + solver->memory(linear_problem(problem, split));
 }

@@ -273,7 +273,7 @@ void NewtonSnes::record(int iteration, double step_norm) {
 void NewtonSnes::add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations) {
   const parallel::BlockLayout& layout = trajectory_->layout();
   CriticalPath path{
-      static_cast<double>(ksp_iterations) * static_cast<double>(longest_range(layout)), 0};
+      static_cast<double>(ksp_iterations) * static_cast<double>(linear::longest_part(layout)), 0};
   if (solver != nullptr) path = solver->report(layout).path;
   report_.path.evaluations += path.evaluations;
   report_.path.products += path.products;

@@ -7,6 +7,7 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
@@ -34,6 +35,7 @@ double propagate_samples(const parallel::Communicator& comm, const sequence::Seq
 
 SolveReport Sequential::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                               const Monitors&) {
+  const petsc::LogEvent event("nonlinear.sequential");
   const Index L = states.layout().num_steps();
   SolveReport report;
   report.method = "sequential";

@@ -4,13 +4,14 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/machine.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 #include "nonlinear/shooting_run.hpp"
 
 namespace deeppcr::nonlinear {
 
 namespace {
 
-const std::vector<std::string> kCouplings{"zero", "identity", "first-order", "dense", "auto"};
+const std::vector<std::string> kCouplings{"zero", "identity", "dense", "auto"};
 
 /// What a coupling sends at most: a map a level for dense ones, a state for a prefix sum.
 parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& problem,
@@ -46,6 +47,7 @@ parallel::BlockLayout Shooting::layout(const Problem& problem) const {
 
 SolveReport Shooting::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                             const Monitors& monitors) {
+  const petsc::LogEvent event("nonlinear.shooting");
   return ShootingRun(chain, states, options_, monitors).solve();
 }
 
@@ -56,7 +58,7 @@ Cost Shooting::cost(const Problem& problem, const Effort& effort) const {
   Cost cost;
   // All of each chunk, again in each correction: where starts are forgotten, only its first steps.
   cost.path.evaluations =
-      static_cast<double>(longest_range(split)) +
+      static_cast<double>(linear::longest_part(split)) +
       static_cast<double>((effort.iterations + 2 * effort.looks) * chunks.longest());
   // The guess and each correction; the ends once more where they were not swept from as they are;
   // twice for a look, with a tangent through it.

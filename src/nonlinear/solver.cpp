@@ -1,7 +1,5 @@
 #include "deeppcr/nonlinear/solver.hpp"
 
-#include <algorithm>
-
 namespace deeppcr::nonlinear {
 
 parallel::BlockLayout Solver::layout(const Problem& problem) const {
@@ -12,6 +10,9 @@ double Solver::largest_message(const Problem& problem) const {
   return problem.ranks > 1 ? static_cast<double>(problem.batch) * problem.width : 0;
 }
 
-Index longest_range(const parallel::BlockLayout& layout) { return linear::longest_part(layout); }
+const char* to_string(Status status) {
+  constexpr const char* kNames[] = {"converged", "fell_back", "failed", "interrupted"};
+  return kNames[static_cast<int>(status)];
+}
 
 }  // namespace deeppcr::nonlinear

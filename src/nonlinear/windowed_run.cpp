@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/parallel/exchange.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::nonlinear {
@@ -199,6 +200,7 @@ void WindowedRun::iterate(double largest_before, Index frozen) {
 // Corrections at the tolerance leave residuals that may grow: they are held against their growth
 // along the states found, and made smaller until that is right or no longer helps.
 SolveReport WindowedRun::solve() {
+  const petsc::LogEvent event("nonlinear.windowed");
   const double input = sequence::largest_entry(trajectory_.input());
   exchange(section_of({0, steps_}));
   iterate(input, 0);
@@ -259,6 +261,7 @@ double WindowedRun::known_growth() const {
 }
 
 SolveReport WindowedRun::sample(Index frozen) {
+  const petsc::LogEvent event("nonlinear.windowed");
   double largest = 0;
   for (Index l = 0; l <= frozen; ++l)
     largest = std::max(largest, sequence::largest_entry(states(l, 1)[0]));

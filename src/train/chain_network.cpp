@@ -8,7 +8,6 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/catalogue.hpp"
-#include "train/trajectory_store.hpp"
 
 namespace deeppcr::train {
 
@@ -90,14 +89,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   check_features();
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
-  const Index kept = std::min(options.trajectories_kept, images.count());
-  if (kept > 0 && nonlinear::find(options.methods.forward).iterates) {
-    store_ = std::make_unique<TrajectoryStore>(grid, chain().num_steps(), trajectory_.local_steps(),
-                                               chain().width(), kept);
-  }
 }
-
-ChainNetwork::~ChainNetwork() = default;
 
 sequence::Inputs ChainNetwork::bind() {
   const StepRange local = options_.layout.range(grid_.depth().rank());
@@ -137,14 +129,12 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
 }
 
 std::vector<StoredArray> ChainNetwork::state() {
-  std::vector<StoredArray> arrays{{"normalisation",
-                                   1,
-                                   2,
-                                   {0, owns_pixels_ ? 1 : 0},
-                                   normalisation_.data(),
-                                   "mean and deviation that pixels are normalised with"}};
-  if (store_) arrays.push_back(store_->array());
-  return arrays;
+  return {{"normalisation",
+           1,
+           2,
+           {0, owns_pixels_ ? 1 : 0},
+           normalisation_.data(),
+           "mean and deviation that pixels are normalised with"}};
 }
 
 std::vector<std::string> ChainNetwork::stages() const { return kStages; }
@@ -164,17 +154,9 @@ void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch
       x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
 }
 
-nonlinear::SolveReport ChainNetwork::forward(const Index* samples) {
-  const bool warm = store_ != nullptr && samples != nullptr;
+nonlinear::SolveReport ChainNetwork::forward() {
   if (nonlinear::find(options_.methods.forward).iterates) trajectory_.fill_with_input();
-  if (warm) {
-    store_->load(samples, trajectory_.states());
-    trajectory_.touched();
-  }
-  nonlinear::SolveReport report = forward_->solve(chain(), trajectory_);
-  if (warm && report.status != nonlinear::Status::failed)
-    store_->keep(samples, trajectory_.states());
-  return report;
+  return forward_->solve(chain(), trajectory_);
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
@@ -188,7 +170,7 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   };
   embed(images_, samples, batch.epoch, options_.augmentation);
   lap();
-  const nonlinear::SolveReport forward = this->forward(samples);
+  const nonlinear::SolveReport forward = this->forward();
   lap();
   parallel::PendingSums sums(grid_.data());
   const models::LossReport report = loss_and_gradients(samples, batch.size, sums);
@@ -294,7 +276,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     for (Index b = 0; b < samples_.size(); ++b)
       samples[static_cast<std::size_t>(b)] = std::min(first + samples_.first + b, total - 1);
     embed(images, samples.data(), 0, {});
-    forward(nullptr);
+    forward();
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
     if (used > 0 && !loss_steps_.empty()) count(images, samples.data(), used, evaluation);
   }

@@ -76,7 +76,7 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const parallel::BlockLayout layout = solver->layout(problem);
   const auto batch = static_cast<double>(problem.batch);
   const double step = batch * training.layers;
-  const double own = step * static_cast<double>(nonlinear::longest_range(layout));
+  const double own = step * static_cast<double>(linear::longest_part(layout));
   const linear::CriticalPath path =
       solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
   const double columns =

@@ -107,6 +107,18 @@ class Report(ProgramTest):
         self.assertLessEqual(report["max_error"], 1e-10)
         self.assertEqual(self.run_here(*words, "--no-fallback", "--quiet").code, 2)
 
+    def test_log_view_shows_the_stages(self):
+        words = ["solve", "--steps", 64, "--width", 4]
+        for solver, linear, names in [("shooting", "auto", ["nonlinear.shooting"]),
+                                      ("sequential", "auto", ["nonlinear.sequential"]),
+                                      ("newton", "pcr", ["nonlinear.newton", "linear.pcr"])]:
+            with self.subTest(solver=solver):
+                linear = ["--linear", linear] if linear != "auto" else []
+                done = self.run_here(*words, "--nonlinear", solver, *linear, "--", "-log_view")
+                self.assertEqual(done.code, 0, done.err)
+                for name in names:
+                    self.assertIn(name, done.out)
+
     def test_petsc_options(self):
         used = self.run_here("solve", "--steps", 8, "--", "-snes_monitor")
         self.assertEqual(used.code, 0)

@@ -7,6 +7,7 @@
 #include "deeppcr/core/view.hpp"
 #include "deeppcr/linear/cost.hpp"
 #include "deeppcr/parallel/traffic.hpp"
+#include "deeppcr/petsc/log_event.hpp"
 
 namespace deeppcr::linear {
 
@@ -55,6 +56,7 @@ class LinearSolver {
   void solve(ConstStates r, States d) { solve(Direction::forward, r, d); }
   void solve_transpose(ConstStates c, States g) { solve(Direction::backward, c, g); }
   void solve(Direction direction, ConstStates rhs, States result) {
+    const petsc::LogEvent event(std::string("linear.") + name());
     neighbours_ = {};
     levels_.clear();
     run(direction, rhs, result);

@@ -12,7 +12,7 @@
 
 namespace deeppcr::nonlinear {
 
-/// What every solver is told, whatever it is, and the values of its own options.
+/// What every solver takes, whatever it is, and the values of its own options.
 struct Settings {
   Tolerance tolerance;
   int max_iterations = -1;  ///< below 0: the solver's own limit

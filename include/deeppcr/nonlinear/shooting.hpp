@@ -10,14 +10,13 @@ namespace deeppcr::nonlinear {
 
 /// What stands for the Jacobian M_c of a whole chunk when the error of its start is passed on.
 enum class Coupling {
-  zero,         ///< none: each chunk starts from where its left neighbour ended (Song et al.)
-  identity,     ///< M = I: a prefix sum of the mismatches
-  first_order,  ///< M = I + sum_l (A_l - I)
-  dense,        ///< M = A_last .. A_first: multiple shooting, Newton's method on the chunk ends
-  automatic     ///< the cheapest by the contraction measured on the first steps of each chunk
+  zero,      ///< none: each chunk starts from where its left neighbour ended (Song et al.)
+  identity,  ///< M = I: a prefix sum of the mismatches
+  dense,     ///< M = A_last .. A_first: multiple shooting, Newton's method on the chunk ends
+  automatic  ///< the cheapest by the contraction measured on the first steps of each chunk
 };
 const char* to_string(Coupling coupling);
-/// "zero", "identity", "first-order", "dense", "auto". @throws Error that lists the known names
+/// "zero", "identity", "dense", "auto". @throws Error that lists the known names
 Coupling coupling_from(const std::string& name);
 const std::vector<std::string>& coupling_names();
 
@@ -38,8 +37,8 @@ struct ShootingOptions {
 /// Each sweep costs 2 B n^2 flops a step, as sequential execution does; a sweep after the first
 /// ends where it runs into the states of the one before it. Behind its first state a swept chunk
 /// has no residual at all, so the residual is known from the seams. What a seam grows to further on
-/// is told by a tangent of one sample that each sweep of a chunk pushes along, at 0.03 to 0.4 of a
-/// step; where chunks are shorter than 64 steps by a look along the whole trajectory, at one
+/// is measured by a tangent of one sample that each sweep of a chunk pushes along, at 0.03 to 0.4
+/// of a step; where chunks are shorter than 64 steps by a look along the whole trajectory, at one
 /// linearised evaluation (conclusion.hpp). States are only called right when that is within the
 /// tolerance too, else sequential execution decides.
 ///

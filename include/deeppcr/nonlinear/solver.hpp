@@ -62,7 +62,4 @@ class Solver {
   virtual bool is_petsc() const { return false; }
 };
 
-/// Steps of the rank that has most.
-Index longest_range(const parallel::BlockLayout& layout);
-
 }  // namespace deeppcr::nonlinear

@@ -15,8 +15,6 @@
 
 namespace deeppcr::train {
 
-class TrajectoryStore;
-
 /// How the two passes through a chain are done.
 struct PassMethods {
   std::string forward = "sequential";                        ///< from nonlinear::catalogue()
@@ -51,16 +49,14 @@ class ChainNetwork final : public Trainable {
     PassMethods methods;
     Normalisation normalisation;
     Augmentation augmentation;
-    Index trajectories_kept = 0;  ///< Newton starts from the last ones of so many samples
   };
 
   /// Collective on the grid, which must outlive the object, as the images must.
   ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
                const Images& images);
-  ~ChainNetwork() override;
 
   std::vector<ParameterGroup> parameters() override;
-  /// The normalisation of features, with the embedding's owner, and the trajectories kept.
+  /// The normalisation of features, with the embedding's owner.
   std::vector<StoredArray> state() override;
   std::vector<std::string> stages() const override;
   StepOutcome differentiate(const MiniBatch& batch) override;
@@ -80,9 +76,8 @@ class ChainNetwork final : public Trainable {
   void check_features() const;
   void embed(const Images& images, const Index* samples, Index epoch,
              const Augmentation& augmentation);
-  /// Fills the states. Iterations start from copies of z_0, or where these samples (if any) have
-  /// kept trajectories from those.
-  nonlinear::SolveReport forward(const Index* samples);
+  /// Fills the states. Iterations start from copies of z_0.
+  nonlinear::SolveReport forward();
   /// The first `used` samples behind forward(), of those that the images name.
   models::LossData loss_data(const Images& images, const Index* samples, Index used);
   models::LossReport loss_and_gradients(const Index* samples, Index whole_batch,
@@ -106,7 +101,6 @@ class ChainNetwork final : public Trainable {
   nonlinear::Adjoint adjoint_;
   Buffer<Real> features_;                         ///< [B_local, features]
   Buffer<Real> normalisation_;                    ///< mean, deviation
-  std::unique_ptr<TrajectoryStore> store_;        ///< where iterations start from kept trajectories
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
   StepRange loss_steps_;        ///< local steps from the first whose state the loss reads

@@ -124,7 +124,7 @@ class DenoiserTraining final : public WholeNetwork {
 double reconstruction_error(const parallel::Communicator& comm,
                             const models::Autoencoder& autoencoder, const Images& images);
 
-/// How well noise is told from latents at times first..last.
+/// How well noise is predicted at times first..last.
 struct NoiseBand {
   int first = 0, last = 0;
   double loss = 0;         ///< mean square of eps - noise

@@ -87,7 +87,7 @@ Run::Change Run::sweep() {
 
   report_.evaluations += steps_ - end_.exact;
   ++report_.sequential_evaluations;
-  report_.path.evaluations += static_cast<double>(longest_range(states_.layout()));
+  report_.path.evaluations += static_cast<double>(deeppcr::linear::longest_part(states_.layout()));
   std::vector<double> all{mine.largest, mine.size, mine.any ? 1.0 : 0.0};
   states_.comm().max(all);
   return {all[0], all[1], all[2] != 0};
@@ -165,14 +165,14 @@ Cost Sweeps::cost(const Problem& problem, const Effort& effort) const {
   const Index sends = effort.iterations + 2 * effort.looks;
   const Index messages = sends * std::max(0, ranks.num_active_ranks() - 1);
   Cost cost;
-  cost.path.evaluations = static_cast<double>(sends * longest_range(ranks));
+  cost.path.evaluations = static_cast<double>(sends * deeppcr::linear::longest_part(ranks));
   cost.neighbours = {messages, messages * problem.state_bytes()};
   return cost;
 }
 
 double Sweeps::memory(const Problem& problem) const {
   constexpr double kArrays = 2;  // the next states, and what a look holds
-  return kArrays * static_cast<double>(longest_range(layout(problem)) * problem.state_bytes());
+  return kArrays * static_cast<double>(deeppcr::linear::longest_part(layout(problem)) * problem.state_bytes());
 }
 
 Index Sweeps::most_iterations(const Problem& problem) const {
