@@ -46,7 +46,7 @@ void add_shooting(Harness& harness, const Animal& animal, const LinearSizes& siz
     nonlinear::ShootingOptions options;
     options.coupling = coupling;
     options.chunks = chunks;
-    options.max_sweeps = kMostSweeps;
+    options.max_iterations = kMostSweeps;
     network.trajectory.fill_with_input();
     const auto report = nonlinear::Shooting(options).solve(*network.model, network.trajectory);
     if (report.status != nonlinear::Status::converged) continue;

@@ -48,8 +48,10 @@ std::unique_ptr<Solver> make_sequential(const Settings& settings) {
   return std::make_unique<Sequential>(settings.tolerance);
 }
 
-NewtonOptions newton_options(const Settings& settings) {
-  NewtonOptions options;
+/// The options of a solver's class, with what all have.
+template <typename Options>
+Options options_from(const Settings& settings) {
+  Options options;
   options.rtol = settings.tolerance.rtol;
   options.atol = settings.tolerance.atol;
   if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
@@ -58,12 +60,8 @@ NewtonOptions newton_options(const Settings& settings) {
 }
 
 std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
-  WindowedOptions options;
+  auto options = options_from<WindowedOptions>(settings);
   options.jacobian = jacobian;
-  options.rtol = settings.tolerance.rtol;
-  options.atol = settings.tolerance.atol;
-  if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
-  options.fallback = settings.fallback;
   return std::make_unique<Windowed>(options);
 }
 
@@ -71,7 +69,7 @@ std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
 std::unique_ptr<Solver> make_newton(const Settings& settings) {
   const Jacobian jacobian = jacobian_from(settings.own.word("jacobian"));
   if (jacobian != Jacobian::dense) return windowed(settings, jacobian);
-  NewtonOptions options = newton_options(settings);
+  auto options = options_from<NewtonOptions>(settings);
   options.linear = settings.own.word("linear");
   return std::make_unique<Newton>(options);
 }
@@ -85,38 +83,21 @@ std::unique_ptr<Solver> make_windowed(const Settings& settings) {
   return windowed(settings, jacobian);
 }
 
-ShootingOptions shooting_options(const Settings& settings, Coupling coupling, Index chunks) {
-  ShootingOptions options;
-  options.coupling = coupling;
-  options.chunks = chunks;
-  options.rtol = settings.tolerance.rtol;
-  options.atol = settings.tolerance.atol;
-  options.max_sweeps = std::max(0, settings.max_iterations);
-  options.fallback = settings.fallback;
-  return options;
-}
-
+/// Jacobi and Gauss-Seidel (Song et al.) have no coupling, Jacobi a chunk for each step.
 std::unique_ptr<Solver> make_shooting(const Settings& settings) {
-  return std::make_unique<Shooting>(shooting_options(
-      settings, coupling_from(settings.own.word("coupling")), settings.own.whole("chunks")));
-}
-
-/// Song et al.'s names: no coupling, with a chunk for each step, or so many.
-std::unique_ptr<Solver> make_jacobi(const Settings& settings) {
-  return std::make_unique<Shooting>(shooting_options(settings, Coupling::zero, kMostChunks));
-}
-
-std::unique_ptr<Solver> make_jacobi_gauss_seidel(const Settings& settings) {
-  return std::make_unique<Shooting>(
-      shooting_options(settings, Coupling::zero, settings.own.whole("chunks")));
+  auto options = options_from<ShootingOptions>(settings);
+  const OptionValues& own = settings.own;
+  options.coupling = own.has("coupling") ? coupling_from(own.word("coupling")) : Coupling::zero;
+  options.chunks = own.has("chunks") ? own.whole("chunks") : kMostChunks;  // cut to a step each
+  return std::make_unique<Shooting>(options);
 }
 
 /// Left to the look at the chain: shooting, Newton's method or sequential execution.
 std::unique_ptr<Solver> make_automatic(const Settings& settings) {
-  ShootingOptions options =
-      shooting_options(settings, Coupling::automatic, settings.own.whole("chunks"));
+  auto options = options_from<ShootingOptions>(settings);
+  options.chunks = settings.own.whole("chunks");
   options.newton = true;
-  options.newton_options = newton_options(settings);
+  options.newton_options = options_from<NewtonOptions>(settings);
   return std::make_unique<Shooting>(options);
 }
 
@@ -167,13 +148,13 @@ Catalogue<CatalogueEntry>& table() {
            {},
            true,
            by_shooting,
-           make_jacobi},
+           make_shooting},
           {"jacobi-gauss-seidel",
            "shooting without coupling, with --chunks chunks",
            {chunks_option()},
            true,
            by_shooting,
-           make_jacobi_gauss_seidel},
+           make_shooting},
           {"gauss-seidel",
            "shooting with one chunk, which is sequential execution",
            {},

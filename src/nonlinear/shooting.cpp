@@ -86,7 +86,7 @@ double Shooting::largest_message(const Problem& problem) const {
 
 Index Shooting::most_iterations(const Problem& problem) const {
   const Index chunks = std::min(std::max<Index>(options_.chunks, problem.ranks), problem.steps);
-  return options_.max_sweeps > 0 ? options_.max_sweeps : chunks;
+  return options_.max_iterations > 0 ? options_.max_iterations : chunks;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -165,7 +165,7 @@ bool ShootingRun::is_right_along_the_whole() {
 }
 
 int ShootingRun::most_corrections() const {
-  return options_.max_sweeps > 0 ? options_.max_sweeps : static_cast<int>(chunks_.size());
+  return options_.max_iterations > 0 ? options_.max_iterations : static_cast<int>(chunks_.size());
 }
 
 Index ShootingRun::exact_steps() const {

@@ -25,9 +25,9 @@ struct ShootingOptions {
   Index chunks = 0;  ///< 0: one a rank
   double rtol = 1e-10;
   double atol = 0;
-  int max_sweeps = 0;    ///< 0: as many as there are chunks, after which the states are exact
-  bool fallback = true;  ///< end by sequential substitution where the sweeps do not converge
-  bool newton = false;   ///< automatic may choose Newton too
+  int max_iterations = 0;  ///< 0: as many as there are chunks, after which the states are exact
+  bool fallback = true;    ///< end by sequential substitution where the sweeps do not converge
+  bool newton = false;     ///< automatic may choose Newton too
   NewtonOptions newton_options;
 };
 
