@@ -89,19 +89,102 @@ class GrowthProbe {
   /// more.
   using Linearise = std::function<const blocks::Linearisation&(StepRange)>;
 
-  explicit GrowthProbe(const sequence::Trajectory& states);
-
-  /// `linearise` fills the residuals() of its range too, unless they are there already. Adds what
-  /// this rank sends to `traffic`. Collective.
-  Assessment assess(const Tolerance& tolerance, const Linearise& linearise,
-                    parallel::Traffic& traffic);
+  explicit GrowthProbe(const sequence::Trajectory& states)
+      : states_(states),
+        local_(states.local_range()),
+        batch_(states.batch()),
+        width_(states.width()),
+        residuals_(static_cast<std::size_t>(local_.size() * batch_), 0.0),
+        growth_(residuals_.size(), 0.0),
+        scratch_(batch_ * width_) {}
 
   /// max |r| of the samples of the local steps, [m, B].
   std::vector<double>& residuals() { return residuals_; }
 
+  /// `linearise` fills the residuals() of its range too, unless they are there already. Adds what
+  /// this rank sends to `traffic`. Collective.
+  Assessment assess(const Tolerance& tolerance, const Linearise& linearise,
+                    parallel::Traffic& traffic) {
+    const StepRange first{local_.first, std::min(local_.last, local_.first + kPiece)};
+    Buffer<Real> tangent(batch_ * width_), left(batch_ * width_);
+    start(tangent, local_.first);
+    for (Index l = local_.first; l < local_.last; l += kPiece) {
+      const StepRange piece{l, std::min(local_.last, l + kPiece)};
+      push(linearise(piece), piece, tangent);
+    }
+    parallel::halo(states_.comm(), 0, states_.layout().num_active_ranks() - 1, Direction::forward,
+                   tangent.data(), left.data(), local_.empty() ? 0 : left.size(), traffic);
+    if (local_.first > 0 && !local_.empty()) push(linearise(first), first, left);
+    return judge(tolerance);
+  }
+
  private:
-  void push(const blocks::Linearisation& A, StepRange range, Buffer<Real>& tangent);
-  void start(Buffer<Real>& tangent, Index step) const;
+  /// Unit vectors, drawn by step.
+  void start(Buffer<Real>& tangent, Index step) const {
+    RandomStream(0, kStream).normal(step * tangent.size(), tangent.size(), tangent.data());
+    for (Index b = 0; b < batch_; ++b)
+      normalise(width_, tangent.data() + b * width_, tangent.data() + b * width_);
+  }
+
+  /// t <- A t / |A t|, and log |A t| into growth_.
+  void push(const blocks::Linearisation& A, StepRange range, Buffer<Real>& tangent) {
+    const std::array<Index, 3> shape{batch_, 1, width_};
+    Buffer<Real> fresh(tangent.size());
+    start(fresh, range.first);
+    for (Index l = range.first; l < range.last; ++l) {
+      A.product(l, Direction::forward, ConstPanel(tangent.data(), shape),
+                Panel(scratch_.data(), shape));
+      tangent.swap(scratch_);
+      double* growth = growth_.data() + (l - local_.first) * batch_;
+      for (Index b = 0; b < batch_; ++b)
+        growth[b] = normalise(width_, tangent.data() + b * width_, fresh.data() + b * width_);
+    }
+  }
+
+  /// From the residuals and the growth of all ranks. Collective.
+  Assessment judge(const Tolerance& tolerance) const {
+    const parallel::Communicator& comm = states_.comm();
+    const std::vector<double> allowed = limits(comm, tolerance, states_.input(), states_.states());
+    Stretch stretch(allowed);
+    for (Index b = 0; b < batch_; ++b)
+      stretch.add_sample(residuals_.data() + b, growth_.data() + b, batch_);
+    ChunkFacts facts = stretch.facts();
+    facts.scale =
+        sequence::largest_entry({states_.states().data(), {local_.size(), batch_ * width_}});
+    if (local_.first == 0)
+      facts.scale = std::max(facts.scale, sequence::largest_entry(states_.input()));
+    double sum = 0;
+    Index identical = local_.last;
+    for (std::size_t i = residuals_.size(); i-- > 0;) {
+      sum += growth_[i];
+      if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
+    }
+    const linear::ChunkTable table =
+        linear::ChunkTable::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
+    // The first step anywhere that is not identical: a minimum, negated.
+    std::vector<double> largest{stretch.most(),
+                                identical < local_.last
+                                    ? -static_cast<double>(identical)
+                                    : -static_cast<double>(states_.layout().num_steps())};
+    comm.max(largest);
+    Assessment found;
+    found.identical = static_cast<Index>(-largest[1]);
+    found.growth = largest[0];
+    double behind = 0;
+    for (const ChunkFacts& rank : table.facts()) {
+      found.growth = std::max(found.growth, behind + rank.exit);
+      behind = std::max(rank.all_exit_rise, behind + rank.exit);
+    }
+    const double sums = comm.sum(sum);
+    const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
+    found.lyapunov = steps > 0 ? sums / steps : 0;
+    const linear::Judgement judgement = table.judge(tolerance.rtol, tolerance.atol);
+    found.residual = judgement.residual;
+    found.error = judgement.error;
+    found.tolerance = judgement.tolerance;
+    found.hopeless = judgement.hopeless;
+    return found;
+  }
 
   const sequence::Trajectory& states_;
   StepRange local_;
@@ -109,92 +192,6 @@ class GrowthProbe {
   std::vector<double> residuals_, growth_;  ///< [m, B]; growth: log of |A t| / |t|
   Buffer<Real> scratch_;
 };
-
-GrowthProbe::GrowthProbe(const sequence::Trajectory& states)
-    : states_(states),
-      local_(states.local_range()),
-      batch_(states.batch()),
-      width_(states.width()),
-      residuals_(static_cast<std::size_t>(local_.size() * batch_), 0.0),
-      growth_(residuals_.size(), 0.0),
-      scratch_(batch_ * width_) {}
-
-/// Unit vectors, drawn by step.
-void GrowthProbe::start(Buffer<Real>& tangent, Index step) const {
-  RandomStream(0, kStream).normal(step * tangent.size(), tangent.size(), tangent.data());
-  for (Index b = 0; b < batch_; ++b)
-    normalise(width_, tangent.data() + b * width_, tangent.data() + b * width_);
-}
-
-/// t <- A t / |A t|, and log |A t| into growth_.
-void GrowthProbe::push(const blocks::Linearisation& A, StepRange range, Buffer<Real>& tangent) {
-  const std::array<Index, 3> shape{batch_, 1, width_};
-  Buffer<Real> fresh(tangent.size());
-  start(fresh, range.first);
-  for (Index l = range.first; l < range.last; ++l) {
-    A.product(l, Direction::forward, ConstPanel(tangent.data(), shape),
-              Panel(scratch_.data(), shape));
-    tangent.swap(scratch_);
-    double* growth = growth_.data() + (l - local_.first) * batch_;
-    for (Index b = 0; b < batch_; ++b)
-      growth[b] = normalise(width_, tangent.data() + b * width_, fresh.data() + b * width_);
-  }
-}
-
-Assessment GrowthProbe::assess(const Tolerance& tolerance, const Linearise& linearise,
-                               parallel::Traffic& traffic) {
-  const parallel::Communicator& comm = states_.comm();
-  const StepRange first{local_.first, std::min(local_.last, local_.first + kPiece)};
-  Buffer<Real> tangent(batch_ * width_), left(batch_ * width_);
-  start(tangent, local_.first);
-  for (Index l = local_.first; l < local_.last; l += kPiece) {
-    const StepRange piece{l, std::min(local_.last, l + kPiece)};
-    push(linearise(piece), piece, tangent);
-  }
-  parallel::halo(comm, 0, states_.layout().num_active_ranks() - 1, Direction::forward,
-                 tangent.data(), left.data(), local_.empty() ? 0 : left.size(), traffic);
-  if (local_.first > 0 && !local_.empty()) push(linearise(first), first, left);
-
-  const std::vector<double> allowed = limits(comm, tolerance, states_.input(), states_.states());
-  Stretch stretch(allowed);
-  for (Index b = 0; b < batch_; ++b)
-    stretch.add_sample(residuals_.data() + b, growth_.data() + b, batch_);
-  ChunkFacts facts = stretch.facts();
-  facts.scale =
-      sequence::largest_entry({states_.states().data(), {local_.size(), batch_ * width_}});
-  if (local_.first == 0)
-    facts.scale = std::max(facts.scale, sequence::largest_entry(states_.input()));
-  double sum = 0;
-  Index identical = local_.last;
-  for (std::size_t i = residuals_.size(); i-- > 0;) {
-    sum += growth_[i];
-    if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
-  }
-  const linear::ChunkTable table =
-      linear::ChunkTable::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
-  // The first step anywhere that is not identical: a minimum, negated.
-  std::vector<double> largest{
-      stretch.most(), identical < local_.last ? -static_cast<double>(identical)
-                                              : -static_cast<double>(states_.layout().num_steps())};
-  comm.max(largest);
-  Assessment found;
-  found.identical = static_cast<Index>(-largest[1]);
-  found.growth = largest[0];
-  double behind = 0;
-  for (const ChunkFacts& rank : table.facts()) {
-    found.growth = std::max(found.growth, behind + rank.exit);
-    behind = std::max(rank.all_exit_rise, behind + rank.exit);
-  }
-  const double sums = comm.sum(sum);
-  const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
-  found.lyapunov = steps > 0 ? sums / steps : 0;
-  const linear::Judgement judgement = table.judge(tolerance.rtol, tolerance.atol);
-  found.residual = judgement.residual;
-  found.error = judgement.error;
-  found.tolerance = judgement.tolerance;
-  found.hopeless = judgement.hopeless;
-  return found;
-}
 
 }  // namespace
 
