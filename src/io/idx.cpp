@@ -117,6 +117,12 @@ std::string existing(const fs::path& folder, const std::vector<std::string>& nam
   throw local_input_error("'{}' has none of the files {}", folder.string(), fmt::join(names, ", "));
 }
 
+/// What a file's header says.
+Index samples_of(const std::string& path, int axes) {
+  Reader reader(path);
+  return read_sizes(reader, path, axes)[0];
+}
+
 /// Rows first .. first + count - 1 of a file.
 std::vector<unsigned char> selected(const IdxFile& file, Index first, Index count) {
   const Index bytes = static_cast<Index>(file.elements.size()) / file.sizes[0];
@@ -178,12 +184,12 @@ ImageSet read_image_set(const std::string& name, const ImageSelection& selection
   const std::string set = selection.training_set ? "train" : "t10k";
   const std::string image_path = existing(folder, names_of(set + "-images", "idx3-ubyte"));
   const std::string label_path = existing(folder, names_of(set + "-labels", "idx1-ubyte"));
-  const IdxFile images = read_idx(image_path, 3), labels = read_idx(label_path, 1);
-  const Index total = images.sizes[0];
-  if (labels.sizes[0] != total) {
+  const Index total = samples_of(image_path, 3), labelled = samples_of(label_path, 1);
+  if (labelled != total) {
     throw local_input_error("'{}' has {} images, but '{}' has {} labels", image_path, total,
-                            label_path, labels.sizes[0]);
+                            label_path, labelled);
   }
+  const IdxFile images = read_idx(image_path, 3), labels = read_idx(label_path, 1);
   const Index first = selection.first, count = selection.samples.value_or(total);
   if (count < 1 || first < 0 || first > total - count) {
     throw local_input_error("'{}' has {} samples; {} from sample {} on were asked for", image_path,
