@@ -44,14 +44,13 @@ double Optimiser::square_norm() const {
   return holders_.sum(sum);
 }
 
-UpdateReport Optimiser::update(double learning_rate) {
-  UpdateReport report;
-  report.gradient_norm = std::sqrt(square_norm());
-  if (!std::isfinite(report.gradient_norm)) return report;
-  const bool clips = clip_norm_ > 0 && report.gradient_norm > clip_norm_;
+double Optimiser::update(double learning_rate) {
+  const double norm = std::sqrt(square_norm());
+  if (!std::isfinite(norm)) return norm;
+  const bool clips = clip_norm_ > 0 && norm > clip_norm_;
   ++updates_;
   Update update;
-  update.scale = clips ? clip_norm_ / report.gradient_norm : 1;
+  update.scale = clips ? clip_norm_ / norm : 1;
   update.rate = learning_rate;
   update.number = updates_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -62,8 +61,7 @@ UpdateReport Optimiser::update(double learning_rate) {
     for (Buffer<Real>& memory : memories_[g]) update.memory.push_back(memory.data());
     rule_->apply(update);
   }
-  report.applied = true;
-  return report;
+  return norm;
 }
 
 std::vector<StoredArray> Optimiser::state() {

@@ -31,9 +31,8 @@ StepRecord Trainer::step() {
   const Stopwatch watch;
   healthy_ = std::isfinite(record.outcome.loss);
   if (healthy_) {
-    const UpdateReport update = optimiser_.update(record.learning_rate);
-    record.gradient_norm = update.gradient_norm;
-    healthy_ = update.applied;
+    record.gradient_norm = optimiser_.update(record.learning_rate);
+    healthy_ = std::isfinite(record.gradient_norm);
   }
   if (healthy_) ++steps_done_;
   record.outcome.seconds["update"] = watch.seconds();

@@ -59,12 +59,6 @@ struct OptimiserOptions {
   double clip_norm = 0;   ///< gradients longer than this are shortened to it; 0: never
 };
 
-/// What one update did.
-struct UpdateReport {
-  double gradient_norm = 0;  ///< of all parameters together, before clipping
-  bool applied = false;      ///< false where the gradient is infinite or NaN: nothing has changed
-};
-
 /// Updates parameters from their gradients. Its state lives beside the parameters, on the rank that
 /// holds them.
 class Optimiser {
@@ -75,9 +69,11 @@ class Optimiser {
   Optimiser(const parallel::Communicator& holders, const OptimiserOptions& options,
             std::vector<ParameterGroup> groups);
 
-  /// One update from the gradients that the groups point to. Collective over the holders.
+  /// One update from the gradients that the groups point to. Returns the norm of all gradients
+  /// together, before clipping; where that is infinite or NaN nothing has changed. Collective over
+  /// the holders.
   /// Cost: 4 (sgd) to 12 (adam) flops a parameter; one reduction of a number.
-  UpdateReport update(double learning_rate);
+  double update(double learning_rate);
 
   Index updates() const { return updates_; }
   void set_updates(Index updates) { updates_ = updates; }
