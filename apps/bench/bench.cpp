@@ -12,17 +12,16 @@
 #include <sstream>
 #include <system_error>
 
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 #include "app/output.hpp"
-#include "app/run_setup.hpp"
-#include "app/storage.hpp"
-#include "app/suggest.hpp"
 #include "app/written_files.hpp"
 #include "columns.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/io/provenance.hpp"
 #include "deeppcr/parallel/runtime.hpp"
+#include "deeppcr/sequence/trajectory.hpp"
 #include "harness.hpp"
 #include "output.hpp"
 #include "suites.hpp"
@@ -120,7 +119,8 @@ std::vector<Suite> read_suites(const Options& options) {
 std::vector<std::string> circumstances(const Context& context) {
   std::array<double, 3> load{};
   const bool known = getloadavg(load.data(), 3) == 3;
-  return {fmt::format("deeppcr {}, {}", storage::program_version(), context.command_line),
+  return {fmt::format("deeppcr {} ({}), {}", io::program_version(), io::git_commit(),
+                      context.command_line),
           fmt::format("{} ranks on {}; load average {}", context.comm.size(),
                       parallel::host_names(context.comm).front(),
                       known ? fmt::format("{:.2f} {:.2f}", load[0], load[1]) : "unknown"),
@@ -130,13 +130,13 @@ std::vector<std::string> circumstances(const Context& context) {
 }
 
 void print_summary(const Harness& harness) {
-  for (const std::string& note : harness.notes()) print_out("{}\n", note);
+  for (const std::string& note : harness.notes()) print_out(note + "\n");
   Index met = 0, all = 0;
   for (const Row& row : harness.rows()) {
     all += row.target.empty() ? 0 : 1;
     met += !row.target.empty() && row.met == "yes" ? 1 : 0;
   }
-  print_out("targets met: {} of {}\n", met, all);
+  print_out(fmt::format("targets met: {} of {}\n", met, all));
 }
 
 void print_json(const Harness& harness, const std::vector<std::string>& about) {
@@ -148,7 +148,7 @@ void print_json(const Harness& harness, const std::vector<std::string>& about) {
       std::visit([&](const auto& value) { entry[column.name] = value; }, column.cell(row));
     json["rows"].push_back(entry);
   }
-  print_out("{}\n", json.dump());
+  print_out(json.dump() + "\n");
 }
 
 /// Why the rows could not be written; empty where they are.
@@ -170,7 +170,7 @@ std::string write_csv(const std::string& path, const Harness& harness,
 
 void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks) {
   for (const Suite& suite : chosen) {
-    if (speaks) print_out("\n{}: {}\n", suite.name, suite.help);
+    if (speaks) print_out(fmt::format("\n{}: {}\n", suite.name, suite.help));
     std::fflush(stdout);
     harness.run(suite);
   }
@@ -179,46 +179,44 @@ void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks)
 }  // namespace
 
 void add_options(boost::program_options::options_description& options) {
-  boost::program_options::options_description group("Measurements", kHelpColumns);
   std::string help = "comma-separated list";
   for (const Suite& suite : suites()) help += fmt::format("\n{}: {}", suite.name, suite.help);
-  auto add = group.add_options();
-  add("suite", text("NAMES", "all"), help.c_str());
-  add("repeats", whole_number("repeats", kLeastRepeats, kLeastRepeats, 1000),
-      "runs that a median is taken of");
-  add("steps", text("LIST"), "steps, comma-separated, in place of each suite's own");
-  add("width", text("LIST"), "widths, the same way");
-  add("batch", text("LIST"), "samples, the same way");
-  add("precision", text("LIST"), "of the network in generate: single, double; both by default");
-  add("methods", text("LIST"),
-      fmt::format("of generate, comma-separated: {}; all by default",
-                  fmt::join(sampling_methods(), ", "))
-          .c_str());
-  add("most-seconds", real_number("most-seconds", "60", 0, 1e9),
-      "generate: what is expected to take longer in all its runs is run once; what takes longer in "
-      "one is left out, and listed with the speedup that its evaluations predict");
-  add("chains", text("LIST"), "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'");
-  add("quick", flag(), "one run of a small size each, to see that all works; no measurement");
-  add("csv", written_file(file_format::kCsv),
-      "write the rows as comma-separated values, as they come");
-  add("output", written_file(file_format::kBench), "write the rows as HDF5, for deeppcr-plot");
-  add_force_option(group);
-  options.add(group);
+  const auto list = [](const char* name, const std::string& what) {
+    return text_option(name, "", what, "LIST");
+  };
+  app::add_group(
+      options, "Measurements",
+      {text_option("suite", "all", help, "NAMES"),
+       whole_option("repeats", kLeastRepeats, kLeastRepeats, 1000,
+                    "runs that a median is taken of"),
+       list("steps", "steps, comma-separated, in place of each suite's own"),
+       list("width", "widths, the same way"), list("batch", "samples, the same way"),
+       list("precision", "of the network in generate: single, double; both by default"),
+       list("methods", fmt::format("of generate, comma-separated: {}; all by default",
+                                   fmt::join(sampling_methods(), ", "))),
+       real_option("most-seconds", "60", 0, 1e9,
+                   "generate: what is expected to take longer in all its runs is run once; what "
+                   "takes longer in one is left out, and listed with the speedup that its "
+                   "evaluations predict"),
+       list("chains", "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'"),
+       flag_option("quick", "one run of a small size each, to see that all works; no measurement"),
+       app::written_file("csv", file_format::kCsv,
+                         "write the rows as comma-separated values, as they come"),
+       app::written_file("output", file_format::kBench, "write the rows as HDF5, for deeppcr-plot"),
+       app::force_option()});
 }
 
 int run(const Options& options, const Context& context) {
   const std::vector<Suite> chosen = read_suites(options);
   const std::string& csv = options["csv"].as<std::string>();
   const std::string& output = options["output"].as<std::string>();
-  if (!output.empty() && !storage::unavailable().empty())
-    throw input_error("--output {}: {}; use --csv", output, storage::unavailable());
   Harness harness(context, read_settings(options));
   const std::vector<std::string> about = circumstances(context);
   const bool speaks = context.comm.is_root() && !context.quiet && !context.json;
   if (speaks) {
-    print_out(
+    print_out(fmt::format(
         "{}\nratio: how many times as fast as the baseline; --csv and --output keep all columns\n",
-        fmt::join(about, "\n"));
+        fmt::join(about, "\n")));
   }
   // What fails on the way is told of at the end, if it fails there too.
   if (!csv.empty()) harness.on_show([&] { write_csv(csv, harness, about); });

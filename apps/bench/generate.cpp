@@ -5,8 +5,7 @@
 #include <cmath>
 #include <thread>
 
-#include "app/diffusion_files.hpp"
-#include "app/storage.hpp"
+#include "app/files.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "suites.hpp"
 #include "wide_denoiser.hpp"
@@ -120,7 +119,7 @@ class Run {
                 nonlinear::propagate_samples(comm_, chain_, states());
                 return;
               }
-              app::fill_guess(chain_, {}, states());
+              app::fill_guess(chain_, states());
               report_ = solver_.solve(chain_, trajectory_);
             },
             once_};
@@ -295,9 +294,7 @@ std::vector<std::string> sampling_methods() {
 }
 
 void run_generate(Harness& harness) {
-  if (!app::storage::unavailable().empty())
-    return harness.note("generate: left out, " + app::storage::unavailable());
-  const auto trained = app::storage::read_denoiser(harness.team(), app::storage::own_networks());
+  const auto trained = app::read_denoiser(harness.team(), app::own_networks());
   std::vector<std::string> precisions = harness.settings().precisions;
   if (precisions.empty()) precisions = {"single", "double"};
   for (const int hidden : harness.widths_or({256, 512, 1024, 2048})) {

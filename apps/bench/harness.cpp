@@ -103,7 +103,7 @@ void Harness::show() {
   const std::vector<Row> rows(rows_.begin() + static_cast<std::ptrdiff_t>(shown_), rows_.end());
   shown_ = rows_.size();
   if (rows.empty() || !context_.comm.is_root()) return;
-  if (!context_.quiet && !context_.json) app::print_out("{}", to_table(rows));
+  if (!context_.quiet && !context_.json) app::print_out(to_table(rows));
   std::fflush(stdout);
   if (on_show_) on_show_();
 }

@@ -8,8 +8,7 @@
 
 namespace deeppcr::bench {
 
-/// Writes the rows with provenance to an HDF5 file, format "deeppcr-bench". Collective; two sources
-/// implement it, one for builds without HDF5.
+/// Writes the rows with provenance to an HDF5 file, format "deeppcr-bench". Collective.
 void write_hdf5(const app::Context& context, const std::string& path, const std::vector<Row>& rows);
 
 }  // namespace deeppcr::bench

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "app/storage.hpp"
+#include "app/solve_files.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "network_case.hpp"
 #include "suites.hpp"
@@ -60,14 +60,14 @@ void run_case(Harness& harness, const LinearSizes& sizes) {
   nonlinear::SolveReport report;
   const auto solve = [&](bool with_trace) {
     network.trajectory.fill_with_input();
-    if (with_trace) config.files.trace = folder.new_file();
-    const auto recorder = with_trace ? app::storage::record(harness.context(), config, std::nullopt,
-                                                            network.trajectory)
-                                     : nullptr;
-    nonlinear::Monitors monitors;
-    if (recorder) monitors.push_back(recorder.get());
-    report = newton->solve(*network.model, network.trajectory, monitors);
-    if (recorder) recorder->finish(report, {});
+    if (!with_trace) {
+      report = newton->solve(*network.model, network.trajectory);
+      return;
+    }
+    config.files.trace = folder.new_file();
+    app::SolveFiles files(harness.context(), config, nullptr, network.trajectory);
+    report = newton->solve(*network.model, network.trajectory, {&files});
+    files.finish(report);
   };
   const int P = harness.team().size();
   const std::vector<Seconds> seconds = harness.race(
@@ -84,10 +84,6 @@ void run_case(Harness& harness, const LinearSizes& sizes) {
 }  // namespace
 
 void run_trace(Harness& harness) {
-  if (!app::storage::unavailable().empty()) {
-    harness.note("trace: " + app::storage::unavailable());
-    return;
-  }
   for (const int n : harness.widths_or({16}))
     for (const Index L : harness.steps_or({16384}))
       for (const Index B : harness.batches_or({8})) run_case(harness, {L, B, n});

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 
 namespace deeppcr::bench {
 namespace {

@@ -3,19 +3,15 @@
 #include <algorithm>
 #include <limits>
 
+#include "app/files.hpp"
 #include "app/memory.hpp"
-#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
+#include "deeppcr/io/batch.hpp"
+#include "deeppcr/io/idx.hpp"
 
 namespace deeppcr::app {
-
-View<Real, 2> storage::layer_rows(sequence::Sequence& model) {
-  const std::vector<sequence::ParameterGroup> groups = model.parameters();
-  if (groups.size() == 1 && groups.front().name == kLayers) return groups.front().values;
-  throw input_error("a weights file holds the layers of a chain; this model has other parameters");
-}
 
 namespace {
 
@@ -24,21 +20,25 @@ constexpr std::uint64_t kInputStream = 0x696e7075;      // "inpu"
 constexpr std::uint64_t kStepInputStream = 0x73746570;  // "step"
 constexpr std::uint64_t kLabelStream = 0x6c616265;      // "labe"
 
-/// What came from files or the random streams, before there is a chain.
-struct Source {
-  storage::Samples samples;       ///< without features: normal noise as z_0
-  storage::WeightsSizes weights;  ///< features and classes 0 without a file
-};
-
-Source read_source(const parallel::Communicator& comm, const ChainConfig& config) {
-  Source source;
-  if (!config.weights.empty()) source.weights = storage::weights_sizes(comm, config.weights);
-  if (!config.input.empty()) {
-    source.samples = storage::read_input(comm, config.input, config.batch);
-  } else if (config.data != "random") {
-    source.samples = storage::read_images(comm, config.data, config.batch);
+/// The first `count` samples of an --input file, all of them for 0.
+io::Batch read_input(const parallel::Communicator& comm, const std::string& path, Index count) {
+  io::Batch samples = io::read_batch(comm, path);
+  if (count == 0) return samples;
+  if (samples.samples < count) {
+    throw input_error("--batch {}: {} has {} samples; use a smaller --batch or leave it out", count,
+                      path, samples.samples);
   }
-  return source;
+  samples.samples = count;
+  samples.inputs.resize(static_cast<std::size_t>(count * samples.features));
+  if (!samples.labels.empty()) samples.labels.resize(static_cast<std::size_t>(count));
+  return samples;
+}
+
+/// Without features: normal noise as z_0.
+io::Batch read_samples(const parallel::Communicator& comm, const ChainConfig& config) {
+  if (!config.input.empty()) return read_input(comm, config.input, config.batch);
+  if (config.data == "random") return {};
+  return io::read_images(comm, config.data, {true, config.batch, 0});
 }
 
 /// Weights that know their samples' size by their width alone would get them through noise.
@@ -55,19 +55,18 @@ void refuse_foreign_samples(const ChainConfig& config, Index features) {
 
 /// The file's embedding, or one by the seed where samples and states differ in size.
 std::optional<models::Embedding> make_embedding(const parallel::Communicator& comm,
-                                                const ChainConfig& config, const Source& source) {
-  const Index features = source.samples.features;
-  const bool stored = source.weights.features > 0;
+                                                const ChainConfig& config, Index features) {
+  const bool stored = config.stored.features > 0;
   if (features == 0) return std::nullopt;
-  if (stored && features != source.weights.features) {
+  if (stored && features != config.stored.features) {
     throw input_error("{}: its embedding takes {} features, but the samples have {}",
-                      config.weights, source.weights.features, features);
+                      config.weights, config.stored.features, features);
   }
   const bool fits = !config.input.empty() && features == config.model.width;
   if (fits && !stored) return std::nullopt;
   if (!stored && !config.weights.empty()) refuse_foreign_samples(config, features);
   models::Embedding embedding(static_cast<int>(features), config.model.width, config.model.seed);
-  if (stored) storage::read_layer(comm, config.weights, "/embedding", embedding);
+  if (stored) read_layer(comm, config.weights, "/embedding", embedding);
   return embedding;
 }
 
@@ -76,10 +75,10 @@ bool differentiates(const RunConfig& config) {
 }
 
 /// A loss of labels that a file has not got would be one of random labels.
-void require_labels(const RunConfig& config, const Source& source) {
+void require_labels(const RunConfig& config, const io::Batch& samples) {
   const ChainConfig& chain = config.chain;
   const bool needed = models::find_loss(chain.loss.name).labels != models::LabelUse::none;
-  const bool given = chain.input.empty() || !source.samples.labels.empty();
+  const bool given = chain.input.empty() || !samples.labels.empty();
   if (!differentiates(config) || !needed || given) return;
   throw input_error(
       "--input {}: it has no /labels, and the loss needs {} of them, one a sample; add them, or "
@@ -88,59 +87,40 @@ void require_labels(const RunConfig& config, const Source& source) {
       chain.input, chain.batch);
 }
 
-/// A mistyped label may ask for more classes than there is memory for.
-void check_head(const parallel::Communicator& comm, const ChainConfig& config, int classes) {
-  constexpr double kCopies = 3, kGiB = 1024.0 * 1024.0 * 1024.0;
-  const double numbers =
-      kCopies * (config.model.width + 1) + 2.0 * static_cast<double>(config.batch);
-  const double bytes = sizeof(Real) * numbers * classes;
-  parallel::agree(comm, [&] {
-    const double available = available_bytes();
-    if (bytes <= available) return;
-    throw local_input_error(
-        "--input {}: its label {} asks for a classifier of {} classes, which takes about {:.3g} "
-        "GiB "
-        "of the {:.3g} GiB free; labels are classes, counted from 0",
-        config.input, classes - 1, classes, bytes / kGiB, available / kGiB);
-  });
-}
-
 std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
-                                        const ChainConfig& config, const Source& source,
-                                        const std::vector<int>& labels) {
+                                        const ChainConfig& config, const std::vector<int>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
-  const bool stored = source.weights.classes > 0;
+  const bool stored = config.stored.classes > 0;
   const int classes =
-      stored ? static_cast<int>(source.weights.classes) : std::max(kRandomClasses, largest + 1);
+      stored ? static_cast<int>(config.stored.classes) : std::max(kRandomClasses, largest + 1);
   if (largest >= classes) {
     throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
                       classes, largest);
   }
   check_components(config, largest);
-  if (!stored && !config.input.empty()) check_head(comm, config, classes);
+  // A mistyped label may ask for more than there is memory for: the layer, its gradient, a copy.
+  if (!stored && !config.input.empty()) {
+    check_memory(comm, 3.0 * sizeof(Real) * classes * (config.model.width + 1),
+                 fmt::format("--input {}: its label {} asks for a classifier of {} classes: ",
+                             config.input, largest, classes));
+  }
   const models::ModelOptions& model = config.model;
   auto loss = models::make(config.loss,
                            {std::max<Index>(model.steps, 1), model.width, classes, model.seed});
-  if (stored && loss->head() != nullptr)
-    storage::read_layer(comm, config.weights, "/head", *loss->head());
+  if (stored && loss->head() != nullptr) read_layer(comm, config.weights, "/head", *loss->head());
   return loss;
 }
 
-/// Classes that random labels are drawn from.
-Index random_classes(const ChainConfig& config, const Source& source) {
+std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples) {
+  if (!samples.labels.empty()) return {samples.labels.begin(), samples.labels.end()};
   const bool components =
       models::find_loss(config.loss.name).labels == models::LabelUse::components;
-  const Index classes = source.weights.classes > 0 ? source.weights.classes : kRandomClasses;
-  return components ? std::min<Index>(classes, config.model.width) : classes;
-}
-
-std::vector<int> make_labels(const ChainConfig& config, const Source& source) {
-  if (!source.samples.labels.empty()) return source.samples.labels;
-  const Index classes = random_classes(config, source);
+  Index classes = config.stored.classes > 0 ? config.stored.classes : kRandomClasses;
+  if (components) classes = std::min<Index>(classes, config.model.width);
   const RandomStream random(config.model.seed, kLabelStream);
-  std::vector<int> labels(static_cast<std::size_t>(config.batch));
-  for (std::size_t b = 0; b < labels.size(); ++b)
-    labels[b] = static_cast<int>(random.integer(static_cast<Index>(b), classes));
+  std::vector<int> labels;
+  for (Index b = 0; b < config.batch; ++b)
+    labels.push_back(static_cast<int>(random.integer(b, classes)));
   return labels;
 }
 
@@ -186,12 +166,6 @@ void fill_input(Chain& chain, const ChainConfig& config) {
   }
 }
 
-void take_size(const std::string& file, const char* option, Index stored, bool given, Index& size) {
-  if (given && size != stored)
-    throw input_error("--{} {}: {} has {}; leave the option out", option, size, file, stored);
-  size = stored;
-}
-
 /// Chunks given must be as many as there are ranks, and no more than steps.
 void check_chunks(const parallel::Communicator& comm, const RunConfig& config) {
   const OptionValues& own = config.solver.settings.own;
@@ -202,6 +176,37 @@ void check_chunks(const parallel::Communicator& comm, const RunConfig& config) {
       "--chunks {}: {} to {} are possible, a chunk for each of {} ranks at least and a step in "
       "each at most; leave it out for one a rank",
       chunks, least, steps, comm.size());
+}
+
+/// Bytes that a rank will hold: states, parameters, and what the solvers say. An estimate from
+/// above, within about a factor of two.
+double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
+                      const nonlinear::Problem& problem, int rank) {
+  const auto steps = static_cast<double>(solver.layout(problem).count(rank));
+  const double states = steps + 1;
+  // The trajectory and the reference of --verify; backward starts, slopes, gradients and the maps
+  // of a linear solve.
+  const bool backward = config.solver.passes == linear::Passes::forward_and_backward;
+  const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 4 : 0);
+  constexpr double kParameterArrays = 3, kMaps = 4;
+  const models::StepCost step = models::step_cost(config.chain.model);
+  const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
+  const double state = static_cast<double>(problem.state_bytes());
+  const double maps = backward ? kMaps * state * (problem.width + 1) : 0;
+  return solver.memory(problem) + arrays * states * state + maps + sizeof(Real) * parameters;
+}
+
+/// Checkpoints and states are written in whole rows, a state each, which MPI counts in bytes with
+/// 32 bits. Refused before the run, not at its stop.
+void check_file_row(const RunConfig& config) {
+  constexpr double kMostNumbers = (1 << 28) - 1;
+  const bool writes = config.solver.entry().iterates || config.files.trace_states != "none";
+  const double row = static_cast<double>(config.chain.batch) * config.chain.model.width;
+  if (!writes || row <= kMostNumbers) return;
+  throw input_error(
+      "batch x width = {:.4g} numbers in a state, at most {:.0f} go into a row of a checkpoint or "
+      "trace; use a smaller --batch or --width",
+      row, kMostNumbers);
 }
 
 }  // namespace
@@ -217,17 +222,12 @@ void check_components(const ChainConfig& config, int largest_label) {
       config.loss.name, largest_label, largest_label + 1, config.model.width);
 }
 
-void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config) {
-  if (!config.input.empty() && !config.batch_given) {
-    config.batch = storage::read_input(comm, config.input, 0).batch();
-  }
+void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
+  if (!config.input.empty() && !config.batch_given)
+    config.batch = read_input(comm, config.input, 0).samples;
   if (config.weights.empty()) return;
-  const storage::WeightsSizes sizes = storage::weights_sizes(comm, config.weights);
-  Index width = config.model.width;
-  take_size(config.weights, "steps", sizes.steps, config.steps_given, config.model.steps);
-  take_size(config.weights, "width", sizes.width, config.width_given, width);
-  config.model.width = static_cast<int>(width);
-  models::adopt(config.model, {config.weights, sizes.block_layers, sizes.bias});
+  config.stored = io::inspect_weights(comm, config.weights);
+  models::adopt(config.model, {config.weights, config.stored.block_layers, config.stored.bias});
 }
 
 nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
@@ -255,22 +255,24 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   check_memory(comm, estimate_bytes(config, *solver, problem, comm.rank()));
 }
 
+namespace {
+
 Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& wanted = config.chain;
-  Source source = read_source(comm, wanted);
-  require_labels(config, source);
+  const io::Batch samples = read_samples(comm, wanted);
+  require_labels(config, samples);
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch, wanted.model.width);
   auto model = models::make(wanted.model, trajectory.local_steps());
-  if (!wanted.weights.empty()) storage::read_weights(comm, wanted.weights, *model);
-  std::vector<int> labels = make_labels(wanted, source);
+  if (!wanted.weights.empty()) read_weights(comm, wanted.weights, wanted.stored, *model);
+  std::vector<int> labels = make_labels(wanted, samples);
   std::optional<models::Embedding> embedding;
-  if (model->input_width() == 0) embedding = make_embedding(comm, wanted, source);
-  auto loss = make_loss(comm, wanted, source, labels);
-  const bool headless = !wanted.weights.empty() && source.weights.classes == 0;
+  if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
+  auto loss = make_loss(comm, wanted, labels);
+  const bool headless = !wanted.weights.empty() && wanted.stored.classes == 0;
   if (differentiates(config) && headless && loss->head() != nullptr)
     log::warn("{} has no /head: the loss is that of a classifier by --seed", wanted.weights);
-  Buffer<Real> features(static_cast<Index>(source.samples.inputs.size()));
-  std::copy(source.samples.inputs.begin(), source.samples.inputs.end(), features.begin());
+  Buffer<Real> features(static_cast<Index>(samples.inputs.size()));
+  std::copy(samples.inputs.begin(), samples.inputs.end(), features.begin());
   Chain chain{nullptr,
               {},
               std::move(model),
@@ -280,6 +282,25 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
               std::move(loss),
               std::move(labels)};
   fill_input(chain, wanted);
+  return chain;
+}
+
+}  // namespace
+
+Chain set_up(const Context& context, RunConfig& config) {
+  const parallel::Communicator& comm = context.comm;
+  look_at_files(comm, config.chain);
+  check_file_row(config);
+  check_sizes(comm, config);
+  const std::string& weights = config.files.save_weights;
+  check_save_weights(config.chain.model, weights);
+  Chain chain = make_chain(comm, config);
+  if (!weights.empty()) {
+    save_weights(context, weights,
+                 {config.chain.model, chain.trajectory.layout().written_steps(comm.rank()),
+                  layer_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
+                  chain.loss->head()});
+  }
   return chain;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/config.hpp"
+#include "deeppcr/app/command.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/loss.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -29,8 +30,9 @@ struct Chain {
   }
 };
 
-/// Sizes that a file gives are put in; those that contradict it are refused. Collective.
-void take_sizes_from_files(const parallel::Communicator& comm, ChainConfig& config);
+/// What --input and --weights say of the chain is put in; what contradicts it is refused.
+/// Collective.
+void look_at_files(const parallel::Communicator& comm, ChainConfig& config);
 
 /// Refuses what PETSc cannot index, what messages cannot hold and what would not fit into memory.
 /// Collective; allocates nothing.
@@ -39,8 +41,10 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config);
 /// @throws Error for a label that names no component of a state, where the loss wants one
 void check_components(const ChainConfig& config, int largest_label);
 
-/// Makes the network and its samples. Collective. @throws Error for files that do not fit
-Chain make_chain(const parallel::Communicator& comm, const RunConfig& config);
+/// What `solve` and `gradient` begin with: sizes and files tried before anything large is made,
+/// then the network and its samples, and --save-weights. Collective. @throws Error for what does
+/// not fit
+Chain set_up(const Context& context, RunConfig& config);
 
 /// What layouts, costs and memory of a run depend on.
 nonlinear::Problem problem_of(const RunConfig& config, int ranks);

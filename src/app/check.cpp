@@ -1,12 +1,9 @@
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "app/chain.hpp"
-#include "app/output.hpp"
+#include "app/report.hpp"
 #include "app/run_commands.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 
@@ -29,27 +26,6 @@ sequence::SelfCheck worst(const parallel::Communicator& comm, sequence::SelfChec
   return check;
 }
 
-void print_table(const std::string& model, const sequence::SelfCheck& check) {
-  print_out("check of {}: {}\n", model, check.passed() ? "passed" : "FAILED");
-  for (const auto& part : sequence::SelfCheck::parts())
-    print_out("  {:<11} {:.2e}  {}  {}\n", part.name, check.*part.error,
-              check.*part.error <= check.tolerance ? "ok    " : "FAILED", part.meaning);
-  print_out("  {:<11} {}  {}\n", "structure", check.structure_holds ? "ok" : "FAILED",
-            "no entry outside of what the model declares");
-  print_out("  allowed: relative errors up to {:.2e}\n", check.tolerance);
-}
-
-void print_json(const std::string& model, const sequence::SelfCheck& check) {
-  nlohmann::ordered_json json{{"command", "check"},
-                              {"status", check.passed() ? "passed" : "failed"},
-                              {"model", model},
-                              {"tolerance", check.tolerance},
-                              {"structure_holds", check.structure_holds}};
-  for (const auto& part : sequence::SelfCheck::parts())
-    json["errors"][part.name] = check.*part.error;
-  print_out("{}\n", json.dump());
-}
-
 }  // namespace
 
 void add_check_options(boost::program_options::options_description& options) {
@@ -66,10 +42,22 @@ int run_check(const boost::program_options::variables_map& options, const Contex
   const auto model = models::make(chain.model, local);
   const auto check = worst(
       context.comm, sequence::check_derivatives(*model, local, chain.batch, chain.model.seed));
-  if (context.comm.is_root() && context.json) print_json(chain.model.model, check);
-  if (context.comm.is_root() && !context.json && !context.quiet)
-    print_table(chain.model.model, check);
-  return static_cast<int>(check.passed() ? ExitCode::success : ExitCode::numerics);
+  Report report(context, "check",
+                check.passed() ? nonlinear::Status::converged : nonlinear::Status::failed,
+                check.passed() ? "passed" : "failed");
+  report.add_model(chain);
+  report.json["tolerance"] = check.tolerance;
+  report.json["structure_holds"] = check.structure_holds;
+  for (const auto& part : sequence::SelfCheck::parts()) {
+    const double error = check.*part.error;
+    report.json["errors"][part.name] = error;
+    report.line(part.name, "{:.2e}  {}  {}", error, error <= check.tolerance ? "ok    " : "FAILED",
+                part.meaning);
+  }
+  report.line("structure", "{}  no entry outside of what the model declares",
+              check.structure_holds ? "ok" : "FAILED");
+  report.line("allowed", "relative errors up to {:.2e}", check.tolerance);
+  return report.print("the derivatives of the model are wrong");
 }
 
 }  // namespace deeppcr::app

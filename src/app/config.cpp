@@ -3,12 +3,13 @@
 #include <filesystem>
 #include <vector>
 
-#include "app/option_values.hpp"
-#include "app/storage.hpp"
-#include "app/suggest.hpp"
+#include "app/options.hpp"
 #include "app/written_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/core/log.hpp"
+#include "deeppcr/io/checkpoint.hpp"
+#include "deeppcr/io/trace.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
@@ -31,69 +32,45 @@ std::vector<std::string> backward_names() {
   return names;
 }
 
-bool given(const po::variables_map& options, const char* name) {
-  return options.count(name) > 0 && !options[name].defaulted();
-}
-
-/// A group's title, with the reason when its options cannot be used.
-std::string title(const std::string& name) {
-  const std::string reason = storage::unavailable();
-  return reason.empty() ? name : fmt::format("{} ({})", name, reason);
-}
-
 void add_data_options(po::options_description& options) {
-  po::options_description group("Samples and weights", kHelpColumns);
-  auto add = group.add_options();
-  add("data", read_file("NAME", "random"),
-      "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images through a "
-      "linear embedding");
-  add("input", read_file(), "HDF5 file with /inputs [B, features] and /labels [B]");
-  add("weights", read_file(), "HDF5 file with the layers of the chain");
-  add("save-weights", written_file(file_format::kWeights), "write the weights of this run");
-  options.add(group);
+  add_group(
+      options, "Samples and weights",
+      {read_file("data",
+                 "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images "
+                 "through a linear embedding",
+                 "NAME", "random"),
+       read_file("input", "HDF5 file with /inputs [B, features] and /labels [B]"),
+       read_file("weights", "HDF5 file with the layers of the chain"),
+       written_file("save-weights", file_format::kWeights, "write the weights of this run")});
 }
 
 void add_solver_options(po::options_description& options) {
-  const std::vector<OfferedEntry> solvers = offered(nonlinear::catalogue());
-  po::options_description group("Solver", kHelpColumns);
-  add_selector(group, "nonlinear", "auto", solvers);
-  auto add = group.add_options();
-  add("backward", one_of("backward", "same", backward_names()),
-      "gradient: the linear solver of the backward pass; linear: that of --linear; auto: what "
-      "is predicted to be fastest; same: as suits --nonlinear");
-  add("rtol", real_number("rtol", "1e-10", 0, 1),
-      "stop at states that are so close to sequential execution, relative to the largest state");
-  add("atol", real_number("atol", "0", 0, 1e300), "or so close, absolute");
-  add("max-iterations", whole_number("max-iterations", kMostIterations, 0, 1'000'000),
-      "iterations or corrections at most; left out: 50 of newton, of shooting as many as there are "
-      "chunks");
-  add("no-fallback", flag(),
-      "do not end by sequential substitution where the iterations do not converge");
-  add("guess", read_file("WHAT", "copy"),
-      "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step with K "
-      "times the scale), or a trace or checkpoint FILE");
-  add("verify", flag(), "run sequential execution too, on the same ranks, and compare");
-  add_entry_options(group, "nonlinear", solvers);
-  options.add(group);
-}
-
-/// Whether an option asks for something: it has another value than when it is left out.
-bool asked_for(const po::variables_map& options, const std::string& name) {
-  if (name == "max-hours") return real_of(options, name) > 0;
-  if (name == "checkpoint-every")
-    return real_of(options, name) > 0 && real_of(options, name) != std::stod(kMinutesToSave);
-  const std::string value = text_of(options, name);
-  const char* idle = name == "guess"          ? "copy"
-                     : name == "data"         ? "random"
-                     : name == "trace-states" ? "none"
-                                              : "";
-  return value != idle;
+  add_group(
+      options, "Solver",
+      {word_option("backward", "same", backward_names(),
+                   "gradient: the linear solver of the backward pass; linear: that of --linear; "
+                   "auto: what is predicted to be fastest; same: as suits --nonlinear"),
+       real_option("rtol", "1e-10", 0, 1,
+                   "stop at states that are so close to sequential execution, relative to the "
+                   "largest state"),
+       real_option("atol", "0", 0, 1e300, "or so close, absolute"),
+       whole_option("max-iterations", kMostIterations, 0, 1'000'000,
+                    "iterations or corrections at most; left out: 50 of newton, of shooting as "
+                    "many as there are chunks"),
+       flag_option("no-fallback",
+                   "do not end by sequential substitution where the iterations do not converge"),
+       read_file("guess",
+                 "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step "
+                 "with K times the scale), or a trace or checkpoint FILE",
+                 "WHAT", "copy"),
+       flag_option("verify", "run sequential execution too, on the same ranks, and compare")},
+      {{"nonlinear", "auto", offered(nonlinear::catalogue())}});
 }
 
 /// Options that only make sense with another one, or without it.
 void refuse_contradictions(const po::variables_map& options) {
   const auto without = [&](const char* name, const char* other, const char* why) {
-    if (asked_for(options, name) && asked_for(options, other))
+    if (given(options, name) && given(options, other))
       throw input_error("--{} and --{} exclude each other: {}; leave one out", name, other, why);
   };
   without("restart", "guess", "both say where to start");
@@ -101,7 +78,7 @@ void refuse_contradictions(const po::variables_map& options) {
   const std::string method = text_of(options, "nonlinear");
   if (!nonlinear::find(method).iterates) {
     for (const char* name : {"guess", "restart", "checkpoint", "checkpoint-every", "max-hours"}) {
-      if (!asked_for(options, name)) continue;
+      if (!given(options, name)) continue;
       throw input_error(
           "--{} goes with iterations, and --nonlinear {} has none; leave it out "
           "or use --nonlinear newton or shooting",
@@ -110,35 +87,6 @@ void refuse_contradictions(const po::variables_map& options) {
   }
   if (real_of(options, "rtol") == 0 && real_of(options, "atol") == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
-}
-
-void refuse_files_without_io(const po::variables_map& options) {
-  const std::string reason = storage::unavailable();
-  if (reason.empty()) return;
-  for (const char* name :
-       {"trace", "checkpoint", "restart", "output", "weights", "input", "save-weights", "data"}) {
-    if (asked_for(options, name))
-      throw input_error("--{} {}: {}", name, text_of(options, name), reason);
-  }
-}
-
-void check_trace_states(const std::string& which) {
-  const bool every = which.rfind("every:", 0) == 0 && which.size() > 6 &&
-                     which.find_first_not_of("0123456789", 6) == std::string::npos &&
-                     which.find_first_not_of('0', 6) != std::string::npos && which.size() < 20;
-  if (every || which == "all" || which == "last" || which == "none") return;
-  throw input_error(
-      "--trace-states {}: allowed: all, last, none, every:K with K from 1, such as "
-      "every:64",
-      which);
-}
-
-/// The option for layers in a step that a weights file of the chosen model decides; empty without.
-std::string layers_option(const po::variables_map& options) {
-  for (const models::CatalogueEntry& entry : models::catalogue())
-    if (entry.name == text_of(options, "model") && entry.weights)
-      return entry.weights->layers_option;
-  return "";
 }
 
 std::string folder_of(const std::string& file) {
@@ -165,67 +113,59 @@ std::string FilesConfig::checkpoint_path() const {
   return checkpoint.empty() ? default_checkpoint(trace) : checkpoint;
 }
 
-std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
-
-bool comes_from_file(const po::variables_map& options, const std::string& name) {
-  const bool chain = name == "steps" || name == "width" || name == layers_option(options);
-  const char* file = chain ? "weights" : "input";
-  const bool size = chain || name == "batch";
-  return size && options[name].defaulted() && !text_of(options, file).empty();
+std::optional<std::string> FilesConfig::restart_path(const parallel::Communicator& comm) const {
+  if (restart.empty()) return std::nullopt;
+  if (restart != "auto") return restart;
+  const auto path = io::find_newest_intact(comm, checkpoint_path());
+  if (!path) log::info("no checkpoint of {} yet: starting afresh", checkpoint_path());
+  return path;
 }
+
+std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
 
 void add_model_options(po::options_description& options, DefaultSizes sizes,
                        const std::vector<OfferedEntry>& more_models) {
   std::vector<OfferedEntry> entries = offered(models::catalogue());
   entries.insert(entries.end(), more_models.begin(), more_models.end());
-  po::options_description group("Model", kHelpColumns);
-  add_selector(group, "model", "resnet", entries);
-  auto add = group.add_options();
-  add("steps", whole_number("steps", sizes.steps, 0, kMostSteps), "length L of the chain");
-  add("width", whole_number("width", sizes.width, 1, kMostWidth), "numbers n in a state");
-  add("batch", whole_number("batch", sizes.batch, 1, kMostBatch), "samples B");
-  add("seed", whole_number("seed", 1, 0, kMostSeed), "of weights, noise and labels");
-  add_entry_options(group, "model", entries);
-  options.add(group);
+  add_group(options, "Model",
+            {whole_option("steps", sizes.steps, 0, kMostSteps, "length L of the chain"),
+             whole_option("width", sizes.width, 1, kMostWidth, "numbers n in a state"),
+             whole_option("batch", sizes.batch, 1, kMostBatch, "samples B"),
+             whole_option("seed", 1, 0, kMostSeed, "of weights, noise and labels")},
+            {{"model", "resnet", entries}});
 }
 
-po::options_description run_file_options() {
-  po::options_description group(title("Files"), kHelpColumns);
-  auto add = group.add_options();
-  add("trace", written_file(file_format::kTrace),
-      "history of the run, HDF5; readable while it runs");
-  add("checkpoint", written_file(file_format::kCheckpoint),
-      "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 beside the trace "
-      "or in the current folder");
-  add("checkpoint-every", real_number("checkpoint-every", kMinutesToSave, 0, 1e6),
-      "minutes between checkpoints, the first after a second; 0: not by the clock");
-  add("restart", read_file(), "go on from this checkpoint; auto: the newest intact one, if any");
-  add("max-hours", real_number("max-hours", "0", 0, 1e6),
-      "stop with a checkpoint after so many hours; 0: no limit");
-  add_force_option(group);
-  return group;
+void add_file_options(po::options_description& options, const std::vector<OptionSpec>& more) {
+  std::vector<OptionSpec> specs{
+      written_file("trace", file_format::kTrace,
+                   "history of the run, HDF5; readable while it runs"),
+      written_file("checkpoint", file_format::kCheckpoint,
+                   "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 "
+                   "beside the trace or in the current folder"),
+      real_option("checkpoint-every", kMinutesToSave, 0, 1e6,
+                  "minutes between checkpoints, the first after a second; 0: not by the clock"),
+      read_file("restart", "go on from this checkpoint; auto: the newest intact one, if any"),
+      real_option("max-hours", "0", 0, 1e6,
+                  "stop with a checkpoint after so many hours; 0: no limit"),
+      force_option()};
+  specs.insert(specs.end(), more.begin(), more.end());
+  add_group(options, "Files", specs);
 }
 
-void add_file_options(po::options_description& options) {
-  po::options_description group = run_file_options();
-  auto add = group.add_options();
-  add("trace-states", text("WHICH", "none"), "states to keep: all, last, none, every:K");
-  add("output", written_file(file_format::kResults), "write the results, HDF5");
-  options.add(group);
+std::vector<OptionSpec> result_options() {
+  return {text_option("trace-states", "none", "states to keep: all, last, none, every:K", "WHICH"),
+          written_file("output", file_format::kResults, "write the results, HDF5")};
 }
 
 void add_run_options(po::options_description& options) {
   add_model_options(options, DefaultSizes{});
   add_data_options(options);
   add_solver_options(options);
-  add_file_options(options);
+  add_file_options(options, result_options());
 }
 
 void add_loss_options(po::options_description& options) {
-  po::options_description group("Loss", kHelpColumns);
-  add_selector(group, "loss", "cross-entropy", offered(models::losses()));
-  add_entry_options(group, "loss", offered(models::losses()));
-  options.add(group);
+  add_group(options, "Loss", {}, {{"loss", "cross-entropy", offered(models::losses())}});
 }
 
 void add_gradient_options(po::options_description& options) {
@@ -250,17 +190,15 @@ ChainConfig read_chain_config(const po::variables_map& options) {
   config.data = text_of(options, "data");
   config.weights = text_of(options, "weights");
   config.input = text_of(options, "input");
-  config.steps_given = given(options, "steps");
-  config.width_given = given(options, "width");
   config.batch_given = given(options, "batch");
   return config;
 }
 
 void check_file_options(const po::variables_map& options) {
-  check_trace_states(text_of(options, "trace-states"));
-  if (asked_for(options, "trace-states") && !asked_for(options, "trace"))
+  io::StateSelection::parse(text_of(options, "trace-states"));
+  if (given(options, "trace-states") && !given(options, "trace"))
     throw input_error("--trace-states needs --trace FILE, where the states go");
-  if (asked_for(options, "checkpoint-every") && !asked_for(options, "checkpoint"))
+  if (given(options, "checkpoint-every") && !given(options, "checkpoint"))
     throw input_error("--checkpoint-every needs --checkpoint FILE");
 }
 
@@ -287,8 +225,7 @@ nonlinear::Settings read_settings(const po::variables_map& options) {
   return settings;
 }
 
-RunConfig read_run_config(const po::variables_map& options) {
-  refuse_files_without_io(options);
+RunConfig read_run_config(const po::variables_map& options, linear::Passes passes) {
   refuse_contradictions(options);
   RunConfig config;
   config.chain = read_chain_config(options);
@@ -296,6 +233,7 @@ RunConfig read_run_config(const po::variables_map& options) {
   solver.name = text_of(options, "nonlinear");
   solver.settings = read_settings(options);
   solver.backward = text_of(options, "backward");
+  solver.passes = passes;
   solver.make();  // refuses options that contradict each other
   check_file_options(options);
   solver.guess = text_of(options, "guess");

@@ -2,10 +2,12 @@
 
 #include <boost/program_options.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "app/entry_options.hpp"
+#include "app/options.hpp"
+#include "deeppcr/io/weights.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/loss.hpp"
@@ -18,15 +20,12 @@ struct ChainConfig {
   models::ModelOptions model;
   models::LossOptions loss;
   Index batch = 1;
-  std::string data;     ///< "random", "fashion-mnist" or a folder
-  std::string weights;  ///< file, or empty
-  std::string input;    ///< file, or empty
-  /// Sizes that the user asked for: a file must agree with them; sizes that were not given come
-  /// from the file.
-  bool steps_given = false;
-  bool width_given = false;
-  bool batch_given = false;
-  Index function = 0;  ///< checksum of a network that the steps are made of; 0: there is none
+  std::string data;          ///< "random", "fashion-mnist" or a folder
+  std::string weights;       ///< file, or empty
+  std::string input;         ///< file, or empty
+  bool batch_given = false;  ///< else --input says how many samples there are
+  io::WeightsShape stored;   ///< what the weights file holds, once it was looked at
+  Index function = 0;        ///< checksum of a network that the steps are made of; 0: there is none
 };
 
 /// How the chain is solved.
@@ -61,6 +60,8 @@ struct FilesConfig {
 
   /// Where a checkpoint goes: --checkpoint, else default_checkpoint().
   std::string checkpoint_path() const;
+  /// What --restart names, "auto" resolved; nothing where there is none. Collective.
+  std::optional<std::string> restart_path(const parallel::Communicator& comm) const;
   /// The folder of the run, where a file named STOP ends it.
   std::string folder() const;
 };
@@ -82,26 +83,24 @@ struct DefaultSizes {
 /// more_models: besides those of the catalogue.
 void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
                        const std::vector<OfferedEntry>& more_models = {});
-/// Trace, checkpoints, restart: of every command that runs for long.
-boost::program_options::options_description run_file_options();
-/// The same with states and results.
-void add_file_options(boost::program_options::options_description& options);
+/// Trace, checkpoints, restart: of every command that runs for long; and more of its own.
+void add_file_options(boost::program_options::options_description& options,
+                      const std::vector<OptionSpec>& more);
+/// Those of states and results.
+std::vector<OptionSpec> result_options();
 void add_run_options(boost::program_options::options_description& options);
 /// The loss, and what the loss chosen takes.
 void add_loss_options(boost::program_options::options_description& options);
 /// Both.
 void add_gradient_options(boost::program_options::options_description& options);
 
-/// Whether a file gives the size `name` ("steps", "width", "batch", the model's layers in a step),
-/// because the user did not.
-bool comes_from_file(const boost::program_options::variables_map& options, const std::string& name);
-
 /// @throws Error for combinations of the options of add_file_options() without sense
 void check_file_options(const boost::program_options::variables_map& options);
 FilesConfig read_files_config(const boost::program_options::variables_map& options);
 /// From parsed options. `options` of `check` has no data, weights and input.
 ChainConfig read_chain_config(const boost::program_options::variables_map& options);
-/// @throws Error for options that contradict each other or need what this build has not
-RunConfig read_run_config(const boost::program_options::variables_map& options);
+/// @throws Error for options that contradict each other
+RunConfig read_run_config(const boost::program_options::variables_map& options,
+                          linear::Passes passes);
 
 }  // namespace deeppcr::app

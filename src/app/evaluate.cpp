@@ -1,12 +1,15 @@
-#include "app/diffusion_files.hpp"
+#include <numeric>
+
+#include "app/files.hpp"
 #include "app/network.hpp"
-#include "app/option_values.hpp"
+#include "app/options.hpp"
+#include "app/report.hpp"
 #include "app/run_commands.hpp"
-#include "app/storage.hpp"
 #include "app/train_diffusion.hpp"
-#include "app/train_report.hpp"
-#include "app/training_files.hpp"
+#include "app/training.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -17,13 +20,9 @@ namespace po = boost::program_options;
 void read_network(const Context& context, const parallel::ProcessGrid& grid,
                   const TrainConfig& config, const std::string& path,
                   train::ChainNetwork& network) {
-  const models::ModelOptions& model = config.chain.model;
-  const auto files = storage::training_files(
-      context, grid, {},
-      {model.model, model.steps, model.width, config.chain.batch, static_cast<Index>(model.seed)});
   train::History history(network.stages());
-  std::vector<storage::EvaluationRow> evaluations;
-  storage::TrainingState state{{}, history, evaluations, 0, 0};
+  std::vector<EvaluationRow> evaluations;
+  TrainingState state{{}, history, evaluations};
   for (train::ParameterGroup& group : network.parameters()) {
     group.array.name = "parameters/" + group.array.name;
     state.arrays.push_back(group.array);
@@ -32,59 +31,69 @@ void read_network(const Context& context, const parallel::ProcessGrid& grid,
     array.name = "state/" + array.name;
     state.arrays.push_back(array);
   }
-  files->resume(path, state);
+  TrainingFiles(context, grid, {}, problem_of(config)).resume(path, state);
 }
 
-void score_chain(const Context& context, const KnownNetwork& known, EvaluationReport& report) {
-  const TrainConfig& config = report.config;
-  const train::Sharing sharing = choose_sharing(config, report.ranks);
+train::Evaluation score_chain(const Context& context, const KnownNetwork& known,
+                              const TrainConfig& config) {
+  const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const train::Images images = load_images(grid, config, false);
   const int classes = classes_of(known, images);
   check_images(known, classes, config, "test", images);
   check_network_size(grid, config, sharing, images);
   train::ChainNetwork network = make_network(grid, config, sharing, {}, images, classes);
-  read_network(context, grid, config, report.checkpoint, network);
-  report.evaluation = network.evaluate(images);
+  read_network(context, grid, config, known.file, network);
+  return network.evaluate(images);
 }
 
-/// Bands of noise levels that a denoiser is scored in.
-constexpr int kBands = 5;
-
-void score_diffusion(const Context& context, EvaluationReport& report) {
-  const TrainConfig& config = report.config;
+train::Evaluation score_diffusion(const Context& context, const std::string& checkpoint,
+                                  const TrainConfig& config) {
   const bool denoises = config.chain.model.model == "denoiser";
-  const std::string path = denoises ? config.autoencoder : report.checkpoint;
-  const models::Autoencoder autoencoder = storage::read_autoencoder(context.comm, path);
-  const parallel::ProcessGrid grid(context.comm, 1, report.ranks);
+  const std::string path = denoises ? config.autoencoder : checkpoint;
+  const models::Autoencoder autoencoder = read_autoencoder(context.comm, path);
+  const parallel::ProcessGrid grid(context.comm, 1, context.comm.size());
   const train::Images images = load_images(grid, config, false);
   require_pixels(autoencoder, path, images, config.chain.data);
-  train::Evaluation& evaluation = report.evaluation;
+  train::Evaluation evaluation;
   evaluation.samples = images.count();
   if (!denoises) {
     evaluation.loss = train::reconstruction_error(context.comm, autoencoder, images);
-    return;
+    return evaluation;
   }
-  const models::Denoiser denoiser = storage::read_denoiser(context.comm, report.checkpoint);
+  const models::Denoiser denoiser = read_denoiser(context.comm, checkpoint);
   const int classes = denoiser.shape().classes;
-  if (classes > 0) check_images({report.checkpoint, 0, classes}, classes, config, "test", images);
+  if (classes > 0) check_images({checkpoint, 0, classes}, classes, config, "test", images);
   const train::LabelledLatents latents = train::encode_all(autoencoder, images);
   evaluation.loss = train::denoising_errors(context.comm, denoiser, latents, 1).front().loss;
-  report.bands = train::denoising_errors(context.comm, denoiser, latents, kBands);
+  return evaluation;
+}
+
+/// One row a class: how many there are, how many were found, and what they were taken for.
+void add_classes(const train::Evaluation& evaluation, Report& report) {
+  const int classes = evaluation.classes;
+  report.text(fmt::format("  class  samples  recall   taken for 0 .. {}", classes - 1));
+  for (int c = 0; c < classes; ++c) {
+    const auto row = evaluation.confusion.begin() + c * classes;
+    const Index samples = std::accumulate(row, row + classes, Index{0});
+    const double found = static_cast<double>(row[c]) / static_cast<double>(samples);
+    std::string numbers;
+    for (int k = 0; k < classes; ++k) numbers += fmt::format(" {:5}", row[k]);
+    report.text(fmt::format("  {:5}  {:7}  {:>6}  {}", c, samples,
+                            samples > 0 ? fmt::format("{:.1f} %", 100 * found) : "-", numbers));
+  }
 }
 
 }  // namespace
 
 void add_evaluate_options(po::options_description& options) {
-  po::options_description group("Evaluation", kHelpColumns);
-  auto add = group.add_options();
-  add("restart", read_file(), "checkpoint of deeppcr train");
-  add("data", read_file("NAME"), "images, by default those of the checkpoint's run");
-  add("autoencoder", read_file(),
-      "of a denoiser, where it is not the file that it was trained with");
-  add("test-samples", whole_number("test-samples", 0, 0, 1'000'000'000'000),
-      "test samples; 0: as many as in the checkpoint's run");
-  options.add(group);
+  add_group(
+      options, "Evaluation",
+      {read_file("restart", "checkpoint of deeppcr train"),
+       read_file("data", "images, by default those of the checkpoint's run", "NAME"),
+       read_file("autoencoder", "of a denoiser, where it is not the file that it was trained with"),
+       whole_option("test-samples", 0, 0, 1'000'000'000'000,
+                    "test samples; 0: as many as in the checkpoint's run")});
   add_grid_options(options);
 }
 
@@ -92,13 +101,8 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
   const std::string path = text_of(options, "restart");
   if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
   const Stopwatch watch;
-  EvaluationReport report;
-  const storage::CheckpointOrigin origin = storage::checkpoint_origin(context.comm, path);
-  report.checkpoint = origin.path;
-  report.updates = origin.updates;
-  report.ranks = context.comm.size();
-  report.config = train_config_from(origin.path, origin.configuration);
-  TrainConfig& config = report.config;
+  const CheckpointOrigin origin = checkpoint_origin(context.comm, path);
+  TrainConfig config = train_config_from(origin.path, origin.configuration);
   config.sharing = read_sharing(options);
   config.chain.weights.clear();
   if (const Index samples = whole_of(options, "test-samples"); samples > 0)
@@ -110,11 +114,25 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
       throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
     config.autoencoder = file;
   }
-  is_diffusion_model(model)
-      ? score_diffusion(context, report)
-      : score_chain(context, {origin.path, origin.features, origin.classes}, report);
-  report.seconds = context.comm.max(watch.seconds());
-  return finish(report, context);
+  const train::Evaluation evaluation =
+      is_diffusion_model(model)
+          ? score_diffusion(context, origin.path, config)
+          : score_chain(context, {origin.path, origin.features, origin.classes}, config);
+  Report report(context, "evaluate", nonlinear::Status::converged);
+  report.json["checkpoint"] = origin.path;
+  report.json["updates"] = origin.updates;
+  report.json["data"] = config.chain.data;
+  report.json["loss"] = evaluation.loss;
+  if (evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
+  report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
+  report.add_model(config.chain);
+  report.line("data", "{}", config.chain.data);
+  add_evaluation(evaluation, report);
+  const double seconds = context.comm.max(watch.seconds());
+  report.json["seconds"]["total"] = seconds;
+  report.line("time", "{:.3g} s", seconds);
+  if (evaluation.classes > 0) add_classes(evaluation, report);
+  return report.print("");
 }
 
 }  // namespace deeppcr::app

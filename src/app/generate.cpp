@@ -1,27 +1,36 @@
 #include "app/generate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "app/diffusion_files.hpp"
-#include "app/forward.hpp"
+#include "app/files.hpp"
 #include "app/interrupts.hpp"
 #include "app/memory.hpp"
-#include "app/progress.hpp"
-#include "app/run_setup.hpp"
-#include "app/storage.hpp"
+#include "app/report.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/checkpoint.hpp"
+#include "deeppcr/io/idx.hpp"
+#include "deeppcr/io/networks.hpp"
+#include "deeppcr/io/png.hpp"
+#include "deeppcr/models/autoencoder.hpp"
+#include "deeppcr/models/wasserstein.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
-#include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/parallel/runtime.hpp"
+#include "deeppcr/plan/sampling.hpp"
 
 namespace deeppcr::app {
 namespace {
 
+/// The trained networks, equal on all ranks.
+struct Networks {
+  models::Denoiser denoiser;
+  models::Autoencoder autoencoder;
+};
+
 Networks read_networks(const parallel::Communicator& comm, const GenerateConfig& config) {
-  Networks networks{storage::read_denoiser(comm, config.denoiser),
-                    storage::read_autoencoder(comm, config.autoencoder)};
+  Networks networks{read_denoiser(comm, config.denoiser),
+                    read_autoencoder(comm, config.autoencoder)};
   const int n = networks.denoiser.shape().latent, m = networks.autoencoder.shape().latent;
   if (n != m) {
     throw input_error("{} denoises latents of {} numbers, but {} makes latents of {}",
@@ -68,35 +77,20 @@ struct Sampling {
   sequence::Trajectory trajectory;
 };
 
-/// All steps by sweeps, with trace, checkpoints, progress and stops. Collective.
-void sample_by_sweeps(const Context& context, Sampling& sampling, GenerateReport& report) {
-  const GenerateConfig& config = report.config;
-  const FilesConfig& files = config.run.files;
-  std::optional<storage::Resumed> resumed;
-  if (!files.restart.empty())
-    resumed = storage::restart(context, config.run.chain, files, sampling.trajectory);
-  Index guessed = 0;
-  if (resumed) {
-    report.iterations_before = resumed->iterations;
-  } else {
-    guessed = fill_guess(sampling.chain, config.guess, sampling.states());
-  }
-  Interrupts interrupts(context.comm, {files.folder(), files.max_hours, files.minutes_to_save});
-  Progress progress(context.comm.is_root() && !context.quiet, sampling.chain.num_steps());
-  const auto recorder = storage::record(context, config.run, resumed, sampling.trajectory);
-  nonlinear::Monitors monitors{&interrupts, &progress};
-  if (recorder) monitors.push_back(recorder.get());
-  report.solve = nonlinear::Windowed(config.solver)
-                     .sample(sampling.chain, sampling.trajectory,
-                             resumed ? resumed->frozen_prefix : 0, monitors);
-  report.solve.evaluations += guessed;
-  report.solve.sequential_evaluations += guessed;
-  const UndisturbedWriting undisturbed;
-  if (recorder) recorder->finish(report.solve, parallel::Runtime::unused_petsc_options());
-  if (report.solve.status == nonlinear::Status::interrupted) {
-    report.stopped_by = interrupts.stopped_by();
-    report.checkpoint = recorder ? files.checkpoint_path() : "";
-  }
+/// All steps by sweeps, or one after another. Collective.
+SolverRun sample(const Context& context, const GenerateConfig& config, Sampling& sampling) {
+  Method method;
+  method.iterates = config.method.sweeps;
+  method.most_iterations = sampling.chain.num_steps();
+  method.guess = [&] { fill_guess(sampling.chain, sampling.states()); };
+  method.solve = [&](Index frozen, const nonlinear::Monitors& monitors) {
+    if (config.method.sweeps) {
+      return nonlinear::Windowed(config.solver)
+          .sample(sampling.chain, sampling.trajectory, frozen, monitors);
+    }
+    return nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
+  };
+  return run_solver(context, config.run, sampling.trajectory, method);
 }
 
 double largest_difference(ConstStates a, ConstStates b) {
@@ -108,69 +102,59 @@ double largest_difference(ConstStates a, ConstStates b) {
   return largest;
 }
 
-void verify(const Context& context, Sampling& sampling, GenerateReport& report) {
+/// Compares with one step after another, on the same ranks.
+void add_verification(const Context& context, const std::string& method, double seconds,
+                      Sampling& sampling, Report& report) {
   const Index L = sampling.chain.num_steps();
   const States ours = sampling.states();
   Buffer<Real> values(ours.size());
   const States expected(values.data(), ours.shape());
   std::copy_n(ours.data(), ours[0].size(), expected.data());
-  report.sequential_seconds = nonlinear::propagate_samples(context.comm, sampling.chain, expected);
-  report.states_error = largest_difference(ours, expected);
-  report.last_error = largest_difference(ours.slice(L, L + 1), expected.slice(L, L + 1));
+  const double sequential = nonlinear::propagate_samples(context.comm, sampling.chain, expected);
+  const double of_states = largest_difference(ours, expected);
+  const double of_samples = largest_difference(ours.slice(L, L + 1), expected.slice(L, L + 1));
+  report.json["sequential_seconds"] = sequential;
+  report.json["speedup"] = sequential / seconds;
+  report.json["max_error"] = of_states;
+  report.json["sample_error"] = of_samples;
+  report.line("sequential", "{:.3g} s on these ranks, {:.3g} s by {}: {:.2f} times as fast",
+              sequential, seconds, method, sequential / seconds);
+  report.line("error, samples", "{:.3e}  (all states: {:.3e})", of_samples, of_states);
 }
 
-/// Latents of `count` test images from the first-th on.
-std::vector<Real> held_out_latents(const Context& context, const Networks& networks,
-                                   const std::string& set, Index first, Index count) {
-  const std::vector<Real> images = storage::read_test_images(context.comm, set, first, count);
-  const Index n = networks.autoencoder.shape().latent;
-  const Index pixels = static_cast<Index>(images.size()) / count;
-  if (pixels != networks.autoencoder.shape().pixels) {
-    throw input_error("--held-out {}: its images have {} pixels, the autoencoder's {}", set, pixels,
-                      networks.autoencoder.shape().pixels);
-  }
-  std::vector<Real> latents(static_cast<std::size_t>(count * n));
-  networks.autoencoder.encode({images.data(), {count, pixels}}, {latents.data(), {count, n}});
-  return latents;
-}
+/// Latents of two sets of test images, as many as samples each; empty where nobody compares.
+using HeldOut = std::array<std::vector<Real>, 2>;
 
-/// Latents to compare with, read before the sampling begins; empty where nobody asks.
-struct OtherLatents {
-  std::vector<Real> against, held_out, also_held_out;
-};
-
-OtherLatents read_others(const Context& context, const GenerateConfig& config,
-                         const Networks& networks) {
-  OtherLatents others;
+HeldOut read_held_out(const Context& context, const GenerateConfig& config,
+                      const Networks& networks) {
+  HeldOut sets;
   const Index S = config.run.chain.batch, n = networks.denoiser.shape().latent;
-  if (!config.against.empty()) {
-    others.against = storage::read_latents(context.comm, config.against, n);
-    if (static_cast<Index>(others.against.size()) != S * n) {
-      throw input_error("--against {}: it has {} samples, this run {}", config.against,
-                        static_cast<Index>(others.against.size()) / n, S);
+  if (config.held_out.empty()) return sets;
+  for (const Index k : {0, 1}) {
+    const std::vector<Real> images =
+        io::read_images(context.comm, config.held_out, {false, S, k * S}).inputs;
+    const Index pixels = static_cast<Index>(images.size()) / S;
+    if (pixels != networks.autoencoder.shape().pixels) {
+      throw input_error("--held-out {}: its images have {} pixels, the autoencoder's {}",
+                        config.held_out, pixels, networks.autoencoder.shape().pixels);
     }
+    std::vector<Real>& latents = sets[static_cast<std::size_t>(k)];
+    latents.resize(static_cast<std::size_t>(S * n));
+    networks.autoencoder.encode({images.data(), {S, pixels}}, {latents.data(), {S, n}});
   }
-  if (!config.held_out.empty()) {
-    others.held_out = held_out_latents(context, networks, config.held_out, 0, S);
-    others.also_held_out = held_out_latents(context, networks, config.held_out, S, S);
-  }
-  return others;
+  return sets;
 }
 
-Quality compare(const OtherLatents& others, ConstState latents) {
-  Quality quality;
-  const Index S = latents.extent(0), n = latents.extent(1);
-  const auto view = [&](const std::vector<Real>& set) { return ConstState(set.data(), {S, n}); };
-  if (!others.against.empty()) {
-    quality.same_noise_error =
-        largest_difference({latents.data(), {1, S, n}}, {others.against.data(), {1, S, n}});
-    quality.against = models::wasserstein(latents, view(others.against));
-  }
-  if (!others.held_out.empty()) {
-    quality.held_out = models::wasserstein(latents, view(others.held_out));
-    quality.among_held_out = models::wasserstein(view(others.also_held_out), view(others.held_out));
-  }
-  return quality;
+void add_distances(const HeldOut& sets, ConstState latents, Report& report) {
+  if (sets[0].empty()) return;
+  const ConstState first(sets[0].data(), latents.shape()), other(sets[1].data(), latents.shape());
+  const auto add = [&](const char* field, const char* label, const models::Wasserstein& found) {
+    report.json[field] = found.distance;
+    report.json["wasserstein_exact"] = found.exact;
+    report.line(label, "{:.4g}  ({})", found.distance, found.exact ? "exact" : "sliced");
+  };
+  add("wasserstein_held_out", "Wasserstein, held-out data", models::wasserstein(latents, first));
+  add("wasserstein_among_held_out", "  two held-out sets", models::wasserstein(other, first));
 }
 
 void write_results(const Context& context, const GenerateConfig& config, const Networks& networks,
@@ -186,69 +170,117 @@ void write_results(const Context& context, const GenerateConfig& config, const N
   Buffer<Real> decoded(S * pixels);
   networks.autoencoder.decode(sampling.latents(), {decoded.data(), {S, pixels}});
   const View<const Real, 3> images(decoded.data(), {S, square ? side : 1, square ? side : pixels});
-  if (!config.image.empty()) storage::write_picture(context.comm, config.image, images);
+  parallel::agree(context.comm, [&] {
+    if (context.comm.is_root() && !config.image.empty()) io::write_image_grid(config.image, images);
+  });
   if (output.empty()) return;
-  storage::GeneratedSamples samples{sampling.latents(), images, {}};
+  io::Samples samples{sampling.latents(), images, {}};
   if (config.keep_trajectory) samples.trajectory = sampling.states();
-  storage::write_samples(context, output, samples);
+  io::write_samples(context.comm, output, provenance(context), samples);
+}
+
+/// Seconds of a few steps one after another, samples split over the ranks, for each step.
+double seconds_of_step(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+                       States states) {
+  constexpr Index kFirst = 2, kSteps = 8;
+  const Index steps = std::min(kSteps, chain.num_steps());
+  const auto walk = [&](Index count) {
+    return nonlinear::propagate_samples(comm, chain, states.slice(0, count + 1));
+  };
+  walk(std::min(kFirst, steps));  // fills caches
+  return walk(steps) / static_cast<double>(steps);
+}
+
+/// Seconds of a sweep over a full window.
+double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfig& config,
+                        sequence::Trajectory& trajectory) {
+  nonlinear::WindowedOptions options = config.solver;
+  options.fallback = false;
+  options.max_iterations = 1;
+  fill_guess(chain, trajectory.whole());
+  nonlinear::Windowed(options).solve(chain, trajectory);  // fills caches
+  options.max_iterations = 2;
+  const auto report = nonlinear::Windowed(options).solve(chain, trajectory);
+  return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
+}
+
+std::string method_of(const GenerateConfig& config) {
+  const SamplingMethod& method = config.method;
+  if (method.by_diagonal)
+    return fmt::format("{}+{}", method.name, nonlinear::name(config.solver.jacobian));
+  const bool dense = method.jacobian == nonlinear::Jacobian::dense;
+  return dense ? fmt::format("{}+{}", method.name, config.solver.linear) : method.name;
+}
+
+Report report_of(const Context& context, const GenerateConfig& config, const SolverRun& run) {
+  const nonlinear::SolveReport& solve = run.report;
+  const bool single = config.sampler.precision == models::NetworkPrecision::float32;
+  const char* precision = single ? "float32" : "float64";
+  Report report(context, "generate", solve.status);
+  report.json["eta"] = config.sampler.eta;
+  report.json["network_precision"] = precision;
+  report.json["window"] = config.solver.window;
+  report.json["evaluations"] = solve.evaluations;
+  report.json["sequential_evaluations"] = solve.sequential_evaluations;
+  report.add_model(config.run.chain);
+  report.add_method(method_of(config));
+  report.line("sampler", "eta {:g}, network in {}", config.sampler.eta, precision);
+  report.add_solve(run, "sweeps");
+  if (config.method.sweeps) report.line("window", "{} steps (0: all)", config.solver.window);
+  report.line("network evaluations", "{} a sample ({:.2f} times the steps), {} one after another",
+              solve.evaluations,
+              static_cast<double>(solve.evaluations) / static_cast<double>(config.sampler.steps),
+              solve.sequential_evaluations);
+  return report;
 }
 
 }  // namespace
 
-Index fill_guess(const models::DenoisingChain& chain, const Guess& guess, States states) {
+void fill_guess(const models::DenoisingChain& chain, States states) {
   const Index L = chain.num_steps(), S = states.extent(1), n = states.extent(2);
-  if (guess.kind == Guess::Kind::copy) {
-    for (Index l = 1; l <= L; ++l) std::copy(states[0].begin(), states[0].end(), states[l].begin());
-    return 0;
-  }
-  Buffer<Real> drift(S * n), value(S * n);
-  const State no_drift(drift.data(), {S, n});
-  if (guess.kind != Guess::Kind::coarse) {
-    chain.extrapolate({0, L}, states[0], no_drift, states.slice(1, L + 1));
-    return 0;
-  }
-  // The drift of every (L / K)-th step stands for those up to the next.
-  for (int k = 0; k < guess.coarse_steps; ++k) {
-    const Index first = k * L / guess.coarse_steps, last = (k + 1) * L / guess.coarse_steps;
-    const ConstState z = states[first];
-    chain.value({first, first + 1}, {z.data(), {1, S, n}}, {value.data(), {1, S, n}});
-    chain.drift(first, z, {value.data(), {S, n}}, no_drift);
-    chain.extrapolate({first, last}, z, no_drift, states.slice(first + 1, last + 1));
-  }
-  return guess.coarse_steps;
+  Buffer<Real> drift(S * n);
+  chain.extrapolate({0, L}, states[0], {drift.data(), {S, n}}, states.slice(1, L + 1));
+}
+
+std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+                          GenerateConfig& config) {
+  config.method = closed_method(true);
+  plan::SamplingProblem problem;
+  problem.steps = chain.num_steps();
+  problem.window = config.solver.window;
+  problem.tolerance = config.solver.atol;
+  problem.eta = config.sampler.eta;
+  problem.seconds_of_step = seconds_of_step(trajectory.comm(), chain, trajectory.whole());
+  problem.seconds_of_sweep = seconds_of_sweep(chain, config, trajectory);
+  const plan::SamplingChoice choice = plan::choose_sampling(problem);
+  if (!choice.sweeps) config.method = closed_method(false);
+  return choice.why;
 }
 
 int run_generate(const boost::program_options::variables_map& options, const Context& context) {
-  GenerateReport report;
-  report.config = read_generate_config(options, context.comm.size());
-  GenerateConfig& config = report.config;
+  GenerateConfig config = read_generate_config(options, context.comm.size());
   const Networks networks = read_networks(context.comm, config);
   config.run.chain.model.width = networks.denoiser.shape().latent;
   const auto parameters = networks.denoiser.parameters();
-  config.run.chain.function = storage::checksum({parameters.data(), {parameters.size()}});
+  config.run.chain.function = io::checksum(parameters.data(), parameters.size());
   config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);
   check_sizes(context.comm, config);
-  const OtherLatents others = read_others(context, config, networks);
-  report.ranks = context.comm.size();
+  const HeldOut held_out = read_held_out(context, config, networks);
   Sampling sampling(context.comm, networks.denoiser, config);
-  if (config.method.open) {
-    report.choice = choose_method(sampling.chain, sampling.trajectory, config);
-  }
+  std::string choice;
+  if (config.method.open) choice = choose_method(sampling.chain, sampling.trajectory, config);
   stop_before_start(context.comm);
-  if (!config.method.sweeps) {
-    release_signals();
-    report.solve = nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
-  } else {
-    sample_by_sweeps(context, sampling, report);
-  }
-  const nonlinear::Status status = report.solve.status;
-  if (status == nonlinear::Status::converged || status == nonlinear::Status::fell_back) {
+  SolverRun run = sample(context, config, sampling);
+  run.report.choice = choice;
+  Report report = report_of(context, config, run);
+  if (run.solved()) {
     write_results(context, config, networks, sampling);
-    if (config.verify) verify(context, sampling, report);
-    report.quality = compare(others, sampling.latents());
+    if (config.verify)
+      add_verification(context, method_of(config), seconds_of(run.report.seconds, "total"),
+                       sampling, report);
+    add_distances(held_out, sampling.latents(), report);
   }
-  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
-  return finish(report, context);
+  return report.print(run.why());
 }
 
 }  // namespace deeppcr::app

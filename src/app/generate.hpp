@@ -1,15 +1,12 @@
 #pragma once
 
 #include <boost/program_options.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/models/denoising_chain.hpp"
-#include "deeppcr/models/wasserstein.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
 
 namespace deeppcr::app {
@@ -17,13 +14,6 @@ namespace deeppcr::app {
 /// Diffusion sampling.
 void add_generate_options(boost::program_options::options_description& options);
 int run_generate(const boost::program_options::variables_map& options, const Context& context);
-
-/// Where the states start from.
-struct Guess {
-  enum class Kind { copy, gaussian, extrapolate, coarse };
-  Kind kind = Kind::extrapolate;
-  int coarse_steps = 0;
-};
 
 /// One line a method of sampling: the only table that names them.
 struct SamplingMethod {
@@ -45,11 +35,10 @@ struct GenerateConfig {
   std::string denoiser, autoencoder;  ///< files
   SamplingMethod method;
   nonlinear::WindowedOptions solver;  ///< window 0: all steps
-  Guess guess;
   bool verify = false;
   bool keep_trajectory = false;
   int label = -1;  ///< class of all samples; -1: one after another
-  std::string image, against, held_out;
+  std::string image, held_out;
 };
 /// @throws Error for options that contradict each other
 GenerateConfig read_generate_config(const boost::program_options::variables_map& options,
@@ -60,45 +49,13 @@ GenerateConfig read_generate_config(const boost::program_options::variables_map&
 /// worth its setting up.
 Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 
-/// The trained networks, equal on all ranks.
-struct Networks {
-  models::Denoiser denoiser;
-  models::Autoencoder autoencoder;
-};
-
-/// How the latents compare with other sets.
-struct Quality {
-  std::optional<double> same_noise_error;       ///< largest difference to --against
-  std::optional<models::Wasserstein> against;   ///< distance to --against
-  std::optional<models::Wasserstein> held_out;  ///< distance to images that were not trained on
-  std::optional<models::Wasserstein> among_held_out;  ///< between two such sets of the same size
-};
-
-/// What `generate` has found; equal on all ranks.
-struct GenerateReport {
-  GenerateConfig config;
-  int ranks = 1;
-  nonlinear::SolveReport solve;
-  std::string stopped_by, checkpoint;
-  std::string choice;  ///< why this method, where the user left it open
-  Index iterations_before = 0;
-  std::optional<double> sequential_seconds;  ///< with --verify, on the same ranks
-  double last_error = 0;                     ///< with --verify: largest difference of the latents
-  double states_error = 0;                   ///< the same over the whole trajectory
-  Quality quality;
-  Index peak_bytes_per_rank = 0;
-};
-/// Prints the report on rank 0 as the options ask; the exit code that goes with the status.
-int finish(const GenerateReport& report, const Context& context);
-
 /// Sets the method where it is left to the program: sweeps or one step after another, whichever
 /// promises to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L;
 /// returns a sentence with what was measured. Collective.
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);
 
-/// Fills states 1..L from z_0 = states[0]. Collective only in so far as all ranks do the same;
-/// returns the sequential evaluations that it took.
-Index fill_guess(const models::DenoisingChain& chain, const Guess& guess, States states);
+/// Fills states 1..L from z_0 = states[0], as if there were no drift.
+void fill_guess(const models::DenoisingChain& chain, States states);
 
 }  // namespace deeppcr::app

@@ -1,9 +1,8 @@
 #include <algorithm>
 
-#include "app/diffusion_files.hpp"
+#include "app/files.hpp"
 #include "app/generate.hpp"
-#include "app/option_values.hpp"
-#include "app/storage.hpp"
+#include "app/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
@@ -23,76 +22,55 @@ const SamplingMethod& find_method(const std::string& name) {
 }
 
 void add_sampler_options(po::options_description& options) {
-  po::options_description group("Sampling", kHelpColumns);
-  auto add = group.add_options();
-  add("denoiser", read_file(), "trained denoiser; without it the one that comes with the program");
-  add("autoencoder", read_file(), "the autoencoder of its latents; the same");
-  add("sampler", one_of("sampler", "ddpm", {"ddpm", "ddim"}), "ddpm: eta 1; ddim: eta 0");
-  add("eta", real_number("eta", "-1", -1, 1),
-      "share of fresh noise in a step, from 0 to 1; below 0: the sampler's");
-  add("steps", whole_number("steps", 1000, 1, kMostSteps), "denoising steps L");
-  add("samples", whole_number("samples", 16, 1, kMostSamples), "samples");
-  add("class", whole_number("class", -1, -1, 1'000'000),
-      "class of all samples, where the denoiser has classes; -1: one after another");
-  add("seed", whole_number("seed", 1, 0, kMostSeed), "of the noise");
-  add("network-precision", one_of("network-precision", "float64", {"float32", "float64"}),
-      "what the network is evaluated in; states are float64");
-  options.add(group);
+  add_group(
+      options, "Sampling",
+      {read_file("denoiser", "trained denoiser; without it the one that comes with the program"),
+       read_file("autoencoder", "the autoencoder of its latents; the same"),
+       word_option("sampler", "ddpm", {"ddpm", "ddim"}, "ddpm: eta 1; ddim: eta 0"),
+       real_option("eta", "-1", -1, 1,
+                   "share of fresh noise in a step, from 0 to 1; below 0: the sampler's"),
+       whole_option("steps", 1000, 1, kMostSteps, "denoising steps L"),
+       whole_option("samples", 16, 1, kMostSamples, "samples"),
+       whole_option("class", -1, -1, 1'000'000,
+                    "class of all samples, where the denoiser has classes; -1: one after another"),
+       whole_option("seed", 1, 0, kMostSeed, "of the noise"),
+       word_option("network-precision", "float64", {"float32", "float64"},
+                   "what the network is evaluated in; states are float64")});
 }
 
 void add_method_options(po::options_description& options) {
-  po::options_description group("Method", kHelpColumns);
-  std::vector<std::string> names, linear;
-  std::string help;
-  for (const SamplingMethod& method : sampling_methods()) {
-    names.emplace_back(method.name);
-    help += fmt::format("{}{}: {}", help.empty() ? "" : "\n", method.name, method.help);
-  }
+  std::vector<OfferedEntry> methods;
+  for (const SamplingMethod& method : sampling_methods())
+    methods.push_back({method.name, method.help, {}});
+  std::vector<std::string> linear;
   for (const auto& entry : linear::catalogue()) linear.emplace_back(entry.name);
-  auto add = group.add_options();
-  add("method", one_of("method", "auto", names), help.c_str());
-  add("linear", one_of("linear", "hybrid", linear), "newton: solver of the linear chains");
-  add("diagonal", one_of("diagonal", "exact", {"exact", "probe"}),
-      "quasi-newton: from n columns of jvp, or estimated from one random column");
-  add("window", text("W", "auto"),
-      "steps corrected together; all; auto: as many as fill the cores, 24 rows of a batch a rank");
-  add("guess", text("WHAT", "extrapolate"),
-      "first states: extrapolate (the drift of the window's last step), gaussian (as if the "
-      "latents "
-      "were), copy, or coarse:K (K sequential evaluations)");
-  add("tolerance", real_number("tolerance", "0", 0, 1),
-      "of the states, in units of a latent's standard deviation; 0: 2.5e-7, or 2.5e-4 with "
-      "float32");
-  add("max-iterations", whole_number("max-iterations", 1'000'000, 1, 1'000'000'000),
-      "sweeps at most");
-  add("no-fallback", flag(), "do not end by sequential steps where the sweeps do not converge");
-  add("verify", flag(), "sample one step after another too, on the same ranks, and compare");
-  options.add(group);
+  add_group(
+      options, "Method",
+      {word_option("linear", "hybrid", linear, "newton: solver of the linear chains"),
+       word_option("diagonal", "exact", {"exact", "probe"},
+                   "quasi-newton: from n columns of jvp, or estimated from one random column"),
+       text_option("window", "auto",
+                   "steps corrected together; all; auto: as many as fill the cores, 24 rows of a "
+                   "batch a rank",
+                   "W"),
+       real_option("tolerance", "0", 0, 1,
+                   "of the states, in units of a latent's standard deviation; 0: 2.5e-7, or "
+                   "2.5e-4 with float32"),
+       whole_option("max-iterations", 1'000'000, 1, 1'000'000'000, "sweeps at most"),
+       flag_option("no-fallback",
+                   "do not end by sequential steps where the sweeps do not converge"),
+       flag_option("verify", "sample one step after another too, on the same ranks, and compare")},
+      {{"method", "auto", methods}});
 }
 
 void add_output_options(po::options_description& options) {
-  po::options_description group("Results", kHelpColumns);
-  auto add = group.add_options();
-  add("image", written_file(file_format::kPicture), "the samples as a grid, PNG");
-  add("keep-trajectory", flag(), "--output holds all states, not only the samples");
-  add("against", read_file(), "compare with the samples in an --output file of another run");
-  add("held-out", read_file("NAME"),
-      "compare with test images, such as fashion-mnist: 1-Wasserstein "
-      "distance of latents, exact for up to 2000 samples, sliced beyond");
-  options.add(group);
-}
-
-Guess read_guess(const std::string& word, int steps) {
-  if (word == "copy") return {Guess::Kind::copy, 0};
-  if (word == "gaussian") return {Guess::Kind::gaussian, 0};
-  if (word == "extrapolate") return {Guess::Kind::extrapolate, 0};
-  const bool number = word.rfind("coarse:", 0) == 0 && word.size() > 7 && word.size() < 14 &&
-                      word.find_first_not_of("0123456789", 7) == std::string::npos;
-  const int count = number ? std::stoi(word.substr(7)) : 0;
-  if (count >= 1 && count <= steps) return {Guess::Kind::coarse, count};
-  throw input_error(
-      "--guess {}: allowed: extrapolate, gaussian, copy, coarse:K with K from 1 to the steps, {}",
-      word, steps);
+  add_group(options, "Results",
+            {written_file("image", file_format::kPicture, "the samples as a grid, PNG"),
+             flag_option("keep-trajectory", "--output holds all states, not only the samples"),
+             read_file("held-out",
+                       "compare with test images, such as fashion-mnist: 1-Wasserstein distance "
+                       "of latents, exact for up to 2000 samples, sliced beyond",
+                       "NAME")});
 }
 
 /// --diagonal's word for a Jacobian.
@@ -102,9 +80,7 @@ Index read_window(const std::string& word, const GenerateConfig& config, int ran
   const Index samples = config.run.chain.batch, steps = config.sampler.steps;
   if (word == "all") return 0;
   if (word == "auto") return default_window(config.solver.jacobian, ranks, samples);
-  const bool number = !word.empty() && word.size() < 12 &&
-                      word.find_first_not_of("0123456789") == std::string::npos;
-  const Index window = number ? std::stoll(word) : 0;
+  const Index window = count_of(word);
   if (window >= 1) return std::min(window, steps);
   throw input_error("--window {}: allowed: auto, all, or a number of steps from 1", word);
 }
@@ -154,7 +130,7 @@ void add_generate_options(po::options_description& options) {
   add_sampler_options(options);
   add_method_options(options);
   add_output_options(options);
-  add_file_options(options);
+  add_file_options(options, result_options());
 }
 
 Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples) {
@@ -162,7 +138,6 @@ Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples) {
 }
 
 GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {
-  if (!storage::unavailable().empty()) throw input_error("generate: {}", storage::unavailable());
   check_file_options(options);
   GenerateConfig config;
   config.run.files = read_files_config(options);
@@ -177,7 +152,6 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   config.verify = is_set(options, "verify");
   config.keep_trajectory = is_set(options, "keep-trajectory");
   config.image = text_of(options, "image");
-  config.against = text_of(options, "against");
   config.held_out = text_of(options, "held-out");
   const bool single = text_of(options, "network-precision") == "float32";
   models::SamplerOptions& sampler = config.sampler;
@@ -187,14 +161,13 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   sampler.precision =
       single ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
   sampler.seed = config.run.chain.model.seed;
-  config.guess = read_guess(text_of(options, "guess"), sampler.steps);
   nonlinear::WindowedOptions& solver = config.solver;
   solver.jacobian = config.method.by_diagonal
                         ? nonlinear::jacobian_from(diagonal_word(text_of(options, "diagonal")))
                         : config.method.jacobian;
   solver.linear = text_of(options, "linear");
   solver.window = read_window(text_of(options, "window"), config, ranks);
-  solver.extrapolate = config.guess.kind == Guess::Kind::extrapolate;
+  solver.extrapolate = true;
   solver.rtol = 0;
   const double tolerance = real_of(options, "tolerance");
   solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
@@ -208,7 +181,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   const bool sweeps = !files.trace.empty() || !files.checkpoint.empty() || !files.restart.empty() ||
                       files.max_hours > 0;
   if (config.method.open && sweeps) config.method = closed_method(true);
-  if (config.denoiser.empty()) config.denoiser = config.autoencoder = storage::own_networks();
+  if (config.denoiser.empty()) config.denoiser = config.autoencoder = own_networks();
   return config;
 }
 

@@ -1,12 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/files.hpp"
 #include "app/interrupts.hpp"
 #include "app/run_commands.hpp"
-#include "app/run_report.hpp"
-#include "app/run_setup.hpp"
-#include "app/storage.hpp"
-#include "deeppcr/core/profile.hpp"
+#include "app/solve.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
@@ -17,7 +15,6 @@ namespace {
 /// The loss at a trajectory and all its gradients.
 struct Gradients {
   models::LossReport loss;
-  Buffer<Real> logits;                          ///< [B, classes]; empty without a classifier
   std::unique_ptr<nonlinear::Adjoint> adjoint;  ///< d loss / d z_l
   Buffer<Real> input;                           ///< d loss / d z_0, [B, n], on every rank
   sequence::ParameterGradients parameters;
@@ -73,17 +70,6 @@ std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Traj
   return shape;
 }
 
-/// Of the classifier on the last state, on every rank; nothing where there is none. Collective.
-Buffer<Real> logits_of(const Chain& chain, const sequence::Trajectory& at) {
-  const models::ClassifierHead* head = chain.loss->head();
-  if (head == nullptr) return {};
-  const Buffer<Real> z = last_state(at);
-  Buffer<Real> logits(at.batch() * head->classes());
-  head->forward({z.data(), {at.batch(), at.width()}},
-                {logits.data(), {at.batch(), head->classes()}});
-  return logits;
-}
-
 Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
                         linear::LinearSolver& linear) {
   const bool no_steps = at.layout().num_steps() == 0;
@@ -91,7 +77,6 @@ Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
   Gradients g;
   Buffer<Real> of_states;
   std::array<Index, 3> shape = differentiate_loss(chain, at, g, of_states);
-  g.logits = logits_of(chain, at);
   if (no_steps) shape[0] = 0;
   g.parameters = sequence::ParameterGradients(chain.sequence->parameters());
   g.adjoint = std::make_unique<nonlinear::Adjoint>(*chain.sequence, at, linear);
@@ -142,9 +127,7 @@ GradientSummary summarise(const Chain& chain, const Gradients& g) {
   }
   summary.norms["parameters"] = std::sqrt(square_sum(chain.trajectory.comm(), g.parameters));
   if (chain.embedding) summary.norms["embedding"] = std::sqrt(square_sum(g.embedding));
-  summary.seconds = g.report.seconds;
-  summary.levels = g.report.levels;
-  summary.neighbours = g.report.neighbours;
+  summary.adjoint = g.report;
   return summary;
 }
 
@@ -155,15 +138,6 @@ std::unique_ptr<linear::LinearSolver> backward_solver(const SolverConfig& solver
   settings.chunks = own.has("chunks") ? own.whole("chunks") : 0;
   settings.rtol = solver.settings.tolerance.rtol;
   return linear::make(method, settings);
-}
-
-/// What ran backward, and the work in a row.
-void add_method(const linear::SolveOutcome& outcome, GradientSummary& summary) {
-  summary.method = outcome.method;
-  summary.sweeps = outcome.sweeps;
-  summary.residual = outcome.residual;
-  summary.path = outcome.path;
-  summary.reason = outcome.reason;
 }
 
 double largest_entry(ConstStates values) {
@@ -196,71 +170,63 @@ Verification verify(const Chain& chain, const Gradients& ours) {
   return verification;
 }
 
-/// The gradients of a dense layer, in its own shape.
-template <typename Values>
-std::optional<models::DenseLayer> as_layer(const models::DenseLayer& layer,
-                                           const Values& gradient) {
-  models::DenseLayer copy(layer.inputs(), layer.outputs(), 0, 0);
-  std::copy(gradient.begin(), gradient.end(), copy.parameters().begin());
-  return copy;
-}
-
-void save(const Setup& setup, const Gradients& g, const Context& context) {
+void save(const Chain& chain, const RunConfig& config, const Gradients& g, const Context& context) {
   const UndisturbedWriting undisturbed;
-  const Chain& chain = setup.chain;
-  const StepRange local = chain.trajectory.local_range();
-  std::optional<models::DenseLayer> head;
-  if (chain.loss->head() != nullptr) head = as_layer(*chain.loss->head(), g.of_loss[0]);
-  std::optional<models::DenseLayer> embedding;
-  if (chain.embedding) embedding = as_layer(*chain.embedding, g.embedding);
-  storage::Results results;
-  results.trajectory = &chain.trajectory;
-  const Index B = chain.trajectory.batch();
-  results.logits = {g.logits.data(), {B, g.logits.size() / B}};
-  results.loss = g.loss.loss;
-  results.input_gradient = {g.input.data(), chain.trajectory.input().shape()};
-  storage::NetworkParts parts{setup.config.chain.model,
-                              local,
-                              {},
-                              embedding ? &*embedding : nullptr,
-                              head ? &*head : nullptr};
+  io::ResultsWriter writer(context.comm, config.files.output, io::kResultsFormat,
+                           provenance(context));
+  writer.last_state(chain.trajectory);
+  models::ClassifierHead* head = chain.loss->head();
+  if (head != nullptr) {
+    const Index B = chain.trajectory.batch();
+    const Buffer<Real> z = last_state(chain.trajectory);
+    Buffer<Real> logits(B * head->classes());
+    const State rows(logits.data(), {B, head->classes()});
+    head->forward({z.data(), chain.trajectory.input().shape()}, rows);
+    writer.logits(rows);
+  }
+  writer.loss(g.loss.loss);
+  writer.input_gradient({g.input.data(), chain.trajectory.input().shape()});
+  const StepSet local(chain.trajectory.local_range());
   const auto groups = chain.sequence->parameters();
   for (int k = 0; k < g.parameters.groups(); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
-    if (group.name == storage::kLayers) {
-      parts.parameters = g.parameters[k];
+    if (group.name == kLayers) {
+      const FileLayers layers(config.chain.model, g.parameters[k]);
+      writer.layers("/gradients", layers.shape, local, layers.view(),
+                    "gradient of the loss by the parameters of the chain");
       continue;
     }
-    const bool first = chain.trajectory.comm().is_root();
-    const StepSet own = group.shared ? StepSet(0, first ? 1 : 0) : StepSet(local);
-    results.other_gradients.push_back(
-        {group.name, group.rows, own, g.parameters[k], group.content});
+    const StepSet own = group.shared ? StepSet(0, context.comm.is_root() ? 1 : 0) : local;
+    writer.rows("/gradients/" + group.name, group.rows, own, g.parameters[k],
+                "gradient of the loss by " + group.content);
   }
-  results.gradients = parts;
-  storage::save_results(context, setup.config.files.output, results);
+  if (chain.embedding) {
+    writer.dense_layer("/gradients/embedding", to_file(*chain.embedding, g.embedding.data()),
+                       "gradient of the loss by the embedding");
+  }
+  if (head != nullptr) {
+    writer.dense_layer("/gradients/head", to_file(*head, g.of_loss[0].data()),
+                       "gradient of the loss by the head");
+  }
+  writer.close();
 }
 
 }  // namespace
 
 int run_gradient(const boost::program_options::variables_map& options, const Context& context) {
-  Setup setup = set_up(options, linear::Passes::forward_and_backward, context);
-  const Chain& chain = setup.chain;
-  RunReport report;
-  report.command = "gradient";
-  report.config = setup.config;
-  report.ranks = context.comm.size();
-  report.forward = run_forward(setup.chain, setup.config, context);
-  const nonlinear::Status status = report.forward.report.status;
-  if (status == nonlinear::Status::converged || status == nonlinear::Status::fell_back) {
-    const auto linear = backward_solver(setup.config.solver);
+  RunConfig config = read_run_config(options, linear::Passes::forward_and_backward);
+  Chain chain = set_up(context, config);
+  ChainReport report;
+  report.run = run_forward(chain, config, context);
+  if (report.run.solved()) {
+    const auto linear = backward_solver(config.solver);
     const Gradients gradients = differentiate(chain, chain.trajectory, *linear);
     report.gradient = summarise(chain, gradients);
-    add_method(linear->report(chain.trajectory.layout()), *report.gradient);
-    if (!setup.config.files.output.empty()) save(setup, gradients, context);
-    if (setup.config.solver.verify) report.verification = verify(chain, gradients);
+    report.gradient->outcome = linear->report(chain.trajectory.layout());
+    if (!config.files.output.empty()) save(chain, config, gradients, context);
+    if (config.solver.verify) report.verification = verify(chain, gradients);
   }
-  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
-  return finish(report, context);
+  return print(context, "gradient", config, report);
 }
 
 }  // namespace deeppcr::app

@@ -1,20 +1,128 @@
-#include "app/option_values.hpp"
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "app/options.hpp"
+#include "app/output.hpp"
 #include "app/run_commands.hpp"
-#include "app/storage.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/checkpoint.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/provenance.hpp"
 
 namespace deeppcr::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace hdf5 = io::hdf5;
+
+/// All datasets below a group, with their sizes; reads each of them, so that damage is met here.
+void list_datasets(const hdf5::File& file, const std::string& group, Json& list) {
+  for (const std::string& child : file.children(group)) {
+    const std::string name = (group == "/" ? "/" : group + "/") + child;
+    if (!file.has(name)) {
+      throw input_error("{}: {} is missing; it lies in another file, which belongs beside this one",
+                        file.path(), name);
+    }
+    if (!file.is_dataset(name)) {
+      list_datasets(file, name, list);
+      continue;
+    }
+    const hdf5::Shape shape = file.shape(name);
+    const Index rows = shape.empty() ? 1 : shape[0];
+    Index row_size = 1;
+    for (std::size_t axis = 1; axis < shape.size(); ++axis) row_size *= shape[axis];
+    // one row at a time: files may be larger than the memory
+    std::vector<double> row(static_cast<std::size_t>(row_size));
+    const bool numbers = !shape.empty() && file.kind(name) != hdf5::File::Kind::text;
+    for (Index i = 0; i < rows && numbers; ++i) file.read_rows<double>(name, {{i, 1, row.data()}});
+    list.push_back({{"name", name}, {"shape", shape}});
+  }
+}
+
+void describe_provenance(const hdf5::File& file, Json& json) {
+  const io::Provenance about = io::read_provenance(file);
+  json["written_by"] = fmt::format("deeppcr {} ({})", about.program_version, about.git_commit);
+  json["command_line"] = about.command_line;
+  json["start_time"] = about.start_time;
+  json["ranks"] = about.ranks;
+  json["libraries"] = about.library_versions;
+}
+
+void describe_problem(const io::Problem& problem, Json& json) {
+  json["model"] = problem.model;
+  json["steps"] = problem.num_steps;
+  json["width"] = problem.width;
+  json["batch"] = problem.batch;
+  json["seed"] = problem.seed;
+}
+
+void describe_outcome(const hdf5::File& file, Json& json) {
+  const bool ended = file.has("/outcome") && file.has_attribute("/outcome", "status");
+  json["outcome"] =
+      ended ? file.text("/outcome", "status") : "none: the run has not ended, or died";
+  const std::string residuals = "/iterations/residual";
+  if (!file.is_dataset(residuals)) return;
+  const std::vector<double> history = file.read<double>(residuals);
+  json["iterations_recorded"] = history.size();
+  if (!history.empty()) json["last_residual"] = history.back();
+}
+
+Json describe(const parallel::Communicator& self, const std::string& path) {
+  Json json{{"command", "inspect"}, {"file", path}};
+  const hdf5::File file = hdf5::File::open(path, hdf5::File::Access::read);
+  const std::string format = io::format_of(file);
+  json["format"] = format.empty() ? "HDF5, not written by deeppcr" : format;
+  if (!format.empty()) describe_provenance(file, json);
+  if (format == io::kTraceFormat.name) {
+    describe_problem(io::read_problem(file), json);
+    describe_outcome(file, json);
+  }
+  if (format == io::kCheckpointFormat.name) {
+    const io::Checkpoint checkpoint(self, path);  // compares every checksum
+    describe_problem(checkpoint.problem(), json);
+    json["iteration"] = checkpoint.progress().iteration;
+    json["residual"] = checkpoint.progress().residual;
+    json["elapsed_seconds"] = checkpoint.progress().elapsed_seconds;
+  }
+  json["datasets"] = Json::array();
+  list_datasets(file, "/", json["datasets"]);
+  // Checkpoints alone carry checksums; of the others it is known that all of it can be read.
+  json[format == io::kCheckpointFormat.name ? "intact" : "readable"] = true;
+  return json;
+}
+
+void print_table(const Json& json) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "datasets" || key == "command") continue;
+    print_out(fmt::format("  {:<20} {}\n", key,
+                          value.is_string() ? value.get<std::string>() : value.dump()));
+  }
+  for (const auto& dataset : json.value("datasets", Json::array()))
+    print_out(
+        fmt::format("  {:<32} {}\n", dataset["name"].get<std::string>(), dataset["shape"].dump()));
+}
+
+}  // namespace
 
 void add_inspect_options(boost::program_options::options_description& options) {
-  boost::program_options::options_description group("File", kHelpColumns);
-  group.add_options()("file", read_file(), "a trace, checkpoint, weights or results file");
-  options.add(group);
+  add_group(options, "File", {read_file("file", "a trace, checkpoint, weights or results file")});
 }
 
 int run_inspect(const boost::program_options::variables_map& options, const Context& context) {
-  const std::string& file = options["file"].as<std::string>();
+  const std::string file = text_of(options, "file");
   if (file.empty()) throw input_error("inspect needs a file: deeppcr inspect run.h5");
-  storage::inspect(context, file);
+  // The file is read by one rank; what it finds is the verdict of all.
+  parallel::agree(context.comm, [&] {
+    if (!context.comm.is_root()) return;
+    const Json json = describe(parallel::Communicator::self(), file);
+    if (context.json) {
+      print_out(json.dump() + "\n");
+    } else if (!context.quiet) {
+      print_table(json);
+    }
+  });
   return static_cast<int>(ExitCode::success);
 }
 

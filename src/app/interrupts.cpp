@@ -39,28 +39,13 @@ void throw_for_tests(const parallel::Communicator& comm, int iteration) {
     throw internal_error("asked to fail by DEEPPCR_TEST_THROW_ON_RANK");
 }
 
-/// A signal to stop, agreed on by all ranks: [signal, rank + 1, ranks - rank] where there is one,
-/// else zeros; the largest of each.
-std::vector<double> stop_numbers(const parallel::Communicator& comm) {
-  const int signal = stop_signal;
-  if (signal == 0) return {0, 0, 0};
-  return {static_cast<double>(signal), comm.rank() + 1.0, double{1} * comm.size() - comm.rank()};
-}
-
-/// "signal 15 (SIGTERM) on rank 1"; a signal to mpirun comes on all ranks.
-std::string signal_in_words(const parallel::Communicator& comm, const double* numbers) {
-  const int signal = static_cast<int>(numbers[0]);
-  const int last = static_cast<int>(numbers[1]) - 1;
-  const int first = comm.size() - static_cast<int>(numbers[2]);
-  const char* name = signal == SIGTERM ? "SIGTERM" : "SIGUSR1";
-  const std::string where =
-      first == last ? fmt::format("rank {}", first) : fmt::format("ranks {} to {}", first, last);
-  return fmt::format("signal {} ({}) on {}", signal, name, where);
+std::string in_words(Index signal) {
+  return fmt::format("signal {} ({})", signal, signal == SIGTERM ? "SIGTERM" : "SIGUSR1");
 }
 
 /// mpirun does not wait for a checkpoint: whoever sent it SIGTERM must know before the file is
 /// written.
-void warn_of_mpirun(int signal) {
+void warn_of_mpirun(Index signal) {
   const bool by_mpirun = std::getenv("OMPI_UNIVERSE_SIZE") != nullptr;
   const bool patient = std::getenv("OMPI_MCA_odls_base_sigkill_timeout") != nullptr;
   if (signal != SIGTERM || !by_mpirun || patient) return;
@@ -84,73 +69,61 @@ void release_signals() {
 }
 
 void stop_before_start(const parallel::Communicator& comm, const std::string& written) {
-  std::vector<double> asked = stop_numbers(comm);
-  comm.max(asked);
-  if (asked[0] == 0) return;
-  throw Error(ExitCode::interrupted, Error::Seen::everywhere,
-              fmt::format("stopped by {}: nothing done yet, {}; run the same command again",
-                          signal_in_words(comm, asked.data()),
-                          written.empty() ? "no file" : "no file but " + written));
+  const Index signal = comm.max(Index{stop_signal});
+  if (signal == 0) return;
+  throw Error(
+      ExitCode::interrupted, Error::Seen::everywhere,
+      fmt::format("stopped by {}: nothing done yet, {}; run the same command again",
+                  in_words(signal), written.empty() ? "no file" : "no file but " + written));
 }
 
-Interrupts::Action Interrupts::answer() {
-  requests_ = poll();
-  if (requests_.stop) return Action::stop;
-  return requests_.save ? Action::save : Action::go_on;
-}
-
-Interrupts::Action Interrupts::iteration(const nonlinear::IterationRecord& record, const Real*) {
-  throw_for_tests(comm_, record.iteration);
-  return answer();
-}
-
-Interrupts::Action Interrupts::iterations_end() {
-  release_signals();
-  return answer();
-}
-
-Interrupts::Interrupts(const parallel::Communicator& comm, Limits limits)
-    : comm_(comm), limits_(std::move(limits)) {
+Interrupts::Interrupts(const parallel::Communicator& comm, const FilesConfig& asked)
+    : comm_(comm), asked_(asked) {
   hold_signals(true);
 }
 
 bool Interrupts::is_save_due() const {
-  if (limits_.minutes_to_save <= 0) return false;
-  const double regular = 60 * limits_.minutes_to_save;
+  if (asked_.minutes_to_save <= 0) return false;
+  const double regular = 60 * asked_.minutes_to_save;
   if (saved_) return since_save_.seconds() >= regular;
   return since_program_start.seconds() >= std::min(kFirstSave, regular);
 }
 
-Requests Interrupts::poll() {
-  const std::filesystem::path stop_file = std::filesystem::path(limits_.folder) / "STOP";
+Interrupts::Action Interrupts::poll() {
+  const std::filesystem::path stop_file = std::filesystem::path(asked_.folder()) / "STOP";
   std::error_code ignored;
   const bool watches = comm_.is_root();
-  const double hours = since_start_.seconds() / 3600;
-  // asked = [signal and its ranks, stop file, time limit, save by signal, save by clock], largest
-  // over ranks
-  std::vector<double> asked = stop_numbers(comm_);
-  const double more[]{watches && std::filesystem::exists(stop_file, ignored) ? 1.0 : 0.0,
-                      watches && limits_.max_hours > 0 && hours >= limits_.max_hours ? 1.0 : 0.0,
-                      static_cast<double>(save_signal.exchange(0)),
-                      watches && is_save_due() ? 1.0 : 0.0};
-  asked.insert(asked.end(), std::begin(more), std::end(more));
+  const bool stop_by_file = watches && std::filesystem::exists(stop_file, ignored);
+  const bool stop_by_clock =
+      watches && asked_.max_hours > 0 && since_start_.seconds() / 3600 >= asked_.max_hours;
+  const bool save = save_signal.exchange(0) != 0 || (watches && is_save_due());
+  // asked = [signal, stop file, time limit, save], largest over ranks
+  std::vector<double> asked{static_cast<double>(stop_signal), stop_by_file ? 1. : 0.,
+                            stop_by_clock ? 1. : 0., save ? 1. : 0.};
   comm_.max(asked);
-
-  Requests requests;
-  if (asked[0] != 0) requests.cause = signal_in_words(comm_, asked.data());
-  if (asked[3] != 0) requests.cause = fmt::format("the file {}", stop_file.string());
-  if (asked[4] != 0) requests.cause = fmt::format("--max-hours {}", limits_.max_hours);
-  requests.stop = !requests.cause.empty();
-  requests.save = asked[5] != 0 || asked[6] != 0;
-  if (requests.save) {
+  const auto signal = static_cast<Index>(asked[0]);
+  if (signal != 0) stopped_by_ = in_words(signal);
+  if (asked[1] != 0) stopped_by_ = fmt::format("the file {}", stop_file.string());
+  if (asked[2] != 0) stopped_by_ = fmt::format("--max-hours {}", asked_.max_hours);
+  warn_of_mpirun(signal);
+  if (stop_by_file && !std::filesystem::remove(stop_file, ignored))
+    log::warn("{} could not be removed; remove it before going on", stop_file.string());
+  if (asked[3] != 0) {
     since_save_.restart();
     saved_ = true;
   }
-  if (asked[0] != 0) warn_of_mpirun(static_cast<int>(asked[0]));
-  if (asked[3] != 0 && watches && !std::filesystem::remove(stop_file, ignored)) {
-    log::warn("{} could not be removed; remove it before going on", stop_file.string());
-  }
-  return requests;
+  if (!stopped_by_.empty()) return Action::stop;
+  return asked[3] != 0 ? Action::save : Action::go_on;
+}
+
+Interrupts::Action Interrupts::iteration(const nonlinear::IterationRecord& record, const Real*) {
+  throw_for_tests(comm_, record.iteration);
+  return poll();
+}
+
+Interrupts::Action Interrupts::iterations_end() {
+  release_signals();
+  return poll();
 }
 
 }  // namespace deeppcr::app

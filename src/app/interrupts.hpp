@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "app/config.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/parallel/communicator.hpp"
@@ -30,15 +31,8 @@ class UndisturbedWriting {
   UndisturbedWriting& operator=(const UndisturbedWriting&) = delete;
 };
 
-/// What has been asked for since the last poll.
-struct Requests {
-  bool stop = false;  ///< end at this safe point with a checkpoint
-  bool save = false;  ///< write a checkpoint and go on
-  std::string cause;  ///< what asked to stop, in words
-};
-
 /// Requests from outside a running solve, agreed on by all ranks:
-///   SIGTERM, SIGUSR1 on any rank, a file named STOP in `folder`, --max-hours     -> stop
+///   SIGTERM, SIGUSR1 on any rank, a file named STOP in the run's folder, --max-hours -> stop
 ///   SIGUSR2 on any rank, --checkpoint-every                                     -> save
 /// Signals that came before the object was made count. Holds them until the iterations of a solve
 /// that it monitors end, or to the end of the program. One at a time.
@@ -47,34 +41,27 @@ struct Requests {
 /// throws in iteration 1.
 class Interrupts final : public nonlinear::Monitor {
  public:
-  struct Limits {
-    std::string folder;          ///< where a file named STOP is looked for
-    double max_hours = 0;        ///< 0: none
-    double minutes_to_save = 0;  ///< 0: no regular checkpoints; the first comes after a second
-  };
-  Interrupts(const parallel::Communicator& comm, Limits limits);
+  Interrupts(const parallel::Communicator& comm, const FilesConfig& asked);
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
-  /// Collective: one reduction of seven numbers. A STOP file that was seen is removed, so that the
-  /// run can go on later.
-  Requests poll();
-
+  /// What is asked for at this safe point. A STOP file that was seen is removed, so that the run
+  /// can go on later. Collective: one reduction of four numbers.
+  Action poll();
   /// A poll() for each iteration of a solve.
   Action iteration(const nonlinear::IterationRecord& record, const Real*) override;
   /// From here on SIGTERM and SIGUSR1 end the process at once; SIGUSR2 is ignored, since there is
   /// nothing to save. What came before still counts.
   Action iterations_end() override;
   /// What asked to stop; empty where nothing has.
-  const std::string& stopped_by() const { return requests_.cause; }
+  const std::string& stopped_by() const { return stopped_by_; }
 
  private:
   bool is_save_due() const;
-  Action answer();
 
   const parallel::Communicator& comm_;
-  Limits limits_;
-  Requests requests_;  ///< of the last safe point of a solve
+  FilesConfig asked_;
+  std::string stopped_by_;
   Stopwatch since_start_;
   Stopwatch since_save_;
   bool saved_ = false;

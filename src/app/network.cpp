@@ -1,38 +1,37 @@
 #include "app/network.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "app/chain.hpp"
+#include "app/files.hpp"
 #include "app/memory.hpp"
-#include "app/storage.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/idx.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
 namespace deeppcr::app {
-namespace {
-
-constexpr Index kRandomTraining = 4096, kRandomTest = 1024;
-
-train::Images random_images(const TrainConfig& config, bool training_set) {
-  const Index wanted = training_set ? config.samples : config.test_samples;
-  const Index usual = training_set ? kRandomTraining : kRandomTest;
-  return train::Images::random(wanted > 0 ? wanted : usual, config.chain.model.seed,
-                               training_set ? 0 : 1);
-}
-
-}  // namespace
 
 train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& config,
                           bool training_set) {
+  const Index samples = training_set ? config.samples : config.test_samples;
   train::Images images;
-  if (config.chain.data == "random") {
-    if (grid.world().is_root()) images = random_images(config, training_set);
-  } else {
-    images = storage::read_image_set(grid.world(), config.chain.data, training_set,
-                                     training_set ? config.samples : config.test_samples);
-  }
+  parallel::agree(grid.world(), [&] {
+    if (!grid.world().is_root()) return;
+    if (config.chain.data == "random") {
+      const Index usual = training_set ? 4096 : 1024;
+      images = train::Images::random(samples > 0 ? samples : usual, config.chain.model.seed,
+                                     training_set ? 0 : 1);
+      return;
+    }
+    io::ImageSelection selection{training_set, std::nullopt, 0};
+    if (samples > 0) selection.samples = samples;
+    io::ImageSet read = io::read_image_set(config.chain.data, selection);
+    images = {read.height, read.width, std::move(read.pixels), std::move(read.labels)};
+  });
   images.broadcast_labels(grid.world());
   if (grid.depth().rank() == 0) images.broadcast_pixels(grid.data());
   return images;
@@ -40,14 +39,11 @@ train::Images load_images(const parallel::ProcessGrid& grid, const TrainConfig& 
 
 KnownNetwork known_network(const parallel::Communicator& comm, const TrainConfig& config) {
   const std::string& weights = config.chain.weights;
-  if (!weights.empty()) {
-    const storage::WeightsSizes sizes = storage::weights_sizes(comm, weights);
-    return {weights, sizes.features, sizes.classes};
-  }
-  if (config.files.restart.empty()) return {};
-  const auto origin = storage::restart_origin(comm, config.files);
-  if (!origin) return {};
-  return {origin->path, origin->features, origin->classes};
+  if (!weights.empty()) return {weights, config.chain.stored.features, config.chain.stored.classes};
+  const auto path = config.files.restart_path(comm);
+  if (!path) return {};
+  const CheckpointOrigin origin = checkpoint_origin(comm, *path);
+  return {origin.path, origin.features, origin.classes};
 }
 
 ImageSets load_image_sets(const parallel::ProcessGrid& grid, const TrainConfig& config) {
@@ -95,14 +91,12 @@ void check_images(const KnownNetwork& network, int classes, const TrainConfig& c
 }
 
 void warn_of_new_labels(const TrainConfig& config, const ImageSets& images) {
-  std::vector<bool> trained(static_cast<std::size_t>(images.training.classes()), false);
-  for (Index i = 0; i < images.training.count(); ++i)
-    trained[static_cast<std::size_t>(images.training.label(i))] = true;
+  std::set<int> trained;
+  for (Index i = 0; i < images.training.count(); ++i) trained.insert(images.training.label(i));
   Index unknown = 0;
   int example = 0;
   for (Index i = 0; i < images.test.count(); ++i) {
-    const auto label = static_cast<std::size_t>(images.test.label(i));
-    if (label < trained.size() && trained[label]) continue;
+    if (trained.count(images.test.label(i)) > 0) continue;
     ++unknown;
     example = images.test.label(i);
   }
@@ -167,13 +161,12 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
     parts.embedding.emplace(static_cast<int>(images.features()), model.width, model.seed);
   const std::string& file = config.chain.weights;
   if (!file.empty()) {
-    const storage::WeightsSizes sizes = storage::weights_sizes(grid.world(), file);
-    storage::read_weights(grid.world(), file, *parts.sequence);
-    if (sizes.features > 0 && parts.embedding)
-      storage::read_layer(grid.world(), file, "/embedding", *parts.embedding);
+    const io::WeightsShape& stored = config.chain.stored;
+    read_weights(grid.world(), file, stored, *parts.sequence);
+    if (stored.features > 0 && parts.embedding)
+      read_layer(grid.world(), file, "/embedding", *parts.embedding);
     models::ClassifierHead* head = parts.loss->head();
-    if (sizes.classes > 0 && head != nullptr)
-      storage::read_layer(grid.world(), file, "/head", *head);
+    if (stored.classes > 0 && head != nullptr) read_layer(grid.world(), file, "/head", *head);
   }
   return {grid, std::move(parts), options, images};
 }

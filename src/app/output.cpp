@@ -22,12 +22,12 @@ void remember_failure() {
 
 }  // namespace
 
-void detail::write_out(const fmt::memory_buffer& text) {
+void print_out(const std::string& text) {
   errno = 0;
   if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) remember_failure();
 }
 
-void detail::write_error(const fmt::memory_buffer& text) {
+void print_error(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stderr) < text.size()) std::clearerr(stderr);
 }
 
@@ -47,8 +47,8 @@ int close_report(const parallel::Communicator& comm, int code) {
     const bool reader_left = first_failure == EPIPE;
     if (first_failure != 0 && !reader_left) {
       lost = 1;
-      print_error("deeppcr: the report could not be written to stdout: {}\n",
-                  std::strerror(first_failure));
+      print_error(fmt::format("deeppcr: the report could not be written to stdout: {}\n",
+                              std::strerror(first_failure)));
     }
   }
   comm.broadcast(lost, 0);

@@ -1,35 +1,16 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <string>
-#include <utility>
 
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {
 
-namespace detail {
-void write_out(const fmt::memory_buffer& text);
-void write_error(const fmt::memory_buffer& text);
-}  // namespace detail
-
 /// Text of a report, on stdout. What cannot be written is told of at the end of the run, by
 /// close_report(): the run itself goes on.
-template <typename... Args>
-void print_out(fmt::format_string<Args...> text, Args&&... args) {
-  fmt::memory_buffer buffer;
-  fmt::format_to(fmt::appender(buffer), text, std::forward<Args>(args)...);
-  detail::write_out(buffer);
-}
-
+void print_out(const std::string& text);
 /// The same on stderr, where nobody is told: there is no other place.
-template <typename... Args>
-void print_error(fmt::format_string<Args...> text, Args&&... args) {
-  fmt::memory_buffer buffer;
-  fmt::format_to(fmt::appender(buffer), text, std::forward<Args>(args)...);
-  detail::write_error(buffer);
-}
+void print_error(const std::string& text);
 
 /// To be called before anything is opened. A standard stream that is closed gets a place to stand
 /// for it: the next file would take its number, and the report would be written into that. A reader

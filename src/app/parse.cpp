@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <sstream>
 
 #include "app/config.hpp"
 #include "app/config_text.hpp"
-#include "app/entry_options.hpp"
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 #include "app/stored_model.hpp"
-#include "app/suggest.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 
@@ -28,18 +25,16 @@ constexpr int option_style = po::command_line_style::allow_long |
 /// Where the parser puts words without dashes.
 constexpr const char* kBareWords = "words without dashes";
 
-po::options_description common_options() {
-  po::options_description common("Reporting", kHelpColumns);
-  auto add = common.add_options();
-  add("help", flag(), "this text");
-  add("config", read_file(),
-      "read options from FILE: 'key = value' lines under [COMMAND], comments behind ' #' and in "
-      "lines that begin with ';'; the command line wins");
-  add("quiet", flag(), "no progress and no table");
-  add("json", flag(), "print the report as one JSON object on stdout");
-  add("log-level", one_of("log-level", "warn", {"trace", "debug", "info", "warn", "error", "off"}),
-      "what to tell on stderr: trace, debug, info, warn, error, off");
-  return common;
+void add_common_options(po::options_description& options) {
+  add_group(options, "Reporting",
+            {flag_option("help", "this text"),
+             read_file("config",
+                       "read options from FILE: 'key = value' lines under [COMMAND], comments "
+                       "behind ' #' and in lines that begin with ';'; the command line wins"),
+             flag_option("quiet", "no progress and no table"),
+             flag_option("json", "print the report as one JSON object on stdout"),
+             word_option("log-level", "warn", {"trace", "debug", "info", "warn", "error", "off"},
+                         "what to tell on stderr: trace, debug, info, warn, error, off")});
 }
 
 std::vector<std::string> names_of(const po::options_description& options) {
@@ -54,11 +49,6 @@ bool has(const po::options_description& options, const std::string& name) {
 
 std::string name_of(const Command& command) {
   return *command.program != '\0' ? command.program : command.name;
-}
-
-/// Where to look for what was a command of deeppcr once; empty for any other name.
-std::string moved_to(const std::string& name) {
-  return name == "bench" ? "the benchmarks are a program of their own: deeppcr-bench" : "";
 }
 
 /// The error for a word of the command line that is no option.
@@ -118,9 +108,8 @@ void check_file_key(const std::vector<Command>& all, const std::string& file,
   if (known.empty()) {
     std::vector<std::string> sections;
     for (const Command& command : all) sections.emplace_back(command.name);
-    const std::string moved = moved_to(section);
-    throw input_error("{}: unknown section [{}]; {}allowed: {}", file, section,
-                      moved.empty() ? "" : moved + "; ", fmt::join(sections, ", "));
+    throw input_error("{}: unknown section [{}]; allowed: {}", file, section,
+                      fmt::join(sections, ", "));
   }
   if (key == "config" || key == "help")
     throw input_error("{}: '{}' is for the command line; leave it out", file, key);
@@ -150,6 +139,15 @@ std::string text_of(const std::string& file, const parallel::Communicator& comm)
   return text;
 }
 
+/// Whether a value in a file says nothing: it repeats the default, and chooses no entry.
+bool says_nothing(const po::options_description& options, const ConfigEntry& entry) {
+  const auto& all = options.options();
+  const bool chooses = std::any_of(all.begin(), all.end(), [&](const auto& option) {
+    return selector_of(*option) == entry.key;
+  });
+  return !chooses && default_text(options.find(entry.key, false)) == entry.value;
+}
+
 /// Options of a file that are meant for the command: those in its section and those before any
 /// section.
 po::parsed_options read_file(const Command& command, const std::string& file,
@@ -160,7 +158,7 @@ po::parsed_options read_file(const Command& command, const std::string& file,
   for (const ConfigEntry& entry : parse_config_text(file, text)) {
     check_file_key(all, file, entry.section, entry.key);
     const bool meant = entry.section.empty() || entry.section == command.name;
-    if (!meant || !has(options, entry.key)) continue;
+    if (!meant || !has(options, entry.key) || says_nothing(options, entry)) continue;
     chosen.options.push_back(option_of(entry));
   }
   return chosen;
@@ -176,13 +174,6 @@ void store_file(const Command& command, const std::string& file, const std::stri
   } catch (const po::error& error) {
     throw input_error("{}: {}", file, error.what());
   }
-}
-
-std::set<std::string> given_names(const po::variables_map& values) {
-  std::set<std::string> names;
-  for (const auto& [name, value] : values)
-    if (!value.defaulted()) names.insert(name);
-  return names;
 }
 
 }  // namespace
@@ -201,16 +192,15 @@ const Command& find_command(const std::string& name) {
     if (name == command.name) return command;
     known.emplace_back(command.name);
   }
-  if (!moved_to(name).empty()) throw input_error("{}", moved_to(name));
   const std::string guess = did_you_mean(name, known);
   throw input_error("'{}' is no command; {}", name,
                     guess.empty() ? fmt::format("allowed: {}", fmt::join(known, ", ")) : guess);
 }
 
 po::options_description options_of(const Command& command) {
-  po::options_description options;
+  po::options_description options(kHelpColumns);
   command.add_options(options);
-  options.add(common_options());
+  add_common_options(options);
   return options;
 }
 
@@ -220,14 +210,11 @@ po::variables_map parse(const Command& command, const std::vector<std::string>& 
   po::variables_map values;
   // the first to store a value wins
   store_command_line(command, words, options, values);
-  const std::set<std::string> typed = given_names(values);
   const std::string file = values["config"].as<std::string>();
   if (!file.empty()) store_file(command, file, text_of(file, comm), options, values);
   log::configure(values["log-level"].as<std::string>(), comm.is_root());
   adopt_stored_model(options, values, comm);
-  std::set<std::string> from_file = given_names(values);
-  for (const std::string& name : typed) from_file.erase(name);
-  select_entries(options, values, from_file);
+  select_entries(options, values);
   po::notify(values);
   return values;
 }
@@ -239,7 +226,8 @@ std::string configuration_text(const Command& command, const po::variables_map& 
     const std::string value = value_text(entry.second.value());
     const bool about_run = entry.first == "help" || entry.first == "config";
     if (about_run || value.empty() || is_idle(known, options, entry.first)) continue;
-    if (!comes_from_file(options, entry.first))
+    const bool from_file = entry.first == "batch" && !text_of(options, "input").empty();
+    if (!from_file || given(options, "batch"))
       lines += fmt::format("{} = {}\n", entry.first, value);
   }
   return lines;
@@ -264,10 +252,7 @@ std::string command_help(const Command& command) {
       *command.positional != '\0' ? fmt::format(" {}", command.positional) : "";
   lines << fmt::format("usage: {}{} [options] [-- PETSc options]\n\n{}\n", call_of(command), word,
                        command.help);
-  po::options_description options(kHelpColumns);
-  command.add_options(options);
-  options.add(common_options());
-  lines << options;
+  lines << options_of(command);
   return lines.str();
 }
 

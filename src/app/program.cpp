@@ -5,51 +5,42 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "app/config.hpp"
+#include "app/generate.hpp"
 #include "app/interrupts.hpp"
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 #include "app/output.hpp"
 #include "app/parse.hpp"
+#include "app/run_commands.hpp"
 #include "app/run_lock.hpp"
-#include "app/suggest.hpp"
-#include "app/version.hpp"
+#include "app/train_config.hpp"
 #include "app/written_files.hpp"
 #include "deeppcr/app/command.hpp"
+#include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/nonlinear/catalogue.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/provenance.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 namespace {
 
 void print_on_root(const parallel::Communicator& comm, const std::string& text) {
-  if (comm.is_root()) print_out("{}", text);
+  if (comm.is_root()) print_out(text);
 }
 
 std::string join(int argc, char** argv) {
   return fmt::format("{}", fmt::join(argv, argv + argc, " "));
 }
 
-/// PETSc does not tell which options it knows; these are the ones that users of chains ask for.
-const std::vector<std::string> kPetscOptions{"-snes_monitor",
-                                             "-snes_view",
-                                             "-snes_converged_reason",
-                                             "-snes_type",
-                                             "-snes_max_it",
-                                             "-snes_linesearch_type",
-                                             "-ksp_type",
-                                             "-ksp_rtol",
-                                             "-ksp_max_it",
-                                             "-ksp_monitor",
-                                             "-ksp_view",
-                                             "-ksp_converged_reason",
-                                             "-pc_type",
-                                             "-pc_deeppcr_method",
-                                             "-pc_factor_mat_solver_type",
-                                             "-sub_pc_type",
-                                             "-sub_ksp_type",
-                                             "-log_view",
-                                             "-options_left",
-                                             "-snes_linesearch_monitor"};
+/// Version of the program and of the libraries under it, one a line.
+std::string version_text() {
+  return fmt::format(
+      "deeppcr {} ({})\nPETSc {}, {}-bit indices\n{}\nHDF5 {}\nBLAS: {}\nsmall products: {}\n",
+      io::program_version(), io::git_commit(), parallel::petsc_version(),
+      parallel::petsc_index_bits(), parallel::mpi_version(), io::hdf5::version(),
+      blocks::blas_library(), blocks::gemm_library());
+}
 
 /// Options that nothing has asked for are most often misspelt.
 void warn_of_unused(const std::vector<std::string>& given) {
@@ -57,36 +48,12 @@ void warn_of_unused(const std::vector<std::string>& given) {
   for (const std::string& option : parallel::Runtime::unused_petsc_options()) {
     const std::string name = option.substr(0, option.find(' '));
     if (name == "-log_view" || name == "-options_left") continue;  // asked for at PETSc's very end
-    const bool known =
-        std::find(kPetscOptions.begin(), kPetscOptions.end(), name) != kPetscOptions.end();
-    const std::string guess = known ? "" : did_you_mean(name, kPetscOptions);
-    log::warn("PETSc option '{}' was not used by anything in this run{}{}", option,
-              guess.empty() ? "" : "; ", guess);
-  }
-}
-
-/// Options of PETSc's solvers ask for the nonlinear solver that takes them, where none is named.
-void name_petsc_solver(const Words& words, const Command& command,
-                       std::vector<std::string>& options) {
-  const auto begins = [](const std::string& word, const char* prefix) {
-    return word.rfind(prefix, 0) == 0;
-  };
-  const bool asks = std::any_of(words.petsc.begin(), words.petsc.end(), [&](const auto& word) {
-    return begins(word, "-snes_") || begins(word, "-ksp_") || begins(word, "-pc_");
-  });
-  const bool named = std::any_of(options.begin(), options.end(), [&](const auto& word) {
-    return begins(word, "--nonlinear") || begins(word, "--config");
-  });
-  if (!asks || named || options_of(command).find_nothrow("nonlinear", false) == nullptr) return;
-  for (const nonlinear::CatalogueEntry& entry : nonlinear::catalogue()) {
-    if (!entry.make()->is_petsc()) continue;
-    options.insert(options.end(), {"--nonlinear", entry.name});
-    return;
+    log::warn("PETSc option '{}' was not used by anything in this run", option);
   }
 }
 
 /// `rest`: the words behind what the command is called by.
-int run_command(const Command& command, const Words& words, std::vector<std::string> rest,
+int run_command(const Command& command, const Words& words, const std::vector<std::string>& rest,
                 const std::string& command_line, const parallel::Communicator& comm) {
   for (const std::string& word : rest) {
     if (word == "--help" || word == "-h") {
@@ -94,7 +61,6 @@ int run_command(const Command& command, const Words& words, std::vector<std::str
       return 0;
     }
   }
-  name_petsc_solver(words, command, rest);
   const auto options = parse(command, rest, comm);
   const std::vector<WrittenFile> written = check_written_files(options_of(command), options, comm);
   parallel::Runtime::add_petsc_options(words.petsc);
@@ -155,6 +121,29 @@ int run_program(const Command* only, int argc, char** argv) {
 }
 
 }  // namespace
+
+/// The only table of commands; src/app/README.md says how to add one.
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table{
+      {"solve", "forward pass of a chain, by any method", "", add_run_options, run_solve, true},
+      {"gradient", "loss and gradients: forward and backward pass", "", add_gradient_options,
+       run_gradient, true},
+      {"train", "training of a classifier of images, restartable", "", add_train_options, run_train,
+       true},
+      {"evaluate", "score of a checkpoint of train on test images", "", add_evaluate_options,
+       run_evaluate},
+      {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
+       run_generate, true},
+      {"check", "self-check of a model's derivatives", "", add_check_options, run_check},
+      {"inspect", "what a trace or checkpoint holds, and whether it is intact", "file",
+       add_inspect_options, run_inspect},
+  };
+  return table;
+}
+
+std::string call_of(const Command& command) {
+  return *command.program != '\0' ? command.program : std::string("deeppcr ") + command.name;
+}
 
 int run(int argc, char** argv) { return run_program(nullptr, argc, argv); }
 

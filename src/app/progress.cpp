@@ -27,7 +27,7 @@ bool ProgressLine::is_due() const {
 
 void ProgressLine::show(const std::string& line) {
   since_line_.restart();
-  print_error("{}{}{}", terminal_ ? "\r\033[K" : "", line, terminal_ ? "" : "\n");
+  print_error(terminal_ ? "\r\033[K" + line : line + "\n");
   std::fflush(stderr);
   line_open_ = terminal_;
 }

@@ -4,10 +4,8 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <sstream>
 
-#include "app/entry_options.hpp"
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 #include "app/parse.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/core/error.hpp"
@@ -54,13 +52,14 @@ Decides what_decides(const std::string& command, const std::string& name,
 /// A configuration as it is written: "[command]", then lines "key = value".
 struct Configuration {
   explicit Configuration(const std::string& text) {
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-      const std::size_t equals = line.find(" = ");
-      if (line.size() > 1 && line.front() == '[') command = line.substr(1, line.size() - 2);
-      if (equals != std::string::npos) values[line.substr(0, equals)] = line.substr(equals + 3);
+    for (const ConfigEntry& entry : parse_config_text("", text)) {
+      command = entry.section;
+      values[entry.key] = entry.value;
     }
-    name_eta();
+    // A sampler is a name for an eta.
+    const bool named = !has("eta") || values["eta"].front() == '-';
+    if (command == "generate" && named)
+      values["eta"] = value("sampler", "ddpm") == "ddim" ? "0" : "1";
   }
 
   bool has(const std::string& name) const { return values.count(name) > 0; }
@@ -70,21 +69,7 @@ struct Configuration {
 
   std::string command;
   std::map<std::string, std::string> values;
-
- private:
-  /// A sampler is a name for an eta.
-  void name_eta() {
-    const bool named = !has("eta") || values["eta"].front() == '-';
-    if (command == "generate" && named)
-      values["eta"] = value("sampler", "ddpm") == "ddim" ? "0" : "1";
-  }
 };
-
-std::string default_of(const po::option_description& option) {
-  boost::any value;
-  option.semantic()->apply_default(value);
-  return value_text(value);
-}
 
 bool same_value(const std::string& name, const std::string& a, const std::string& b) {
   if (a == b) return true;
@@ -125,7 +110,7 @@ std::vector<std::string> differing_course(const std::string& path, const std::st
     const bool known = running.has(name) || selector.empty();
     const bool by_file = !stored.has(name) && stored.has("weights") && selector == "model";
     if (decides == Decides::nothing || !known || by_file || replaced.count(selector) > 0) continue;
-    const std::string otherwise = default_of(*option);
+    const std::string otherwise = default_text(*option);
     const std::string theirs = stored.value(name, otherwise);
     const std::string ours = running.value(name, otherwise);
     if (same_value(name, ours, theirs)) continue;

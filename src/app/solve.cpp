@@ -1,12 +1,156 @@
+#include "app/solve.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "app/files.hpp"
 #include "app/interrupts.hpp"
+#include "app/options.hpp"
+#include "app/report.hpp"
 #include "app/run_commands.hpp"
-#include "app/run_report.hpp"
-#include "app/run_setup.hpp"
-#include "app/storage.hpp"
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/io/trace.hpp"
+#include "deeppcr/io/weights.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
+#include "deeppcr/sequence/propagate.hpp"
 
 namespace deeppcr::app {
 namespace {
+
+constexpr const char* kGuessWords[] = {"copy", "zero", "random"};
+constexpr const char* kCoarse = "coarse:";
+/// K of "coarse:K".
+Index coarsening(const std::string& guess) {
+  const Index factor = count_of(guess.substr(std::string(kCoarse).size()));
+  if (factor >= 1) return factor;
+  throw input_error(
+      "--guess {}: coarse:K with a whole number K from 1 is needed, such as coarse:16", guess);
+}
+
+void require_coarse_chain(const std::string& model, const std::string& guess) {
+  if (models::find(model).coarse_chain) return;
+  std::vector<std::string> with;
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.coarse_chain) with.push_back(entry.name);
+  throw input_error("--guess {}: only a {} has a coarse chain, --model {} has none; use copy",
+                    guess, fmt::join(with, " or "), model);
+}
+
+void fill_guess(const RunConfig& config, Chain& chain) {
+  sequence::Trajectory& trajectory = chain.trajectory;
+  const std::string& guess = config.solver.guess;
+  if (guess == "copy") {
+    trajectory.fill_with_input();
+  } else if (guess == "zero") {
+    trajectory.fill_with_zero();
+  } else if (guess == "random") {
+    trajectory.fill_with_noise(config.chain.model.seed);
+  } else if (guess.rfind(kCoarse, 0) == 0) {
+    const Index factor = coarsening(guess);
+    require_coarse_chain(config.chain.model.model, guess);
+    nonlinear::fill_with_coarse_chain(*chain.sequence, factor, trajectory);
+  } else {
+    parallel::agree(trajectory.comm(), [&] {
+      if (trajectory.comm().is_root() && !std::filesystem::exists(guess)) {
+        throw local_input_error(
+            "--guess {}: no such file, and none of copy, zero, random, coarse:K; {}", guess,
+            did_you_mean(guess, {std::begin(kGuessWords), std::end(kGuessWords)}));
+      }
+    });
+    io::read_guess(guess, trajectory);
+    trajectory.touched();
+  }
+}
+
+/// What ran, such as "newton+hybrid" or "shooting+identity".
+std::string method_of(const nonlinear::SolveReport& solve) {
+  return solve.linear.empty() ? solve.method : solve.method + "+" + solve.linear;
+}
+
+/// "0.51 L step evaluations (n^2), 0 products (n^3)"
+std::string path_text(const nonlinear::CriticalPath& path, Index steps) {
+  const auto L = static_cast<double>(std::max<Index>(1, steps));
+  return fmt::format("{:.4g} L step evaluations (n^2), {:.4g} L products (n^3)",
+                     path.evaluations / L, path.products / L);
+}
+
+void add_forward(const nonlinear::SolveReport& solve, Index steps, Report& report) {
+  Json& json = report.json;
+  json["lyapunov"] = solve.lyapunov;
+  json["chunks"] = solve.chunks;
+  json["path_evaluations"] = solve.path.evaluations;
+  json["path_products"] = solve.path.products;
+  json["levels"] = Json::array();
+  for (const parallel::Traffic& level : solve.levels)
+    json["levels"].push_back({{"messages", level.messages}, {"bytes", level.bytes}});
+  if (solve.lyapunov != 0)
+    report.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
+  if (solve.growth > 0)
+    report.line("growth", "a change of a state grows up to {:.1e} times further on, estimated",
+                std::exp(solve.growth));
+  report.line("in a row", "{}{}", path_text(solve.path, steps),
+              solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : "");
+}
+
+void add_gradient(const GradientSummary& gradient, Index steps, Report& report) {
+  const linear::SolveOutcome& outcome = gradient.outcome;
+  Json& json = report.json;
+  json["loss"] = gradient.loss;
+  json["accuracy"] = gradient.accuracy;
+  json["gradient_norms"] = gradient.norms;
+  json["gradient_seconds"] = gradient.adjoint.seconds;
+  json["gradient_method"] = outcome.method;
+  json["gradient_sweeps"] = outcome.sweeps;
+  json["gradient_residual"] = outcome.residual;
+  json["gradient_path_evaluations"] = outcome.path.evaluations;
+  json["gradient_path_products"] = outcome.path.products;
+  if (!outcome.reason.empty()) json["gradient_reason"] = outcome.reason;
+  report.line(
+      "loss", "{:.6g}{}", gradient.loss,
+      std::isnan(gradient.accuracy) ? "" : fmt::format(", accuracy {:.3g}", gradient.accuracy));
+  report.line("backward by", "{}{}", outcome.method,
+              outcome.reason.empty() ? "" : ": " + outcome.reason);
+  if (outcome.sweeps > 0)
+    report.line("sweeps backward", "{}, residual {:.3e} of the largest gradient", outcome.sweeps,
+                outcome.residual);
+  report.line("in a row, backward", "{}", path_text(outcome.path, steps));
+  for (const auto& [name, norm] : gradient.norms)
+    report.line("|gradient|, " + name, "{:.6e}", norm);
+  report.line("time, backward", "{}", seconds_text(gradient.adjoint.seconds));
+}
+
+/// Whether the chain was walked one step after another, in each pass that there was.
+bool ran_in_a_row(const ChainReport& report, Index steps) {
+  if (report.run.report.sequential_evaluations != steps) return false;
+  if (!report.gradient) return true;
+  const linear::CriticalPath& back = report.gradient->outcome.path;
+  return back.products == 0 && back.evaluations >= static_cast<double>(steps);
+}
+
+/// Says in a sentence when sequential code was faster; else empty.
+std::string add_verification(const ChainReport& found, Index steps, Report& report) {
+  const Verification& verification = *found.verification;
+  const double sequential = verification.sequential_seconds;
+  double ours = seconds_of(found.run.report.seconds, "total"), largest = 0;
+  if (found.gradient) ours += seconds_of(found.gradient->adjoint.seconds, "total");
+  report.line("sequential", "{:.3g} s on these ranks, {:.3g} s by {}, one run each", sequential,
+              ours, method_of(found.run.report));
+  for (const auto& [name, error] : verification.errors) {
+    largest = std::max(largest, error);
+    report.line("error, " + name, "{:.3e}  (relative to the largest)", error);
+  }
+  report.json["sequential_seconds"] = sequential;
+  report.json["max_error"] = largest;
+  report.json["errors"] = verification.errors;
+  if (ran_in_a_row(found, steps) || ours <= sequential) return "";
+  return fmt::format(
+      "sequential was {:.1f} times faster on these ranks, in one run each: use --nonlinear "
+      "sequential",
+      ours / sequential);
+}
 
 Verification verify(const Chain& chain) {
   const SequentialRun sequential = run_sequential(chain);
@@ -18,25 +162,80 @@ Verification verify(const Chain& chain) {
 
 }  // namespace
 
-int run_solve(const boost::program_options::variables_map& options, const Context& context) {
-  Setup setup = set_up(options, linear::Passes::forward, context);
-  RunReport report;
-  report.command = "solve";
-  report.config = setup.config;
-  report.ranks = context.comm.size();
-  report.forward = run_forward(setup.chain, setup.config, context);
-  const nonlinear::Status status = report.forward.report.status;
-  const bool solved =
-      status == nonlinear::Status::converged || status == nonlinear::Status::fell_back;
-  if (solved && !setup.config.files.output.empty()) {
-    const UndisturbedWriting undisturbed;
-    storage::Results results;
-    results.trajectory = &setup.chain.trajectory;
-    storage::save_results(context, setup.config.files.output, results);
+SolverRun run_forward(Chain& chain, const RunConfig& config, const Context& context) {
+  sequence::Trajectory& trajectory = chain.trajectory;
+  const auto solver = config.solver.make();
+  const std::string& weights = config.files.save_weights;
+  stop_before_start(context.comm, weights.empty() ? "" : "the weights in " + weights);
+  Method method;
+  method.iterates = config.solver.entry().iterates;
+  method.most_iterations = solver->most_iterations(problem_of(config, context.comm.size()));
+  method.guess = [&] { fill_guess(config, chain); };
+  method.solve = [&](Index, const nonlinear::Monitors& monitors) {
+    return solver->solve(*chain.sequence, trajectory, monitors);
+  };
+  return run_solver(context, config, trajectory, method);
+}
+
+SequentialRun run_sequential(const Chain& chain) {
+  const sequence::Trajectory& solved = chain.trajectory;
+  const parallel::Communicator& comm = solved.comm();
+  SequentialRun run{sequence::Trajectory(comm, solved.layout(), solved.batch(), solved.width()), 0};
+  std::copy(solved.input().begin(), solved.input().end(), run.trajectory.input().begin());
+  run.trajectory.fill_with_zero();  // its pages are there, as those of the solver's states were
+  comm.barrier();
+  const Stopwatch watch;
+  sequence::propagate(*chain.sequence, run.trajectory);
+  run.seconds = comm.max(watch.seconds());
+  return run;
+}
+
+double relative_difference(const parallel::Communicator& comm, Index count, const Real* a,
+                           const Real* b) {
+  // [largest difference, largest reference], over all ranks
+  std::vector<double> largest{0, 0};
+  bool numbers = true;
+  for (Index i = 0; i < count; ++i) {
+    const double difference = std::abs(a[i] - b[i]);
+    numbers = numbers && std::isfinite(difference);
+    largest[0] = std::max(largest[0], difference);
+    largest[1] = std::max(largest[1], std::abs(b[i]));
   }
-  if (solved && setup.config.solver.verify) report.verification = verify(setup.chain);
-  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
-  return finish(report, context);
+  if (!numbers) largest[0] = std::numeric_limits<double>::infinity();
+  comm.max(largest);
+  return largest[1] > 0 ? largest[0] / largest[1] : largest[0];
+}
+
+int print(const Context& context, const char* command, const RunConfig& config,
+          const ChainReport& found) {
+  const nonlinear::SolveReport& solve = found.run.report;
+  const Index steps = config.chain.model.steps;
+  Report report(context, command, solve.status);
+  report.add_model(config.chain);
+  report.add_method(method_of(solve));
+  report.add_solve(found.run, "iterations");
+  add_forward(solve, steps, report);
+  if (found.gradient) add_gradient(*found.gradient, steps, report);
+  const std::string advice =
+      found.verification ? add_verification(found, steps, report) : std::string();
+  report.json["advice"] = advice;
+  return report.print(found.run.why(), advice);
+}
+
+int run_solve(const boost::program_options::variables_map& options, const Context& context) {
+  RunConfig config = read_run_config(options, linear::Passes::forward);
+  Chain chain = set_up(context, config);
+  ChainReport report;
+  report.run = run_forward(chain, config, context);
+  if (report.run.solved() && !config.files.output.empty()) {
+    const UndisturbedWriting undisturbed;
+    io::ResultsWriter writer(context.comm, config.files.output, io::kResultsFormat,
+                             provenance(context));
+    writer.last_state(chain.trajectory);
+    writer.close();
+  }
+  if (report.run.solved() && config.solver.verify) report.verification = verify(chain);
+  return print(context, "solve", config, report);
 }
 
 }  // namespace deeppcr::app

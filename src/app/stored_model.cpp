@@ -7,24 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "app/option_values.hpp"
-#include "app/storage.hpp"
+#include "app/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/weights.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
 namespace deeppcr::app {
 namespace {
 
 namespace po = boost::program_options;
-
-/// Models that a weights file can hold.
-std::vector<std::string> stored_models() {
-  std::vector<std::string> names;
-  for (const models::CatalogueEntry& entry : models::catalogue())
-    if (entry.weights) names.push_back(entry.name);
-  return names;
-}
 
 /// Options that a weights file decides; none for a model that no weights file holds.
 std::vector<std::string> settings_of(const std::string& model) {
@@ -37,21 +29,18 @@ std::vector<std::string> settings_of(const std::string& model) {
 void adopt(const po::option_description& option, const std::string& file, const std::string& stored,
            po::variables_map& values) {
   const std::string& name = option.long_name();
-  if (!values[name].defaulted()) {
-    const std::string given = value_text(values[name].value());
-    if (given == stored) return;
-    throw input_error("--{} {}: {} says that its {} is {}; leave the option out", name, given, file,
-                      name, stored);
+  const std::string held = value_text(values[name].value());
+  if (held == stored) return;
+  if (given(values, name)) {
+    throw input_error("--{} {}: {} has {}; leave the option out", name, held, file, stored);
   }
-  auto& raw = static_cast<std::map<std::string, po::variable_value>&>(values);
-  if (value_text(values[name].value()) == stored) return;
   boost::any value;
   try {
     option.semantic()->parse(value, {stored}, false);
   } catch (const std::exception& error) {
     throw input_error("'{}': its attribute {} is not understood: {}", file, name, error.what());
   }
-  raw[name] = po::variable_value(value, false);
+  replace(values, name, value);
 }
 
 /// The option that an attribute is called after: "layer_norm" and "Layer-Norm" are "layer-norm".
@@ -62,10 +51,10 @@ std::string option_name(std::string attribute) {
 }
 
 /// Sizes that the file says beside those that it has. @throws Error where they differ
-void compare_sizes(const std::string& file, const storage::WeightsSizes& sizes,
+void compare_sizes(const std::string& file, const io::WeightsShape& sizes,
                    const std::map<std::string, std::string>& settings) {
   const std::map<std::string, Index> found{
-      {"steps", sizes.steps}, {"width", sizes.width}, {"block-layers", sizes.block_layers}};
+      {"steps", sizes.num_steps}, {"width", sizes.width}, {"block-layers", sizes.block_layers}};
   for (const auto& [name, size] : found) {
     const auto said = settings.find(name);
     if (said == settings.end() || said->second == fmt::format("{}", size)) continue;
@@ -79,7 +68,9 @@ void adopt_model(const po::options_description& known, const std::string& file,
                  const std::map<std::string, std::string>& settings, po::variables_map& values) {
   const auto model = settings.find("model");
   if (model == settings.end()) return;
-  const std::vector<std::string> names = stored_models();
+  std::vector<std::string> names;
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.weights) names.push_back(entry.name);
   if (std::find(names.begin(), names.end(), model->second) == names.end()) {
     throw input_error("'{}' says that it holds a model '{}'; known: {}", file, model->second,
                       fmt::join(names, ", "));
@@ -87,31 +78,24 @@ void adopt_model(const po::options_description& known, const std::string& file,
   adopt(known.find("model", false), file, model->second, values);
 }
 
-/// What the file leaves open and no option says.
-std::vector<std::string> assumed(const std::map<std::string, std::string>& settings,
-                                 const po::variables_map& values) {
-  std::vector<std::string> words;
-  for (const char* name : {"model", "activation"}) {
-    const bool open = values.count(name) > 0 && values[name].defaulted();
-    const std::vector<std::string> decides = settings_of(text_of(values, "model"));
-    const bool matters = std::string(name) == "model" ||
-                         std::find(decides.begin(), decides.end(), name) != decides.end();
-    if (open && matters && settings.count(name) == 0)
-      words.push_back(fmt::format("--{} {}", name, text_of(values, name)));
-  }
-  return words;
-}
-
+/// What the file leaves open and no option says, and what nobody understands of it.
 void warn(const std::string& file, const std::vector<std::string>& unknown,
-          const std::vector<std::string>& words) {
+          const std::map<std::string, std::string>& settings, const po::variables_map& values) {
   if (!unknown.empty()) {
     log::warn("'{}': nothing here understands its attributes {}; they are passed over", file,
               fmt::join(unknown, ", "));
   }
-  if (!words.empty()) {
-    log::warn("'{}' does not say of which network it is, so this run takes {}; give what is right",
-              file, fmt::join(words, " "));
+  std::vector<std::string> words;
+  std::vector<std::string> matters = settings_of(text_of(values, "model"));
+  matters.emplace_back("model");
+  for (const char* name : {"model", "activation"}) {
+    const bool open = values.count(name) > 0 && !given(values, name) && settings.count(name) == 0;
+    if (open && std::find(matters.begin(), matters.end(), name) != matters.end())
+      words.push_back(fmt::format("--{} {}", name, text_of(values, name)));
   }
+  if (words.empty()) return;
+  log::warn("'{}' does not say of which network it is, so this run takes {}; give what is right",
+            file, fmt::join(words, " "));
 }
 
 }  // namespace
@@ -120,12 +104,19 @@ void adopt_stored_model(const po::options_description& known, po::variables_map&
                         const parallel::Communicator& comm) {
   const std::string file = text_of(values, "weights");
   const bool chosen_by_name = known.find_nothrow("model", false) != nullptr;
-  if (file.empty() || !chosen_by_name || !storage::unavailable().empty()) return;
-  const storage::WeightsSizes sizes = storage::weights_sizes(comm, file);
+  if (file.empty() || !chosen_by_name) return;
+  const io::WeightsShape sizes = io::inspect_weights(comm, file);
   std::map<std::string, std::string> settings;
   for (const auto& [name, value] : sizes.settings) settings[option_name(name)] = value;
   compare_sizes(file, sizes, settings);
   adopt_model(known, file, settings, values);
+  adopt(known.find("steps", false), file, fmt::format("{}", sizes.num_steps), values);
+  adopt(known.find("width", false), file, fmt::format("{}", sizes.width), values);
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.name == text_of(values, "model") && entry.weights &&
+        !entry.weights->layers_option.empty())
+      adopt(known.find(entry.weights->layers_option, false), file,
+            fmt::format("{}", sizes.block_layers), values);
   std::set<std::string> understood{"model", "steps", "width", "block-layers"};
   for (const std::string& name : settings_of(text_of(values, "model"))) {
     understood.insert(name);
@@ -141,7 +132,7 @@ void adopt_stored_model(const po::options_description& known, po::variables_map&
   }
   for (const auto& [name, value] : sizes.settings)
     if (understood.count(option_name(name)) == 0) unknown.push_back(name);
-  warn(file, unknown, assumed(settings, values));
+  warn(file, unknown, settings, values);
 }
 
 }  // namespace deeppcr::app

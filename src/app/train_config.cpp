@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "app/option_values.hpp"
+#include "app/options.hpp"
 #include "app/parse.hpp"
-#include "app/storage.hpp"
 #include "app/train_diffusion.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
@@ -47,48 +46,39 @@ std::vector<OptionSpec> forward_options(const std::string& name) {
 }
 
 void add_data_options(po::options_description& options) {
-  po::options_description group("Samples", kHelpColumns);
-  auto add = group.add_options();
-  add("data", read_file("NAME", "fashion-mnist"),
-      "fashion-mnist, a folder with IDX files of training and test images, or random: noise around "
-      "ten pictures");
-  add("samples", whole_number("samples", 0, 0, kMany),
-      "training samples, the first ones of the set; 0: all");
-  add("test-samples", whole_number("test-samples", 0, 0, kMany), "test samples; 0: all");
-  add("shift", whole_number("shift", 0, 0, 1000),
-      "move each image by up to so many pixels at random");
-  add("flip", flag(), "mirror each second image at random");
-  options.add(group);
+  add_group(
+      options, "Samples",
+      {read_file("data",
+                 "fashion-mnist, a folder with IDX files of training and test images, or random: "
+                 "noise around ten pictures",
+                 "NAME", "fashion-mnist"),
+       whole_option("samples", 0, 0, kMany, "training samples, the first ones of the set; 0: all"),
+       whole_option("test-samples", 0, 0, kMany, "test samples; 0: all"),
+       whole_option("shift", 0, 0, 1000, "move each image by up to so many pixels at random"),
+       flag_option("flip", "mirror each second image at random")});
 }
 
 void add_optimiser_options(po::options_description& options) {
-  po::options_description group("Optimiser", kHelpColumns);
-  auto add = group.add_options();
-  add("epochs", whole_number("epochs", 1, 1, 1'000'000), "passes through the training set");
-  add("max-steps", whole_number("max-steps", 0, 0, kMany),
-      "updates at most; the schedule stays that of the epochs; 0: no limit");
-  add("learning-rate", real_number("learning-rate", "3e-3", 0, 1e6), "largest learning rate");
-  add("warm-up", whole_number("warm-up", 100, 0, kMany), "updates in which the rate rises");
-  add_selector(group, "schedule", "cosine", offered(train::schedules()));
-  add_entry_options(group, "schedule", offered(train::schedules()));
-  add_selector(group, "optimiser", "adamw", offered(train::optimisers()));
-  add_entry_options(group, "optimiser", offered(train::optimisers()));
-  add("clip-norm", real_number("clip-norm", "1", 0, 1e300),
-      "shorten longer gradients to this norm; 0: never");
-  add("evaluate-every", whole_number("evaluate-every", 1, 0, 1'000'000),
-      "epochs between scores on the test set; 0: at the end alone");
-  options.add(group);
+  add_group(
+      options, "Optimiser",
+      {whole_option("epochs", 1, 1, 1'000'000, "passes through the training set"),
+       whole_option("max-steps", 0, 0, kMany,
+                    "updates at most; the schedule stays that of the epochs; 0: no limit"),
+       real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
+       whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
+       real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
+       whole_option("evaluate-every", 1, 0, 1'000'000,
+                    "epochs between scores on the test set; 0: at the end alone")},
+      {{"schedule", "cosine", offered(train::schedules())},
+       {"optimiser", "adamw", offered(train::optimisers())}});
 }
 
-void add_training_files(po::options_description& options) {
-  po::options_description group = run_file_options();
-  auto add = group.add_options();
-  add("checkpoint-steps", whole_number("checkpoint-steps", 0, 0, kMany),
-      "updates between checkpoints; 0: by the clock alone");
-  add("weights", read_file(), "start from these weights, HDF5");
-  add("save-weights", written_file(file_format::kWeights),
-      "write the trained weights in PyTorch's layout, HDF5");
-  options.add(group);
+std::vector<OptionSpec> training_files() {
+  return {whole_option("checkpoint-steps", 0, 0, kMany,
+                       "updates between checkpoints; 0: by the clock alone"),
+          read_file("weights", "start from these weights, HDF5"),
+          written_file("save-weights", file_format::kWeights,
+                       "write the trained weights in PyTorch's layout, HDF5")};
 }
 
 void refuse_contradictions(const po::variables_map& options) {
@@ -99,14 +89,6 @@ void refuse_contradictions(const po::variables_map& options) {
     throw input_error("--weights and --restart exclude each other: both say where to start");
   if (whole_of(options, "checkpoint-steps") > 0 && text_of(options, "checkpoint").empty())
     throw input_error("--checkpoint-steps needs --checkpoint FILE");
-  const std::string reason = storage::unavailable();
-  if (reason.empty()) return;
-  for (const char* name : {"trace", "checkpoint", "restart", "weights", "save-weights"}) {
-    if (!text_of(options, name).empty())
-      throw input_error("--{} {}: {}", name, text_of(options, name), reason);
-  }
-  if (text_of(options, "data") != "random")
-    throw input_error("--data {}: {}; use --data random", text_of(options, "data"), reason);
 }
 
 train::OptimiserOptions read_optimiser(const po::variables_map& options) {
@@ -129,30 +111,27 @@ train::Schedule read_schedule(const po::variables_map& options) {
 }  // namespace
 
 void add_grid_options(po::options_description& options) {
-  po::options_description group("Ranks and solver", kHelpColumns);
-  auto add = group.add_options();
-  add("depth-ranks", whole_number("depth-ranks", 0, 0, kMostRanks),
-      "ranks that the steps are split over; 0: by the cost formulas");
-  add("data-ranks", whole_number("data-ranks", 0, 0, kMostRanks),
-      "ranks that the samples of a batch are split over; 0: the others");
-  const std::vector<OfferedEntry> solvers = forward_solvers();
-  add_selector(group, "nonlinear", "auto", solvers);
-  add("linear", one_of("linear", "auto", methods(false)),
-      "both passes where --nonlinear is left out or newton: auto (by the cost formulas), "
-      "sequential "
-      "(step after step; the same as --nonlinear sequential), or Newton's method with another "
-      "linear solver");
-  add("forward-linear", one_of("forward-linear", "linear", methods(true)),
-      "the forward pass; linear: as --linear says");
-  add("backward-linear", one_of("backward-linear", "linear", methods(true)),
-      "the backward pass; linear: as --linear says");
-  add("newton-rtol", real_number("newton-rtol", "1e-8", 0, 1),
-      "how close the states are to sequential execution, relative to the largest state");
-  add("max-iterations", whole_number("max-iterations", 50, 1, 1'000'000),
-      "iterations or corrections at most, then sequential substitution; left out: 50 of newton, of "
-      "others their own limit");
-  add_entry_options(group, "nonlinear", solvers);
-  options.add(group);
+  add_group(
+      options, "Ranks and solver",
+      {whole_option("depth-ranks", 0, 0, kMostRanks,
+                    "ranks that the steps are split over; 0: by the cost formulas"),
+       whole_option("data-ranks", 0, 0, kMostRanks,
+                    "ranks that the samples of a batch are split over; 0: the others"),
+       word_option("linear", "auto", methods(false),
+                   "both passes where --nonlinear is left out or newton: auto (by the cost "
+                   "formulas), sequential (step after step; the same as --nonlinear sequential), "
+                   "or Newton's method with another linear solver"),
+       word_option("forward-linear", "linear", methods(true),
+                   "the forward pass; linear: as --linear says"),
+       word_option("backward-linear", "linear", methods(true),
+                   "the backward pass; linear: as --linear says"),
+       real_option("newton-rtol", "1e-8", 0, 1,
+                   "how close the states are to sequential execution, relative to the largest "
+                   "state"),
+       whole_option("max-iterations", 50, 1, 1'000'000,
+                    "iterations or corrections at most, then sequential substitution; left out: 50 "
+                    "of newton, of others their own limit")},
+      {{"nonlinear", "auto", forward_solvers()}});
 }
 
 void add_train_options(po::options_description& options) {
@@ -161,7 +140,7 @@ void add_train_options(po::options_description& options) {
   add_loss_options(options);
   add_optimiser_options(options);
   add_grid_options(options);
-  add_training_files(options);
+  add_file_options(options, training_files());
 }
 
 namespace {
@@ -201,7 +180,7 @@ train::WantedSharing read_sharing(const po::variables_map& options) {
   };
   train::PassMethods& methods = sharing.methods;
   methods.settings.tolerance = {real_of(options, "newton-rtol"), 0};
-  if (!options["max-iterations"].defaulted())
+  if (given(options, "max-iterations"))
     methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
   read_forward(options, direction("forward-linear"), methods);
   methods.backward = direction("backward-linear");

@@ -33,7 +33,7 @@ void add_train_options(boost::program_options::options_description& options);
 void add_grid_options(boost::program_options::options_description& options);
 train::WantedSharing read_sharing(const boost::program_options::variables_map& options);
 
-/// @throws Error for options that contradict each other or need what this build has not
+/// @throws Error for options that contradict each other
 TrainConfig read_train_config(const boost::program_options::variables_map& options);
 
 /// The configuration that a checkpoint of `train` was written with. @throws Error where it was

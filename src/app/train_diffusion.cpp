@@ -2,15 +2,11 @@
 
 #include <algorithm>
 
-#include "app/diffusion_files.hpp"
+#include "app/files.hpp"
 #include "app/network.hpp"
-#include "app/option_values.hpp"
-#include "app/run_setup.hpp"
-#include "app/storage.hpp"
-#include "app/train_report.hpp"
-#include "app/training_plan.hpp"
+#include "app/options.hpp"
+#include "app/training.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/profile.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
@@ -52,7 +48,7 @@ int whole(const OptionValues& own, const char* name) { return static_cast<int>(o
 TrainConfig read_config(const po::variables_map& options) {
   TrainConfig config = read_train_config(options);
   const bool denoiser = config.chain.model.model == "denoiser";
-  const auto left_out = [&](const char* name) { return options[name].defaulted(); };
+  const auto left_out = [&](const char* name) { return !given(options, name); };
   if (left_out("batch")) config.chain.batch = denoiser ? 512 : 256;
   if (left_out("epochs")) config.epochs = denoiser ? 170 : 30;
   if (left_out("learning-rate")) config.schedule.peak = 1e-3;
@@ -73,67 +69,51 @@ TrainConfig read_config(const po::variables_map& options) {
   return config;
 }
 
-/// Whatever is trained: the trainer around it, the loop, the report.
+/// Whatever is trained: on these ranks and images, with the loop around it.
 struct Job {
   const Context& context;
   TrainConfig config;
-  parallel::ProcessGrid grid;
-  ImageSets sets;
-  const train::Images &images = sets.training, &test_images = sets.test;
-
-  Job(const Context& where, const TrainConfig& what)
-      : context(where),
-        config(what),
-        grid(where.comm, 1, where.comm.size()),
-        sets(load_image_sets(grid, what)) {}
+  parallel::ProcessGrid grid{context.comm, 1, context.comm.size()};
+  ImageSets sets = load_image_sets(grid, config);
 
   /// score: mean loss of the averaged network on the test images; called at the end of the
   /// training.
-  int run(train::Trainable& model, const std::function<double()>& score);
+  int run(train::Trainable& model, const std::function<double()>& score) const {
+    train::Sharing sharing;
+    sharing.data_ranks = context.comm.size();
+    sharing.methods = config.sharing.methods;
+    const auto evaluate = [&] {
+      train::Evaluation evaluation;
+      evaluation.loss = score();
+      evaluation.samples = sets.test.count();
+      return evaluation;
+    };
+    return print(context, config, sharing,
+                 run_training(context, grid, config, model, sets.training, {0, 1}, evaluate));
+  }
 };
-
-int Job::run(train::Trainable& model, const std::function<double()>& score) {
-  train::Trainer trainer(grid, model, trainer_options(config, images));
-  TrainingPlan plan = make_plan(config, trainer.steps_per_epoch(), {0, 1});
-  plan.evaluate = [&] {
-    train::Evaluation evaluation;
-    evaluation.loss = score();
-    evaluation.samples = test_images.count();
-    return evaluation;
-  };
-  TrainReport report;
-  report.config = config;
-  report.ranks = context.comm.size();
-  report.sharing.depth_ranks = 1;
-  report.sharing.data_ranks = report.ranks;
-  report.sharing.methods = config.sharing.methods;
-  report.result = run_training(context, grid, model, trainer, plan);
-  report.peak_bytes_per_rank = context.comm.max(static_cast<Index>(peak_resident_bytes()));
-  return finish(report, context);
-}
 
 int train_autoencoder(Job& job, const po::variables_map& options) {
   const models::ModelOptions& named = job.config.chain.model;
   const OptionValues own = entry_values(autoencoder_options(), options);
-  models::Autoencoder model({static_cast<int>(job.images.features()), named.width,
+  models::Autoencoder model({static_cast<int>(job.sets.training.features()), named.width,
                              whole(own, "hidden"), whole(own, "hidden-layers")},
                             named.seed);
   train::AutoencoderTraining::Options wanted;
   wanted.jitter = own.real("jitter");
   wanted.memory = own.real("average");
   wanted.seed = named.seed;
-  train::AutoencoderTraining training(job.grid, model, job.images, wanted);
-  return job.run(training, [&] { return training.finish(job.test_images); });
+  train::AutoencoderTraining training(job.grid, model, job.sets.training, wanted);
+  return job.run(training, [&] { return training.finish(job.sets.test); });
 }
 
 int train_denoiser(Job& job, const po::variables_map& options) {
   const OptionValues own = entry_values(denoiser_options(), options);
   const std::string& path = own.word("autoencoder");
-  const models::Autoencoder autoencoder = storage::read_autoencoder(job.context.comm, path);
-  require_pixels(autoencoder, path, job.images, job.config.chain.data);
-  const bool given = !options["width"].defaulted();
+  const models::Autoencoder autoencoder = read_autoencoder(job.context.comm, path);
+  require_pixels(autoencoder, path, job.sets.training, job.config.chain.data);
   models::ModelOptions& named = job.config.chain.model;
-  if (given && named.width != autoencoder.shape().latent) {
+  if (given(options, "width") && named.width != autoencoder.shape().latent) {
     throw input_error("--width {}: the latents of {} have {} numbers; leave it out", named.width,
                       path, autoencoder.shape().latent);
   }
@@ -143,13 +123,13 @@ int train_denoiser(Job& job, const po::variables_map& options) {
   shape.hidden = whole(own, "hidden");
   shape.blocks = whole(own, "blocks");
   shape.frequencies = whole(own, "frequencies");
-  shape.classes = own.flag("conditional") ? job.images.classes() : 0;
-  if (shape.classes > 0) check_images({}, shape.classes, job.config, "test", job.test_images);
+  shape.classes = own.flag("conditional") ? job.sets.training.classes() : 0;
+  if (shape.classes > 0) check_images({}, shape.classes, job.config, "test", job.sets.test);
   const models::NoiseSchedule schedule(models::schedule_from(own.word("noise-schedule")),
                                        whole(own, "noise-steps"));
   models::Denoiser model(shape, schedule, named.seed);
-  const train::LabelledLatents latents = train::encode_all(autoencoder, job.images);
-  const train::LabelledLatents others = train::encode_all(autoencoder, job.test_images);
+  const train::LabelledLatents latents = train::encode_all(autoencoder, job.sets.training);
+  const train::LabelledLatents others = train::encode_all(autoencoder, job.sets.test);
   train::DenoiserTraining training(job.grid, model, latents, own.real("average"), named.seed);
   return job.run(training, [&] { return training.score(others); });
 }
@@ -177,12 +157,8 @@ void require_pixels(const models::Autoencoder& autoencoder, const std::string& p
 }
 
 int train_diffusion(const po::variables_map& options, const Context& context) {
-  if (!storage::unavailable().empty()) {
-    throw input_error("--model {}: {}", text_of(options, "model"), storage::unavailable());
-  }
-  const TrainConfig config = read_config(options);
-  Job job(context, config);
-  const bool denoiser = config.chain.model.model == "denoiser";
+  Job job{context, read_config(options)};
+  const bool denoiser = job.config.chain.model.model == "denoiser";
   return denoiser ? train_denoiser(job, options) : train_autoencoder(job, options);
 }
 

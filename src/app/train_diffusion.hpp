@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "app/entry_options.hpp"
+#include "app/options.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/train/images.hpp"

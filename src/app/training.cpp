@@ -8,30 +8,43 @@
 #include "app/interrupts.hpp"
 #include "app/progress.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 namespace {
 
 using nonlinear::Status;
+using train::History;
+
+/// Updates that the last loss and accuracy are means over.
+constexpr Index kRecent = 100;
+
+/// ", accuracy 87.90 %"; nothing for models that classify nothing (NaN).
+std::string accuracy_text(double accuracy) {
+  return std::isnan(accuracy) ? "" : fmt::format(", accuracy {:.2f} %", 100 * accuracy);
+}
 
 /// One run: the trainer, its files, and what may happen between two updates.
 class Run {
  public:
-  Run(const Context& context, const parallel::ProcessGrid& grid, train::Trainable& model,
-      train::Trainer& trainer, const TrainingPlan& plan)
+  Run(const Context& context, const parallel::ProcessGrid& grid, const TrainConfig& config,
+      train::Trainable& model, const train::Images& images)
       : grid_(grid),
-        trainer_(trainer),
-        plan_(plan),
-        files_(storage::training_files(context, grid, plan.files, plan.model)),
-        interrupts_(grid.world(),
-                    {plan.files.folder(), plan.files.max_hours, plan.files.minutes_to_save}),
+        config_(config),
+        trainer_(grid, model, trainer_options(config, images)),
+        last_update_(config.epochs * trainer_.steps_per_epoch()),
+        files_(context, grid, config.files, problem_of(config)),
+        interrupts_(grid.world(), config.files),
         progress_(context.comm.is_root() && !context.quiet),
-        history_(model.stages()) {}
+        history_(model.stages()) {
+    if (config.max_updates > 0) last_update_ = std::min(last_update_, config.max_updates);
+  }
 
-  TrainingResult run();
+  TrainingResult run(const std::vector<Index>& first_steps,
+                     const std::function<train::Evaluation()>& evaluate);
 
  private:
-  storage::TrainingState state() {
+  TrainingState state() {
     return {trainer_.arrays(), history_, evaluations_, trainer_.steps_done(),
             seconds_before_ + watch_.seconds()};
   }
@@ -45,47 +58,51 @@ class Run {
   void end();
 
   const parallel::ProcessGrid& grid_;
-  train::Trainer& trainer_;
-  const TrainingPlan& plan_;
-  std::unique_ptr<storage::TrainingFiles> files_;
+  const TrainConfig& config_;
+  train::Trainer trainer_;
+  Index last_update_;  ///< over all parts of the run
+  TrainingFiles files_;
   Interrupts interrupts_;
   ProgressLine progress_;
   train::History history_;
-  std::vector<storage::EvaluationRow> evaluations_;
+  std::vector<EvaluationRow> evaluations_;
+  std::function<train::Evaluation()> score_;
   TrainingResult result_;
   Stopwatch watch_;
   double seconds_before_ = 0;
   bool stopped_ = false;
 };
 
-TrainingResult Run::run() {
+TrainingResult Run::run(const std::vector<Index>& first_steps,
+                        const std::function<train::Evaluation()>& evaluate) {
+  score_ = evaluate;
   resume();
   stop_before_start(grid_.world());
   result_.updates_before = trainer_.steps_done();
-  if (files_) files_->open_trace(state(), plan_.first_steps);
+  files_.open_trace(state(), first_steps);
   train();
   end();
   return std::move(result_);
 }
 
 void Run::resume() {
-  if (!files_ || plan_.files.restart.empty()) return;
-  storage::TrainingState state = this->state();
-  if (!files_->resume(plan_.files.restart, state)) return;
+  const auto path = config_.files.restart_path(grid_.world());
+  if (!path) return;
+  TrainingState state = this->state();
+  files_.resume(*path, state);
   seconds_before_ = state.seconds;
   trainer_.resume(state.updates);
 }
 
 void Run::save() {
-  if (!files_) return;
   const Stopwatch watch;
-  files_->save(state());
-  result_.checkpoint = plan_.files.checkpoint_path();
+  files_.save(state());
+  result_.checkpoint = config_.files.checkpoint_path();
   result_.checkpoint_seconds += watch.seconds();
 }
 
 void Run::train() {
-  while (!stopped_ && trainer_.steps_done() < plan_.last_update) {
+  while (!stopped_ && trainer_.steps_done() < last_update_) {
     const train::StepRecord record = trainer_.step();
     if (!trainer_.healthy()) {
       give_up(record);
@@ -93,10 +110,11 @@ void Run::train() {
     }
     history_.add(record);
     if (record.outcome.fell_back) result_.status = Status::fell_back;
-    if (files_) files_->record(history_);
+    files_.record(history_);
     show_progress();
     const Index done = trainer_.steps_done();
-    if (plan_.updates_per_evaluation > 0 && done % plan_.updates_per_evaluation == 0) evaluate();
+    const Index apart = config_.epochs_per_evaluation * trainer_.steps_per_epoch();
+    if (apart > 0 && done % apart == 0) evaluate();
     look_around();
   }
 }
@@ -105,11 +123,9 @@ void Run::train() {
 void Run::give_up(const train::StepRecord& record) {
   result_.status = Status::failed;
   const std::string& failure = record.outcome.failure;
-  const std::string what =
-      !failure.empty() ? failure
-      : record.outcome.loss == record.outcome.loss && record.outcome.loss - record.outcome.loss == 0
-          ? "its gradient is no number"
-          : "its loss is no number";
+  const std::string what = !failure.empty()                     ? failure
+                           : std::isfinite(record.outcome.loss) ? "its gradient is no number"
+                                                                : "its loss is no number";
   trainer_.go_back();
   history_.resize(std::min(history_.rows(), trainer_.steps_done()));
   save();
@@ -121,27 +137,26 @@ void Run::give_up(const train::StepRecord& record) {
 
 /// A safe point: signals, the STOP file, clocks.
 void Run::look_around() {
-  const Requests requests = interrupts_.poll();
+  const auto asked = interrupts_.poll();
   const Index done = trainer_.steps_done();
-  const bool regular = plan_.updates_to_save > 0 && done % plan_.updates_to_save == 0 &&
-                       !plan_.files.checkpoint.empty();
-  if (requests.stop && done < plan_.last_update) {
+  const bool regular = config_.updates_to_save > 0 && done % config_.updates_to_save == 0 &&
+                       !config_.files.checkpoint.empty();
+  if (asked == Interrupts::Action::stop && done < last_update_) {
     stopped_ = true;
     result_.status = Status::interrupted;
-    result_.reason = requests.cause;
+    result_.reason = interrupts_.stopped_by();
   }
-  if (stopped_ || requests.save || regular) save();
+  if (stopped_ || asked == Interrupts::Action::save || regular) save();
 }
 
 void Run::evaluate() {
-  if (!plan_.evaluate) return;
-  result_.evaluation = plan_.evaluate();
-  const storage::EvaluationRow row{trainer_.steps_done(), result_.evaluation->loss,
-                                   result_.evaluation->accuracy()};
-  const bool known = !evaluations_.empty() && evaluations_.back().updates == row.updates;
+  result_.evaluation = score_();
+  const EvaluationRow row{static_cast<double>(trainer_.steps_done()), result_.evaluation->loss,
+                          result_.evaluation->accuracy()};
+  const bool known = !evaluations_.empty() && evaluations_.back()[0] == row[0];
   if (!known) {
     evaluations_.push_back(row);
-    if (files_) files_->evaluated(row);
+    files_.evaluated(row);
   }
   log::info("after {} updates: loss {:.4g}{} on {} other samples", trainer_.steps_done(),
             result_.evaluation->loss, accuracy_text(result_.evaluation->accuracy()),
@@ -152,44 +167,136 @@ void Run::show_progress() {
   if (!progress_.is_due()) return;
   const Index done = trainer_.steps_done(), here = done - result_.updates_before;
   const double each = watch_.seconds() / static_cast<double>(std::max<Index>(here, 1));
-  constexpr Index kRecent = 100;
-  progress_.show(
-      fmt::format("update {} of {}, epoch {}: loss {:.4f}{}, {:.0f} samples/s, {:.0f} s left", done,
-                  plan_.last_update, done / trainer_.steps_per_epoch() + 1,
-                  history_.mean(train::History::loss, kRecent),
-                  accuracy_text(history_.mean(train::History::accuracy, kRecent)),
-                  static_cast<double>(plan_.samples_per_update) / each,
-                  each * static_cast<double>(plan_.last_update - done)));
+  progress_.show(fmt::format(
+      "update {} of {}, epoch {}: loss {:.4f}{}, {:.0f} samples/s, {:.0f} s left", done,
+      last_update_, done / trainer_.steps_per_epoch() + 1, history_.mean(History::loss, kRecent),
+      accuracy_text(history_.mean(History::accuracy, kRecent)),
+      static_cast<double>(config_.chain.batch) / each,
+      each * static_cast<double>(last_update_ - done)));
 }
 
 /// Signals stay held: what they would cut off is the last checkpoint.
 void Run::end() {
   const bool whole = result_.status == Status::converged || result_.status == Status::fell_back;
   const Index done = trainer_.steps_done();
-  const bool scored = result_.evaluation && evaluations_.back().updates == done;
+  const bool scored = result_.evaluation && evaluations_.back()[0] == static_cast<double>(done);
   if (whole && !scored) evaluate();
-  if (whole && !plan_.files.checkpoint.empty()) save();
+  if (whole && !config_.files.checkpoint.empty()) save();
   result_.updates = done;
   result_.seconds = grid_.world().max(watch_.seconds());
-  if (files_) {
-    const std::vector<Index> confusion =
-        result_.evaluation ? result_.evaluation->confusion : std::vector<Index>{};
-    files_->finish({to_string(result_.status), result_.reason, done,
-                    seconds_before_ + result_.seconds, confusion});
-  }
+  const std::vector<Index> confusion =
+      result_.evaluation ? result_.evaluation->confusion : std::vector<Index>{};
+  files_.finish({to_string(result_.status), result_.reason, done, seconds_before_ + result_.seconds,
+                 confusion, parallel::Runtime::unused_petsc_options()});
   result_.history = std::move(history_);
+}
+
+/// Seconds of this part of the run by stage, slowest rank.
+std::map<std::string, double> stage_seconds(const TrainingResult& result) {
+  const History& history = result.history;
+  const Index here = result.updates - result.updates_before;
+  std::map<std::string, double> seconds;
+  for (std::size_t s = 0; s < history.stages().size(); ++s) {
+    seconds[history.stages()[s]] = history.sum(History::num_columns + static_cast<Index>(s), here);
+  }
+  seconds["checkpoint"] = result.checkpoint_seconds;
+  seconds["total"] = result.seconds;
+  return seconds;
+}
+
+void add_updates(const TrainConfig& config, const train::Sharing& sharing,
+                 const TrainingResult& result, Report& report) {
+  const History& history = result.history;
+  const Index here = result.updates - result.updates_before;
+  const double loss = history.mean(History::loss, kRecent);
+  const double accuracy = history.mean(History::accuracy, kRecent);
+  const double iterations = history.sum(History::newton_iterations, here);
+  const double fallbacks = history.sum(History::fell_back, here);
+  const double speed =
+      static_cast<double>(here * config.chain.batch) / std::max(result.seconds, 1e-9);
+  Json& json = report.json;
+  json["updates"] = result.updates;
+  json["updates_before"] = result.updates_before;
+  json["loss"] = loss;
+  if (!std::isnan(accuracy)) json["accuracy"] = accuracy;
+  json["iterations"] = iterations;
+  json["fallbacks"] = fallbacks;
+  json["samples_per_second"] = speed;
+  report.line("updates", "{}{}", result.updates,
+              result.updates_before > 0
+                  ? fmt::format(", {} of them in earlier runs", result.updates_before)
+                  : "");
+  report.line("loss", "{:.4f}{}, mean of the last {} batches", loss, accuracy_text(accuracy),
+              std::min(kRecent, history.rows()));
+  if (nonlinear::find(sharing.methods.forward).iterates)
+    report.line("iterations", "{:.0f}, {:.0f} fallbacks", iterations, fallbacks);
+  report.line("speed", "{:.0f} samples/s", speed);
 }
 
 }  // namespace
 
-std::string accuracy_text(double accuracy) {
-  return std::isnan(accuracy) ? "" : fmt::format(", accuracy {:.2f} %", 100 * accuracy);
+void add_evaluation(const train::Evaluation& evaluation, Report& report) {
+  Json& json = report.json;
+  json["test_samples"] = evaluation.samples;
+  json["test_loss"] = evaluation.loss;
+  report.line("test set", "loss {:.4f}{} of {} samples", evaluation.loss,
+              accuracy_text(evaluation.accuracy()), evaluation.samples);
+  if (evaluation.classes == 0) return;
+  json["test_accuracy"] = evaluation.accuracy();
+  for (auto row = evaluation.confusion.begin(); row != evaluation.confusion.end();
+       row += evaluation.classes)
+    json["confusion"].push_back(std::vector<Index>(row, row + evaluation.classes));
+}
+
+std::string method_of(const train::PassMethods& methods) {
+  const OptionValues& own = methods.settings.own;
+  const std::string forward = methods.forward + (own.has("linear") ? "+" + own.word("linear") : "");
+  const bool usual = methods.backward == nonlinear::find(methods.forward).backward_for(own);
+  return usual ? forward : fmt::format("{}, back {}", forward, methods.backward);
+}
+
+int print(const Context& context, const TrainConfig& config, const train::Sharing& sharing,
+          const TrainingResult& result) {
+  Report report(context, "train", result.status);
+  Json& json = report.json;
+  json["method"] = method_of(sharing.methods);
+  json["depth_ranks"] = sharing.depth_ranks;
+  json["data_ranks"] = sharing.data_ranks;
+  json["checkpoint"] = result.checkpoint;
+  json["reason"] = result.reason;
+  json["choice"] = sharing.choice;
+  json["advice"] = sharing.advice;
+  json["seconds"] = stage_seconds(result);
+  report.add_model(config.chain);
+  report.line("method", "{} on {} depth x {} data ranks", method_of(sharing.methods),
+              sharing.depth_ranks, sharing.data_ranks);
+  report.line_if("chosen because", sharing.choice);
+  report.line_if("reason", result.reason);
+  report.line_if("checkpoint", result.checkpoint);
+  add_updates(config, sharing, result, report);
+  if (result.evaluation) add_evaluation(*result.evaluation, report);
+  report.line("time", "{}", seconds_text(stage_seconds(result)));
+  return report.print(result.reason, sharing.advice);
+}
+
+io::Problem problem_of(const TrainConfig& config) {
+  const models::ModelOptions& model = config.chain.model;
+  return {model.model, model.steps, config.chain.batch, model.width,
+          static_cast<Index>(model.seed)};
+}
+
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images) {
+  train::Trainer::Options options{config.optimiser, config.schedule, images.count(),
+                                  config.chain.batch, config.chain.model.seed};
+  options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
+  return options;
 }
 
 TrainingResult run_training(const Context& context, const parallel::ProcessGrid& grid,
-                            train::Trainable& model, train::Trainer& trainer,
-                            const TrainingPlan& plan) {
-  return Run(context, grid, model, trainer, plan).run();
+                            const TrainConfig& config, train::Trainable& model,
+                            const train::Images& images, const std::vector<Index>& first_steps,
+                            const std::function<train::Evaluation()>& evaluate) {
+  return Run(context, grid, config, model, images).run(first_steps, evaluate);
 }
 
 }  // namespace deeppcr::app

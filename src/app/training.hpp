@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "app/config.hpp"
+#include "app/report.hpp"
+#include "app/train_config.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/nonlinear/report.hpp"
@@ -13,19 +14,6 @@
 #include "deeppcr/train/trainer.hpp"
 
 namespace deeppcr::app {
-
-/// What the loop around a trainer needs to know; the same for every model.
-struct TrainingPlan {
-  FilesConfig files;
-  Index updates_to_save = 0;  ///< updates between checkpoints; 0: by the clock alone
-  Index last_update = 0;      ///< the run is done after so many, over all its parts
-  storage::TrainedModel model;
-  std::vector<Index> first_steps;  ///< of the depth ranks, [D+1]
-  Index samples_per_update = 0;
-  Index updates_per_evaluation = 0;  ///< 0: none but the last
-  /// Scores the model on other samples; may be empty. Collective.
-  std::function<train::Evaluation()> evaluate;
-};
 
 /// How a training run ended.
 struct TrainingResult {
@@ -40,14 +28,25 @@ struct TrainingResult {
   std::optional<train::Evaluation> evaluation;  ///< the last one
 };
 
-/// ", accuracy 87.90 %"; nothing for models that classify nothing (NaN).
-std::string accuracy_text(double accuracy);
+/// What is trained, as checkpoints have it.
+io::Problem problem_of(const TrainConfig& config);
+/// The optimiser, order and learning rates of a configuration.
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images);
 
 /// Trains until the last update, a stop (signal, STOP file, --max-hours) or a loss that is no
-/// number, with trace, checkpoints and progress. Goes on from a checkpoint where the files say so.
-/// Collective.
+/// number, with trace, checkpoints and progress; the same for every model. Goes on from a
+/// checkpoint where the files say so. first_steps: of the depth ranks, [D+1]. evaluate: scores the
+/// model on other samples, collectively. Collective.
 TrainingResult run_training(const Context& context, const parallel::ProcessGrid& grid,
-                            train::Trainable& model, train::Trainer& trainer,
-                            const TrainingPlan& plan);
+                            const TrainConfig& config, train::Trainable& model,
+                            const train::Images& images, const std::vector<Index>& first_steps,
+                            const std::function<train::Evaluation()>& evaluate);
+
+/// "sequential" or "newton+hybrid", forward, then backward where it differs.
+std::string method_of(const train::PassMethods& methods);
+void add_evaluation(const train::Evaluation& evaluation, Report& report);
+/// Prints what `train` tells at its end; the exit code that goes with the status. Collective.
+int print(const Context& context, const TrainConfig& config, const train::Sharing& sharing,
+          const TrainingResult& result);
 
 }  // namespace deeppcr::app

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "app/config.hpp"
-#include "app/entry_options.hpp"
-#include "app/option_values.hpp"
-#include "app/storage.hpp"
+#include "app/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/recognise.hpp"
+#include "deeppcr/io/trace.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -44,7 +44,8 @@ std::vector<ReadFile> read_files(const po::options_description& known,
   std::error_code failed;
   for (const auto& option : known.options()) {
     const std::string& name = option->long_name();
-    if (file_role(*option).kind != FileRole::Kind::read) continue;
+    const OptionSpec* spec = spec_of(*option);
+    if (spec == nullptr || !spec->reads) continue;
     const std::string path = text_of(values, name);
     if (fs::is_directory(path, failed)) {
       for (const fs::path& file : files_in(path)) files.push_back({name, file.string()});
@@ -60,26 +61,26 @@ std::vector<WrittenFile> written_files(const po::options_description& known,
                                        const po::variables_map& values) {
   std::vector<WrittenFile> files;
   for (const auto& option : known.options()) {
-    const FileRole role = file_role(*option);
-    if (role.kind != FileRole::Kind::written) continue;
-    const std::string path = text_of(values, option->long_name());
-    if (!path.empty()) files.push_back({option->long_name(), path, role.format});
-    if (role.format == file_format::kCheckpoint) {
+    const OptionSpec* spec = spec_of(*option);
+    if (spec == nullptr || spec->writes.empty()) continue;
+    const std::string path = text_of(values, spec->name), format = spec->writes;
+    if (!path.empty()) files.push_back({spec->name, path, format});
+    if (format == file_format::kCheckpoint) {
       const std::string used = path.empty() ? default_checkpoint(text_of(values, "trace")) : path;
-      if (path.empty()) files.push_back({"", used, role.format});
-      files.push_back({"", link_target(used) + ".1", role.format});
+      if (path.empty()) files.push_back({"", used, format});
+      files.push_back({"", link_target(used) + ".1", format});
     }
     const std::string states = text_of(values, "trace-states");
-    if (role.format == file_format::kTrace && !path.empty() && !states.empty() && states != "none")
-      files.push_back({"", storage::states_path(link_target(path)), file_format::kStates});
+    if (format == file_format::kTrace && !path.empty() && !states.empty() && states != "none")
+      files.push_back({"", io::Trace::states_path(link_target(path)), file_format::kStates});
   }
   return files;
 }
 
-/// Names beside a file that are used while it is written.
-std::vector<std::string> companions(const WrittenFile& file) {
+/// A file's name, and those beside it that are used while it is written.
+std::vector<std::string> names_of(const WrittenFile& file) {
   const std::string target = link_target(file.path);
-  return {target + ".tmp", target + ".lock"};
+  return {file.path, target + ".tmp", target + ".lock"};
 }
 
 void refuse_what_is_no_file(const WrittenFile& file) {
@@ -104,12 +105,14 @@ void refuse_what_is_no_file(const WrittenFile& file) {
 
 void refuse_what_is_read(const WrittenFile& file, const std::vector<ReadFile>& read) {
   std::error_code failed;
-  for (const ReadFile& other : read) {
-    const bool same_run = other.option == "restart" && file.format == file_format::kCheckpoint;
-    if (same_run || !fs::equivalent(file.path, other.path, failed)) continue;
-    throw local_input_error("{}: this run reads that file (--{}), so it is left as it is; {}",
-                            file.named(), other.option, "give another name");
-  }
+  for (const std::string& name : names_of(file))
+    for (const ReadFile& other : read) {
+      const bool same_run = other.option == "restart" && file.format == file_format::kCheckpoint;
+      if (same_run || !fs::equivalent(name, other.path, failed)) continue;
+      throw local_input_error(
+          "{}: this run reads that file (--{} {}), so it is left as it is; give another name",
+          file.named(), other.option, other.path);
+    }
 }
 
 /// Whether two files that are not there yet would be one.
@@ -129,7 +132,7 @@ bool goes_on(const std::vector<ReadFile>& read) {
 void refuse_what_is_foreign(const WrittenFile& file, const std::vector<ReadFile>& read) {
   std::error_code failed;
   if (!fs::exists(file.path, failed)) return;
-  const storage::Recognised found = storage::recognise(file.path);
+  const io::Recognised found = io::recognise(file.path);
   if (found.format == file.format || found.format == file_format::kEmpty) return;
   // A run that goes on gives another name to what a killed one has left damaged.
   const bool left_behind =
@@ -159,8 +162,8 @@ void refuse_foreign_temporary(const WrittenFile& file) {
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(temporary, failed);
   if (!fs::exists(status)) return;
-  const storage::Recognised found =
-      fs::is_regular_file(status) ? storage::recognise(temporary) : storage::Recognised{};
+  const io::Recognised found =
+      fs::is_regular_file(status) ? io::recognise(temporary) : io::Recognised{};
   const bool leftover =
       found.format == file.format || found.format == file_format::kEmpty || found.damaged;
   if (leftover) return;
@@ -176,48 +179,43 @@ void try_folder(const WrittenFile& file) {
   short_path(target + ".tmp");  // refuses what is too long
   std::string probe = (fs::path(target).parent_path() / ".deeppcr-XXXXXX").string();
   const int descriptor = mkstemp(probe.data());
-  if (descriptor < 0 && file.option.empty()) {
-    log::warn("{}: no file can be written there ({}): a stop would keep nothing; give --checkpoint",
-              file.named(), std::strerror(errno));
+  if (descriptor >= 0) {
+    ::close(descriptor);
+    ::unlink(probe.c_str());
     return;
   }
-  if (descriptor < 0) {
-    throw local_input_error(
-        "{}: no file can be written there ({}); give a folder that exists and takes files",
-        file.named(), std::strerror(errno));
-  }
-  ::close(descriptor);
-  ::unlink(probe.c_str());
+  const std::string why =
+      fmt::format("{}: no file can be written there ({})", file.named(), std::strerror(errno));
+  if (!file.option.empty())
+    throw local_input_error("{}; give a folder that exists and takes files", why);
+  log::warn("{}: a stop would keep nothing; give --checkpoint", why);
+}
+
+void refuse_shared_names(const WrittenFile& file, const WrittenFile& other) {
+  for (const std::string& name : names_of(other))
+    if (same_file(file.path, name))
+      throw local_input_error("{} needs the name that {} has; give two names", other.named(),
+                              file.named());
 }
 
 void check(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& read, bool force) {
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const WrittenFile& file = files[i];
+  for (const WrittenFile& file : files) {
     refuse_what_is_no_file(file);
     try_folder(file);
     refuse_what_is_read(file, read);
-    for (const std::string& name : companions(file))
-      refuse_what_is_read({file.option, name, file.format}, read);
     if (!force) refuse_what_is_foreign(file, read);
     warn_of_earlier_run(file, read);
     refuse_foreign_temporary(file);
-    for (std::size_t k = 0; k < files.size(); ++k) {
-      if (k == i) continue;
-      std::vector<std::string> taken = companions(files[k]);
-      taken.push_back(files[k].path);
-      if (std::any_of(taken.begin(), taken.end(),
-                      [&](const std::string& name) { return same_file(file.path, name); }))
-        throw local_input_error("{} needs the name that {} has; give two names", files[k].named(),
-                                file.named());
-    }
+    for (const WrittenFile& other : files)
+      if (&other != &file) refuse_shared_names(file, other);
   }
 }
 
 }  // namespace
 
-void add_force_option(po::options_description& options) {
-  options.add_options()("force", flag(),
-                        "replace files of those names even if this program did not write them");
+OptionSpec force_option() {
+  return flag_option("force",
+                     "replace files of those names even if this program did not write them");
 }
 
 std::vector<WrittenFile> check_written_files(const po::options_description& known,

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {
@@ -18,7 +19,7 @@ struct WrittenFile {
 };
 
 /// --force, for commands that write files.
-void add_force_option(boost::program_options::options_description& options);
+OptionSpec force_option();
 
 /// The rule of what a run may write, for all options declared by written_file(): a file that is not
 /// there, or one of the same kind that this program wrote, through symbolic links. Never what the

@@ -84,8 +84,9 @@ OptionSpec word_option(std::string name, std::string otherwise, std::vector<std:
 
 OptionSpec text_option(std::string name, std::string otherwise, std::string help,
                        std::string placeholder) {
-  return {std::move(name),       Kind::text, std::move(otherwise), 0, 0, {}, std::move(help),
-          std::move(placeholder)};
+  const bool reads = placeholder == "FILE";
+  return {std::move(name),        Kind::text, std::move(otherwise), 0, 0, {}, std::move(help),
+          std::move(placeholder), reads};
 }
 
 OptionSpec flag_option(std::string name, std::string help) {

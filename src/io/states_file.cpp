@@ -105,8 +105,8 @@ StateSelection StateSelection::parse(const std::string& text) {
                                   [](unsigned char c) { return std::isdigit(c) != 0; });
   const Index stride = number ? std::stoll(digits) : 0;
   if (stride > 0) return {Kind::every, stride};
-  throw input_error("'{}' does not say which states to keep: all, last, none or every:k with k > 0",
-                    text);
+  throw input_error(
+      "states '{}': allowed: all, last, none, every:K with K from 1, such as every:64", text);
 }
 
 std::vector<Index> StateSelection::states(Index num_steps) const {

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Smoke test of `deeppcr-bench`: bench_test.py BINARY hdf5|csv RANKS MPIRUN..."""
+"""Smoke test of `deeppcr-bench`: bench_test.py BINARY RANKS MPIRUN..."""
 import csv
 import json
 import math
@@ -9,9 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-BINARY, FILES, RANKS, MPIRUN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
-SUITES = ["compose", "sequential", "petsc", "newton", "path", "memory"]
-SUITES += ["trace", "generate"] if FILES == "hdf5" else []
+BINARY, RANKS, MPIRUN = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+SUITES = ["compose", "sequential", "petsc", "newton", "path", "memory", "trace", "generate"]
 SUITES += ["pcr-scaling", "hybrid", "shooting"] if RANKS > 1 else []
 
 
@@ -60,7 +59,6 @@ class Bench(unittest.TestCase):
         self.assertEqual({(row["steps"], row["width"]) for row in rows}, {(8, 3), (12, 3)})
         self.assertEqual({row["batch"] for row in rows if row["suite"] == "newton"}, {2})
 
-    @unittest.skipIf(FILES == "csv", "this build has no HDF5")
     def test_what_takes_too_long_is_predicted(self):
         path = self.folder / "bench.csv"
         self.run_bench("--suite", "generate", "--width", "256", "--precision", "double",
@@ -72,7 +70,6 @@ class Bench(unittest.TestCase):
             self.assertIn("left out", row["met"])
             self.assertGreater(float(row["predicted"]), 0, row)
 
-    @unittest.skipIf(FILES == "csv", "this build has no HDF5")
     def test_hdf5_holds_the_same_rows_as_csv(self):
         import h5py
         self.run_bench("--suite", "sequential,memory", "--csv", self.folder / "bench.csv",

@@ -8,7 +8,7 @@ from program import RANKS, ProgramTest, main
 WORDS = [
     ([], ["no command"]),
     (["solv"], ["'solv'", "did you mean solve?"]),
-    (["bench", "--suite", "newton"], ["the benchmarks are a program of their own: deeppcr-bench"]),
+    (["bench", "--suite", "newton"], ["'bench' is no command", "solve"]),
     (["frobnicate"], ["allowed: solve, gradient"]),
     (["solve", "--step", "4"], ["'--step'", "--steps"]),
     (["solve", "--steps=4", "--xyzzyabc"], ["--xyzzyabc", "--help"]),

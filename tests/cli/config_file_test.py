@@ -30,7 +30,7 @@ class ConfigFile(ProgramTest):
             ("[solve]\nsteps = -3\n", ["run.ini", "--steps -3"]),
             ("[solve]\nsteps\n", ["run.ini", "steps"]),
             ("[solve]\nverify = perhaps\n", ["run.ini", "verify"]),
-            ("[bench]\nsuite = newton\n", ["[bench]", "deeppcr-bench"]),
+            ("[bench]\nsuite = newton\n", ["[bench]", "solve"]),
             ("[solve]\nmodel = reznet\n", ["run.ini", "did you mean resnet?"]),
             ("[solve]\nsteps = 3\nwidth = 4\nsteps = 5\n",
              ["run.ini", "'steps'", "twice", "lines 2 and 4"]),

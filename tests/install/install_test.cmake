@@ -1,4 +1,4 @@
-# cmake -DBUILD=.. -DSOURCE=.. -DWORK=.. -DGENERATOR=.. -DFLAGS=.. -DMPIRUN=.. -DPYTHON=.. -DIO=.. -P install_test.cmake
+# cmake -DBUILD=.. -DSOURCE=.. -DWORK=.. -DGENERATOR=.. -DFLAGS=.. -DMPIRUN=.. -DPYTHON=.. -P install_test.cmake
 #
 # Installs into an empty folder, then configures and builds a project from outside against it, lets the contract suites
 # loose on what it brings, and runs its program.
@@ -21,8 +21,4 @@ run(${WORK}/build/contracts "--gtest_filter=*leaky_cell*:*SolverContract*sweeps*
 foreach(ranks 2 3)
   run(${MPIRUN} ${ranks} ${WORK}/build/contracts "--gtest_filter=*SolverContract*sweeps*")
 endforeach()
-set(files)
-if(IO)
-  set(files --files)
-endif()
-run(${PYTHON} ${CMAKE_CURRENT_LIST_DIR}/outside_test.py ${WORK}/build/outside 2 ${MPIRUN} ${files})
+run(${PYTHON} ${CMAKE_CURRENT_LIST_DIR}/outside_test.py ${WORK}/build/outside 2 ${MPIRUN})

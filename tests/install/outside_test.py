@@ -1,13 +1,10 @@
 """The program from outside: its solver (sweeps) and its model (leaky-cell) do all that the library's own entries do.
 
-Arguments as in program.py, then `--files` where the build has HDF5."""
+Arguments as in program.py."""
 import sys
 import unittest
 from pathlib import Path
 
-FILES = sys.argv[-1] == "--files"
-if FILES:
-    sys.argv.pop()
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cli"))
 from program import ProgramTest, main
 
@@ -60,7 +57,6 @@ class Outside(ProgramTest):
                 self.assertEqual(report["fallbacks"], 0)
                 self.assertAlmostEqual(report["test_loss"], expected["test_loss"], delta=1e-6)
 
-    @unittest.skipUnless(FILES, "a build without files")
     def test_train_goes_on_from_a_checkpoint(self):
         words = [*TRAIN, *SWEEPS, "--depth-ranks", 2, "--restart", "auto", "--checkpoint"]
         whole = self.solved(*words, "whole.h5", "--max-steps", 12, ranks=2)
@@ -71,7 +67,6 @@ class Outside(ProgramTest):
         score = self.solved("evaluate", "--restart", "parts.h5", ranks=1)
         self.assertAlmostEqual(score["loss"], whole["test_loss"], delta=1e-6)
 
-    @unittest.skipUnless(FILES, "a build without files")
     def test_shared_weights_are_no_layers(self):
         for command in (["solve", *CELL], TRAIN):
             done = self.run_here(*command, "--save-weights", "w.h5", ranks=2)

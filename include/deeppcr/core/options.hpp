@@ -21,6 +21,8 @@ struct OptionSpec {
   std::vector<std::string> words;  ///< those allowed, of word
   std::string help;
   std::string placeholder = "TEXT";  ///< what --help shows for a text, such as FILE
+  bool reads = false;                ///< of text: names a file that a run reads
+  std::string writes = "";           ///< of text: names a file that a run writes, in this format
 };
 
 /// A whole number in [lowest, highest], held as Index.
@@ -32,6 +34,7 @@ OptionSpec real_option(std::string name, std::string otherwise, double lowest, d
 /// One of the words.
 OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
                        std::string help);
+/// A FILE is one that a run reads.
 OptionSpec text_option(std::string name, std::string otherwise, std::string help,
                        std::string placeholder = "TEXT");
 /// A switch; off unless given.

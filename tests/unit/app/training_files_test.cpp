@@ -5,7 +5,6 @@
 
 #include <cstdio>
 
-#include "app/storage.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::app {
@@ -39,23 +38,21 @@ struct Arrays {
 };
 
 TEST(TrainingFiles, SharedRowsAreWrittenOnceAndReadByAll) {
-  if (!storage::unavailable().empty()) GTEST_SKIP() << storage::unavailable();
   const int P = world().size();
   const Context context{world(), "test", "[train]\n", {}, true, false};
   FilesConfig files;
   files.checkpoint = fmt::format("training_files_test_{}.h5", P);
-  const storage::TrainedModel model{"cell", P, 1, 1, 1};
+  const io::Problem model{"cell", P, 1, 1, 1};
   for (const int before : {P, 1}) {
     Arrays saved(before, 1);
     train::History history;
-    std::vector<storage::EvaluationRow> evaluations;
-    storage::training_files(context, saved.grid, files, model)
-        ->save({saved.all(), history, evaluations, 3, 0});
+    std::vector<EvaluationRow> evaluations;
+    TrainingFiles(context, saved.grid, files, model)
+        .save({saved.all(), history, evaluations, 3, 0});
     for (const int after : {1, P}) {
       Arrays found(after, 0), expected(after, 1);
-      storage::TrainingState state{found.all(), history, evaluations};
-      ASSERT_TRUE(storage::training_files(context, found.grid, files, model)
-                      ->resume(files.checkpoint, state));
+      TrainingState state{found.all(), history, evaluations};
+      TrainingFiles(context, found.grid, files, model).resume(files.checkpoint, state);
       EXPECT_EQ(state.updates, 3);
       for (Index i = 0; i < kSize; ++i) EXPECT_EQ(found.shared[i], expected.shared[i]);
       for (Index i = 0; i < found.own.size(); ++i) EXPECT_EQ(found.own[i], expected.own[i]);

@@ -73,7 +73,7 @@ TEST(StateSelection, Parses) {
   EXPECT_EQ(StateSelection::parse("last").states(0), (std::vector<Index>{0}));
   for (const char* bad : {"", "every", "every:", "every:0", "every:-1", "every:x", "every:2x",
                           "All", "every:99999999999999999999"}) {
-    EXPECT_ERROR(StateSelection::parse(bad), "all, last, none or every:k");
+    EXPECT_ERROR(StateSelection::parse(bad), "all, last, none, every:K");
   }
 }
 

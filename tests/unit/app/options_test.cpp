@@ -1,4 +1,4 @@
-#include "app/entry_options.hpp"
+#include "app/options.hpp"
 
 #include <gtest/gtest.h>
 
@@ -35,8 +35,7 @@ const std::vector<OfferedEntry>& solvers() {
 po::options_description description() {
   po::options_description options(100);
   options.add_options()("steps", po::value<int>()->default_value(3), "length");
-  add_selector(options, "nonlinear", "auto", solvers());
-  add_entry_options(options, "nonlinear", solvers());
+  add_group(options, "Solver", {}, {{"nonlinear", "auto", solvers()}});
   return options;
 }
 
@@ -45,14 +44,9 @@ po::variables_map parsed(const Words& words, const std::string& file = "") {
   const po::options_description options = description();
   po::variables_map values;
   po::store(po::command_line_parser(words).options(options).run(), values);
-  std::set<std::string> typed, from_file;
-  for (const auto& [name, value] : values)
-    if (!value.defaulted()) typed.insert(name);
   std::istringstream text(file);
   po::store(po::parse_config_file(text, options), values);
-  for (const auto& [name, value] : values)
-    if (!value.defaulted() && typed.count(name) == 0) from_file.insert(name);
-  select_entries(options, values, from_file);
+  select_entries(options, values);
   po::notify(values);
   return values;
 }
@@ -88,7 +82,9 @@ TEST(EntryOptions, OfOneNameHaveOneKindAndDefault) {
   po::options_description options;
   const std::vector<OfferedEntry> entries{{"a", "", {whole_option("size", 1, 0, 9, "")}},
                                           {"b", "", {whole_option("size", 2, 0, 9, "")}}};
-  const std::string text = refusal([&] { add_entry_options(options, "which", entries); });
+  const std::string text = refusal([&] {
+    add_group(options, "Sizes", {}, {{"which", "a", entries}});
+  });
   for (const char* part : {"--size", "'b'"}) EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
@@ -122,12 +118,6 @@ TEST(EntryOptions, OfAnotherEntryAreRefused) {
             "--linear pcr goes with --nonlinear newton, not with shooting; leave it out");
   EXPECT_EQ(refusal_of({"--linear", "pcr"}, "nonlinear = shooting\n"),
             "--linear pcr goes with --nonlinear newton, not with shooting; leave it out");
-}
-
-TEST(EntryOptions, ThatRepeatADefaultInAFileContradictNothing) {
-  const std::string all = "nonlinear = shooting\nlinear = hybrid\niterations = 50\nfactor = 0.5\n";
-  EXPECT_EQ(chosen({}, all), "shooting");
-  EXPECT_NE(refusal_of({"--nonlinear", "shooting", "--linear", "hybrid"}), "");
 }
 
 TEST(EntryOptions, AreReadForOneEntry) {

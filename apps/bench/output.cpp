@@ -1,8 +1,9 @@
-#include "app/provenance.hpp"
+#include "output.hpp"
+
+#include "app/files.hpp"
 #include "columns.hpp"
 #include "deeppcr/blocks/gemm.hpp"
 #include "io/table.hpp"
-#include "output.hpp"
 
 namespace deeppcr::bench {
 namespace {

@@ -1,0 +1,157 @@
+#include "app/files.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+
+#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/io/networks.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+bool has_layers_alone(const std::vector<sequence::ParameterGroup>& groups) {
+  return groups.size() == 1 && groups.front().name == kLayers;
+}
+
+io::WeightsShape file_shape(const models::ModelOptions& model) {
+  io::WeightsShape shape;
+  shape.num_steps = model.steps;
+  shape.width = model.width;
+  shape.block_layers = models::stored_layers(model);
+  const models::CatalogueEntry& entry = models::find(model.model);
+  shape.settings["model"] = entry.name;
+  if (!entry.weights) return shape;
+  shape.nested = entry.weights->nested;
+  OptionValues own(entry.options);
+  own.take(model.own);
+  for (const std::string& name : entry.weights->settings) shape.settings[name] = own.text(name);
+  return shape;
+}
+
+constexpr const char* kOwnNetworks = "share/deeppcr/fashion_mnist.h5";
+
+/// The parameters of a network whose sizes are right.
+template <typename Network>
+void fill(const std::string& path, const char* what, const io::StoredNetwork& stored,
+          Network& network) {
+  const auto theta = network.parameters();
+  if (static_cast<Index>(stored.parameters.size()) != theta.size()) {
+    throw input_error("'{}' has {} parameters of its {}, but its sizes ask for {}", path,
+                      stored.parameters.size(), what, theta.size());
+  }
+  std::copy(stored.parameters.begin(), stored.parameters.end(), theta.begin());
+}
+
+}  // namespace
+
+io::Provenance provenance(const Context& context) {
+  io::Provenance about = io::Provenance::collect(context.comm);
+  about.command_line = context.command_line;
+  about.configuration = context.configuration;
+  std::istringstream lines(context.configuration);
+  std::string line;
+  while (std::getline(lines, line)) {
+    if (line.find(" = ") != std::string::npos) about.options_set.push_back(line);
+  }
+  for (const std::string& word : context.petsc_options) about.options_set.push_back(word);
+  return about;
+}
+
+View<Real, 2> layer_rows(sequence::Sequence& model) {
+  const std::vector<sequence::ParameterGroup> groups = model.parameters();
+  if (has_layers_alone(groups)) return groups.front().values;
+  throw input_error("a weights file holds the layers of a chain; this model has other parameters");
+}
+
+void check_save_weights(const models::ModelOptions& model, const std::string& file) {
+  if (file.empty() || has_layers_alone(models::make(model, StepRange{0, 0})->parameters())) return;
+  throw input_error(
+      "--save-weights {}: a weights file holds the layers of a chain, but --model {} has other "
+      "parameters; leave it out (a checkpoint of train has them)",
+      file, model.model);
+}
+
+void read_weights(const parallel::Communicator& comm, const std::string& path,
+                  const io::WeightsShape& shape, sequence::Sequence& model) {
+  io::read_weights(comm, path, shape, model.local_steps(), layer_rows(model));
+}
+
+void read_layer(const parallel::Communicator& comm, const std::string& path,
+                const std::string& group, models::DenseLayer& layer) {
+  const io::DenseLayer stored = io::read_dense_layer(comm, path, group);
+  if (stored.in != layer.inputs() || stored.out != layer.outputs()) {
+    throw input_error("{}: {} is [{}, {}], but [{}, {}] is needed", path, group, stored.out,
+                      stored.in, layer.outputs(), layer.inputs());
+  }
+  blocks::transpose(layer.inputs(), layer.outputs(), stored.weight.data(), layer.weights());
+  std::copy(stored.bias.begin(), stored.bias.end(), layer.bias());
+}
+
+/// Between our column-major [out x in] and the files' row-major [out, in].
+io::DenseLayer to_file(const models::DenseLayer& layer, const Real* parameters) {
+  io::DenseLayer stored{layer.outputs(), layer.inputs(), {}, {}};
+  const Index weights = stored.out * stored.in;
+  stored.weight.resize(static_cast<std::size_t>(weights));
+  blocks::transpose(layer.outputs(), layer.inputs(), parameters, stored.weight.data());
+  stored.bias.assign(parameters + weights, parameters + weights + stored.out);
+  return stored;
+}
+
+FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> rows)
+    : shape(file_shape(model)), steps(rows.extent(0)), values(steps * shape.parameters_per_step()) {
+  const Index layer = rows.extent(1) / shape.block_layers;
+  const Index stored_layer = shape.width * shape.width + shape.width;
+  for (Index i = 0; i < steps * shape.block_layers; ++i)
+    std::copy_n(rows.data() + i * layer, layer, values.data() + i * stored_layer);
+}
+
+void save_weights(const Context& context, const std::string& path, const NetworkParts& network) {
+  FileLayers layers(network.model, network.parameters);
+  std::optional<io::DenseLayer> embedding, head;
+  if (network.embedding != nullptr) {
+    embedding = to_file(*network.embedding, network.embedding->parameters().data());
+    layers.shape.features = embedding->in;
+  }
+  if (network.head != nullptr) {
+    head = to_file(*network.head, network.head->parameters().data());
+    layers.shape.classes = head->out;
+  }
+  io::write_weights(context.comm, path, provenance(context),
+                    {layers.shape, network.steps, layers.view(), embedding ? &*embedding : nullptr,
+                     head ? &*head : nullptr});
+}
+
+models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path) {
+  const io::StoredNetwork stored = io::read_network(comm, path, "denoiser", 7);
+  const auto size = [&](std::size_t i) { return static_cast<int>(stored.shape[i]); };
+  const models::DenoiserShape shape{size(0), size(1), size(2), size(3), size(4)};
+  const auto kind = size(5) == 1 ? models::ScheduleKind::cosine : models::ScheduleKind::linear;
+  models::Denoiser denoiser(shape, models::NoiseSchedule(kind, size(6)), 0);
+  fill(path, "denoiser", stored, denoiser);
+  return denoiser;
+}
+
+models::Autoencoder read_autoencoder(const parallel::Communicator& comm, const std::string& path) {
+  const io::StoredNetwork stored = io::read_network(comm, path, "autoencoder", 5);
+  if (stored.shape[4] != 1) {
+    throw input_error("'{}': the autoencoder's training has not ended; go on with --restart {}",
+                      path, path);
+  }
+  const auto size = [&](std::size_t i) { return static_cast<int>(stored.shape[i]); };
+  models::Autoencoder autoencoder({size(0), size(1), size(2), size(3)}, 0);
+  fill(path, "autoencoder", stored, autoencoder);
+  return autoencoder;
+}
+
+std::string own_networks() {
+  std::error_code ignored;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  const auto path = program.parent_path().parent_path() / kOwnNetworks;
+  if (std::filesystem::exists(path, ignored)) return path.string();
+  throw input_error("{} is missing; give --denoiser and --autoencoder", path.string());
+}
+
+}  // namespace deeppcr::app

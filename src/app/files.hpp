@@ -1,0 +1,63 @@
+#pragma once
+
+#include <string>
+
+#include "deeppcr/app/command.hpp"
+#include "deeppcr/io/provenance.hpp"
+#include "deeppcr/io/weights.hpp"
+#include "deeppcr/models/autoencoder.hpp"
+#include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/models/denoiser.hpp"
+#include "deeppcr/models/head.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+
+namespace deeppcr::app {
+
+/// Where a file of this run comes from: versions, command line, options.
+/// Collective.
+io::Provenance provenance(const Context& context);
+
+/// The group of parameters that weights files hold.
+constexpr const char* kLayers = "layers";
+/// Its rows. @throws Error for a chain with other parameters
+View<Real, 2> layer_rows(sequence::Sequence& model);
+/// @throws Error for a model whose parameters are no layers, where --save-weights names a file
+void check_save_weights(const models::ModelOptions& model, const std::string& file);
+
+/// Fills the parameters of the local steps. Collective.
+void read_weights(const parallel::Communicator& comm, const std::string& path,
+                  const io::WeightsShape& shape, sequence::Sequence& model);
+/// Fills the embedding ("/embedding") or the head ("/head"). Collective.
+void read_layer(const parallel::Communicator& comm, const std::string& path,
+                const std::string& group, models::DenseLayer& layer);
+
+/// A layer with the values of `parameters`, which may be its gradient, as files have it.
+io::DenseLayer to_file(const models::DenseLayer& layer, const Real* parameters);
+/// Rows of a chain's layers as files have them: with a bias of zero where the model has none.
+struct FileLayers {
+  FileLayers(const models::ModelOptions& model, View<const Real, 2> rows);
+  View<const Real, 2> view() const { return {values.data(), {steps, shape.parameters_per_step()}}; }
+  io::WeightsShape shape;
+  Index steps;
+  Buffer<Real> values;
+};
+
+/// The parts of a network; embedding and head may be missing.
+struct NetworkParts {
+  models::ModelOptions model;
+  StepSet steps;                   ///< that this rank writes
+  View<const Real, 2> parameters;  ///< [steps.size(), parameters a step]
+  const models::DenseLayer* embedding = nullptr;
+  const models::DenseLayer* head = nullptr;
+};
+/// Collective.
+void save_weights(const Context& context, const std::string& path, const NetworkParts& network);
+
+/// Trained networks from their checkpoints. Collective.
+models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path);
+models::Autoencoder read_autoencoder(const parallel::Communicator& comm, const std::string& path);
+/// The pair that comes with the program. @throws Error that says where it was looked for
+std::string own_networks();
+
+}  // namespace deeppcr::app
