@@ -9,7 +9,6 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/io/batch.hpp"
-#include "deeppcr/io/idx.hpp"
 
 namespace deeppcr::app {
 

@@ -170,45 +170,53 @@ Verification verify(const Chain& chain, const Gradients& ours) {
   return verification;
 }
 
-void save(const Chain& chain, const RunConfig& config, const Gradients& g, const Context& context) {
-  const UndisturbedWriting undisturbed;
-  io::ResultsWriter writer(context.comm, config.files.output, io::kResultsFormat,
-                           provenance(context));
-  writer.last_state(chain.trajectory);
+void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
+  io::write_last_state(file, chain.trajectory);
+  const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
   models::ClassifierHead* head = chain.loss->head();
   if (head != nullptr) {
-    const Index B = chain.trajectory.batch();
     const Buffer<Real> z = last_state(chain.trajectory);
     Buffer<Real> logits(B * head->classes());
-    const State rows(logits.data(), {B, head->classes()});
-    head->forward({z.data(), chain.trajectory.input().shape()}, rows);
-    writer.logits(rows);
+    head->forward({z.data(), {B, n}}, {logits.data(), {B, head->classes()}});
+    file.write<Real>("/logits", {B, head->classes()}, logits.data(),
+                     {"output of the head", {"sample", "class"}, ""});
   }
-  writer.loss(g.loss.loss);
-  writer.input_gradient({g.input.data(), chain.trajectory.input().shape()});
+  file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}, ""});
+  file.write<Real>(
+      "/input_gradient", {B, n}, g.input.data(),
+      {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}, ""});
   const StepSet local(chain.trajectory.local_range());
   const auto groups = chain.sequence->parameters();
   for (int k = 0; k < g.parameters.groups(); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
     if (group.name == kLayers) {
       const FileLayers layers(config.chain.model, g.parameters[k]);
-      writer.layers("/gradients", layers.shape, local, layers.view(),
-                    "gradient of the loss by the parameters of the chain");
+      io::write_layers(file, "/gradients", layers.shape, local, layers.view(),
+                       "gradient of the loss by the parameters of the chain");
       continue;
     }
-    const StepSet own = group.shared ? StepSet(0, context.comm.is_root() ? 1 : 0) : local;
-    writer.rows("/gradients/" + group.name, group.rows, own, g.parameters[k],
-                "gradient of the loss by " + group.content);
+    const bool first = chain.trajectory.comm().is_root();
+    const StepSet own = group.shared ? StepSet(0, first ? 1 : 0) : local;
+    const View<const Real, 2> rows = g.parameters[k];
+    file.write_rows<Real>("/gradients/" + group.name, {group.rows, rows.extent(1)},
+                          {{own, rows.data()}},
+                          {"gradient of the loss by " + group.content, {"row", "number"}, ""});
   }
   if (chain.embedding) {
-    writer.dense_layer("/gradients/embedding", to_file(*chain.embedding, g.embedding.data()),
-                       "gradient of the loss by the embedding");
+    io::write_dense_layer(file, "/gradients/embedding",
+                          to_file(*chain.embedding, g.embedding.data()),
+                          "gradient of the loss by the embedding");
   }
   if (head != nullptr) {
-    writer.dense_layer("/gradients/head", to_file(*head, g.of_loss[0].data()),
-                       "gradient of the loss by the head");
+    io::write_dense_layer(file, "/gradients/head", to_file(*head, g.of_loss[0].data()),
+                          "gradient of the loss by the head");
   }
-  writer.close();
+}
+
+void save(const Chain& chain, const RunConfig& config, const Gradients& g, const Context& context) {
+  const UndisturbedWriting undisturbed;
+  io::write_file(context.comm, config.files.output, file_format::kResults, provenance(context),
+                 [&](io::hdf5::File& file) { write(file, chain, config, g); });
 }
 
 }  // namespace

@@ -42,12 +42,12 @@ void list_datasets(const hdf5::File& file, const std::string& group, Json& list)
 }
 
 void describe_provenance(const hdf5::File& file, Json& json) {
-  const io::Provenance about = io::read_provenance(file);
-  json["written_by"] = fmt::format("deeppcr {} ({})", about.program_version, about.git_commit);
-  json["command_line"] = about.command_line;
-  json["start_time"] = about.start_time;
-  json["ranks"] = about.ranks;
-  json["libraries"] = about.library_versions;
+  json["written_by"] = fmt::format("deeppcr {} ({})", file.text("/", "program_version"),
+                                   file.text("/", "git_commit"));
+  json["command_line"] = file.text("/", "command_line");
+  json["start_time"] = file.text("/", "start_time");
+  json["ranks"] = file.integer("/", "ranks");
+  json["libraries"] = file.texts("/", "library_versions");
 }
 
 void describe_problem(const io::Problem& problem, Json& json) {
@@ -75,11 +75,11 @@ Json describe(const parallel::Communicator& self, const std::string& path) {
   const std::string format = io::format_of(file);
   json["format"] = format.empty() ? "HDF5, not written by deeppcr" : format;
   if (!format.empty()) describe_provenance(file, json);
-  if (format == io::kTraceFormat.name) {
+  if (format == file_format::kTrace) {
     describe_problem(io::read_problem(file), json);
     describe_outcome(file, json);
   }
-  if (format == io::kCheckpointFormat.name) {
+  if (format == file_format::kCheckpoint) {
     const io::Checkpoint checkpoint(self, path);  // compares every checksum
     describe_problem(checkpoint.problem(), json);
     json["iteration"] = checkpoint.progress().iteration;
@@ -89,7 +89,7 @@ Json describe(const parallel::Communicator& self, const std::string& path) {
   json["datasets"] = Json::array();
   list_datasets(file, "/", json["datasets"]);
   // Checkpoints alone carry checksums; of the others it is known that all of it can be read.
-  json[format == io::kCheckpointFormat.name ? "intact" : "readable"] = true;
+  json[format == file_format::kCheckpoint ? "intact" : "readable"] = true;
   return json;
 }
 

@@ -10,7 +10,7 @@
 #include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/io/idx.hpp"
+#include "deeppcr/io/batch.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
 namespace deeppcr::app {

@@ -36,9 +36,9 @@ std::string join(int argc, char** argv) {
 /// Version of the program and of the libraries under it, one a line.
 std::string version_text() {
   return fmt::format(
-      "deeppcr {} ({})\nPETSc {}, {}-bit indices\n{}\nHDF5 {}\nBLAS: {}\nsmall products: {}\n",
+      "deeppcr {} ({})\nPETSc {}, {}-bit indices\n{}\n{}\nBLAS: {}\nsmall products: {}\n",
       io::program_version(), io::git_commit(), parallel::petsc_version(),
-      parallel::petsc_index_bits(), parallel::mpi_version(), io::hdf5::version(),
+      parallel::petsc_index_bits(), parallel::mpi_version(), io::hdf5_version(),
       blocks::blas_library(), blocks::gemm_library());
 }
 

@@ -229,10 +229,8 @@ int run_solve(const boost::program_options::variables_map& options, const Contex
   report.run = run_forward(chain, config, context);
   if (report.run.solved() && !config.files.output.empty()) {
     const UndisturbedWriting undisturbed;
-    io::ResultsWriter writer(context.comm, config.files.output, io::kResultsFormat,
-                             provenance(context));
-    writer.last_state(chain.trajectory);
-    writer.close();
+    io::write_file(context.comm, config.files.output, file_format::kResults, provenance(context),
+                   [&](io::hdf5::File& file) { io::write_last_state(file, chain.trajectory); });
   }
   if (report.run.solved() && config.solver.verify) report.verification = verify(chain);
   return print(context, "solve", config, report);

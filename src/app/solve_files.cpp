@@ -41,7 +41,7 @@ std::optional<Resumed> restart(const Context& context, const RunConfig& config,
   if (!path) return std::nullopt;
   const io::Checkpoint checkpoint(context.comm, *path);
   checkpoint.require(problem(config.chain));
-  const std::string stored = checkpoint.provenance().configuration;
+  const std::string stored = checkpoint.configuration();
   require_same_run(context.comm, *path, stored, context.configuration);
   const State z0 = trajectory.input();
   Buffer<Real> expected(z0.size());

@@ -187,7 +187,7 @@ void Run::end() {
   const std::vector<Index> confusion =
       result_.evaluation ? result_.evaluation->confusion : std::vector<Index>{};
   files_.finish({to_string(result_.status), result_.reason, done, seconds_before_ + result_.seconds,
-                 confusion, parallel::Runtime::unused_petsc_options()});
+                 confusion});
   result_.history = std::move(history_);
 }
 

@@ -2,10 +2,13 @@
 
 #include <fmt/ranges.h>
 
+#include <cmath>
+
 #include "app/files.hpp"
 #include "app/same_run.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -15,18 +18,37 @@ constexpr const char* kEvaluations = "/history/evaluations";
 constexpr const char* kEmbedding = "/parameters/embedding";
 constexpr const char* kHead = "/parameters/head";
 
-const std::vector<io::TrainingColumn>& columns() {
-  static const std::vector<io::TrainingColumn> all{
-      {"update", "updates before this one", true},
-      {"epoch", "epoch, counted from 0", true},
-      {"loss", "mean loss of the batch", false},
-      {"accuracy", "part of the batch that is right", false},
-      {"learning_rate", "learning rate", false},
-      {"gradient_norm", "2-norm of the gradient, before clipping", false},
-      {"newton_iterations", "iterations of the forward pass, most of all data ranks", true},
-      {"fell_back", "1 where sequential substitution had to help", true},
-  };
+/// Of a trace, in its order.
+enum Table : std::size_t { kTraining, kEvaluation };
+const std::vector<io::TraceTable>& tables() {
+  static const std::vector<io::TraceTable> all{
+      {"/training",
+       "update",
+       {{"update", "updates before this one", true},
+        {"epoch", "epoch, counted from 0", true},
+        {"loss", "mean loss of the batch"},
+        {"accuracy", "part of the batch that is right"},
+        {"learning_rate", "learning rate"},
+        {"gradient_norm", "2-norm of the gradient, before clipping"},
+        {"newton_iterations", "iterations of the forward pass, most of all data ranks", true},
+        {"fell_back", "1 where sequential substitution had to help", true},
+        {"seconds", "time by stage, slowest rank", false, "stage", "s"}}},
+      {"/evaluation",
+       "evaluation",
+       {{"update", "updates done", true},
+        {"loss", "mean loss"},
+        {"accuracy", "part of the samples that is right"}}}};
   return all;
+}
+
+/// A row of the history: one number a column, but for the times by stage, which are the rest.
+io::TraceRow trace_row(const train::History& history, Index row) {
+  const double* numbers = history.row(row);
+  const std::size_t single = tables()[kTraining].columns.size() - 1;
+  io::TraceRow columns;
+  for (std::size_t c = 0; c < single; ++c) columns.push_back({numbers[c]});
+  columns.emplace_back(numbers + single, numbers + history.row_size());
+  return columns;
 }
 
 /// A table of numbers, written by rank 0.
@@ -40,26 +62,27 @@ io::CheckpointArray table(const parallel::Communicator& comm, const char* name, 
 void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& array) {
   const std::string name = "/" + array.name;
   const io::hdf5::Shape wanted{array.rows, array.row_size};
-  const bool there = checkpoint.has(name);
+  const bool there = checkpoint.file().has(name);
   if (array.row_size == 0) return;
-  if (!there || checkpoint.shape(name) != wanted) {
-    throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]", checkpoint.path(),
-                      name, there ? fmt::format("{}", checkpoint.shape(name)) : "missing",
+  if (!there || checkpoint.file().shape(name) != wanted) {
+    throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]",
+                      checkpoint.file().path(), name,
+                      there ? fmt::format("{}", checkpoint.file().shape(name)) : "missing",
                       array.rows, array.row_size);
   }
-  checkpoint.read(name, {{array.own, array.values}});
+  checkpoint.file().read_rows<Real>(name, {{array.own, array.values}});
 }
 
 void read_tables(const io::Checkpoint& checkpoint, TrainingState& state) {
-  if (checkpoint.has(kHistory)) {
-    const io::hdf5::Shape shape = checkpoint.shape(kHistory);
+  if (checkpoint.file().has(kHistory)) {
+    const io::hdf5::Shape shape = checkpoint.file().shape(kHistory);
     if (shape[1] == state.history.row_size())
-      checkpoint.read(kHistory, {{0, shape[0], state.history.resize(shape[0])}});
+      checkpoint.file().read_rows<Real>(kHistory, {{0, shape[0], state.history.resize(shape[0])}});
   }
-  if (!checkpoint.has(kEvaluations)) return;
-  state.evaluations.resize(static_cast<std::size_t>(checkpoint.shape(kEvaluations)[0]));
-  checkpoint.read(kEvaluations, {{0, static_cast<Index>(state.evaluations.size()),
-                                  state.evaluations.front().data()}});
+  if (!checkpoint.file().has(kEvaluations)) return;
+  const Index rows = checkpoint.file().shape(kEvaluations)[0];
+  state.evaluations.resize(static_cast<std::size_t>(rows));
+  checkpoint.file().read_rows<Real>(kEvaluations, {{0, rows, state.evaluations.front().data()}});
 }
 
 }  // namespace
@@ -105,8 +128,7 @@ void TrainingFiles::save(const TrainingState& state) const {
 void TrainingFiles::resume(const std::string& path, TrainingState& state) const {
   const io::Checkpoint checkpoint(grid_.world(), path);
   checkpoint.require(problem_);
-  require_same_run(grid_.world(), path, checkpoint.provenance().configuration,
-                   about_.configuration);
+  require_same_run(grid_.world(), path, checkpoint.configuration(), about_.configuration);
   for (const train::StoredArray& array : state.arrays) read_array(checkpoint, array);
   state.updates = checkpoint.progress().iteration;
   state.seconds = checkpoint.progress().elapsed_seconds;
@@ -116,26 +138,55 @@ void TrainingFiles::resume(const std::string& path, TrainingState& state) const 
 
 void TrainingFiles::open_trace(const TrainingState& state, const std::vector<Index>& first_steps) {
   if (files_.trace.empty()) return;
-  io::TrainingTraceHeader header;
+  io::TraceHeader header;
   header.provenance = about_;
   header.problem = problem_;
-  header.depth_ranks = grid_.depth().size();
-  header.data_ranks = grid_.data().size();
+  header.more_of_problem = {{"depth_ranks", Index{grid_.depth().size()}},
+                            {"data_ranks", Index{grid_.data().size()}}};
   header.layout = parallel::BlockLayout(first_steps);
-  header.columns = columns();
   header.stages = state.history.stages();
-  trace_ = std::make_unique<io::TrainingTrace>(grid_.world(), files_.trace, header,
-                                               state.history.rows(), state.history.row(0));
+  header.tables = tables();
+  for (Index row = 0; row < state.history.rows(); ++row)
+    header.rows.push_back(trace_row(state.history, row));
+  trace_ = std::make_unique<io::Trace>(grid_.world(), files_.trace, std::move(header));
   for (const EvaluationRow& row : state.evaluations) evaluated(row);
+}
+
+void TrainingFiles::record(const train::History& history) {
+  if (trace_) trace_->append(kTraining, trace_row(history, history.rows() - 1));
+}
+
+void TrainingFiles::evaluated(const EvaluationRow& row) {
+  if (!trace_) return;
+  trace_->append(kEvaluation, {{row[0]}, {row[1]}, {row[2]}});
+  trace_->flush();
+}
+
+void TrainingFiles::finish(const TrainingOutcome& outcome) {
+  if (!trace_) return;
+  trace_->outcome(parallel::Runtime::unused_petsc_options(), [&](io::hdf5::File& file) {
+    file.set_all("/outcome", {{"status", outcome.status},
+                              {"reason", outcome.reason},
+                              {"updates", outcome.updates},
+                              {"seconds", outcome.seconds}});
+    const auto numbers = static_cast<double>(outcome.confusion.size());
+    const auto classes = static_cast<Index>(std::llround(std::sqrt(numbers)));
+    if (classes == 0) return;
+    file.write<Index>("/evaluation/confusion", {classes, classes}, outcome.confusion.data(),
+                      {"samples of a class taken for another, at the last evaluation",
+                       {"class", "taken for"},
+                       ""});
+  });
+  trace_->close();
 }
 
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path) {
   const io::Checkpoint checkpoint(comm, path);
-  CheckpointOrigin origin{path, checkpoint.provenance().configuration,
-                          checkpoint.progress().iteration};
+  CheckpointOrigin origin{path, checkpoint.configuration(), checkpoint.progress().iteration};
   // a row for each input, then the bias
-  if (checkpoint.has(kEmbedding)) origin.features = checkpoint.shape(kEmbedding).at(0) - 1;
-  if (checkpoint.has(kHead)) origin.classes = checkpoint.shape(kHead).at(1);
+  if (checkpoint.file().has(kEmbedding))
+    origin.features = checkpoint.file().shape(kEmbedding).at(0) - 1;
+  if (checkpoint.file().has(kHead)) origin.classes = checkpoint.file().shape(kHead).at(1);
   return origin;
 }
 

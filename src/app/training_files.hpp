@@ -9,7 +9,7 @@
 #include "app/config.hpp"
 #include "deeppcr/app/command.hpp"
 #include "deeppcr/io/checkpoint.hpp"
-#include "deeppcr/io/training_trace.hpp"
+#include "deeppcr/io/trace.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/history.hpp"
 
@@ -27,6 +27,15 @@ struct TrainingState {
   double seconds = 0;  ///< of all runs so far
 };
 
+/// How a training run ended, for its trace.
+struct TrainingOutcome {
+  std::string status;
+  std::string reason;
+  Index updates = 0;
+  double seconds = 0;
+  std::vector<Index> confusion;  ///< [classes, classes]; empty where nothing was evaluated
+};
+
 /// Checkpoints and trace of one training run. Calls are collective over the grid but where it says
 /// so.
 class TrainingFiles {
@@ -41,15 +50,9 @@ class TrainingFiles {
   /// Starts the trace, where the run has one, with the history so far.
   void open_trace(const TrainingState& state, const std::vector<Index>& first_steps);
   /// The last row of the history. Not collective.
-  void record(const train::History& history) {
-    if (trace_) trace_->append(history.row(history.rows() - 1));
-  }
-  void evaluated(const EvaluationRow& row) {
-    if (trace_) trace_->evaluation(static_cast<Index>(row[0]), row[1], row[2]);
-  }
-  void finish(const io::TrainingOutcome& outcome) {
-    if (trace_) trace_->finish(outcome);
-  }
+  void record(const train::History& history);
+  void evaluated(const EvaluationRow& row);
+  void finish(const TrainingOutcome& outcome);
 
  private:
   io::CheckpointArray to_checkpoint(const train::StoredArray& array) const;
@@ -58,7 +61,7 @@ class TrainingFiles {
   FilesConfig files_;
   io::Problem problem_;
   io::Provenance about_;
-  std::unique_ptr<io::TrainingTrace> trace_;
+  std::unique_ptr<io::Trace> trace_;
 };
 
 /// The run that wrote a checkpoint. Collective.

@@ -67,23 +67,13 @@ void read_labels(const hdf5::File& file, Batch& batch) {
                           path, *bad, bad - batch.labels.begin(), kLargestLabel);
 }
 
-}  // namespace
-
-Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
+/// What `read` fills on rank 0, on all ranks. Collective.
+template <typename Read>
+Batch shared(const parallel::Communicator& comm, Read&& read) {
   Batch batch;
   parallel::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
-    require_known_members(file, "/", root_members(), kSamplesHold);
-    warn_of_unused(file);
-    read_inputs(file, batch);
-    if (file.has("/labels")) read_labels(file, batch);
+    if (comm.is_root()) read(batch);
   });
-  broadcast(comm, batch);
-  return batch;
-}
-
-void broadcast(const parallel::Communicator& comm, Batch& batch) {
   comm.broadcast(batch.samples, 0);
   comm.broadcast(batch.features, 0);
   Index labelled = static_cast<Index>(batch.labels.size());
@@ -95,6 +85,30 @@ void broadcast(const parallel::Communicator& comm, Batch& batch) {
   labels.resize(static_cast<std::size_t>(labelled));
   comm.broadcast(labels.data(), labelled, 0);
   batch.labels.assign(labels.begin(), labels.end());
+  return batch;
+}
+
+}  // namespace
+
+Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
+  return shared(comm, [&](Batch& batch) {
+    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    require_known_members(file, "/", kRootMembers, kSamplesHold);
+    warn_of_unused(file);
+    read_inputs(file, batch);
+    if (file.has("/labels")) read_labels(file, batch);
+  });
+}
+
+Batch read_images(const parallel::Communicator& comm, const std::string& name,
+                  const ImageSelection& selection) {
+  return shared(comm, [&](Batch& batch) {
+    const ImageSet set = read_image_set(name, selection);
+    batch.samples = static_cast<Index>(set.labels.size());
+    batch.features = set.height * set.width;
+    for (const unsigned char pixel : set.pixels) batch.inputs.push_back(pixel / 255.0);
+    batch.labels.assign(set.labels.begin(), set.labels.end());
+  });
 }
 
 }  // namespace deeppcr::io

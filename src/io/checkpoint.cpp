@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
+#include "io/hdf5_detail.hpp"
 #include "io/replace_file.hpp"
 
 namespace deeppcr::io {
@@ -18,10 +18,6 @@ namespace {
 
 /// How much of an array a rank reads at once when it verifies a file.
 constexpr Index kVerifyBytes = Index{16} << 20;
-
-Index entries_of_row(const hdf5::Shape& shape) {
-  return std::accumulate(shape.begin() + 1, shape.end(), Index{1}, std::multiplies<>());
-}
 
 /// Checksums of rows that follow each other, three numbers each, all below 2^53: the first row, how
 /// many, and their CRC-32.
@@ -45,7 +41,7 @@ std::string joined_checksum(const parallel::Communicator& comm, const std::strin
   for (auto at = all.begin(); at != all.end(); at += 3) parts.push_back({at[0], at[1], at[2]});
   std::sort(parts.begin(), parts.end(),
             [](const Part& a, const Part& b) { return a.first < b.first; });
-  const double row_bytes = static_cast<double>(entries_of_row(shape)) * sizeof(Real);
+  const double row_bytes = static_cast<double>(hdf5::row_entries(shape)) * sizeof(Real);
   uLong crc = 0;
   double next = 0;
   for (const Part& part : parts) {
@@ -60,7 +56,7 @@ std::string joined_checksum(const parallel::Communicator& comm, const std::strin
 }
 
 std::string checksum_of(const parallel::Communicator& comm, const CheckpointArray& array) {
-  const Index row_entries = entries_of_row(array.shape);
+  const Index row_entries = hdf5::row_entries(array.shape);
   Checksums mine;
   for (const hdf5::Rows<const Real>& piece : array.pieces) {
     for (const StepRange range : piece.rows.ranges()) {
@@ -79,7 +75,7 @@ std::string stored_checksum(const parallel::Communicator& comm, const hdf5::File
     shape = file.shape(name);
     DEEPPCR_ASSERT(!shape.empty(), "{} of '{}' is a scalar", name, file.path());
   });
-  const Index row_entries = entries_of_row(shape);
+  const Index row_entries = hdf5::row_entries(shape);
   const StepRange rows = parallel::BlockLayout::balanced(shape[0], comm.size()).range(comm.rank());
   const Index at_once = std::max<Index>(
       1, kVerifyBytes / std::max<Index>(row_entries * static_cast<Index>(sizeof(Real)), 1));
@@ -108,14 +104,14 @@ void verify_array(const parallel::Communicator& comm, const hdf5::File& file,
 
 void write_content(hdf5::File& file, const parallel::Communicator& comm,
                    const Provenance& provenance, const CheckpointContent& content) {
-  write_provenance(file, kCheckpointFormat, provenance);
+  write_provenance(file, file_format::kCheckpoint, provenance);
   write_problem(file, content.problem);
   file.create_group("/progress");
-  file.set("/progress", "iteration", content.progress.iteration);
-  file.set("/progress", "residual", content.progress.residual);
-  file.set("/progress", "elapsed_seconds", content.progress.elapsed_seconds);
-  file.set("/progress", "frozen_prefix", content.progress.frozen_prefix);
-  file.set("/progress", "saved", utc_now());
+  file.set_all("/progress", {{"iteration", content.progress.iteration},
+                             {"residual", content.progress.residual},
+                             {"elapsed_seconds", content.progress.elapsed_seconds},
+                             {"frozen_prefix", content.progress.frozen_prefix},
+                             {"saved", utc_now()}});
   std::vector<std::string> names;
   for (const CheckpointArray& array : content.arrays) {
     file.write_rows<Real>(array.name, array.shape, array.pieces, array.about);
@@ -133,7 +129,7 @@ hdf5::File open_verified(const parallel::Communicator& comm, const std::string& 
   try {
     std::vector<std::string> names;
     parallel::agree(comm, [&] {
-      require_format(file, kCheckpointFormat);
+      require_format(file, file_format::kCheckpoint);
       names = file.texts("/", "arrays");
     });
     for (const std::string& name : names) verify_array(comm, file, name);
@@ -164,12 +160,9 @@ CheckpointArray state_array(const parallel::Communicator& comm, const parallel::
 
 void save_checkpoint(const parallel::Communicator& comm, const std::string& name,
                      const Provenance& provenance, const CheckpointContent& content) {
-  const std::string path = link_target(name);
-  ReplacingFile target(comm, path);
-  target.guarded([&] { write_content(target.file(), comm, provenance, content); });
-  target.finish();
-  open_verified(comm, temporary_name(path)).close();
-  target.place(Older::kept);
+  replace_file(
+      comm, name, [&](hdf5::File& file) { write_content(file, comm, provenance, content); },
+      [&](const std::string& written) { open_verified(comm, written).close(); }, Older::kept);
 }
 
 Checkpoint::Checkpoint(const parallel::Communicator& comm, const std::string& path)
@@ -183,13 +176,10 @@ Checkpoint::Checkpoint(const parallel::Communicator& comm, const std::string& pa
   });
 }
 
-void Checkpoint::read(const std::string& name, const std::vector<hdf5::Rows<Real>>& pieces) const {
-  file_.read_rows<Real>(name, pieces);
-}
-
 void Checkpoint::read_state(sequence::Trajectory& trajectory) const {
-  read("/state/z", {{0, 1, trajectory.input().data()},
-                    {trajectory.local_steps().shifted(1), trajectory.states().data()}});
+  file_.read_rows<Real>("/state/z",
+                        {{0, 1, trajectory.input().data()},
+                         {trajectory.local_steps().shifted(1), trajectory.states().data()}});
   trajectory.touched();
 }
 

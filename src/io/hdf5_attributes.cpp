@@ -11,24 +11,17 @@ namespace {
 
 /// An attribute's value as the file has it: entries of one size, one after another.
 struct Stored {
-  std::string bytes;  ///< one at least: HDF5 takes no empty texts
+  std::string bytes;
   Index count = 1;
   bool is_list = false;
   hid_t number = H5I_INVALID_HID;  ///< type of an entry; none for texts
 };
 
 Stored stored(const std::vector<std::string>& texts) {
-  std::size_t longest = 1;
-  for (const std::string& text : texts) longest = std::max(longest, text.size());
-  std::string bytes;
-  for (const std::string& text : texts) bytes += text + std::string(longest - text.size(), '\0');
-  if (texts.empty()) bytes = std::string(1, '\0');
-  return {bytes, static_cast<Index>(texts.size()), true};
+  return {padded(texts), static_cast<Index>(texts.size()), true};
 }
 
-Stored stored(const std::string& text) {
-  return {text.empty() ? std::string(1, '\0') : text, 1, false};
-}
+Stored stored(const std::string& text) { return {padded({text}), 1, false}; }
 
 template <typename T>
 std::string bytes_of(const T* numbers, std::size_t count) {
@@ -44,15 +37,9 @@ Stored stored(const std::vector<Index>& numbers) {
           H5T_STD_I64LE};
 }
 
-/// Text of fixed length: unlike variable length it is covered by HDF5's checksums.
 Id type_of(const Stored& value) {
   if (value.number >= 0) return {H5Tcopy(value.number), H5Tclose, "H5Tcopy"};
-  Id type(H5Tcopy(H5T_C_S1), H5Tclose, "H5Tcopy");
-  const std::size_t entries = static_cast<std::size_t>(std::max<Index>(value.count, 1));
-  check(H5Tset_size(type.get(), value.bytes.size() / entries), "H5Tset_size");
-  check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad");
-  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset");
-  return type;
+  return text_type(value.bytes.size() / static_cast<std::size_t>(std::max<Index>(value.count, 1)));
 }
 
 Id space_of(const Stored& value) {
@@ -104,6 +91,22 @@ T read_number(const Attribute& attribute, hid_t type, const std::string& name,
 
 }  // namespace
 
+Id text_type(std::size_t bytes) {
+  Id type(H5Tcopy(H5T_C_S1), H5Tclose, "H5Tcopy");
+  check(H5Tset_size(type.get(), bytes), "H5Tset_size");
+  check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad");
+  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset");
+  return type;
+}
+
+std::string padded(const std::vector<std::string>& texts) {
+  std::size_t longest = 1;
+  for (const std::string& text : texts) longest = std::max(longest, text.size());
+  std::string bytes;
+  for (const std::string& text : texts) bytes += text + std::string(longest - text.size(), '\0');
+  return texts.empty() ? std::string(1, '\0') : bytes;
+}
+
 void File::set(const std::string& object, const std::string& name, const Value& value) {
   Stored content = std::visit([](const auto& held) { return stored(held); }, value);
   if (comm_ != nullptr) {
@@ -130,13 +133,9 @@ bool File::has_attribute(const std::string& object, const std::string& name) con
 
 std::vector<std::string> File::attributes(const std::string& object) const {
   std::vector<std::string> names;
-  const auto visit = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
-    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
-    return 0;
-  };
   hsize_t position = 0;
-  check(H5Aiterate_by_name(id(), object.c_str(), H5_INDEX_NAME, H5_ITER_INC, &position, visit,
-                           &names, H5P_DEFAULT),
+  check(H5Aiterate_by_name(id(), object.c_str(), H5_INDEX_NAME, H5_ITER_INC, &position,
+                           add_name<H5A_info_t>, &names, H5P_DEFAULT),
         fmt::format("list attributes of {} in '{}'", object, path_));
   return names;
 }

@@ -31,12 +31,6 @@ Types types_of() {
 
 std::vector<hsize_t> unsigned_sizes(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
-Index row_entries(const Shape& shape) {
-  Index count = 1;
-  for (std::size_t a = 1; a < shape.size(); ++a) count *= shape[a];
-  return count;
-}
-
 /// `growing`: axes of size 0 are without limit.
 Id simple_space(const Shape& shape, bool growing = false) {
   if (shape.empty()) return {H5Screate(H5S_SCALAR), H5Sclose, "H5Screate"};
@@ -62,24 +56,6 @@ Id open_dataset(hid_t file, const std::string& path, const std::string& name) {
     throw local_input_error("'{}' has no dataset {}", path, name);
   }
   return {dataset, H5Dclose, name};
-}
-
-Id collective_transfer(bool collective) {
-  Id properties(H5Pcreate(H5P_DATASET_XFER), H5Pclose, "H5Pcreate");
-  if (collective) {
-    check(H5Pset_dxpl_mpio(properties.get(), H5FD_MPIO_COLLECTIVE), "H5Pset_dxpl_mpio");
-  }
-  return properties;
-}
-
-template <typename T>
-herr_t move(hid_t dataset, hid_t memory, hid_t file, hid_t properties, T* data) {
-  if constexpr (std::is_const_v<T>) {
-    return H5Dwrite(dataset, types_of<std::remove_const_t<T>>().memory, memory, file, properties,
-                    data);
-  } else {
-    return H5Dread(dataset, types_of<T>().memory, memory, file, properties, data);
-  }
 }
 
 /// Selects the rows of a set: its ranges but the last, which are alike, and then the last.
@@ -117,8 +93,12 @@ void move_rows(hid_t dataset, const Shape& shape, const Rows<T>& part, hid_t pro
     select_rows(in_file.get(), shape, part.rows);
   }
   T* data = rows == 0 ? &nothing : part.data;
-  check(move<T>(dataset, in_memory.get(), in_file.get(), properties, data),
-        std::is_const_v<T> ? "write" : "read");
+  const hid_t type = types_of<std::remove_const_t<T>>().memory;
+  if constexpr (std::is_const_v<T>) {
+    check(H5Dwrite(dataset, type, in_memory.get(), in_file.get(), properties, data), "write");
+  } else {
+    check(H5Dread(dataset, type, in_memory.get(), in_file.get(), properties, data), "read");
+  }
 }
 
 /// The pieces cut to at most kPieceBytes each.
@@ -210,7 +190,9 @@ void File::transfer(hid_t dataset, const std::string& name,
   std::vector<Rows<T>> parts;
   together([&] { parts = cut(pieces, shape); });
   if (row_entries(shape) == 0 || (!shape.empty() && shape[0] == 0)) return;
-  const Id properties = collective_transfer(comm_ != nullptr);
+  const Id properties(H5Pcreate(H5P_DATASET_XFER), H5Pclose, "H5Pcreate");
+  if (comm_ != nullptr)
+    check(H5Pset_dxpl_mpio(properties.get(), H5FD_MPIO_COLLECTIVE), "H5Pset_dxpl_mpio");
   Index rounds = static_cast<Index>(parts.size());
   if (comm_ != nullptr) rounds = comm_->max(rounds);
   parts.resize(static_cast<std::size_t>(rounds));
@@ -267,22 +249,22 @@ void File::read_rows(const std::string& name, const std::vector<Rows<T>>& pieces
   transfer<T>(dataset.get(), name, pieces);
 }
 
-template <typename T>
-void File::create_extendible(const std::string& name, const Shape& row, const Description& about) {
+void File::create_extendible(const std::string& name, Kind kind, const Shape& row,
+                             const Description& about) {
   Shape shape{0}, chunk{1};
-  Index row_bytes = static_cast<Index>(sizeof(T));
+  Index row_bytes = static_cast<Index>(sizeof(double));
   for (const Index entries : row) {
     shape.push_back(entries);
     chunk.push_back(entries == 0 ? kGrowingAxisChunk : entries);
     row_bytes *= chunk.back();
   }
   chunk[0] = std::max<Index>(1, kChunkBytes / row_bytes);
-  create_dataset(name, types_of<T>().file, shape, chunk);
+  const Types types = kind == Kind::whole ? types_of<Index>() : types_of<double>();
+  create_dataset(name, types.file, shape, chunk);
   describe(name, about);
 }
 
-template <typename T>
-void File::append(const std::string& name, Index count, const Shape& row, const T* data) {
+void File::append(const std::string& name, Index count, const Shape& row, const double* data) {
   Id dataset = open_dataset(id(), path_, name);
   const Shape old = shape_of(dataset.get());
   Shape grown{old[0] + count};
@@ -294,18 +276,16 @@ void File::append(const std::string& name, Index count, const Shape& row, const 
   const std::string what = fmt::format("append to {} of '{}'", name, path_);
   check(H5Dset_extent(dataset.get(), unsigned_sizes(grown).data()), what);
   if (count * row_entries(grown) == 0) return;
-  move_rows(dataset.get(), grown, Rows<const T>{old[0], count, data}, H5P_DEFAULT);
+  move_rows(dataset.get(), grown, Rows<const double>{old[0], count, data}, H5P_DEFAULT);
   check(dataset.reset(), what);
 }
 
-#define DEEPPCR_INSTANTIATE(T)                                                                    \
-  template void File::write<T>(const std::string&, const Shape&, const T*, const Description&);   \
-  template void File::write_rows<T>(const std::string&, const Shape&,                             \
-                                    const std::vector<Rows<const T>>&, const Description&);       \
-  template std::vector<T> File::read<T>(const std::string&) const;                                \
-  template void File::read_rows<T>(const std::string&, const std::vector<Rows<T>>&) const;        \
-  template void File::create_extendible<T>(const std::string&, const Shape&, const Description&); \
-  template void File::append<T>(const std::string&, Index, const Shape&, const T*);
+#define DEEPPCR_INSTANTIATE(T)                                                                  \
+  template void File::write<T>(const std::string&, const Shape&, const T*, const Description&); \
+  template void File::write_rows<T>(const std::string&, const Shape&,                           \
+                                    const std::vector<Rows<const T>>&, const Description&);     \
+  template std::vector<T> File::read<T>(const std::string&) const;                              \
+  template void File::read_rows<T>(const std::string&, const std::vector<Rows<T>>&) const;
 DEEPPCR_INSTANTIATE(double)
 DEEPPCR_INSTANTIATE(float)
 DEEPPCR_INSTANTIATE(Index)

@@ -33,11 +33,6 @@ void try_open(const std::string& path, int flags, const char* purpose) {
   }
 }
 
-void check_is_hdf5(const std::string& path) {
-  if (H5Fis_hdf5(path.c_str()) > 0) return;
-  throw local_input_error("'{}' is not an HDF5 file", path);
-}
-
 /// How often metadata of a file that is being written are read until their checksum is right.
 /// HDF5's own 100, with ever longer pauses, would be a hang on a damaged file.
 constexpr unsigned kReadAttempts = 8;
@@ -95,11 +90,12 @@ hid_t open_locked(const std::string& path, const parallel::Communicator* comm, b
   return open(without.get());
 }
 
-/// "in use by another program" where HDF5 met a lock.
-std::string in_use(const std::string& reason) {
-  if (reason.find(std::strerror(EAGAIN)) == std::string::npos) return "";
-  return "another program has it open and holds its lock; end that, or set "
-         "HDF5_USE_FILE_LOCKING=FALSE where locks are left behind";
+void refuse_locked(const std::string& path, const char* purpose, const std::string& reason) {
+  if (reason.find(std::strerror(EAGAIN)) == std::string::npos) return;
+  throw local_input_error(
+      "cannot {} '{}': another program has it open and holds its lock; end that, or set "
+      "HDF5_USE_FILE_LOCKING=FALSE where locks are left behind",
+      purpose, path);
 }
 
 Id create_file(const std::string& path, const parallel::Communicator* comm) {
@@ -112,8 +108,7 @@ Id create_file(const std::string& path, const parallel::Communicator* comm) {
       [&](hid_t access) { return H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access); },
       reason);
   if (file >= 0) return {file, H5Fclose, "H5Fcreate"};
-  const std::string locked = in_use(reason);
-  if (!locked.empty()) throw local_input_error("cannot write '{}': {}", path, locked);
+  refuse_locked(path, "write", reason);
   throw internal_error("cannot create '{}': {}", path, reason);
 }
 
@@ -125,8 +120,7 @@ Id open_file(const std::string& path, File::Access mode, const parallel::Communi
       path, comm, mode != File::Access::finish,
       [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); }, reason);
   if (file < 0) {
-    const std::string locked = in_use(reason);
-    if (!locked.empty()) throw local_input_error("cannot open '{}': {}", path, locked);
+    refuse_locked(path, "open", reason);
     if (reason.find("truncated file") != std::string::npos) {
       throw local_input_error("'{}' is truncated or was never finished ({})", path, reason);
     }
@@ -194,7 +188,7 @@ File File::open(const std::string& path, Access access, const parallel::Communic
   file.together([&] {
     if (!file.is_first()) return;
     try_open(path, access == Access::read ? O_RDONLY : O_RDWR, "read");
-    check_is_hdf5(path);
+    if (H5Fis_hdf5(path.c_str()) <= 0) throw local_input_error("'{}' is not an HDF5 file", path);
     if (comm != nullptr) open_file(path, Access::read, nullptr);
   });
   file.together([&] { file.file_ = open_file(path, access, comm); });
@@ -297,19 +291,12 @@ bool File::same_object(const std::string& a, const std::string& b) const {
 
 std::vector<std::string> File::children(const std::string& group) const {
   std::vector<std::string> names;
-  const hid_t opened = H5Gopen2(id(), group.c_str(), H5P_DEFAULT);
-  if (opened < 0) {
-    clear_errors();
-    throw local_input_error("{} in '{}' is no group, but one is needed", group, path_);
+  if (H5Literate_by_name(id(), group.c_str(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr,
+                         add_name<H5L_info_t>, &names, H5P_DEFAULT) >= 0) {
+    return names;
   }
-  const Id object(opened, H5Gclose, group);
-  const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
-    return 0;
-  };
-  check(H5Literate(object.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, visit, &names),
-        fmt::format("list {} of '{}'", group, path_));
-  return names;
+  clear_errors();
+  throw local_input_error("{} in '{}' is no group, but one is needed", group, path_);
 }
 
 void File::link_external(const std::string& name, const std::string& file,
@@ -348,14 +335,6 @@ void forget_writer(const std::string& path) {
   const hbool_t forget = true;
   check(H5Pset(access.get(), "clear_status_flags", &forget), "H5Pset");
   const Id file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), H5Fclose, "open '" + path + "'");
-}
-
-std::string version() {
-  unsigned major = 0;
-  unsigned minor = 0;
-  unsigned release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("{}.{}.{}", major, minor, release);
 }
 
 }  // namespace deeppcr::io::hdf5

@@ -1,5 +1,3 @@
-#include "deeppcr/io/idx.hpp"
-
 #include <zlib.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <memory>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/batch.hpp"
 
 namespace deeppcr::io {
 
@@ -40,22 +39,16 @@ class Reader {
   /// Reads up to `count` bytes; fewer only at the end of the file.
   Index read(unsigned char* out, Index count) {
     const int got = gzread(file_.get(), out, static_cast<unsigned>(count));
-    if (got < count) check_state();
-    return got;
-  }
-
- private:
-  void check_state() {
     int code = Z_OK;
     const char* text = gzerror(file_.get(), &code);
-    if (code == Z_OK || code == Z_STREAM_END) return;
-    if (code == Z_BUF_ERROR) {
+    if (got == count || code == Z_OK || code == Z_STREAM_END) return got;
+    if (code == Z_BUF_ERROR)
       throw local_input_error("'{}' is truncated: its compressed data end too early", path_);
-    }
     throw local_input_error("'{}' is damaged: {}", path_,
                             code == Z_ERRNO ? std::strerror(errno) : text);
   }
 
+ private:
   std::string path_;
   std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
 };
@@ -197,21 +190,6 @@ ImageSet read_image_set(const std::string& name, const ImageSelection& selection
   }
   return {images.sizes[1], images.sizes[2], selected(images, first, count),
           selected(labels, first, count)};
-}
-
-Batch read_images(const parallel::Communicator& comm, const std::string& name,
-                  const ImageSelection& selection) {
-  Batch batch;
-  parallel::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    const ImageSet set = read_image_set(name, selection);
-    batch.samples = static_cast<Index>(set.labels.size());
-    batch.features = set.height * set.width;
-    for (const unsigned char pixel : set.pixels) batch.inputs.push_back(pixel / 255.0);
-    batch.labels.assign(set.labels.begin(), set.labels.end());
-  });
-  broadcast(comm, batch);
-  return batch;
 }
 
 }  // namespace deeppcr::io

@@ -27,17 +27,15 @@ bool is_alias(const hdf5::File& file, const std::string& group, const std::strin
   });
 }
 
-bool is_remark(const std::string& attribute) {
-  static const std::vector<std::string> names{
-      // ours, in each file
-      "format", "format_version", "program_version", "git_commit", "command_line", "options_set",
-      "options_unused", "configuration", "library_versions", "ranks", "hosts", "start_time",
-      // of those who describe their data
-      "units", "long_name", "dimensions", "source", "note", "description", "title", "author",
-      // HDF5's dimension scales
-      "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST"};
-  return holds(names, attribute);
-}
+/// Attributes that everybody may set.
+const std::vector<std::string> kRemarks{
+    // ours, in each file
+    "format", "format_version", "program_version", "git_commit", "command_line", "options_set",
+    "options_unused", "configuration", "library_versions", "ranks", "hosts", "start_time",
+    // of those who describe their data
+    "units", "long_name", "dimensions", "source", "note", "description", "title", "author",
+    // HDF5's dimension scales
+    "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST"};
 
 }  // namespace
 
@@ -55,16 +53,10 @@ void require_known_members(const hdf5::File& file, const std::string& group,
   }
 }
 
-const std::vector<std::string>& root_members() {
-  static const std::vector<std::string> names{"layers", "embedding", "head",   "inputs",
-                                              "labels", "lengths",   "targets"};
-  return names;
-}
-
 std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::string& object) {
   std::vector<std::string> unknown;
   for (const std::string& name : file.attributes(object))
-    if (!is_remark(name)) unknown.push_back(name);
+    if (!holds(kRemarks, name)) unknown.push_back(name);
   return unknown;
 }
 

@@ -16,7 +16,8 @@ void require_known_members(const hdf5::File& file, const std::string& group,
                            const std::vector<std::string>& known, const std::string& what);
 
 /// What a file with the weights or the samples of users may have at its root.
-const std::vector<std::string>& root_members();
+inline const std::vector<std::string> kRootMembers{"layers", "embedding", "head",   "inputs",
+                                                   "labels", "lengths",   "targets"};
 
 /// Attributes of an object that say nothing to this program and are not known as remarks (units,
 /// dimensions, source, note, what this program writes into each file).

@@ -2,7 +2,6 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
-#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 
@@ -29,23 +28,18 @@ StoredNetwork read_network(const parallel::Communicator& comm, const std::string
 
 void write_samples(const parallel::Communicator& comm, const std::string& path,
                    const Provenance& provenance, const Samples& samples) {
-  ReplacingFile target(comm, path);
-  const auto write = [&](const char* name, auto view, const char* what,
-                         std::vector<std::string> dimensions) {
-    if (view.size() == 0) return;
-    const auto& extents = view.shape();
-    target.file().write<Real>(name, hdf5::Shape(extents.begin(), extents.end()), view.data(),
-                              {what, std::move(dimensions), ""});
-  };
-  target.guarded([&] {
-    write_provenance(target.file(), kResultsFormat, provenance);
+  write_file(comm, path, file_format::kResults, provenance, [&](hdf5::File& file) {
+    const auto write = [&](const char* name, auto view, const char* what,
+                           std::vector<std::string> dimensions) {
+      if (view.size() == 0) return;
+      const hdf5::Shape shape(view.shape().begin(), view.shape().end());
+      file.write<Real>(name, shape, view.data(), {what, std::move(dimensions), ""});
+    };
     write("/latents", samples.latents, "generated latents", {"sample", "component"});
     write("/images", samples.images, "generated images, 0 black and 1 white", {"sample", "y", "x"});
     write("/trajectory", samples.trajectory, "states from noise to latents",
           {"state", "sample", "component"});
-    target.finish();
   });
-  target.place();
 }
 
 std::vector<Real> read_latents(const parallel::Communicator& comm, const std::string& path,

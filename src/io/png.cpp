@@ -1,5 +1,3 @@
-#include "deeppcr/io/png.hpp"
-
 #include <png.h>
 #include <zlib.h>
 
@@ -12,6 +10,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/io/networks.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/io/recognise.hpp"
 #include "io/replace_file.hpp"
@@ -82,15 +81,15 @@ std::string encoded(const Grid& grid, const std::string& path) {
 }  // namespace
 
 void write_image_grid(const std::string& path, View<const Real, 3> images) {
-  StartedFile started(link_target(path));
   const std::string bytes = encoded(grid_of(images), path);
-  errno = 0;
-  std::ofstream file(started.name(), std::ios::binary);
-  file << bytes;
-  file.close();
-  if (!file)
-    throw local_input_error("'{}' cannot be written as PNG: {}", path, std::strerror(errno));
-  started.place();
+  begin_file(path, [&](const std::string& temporary) {
+    errno = 0;
+    std::ofstream file(temporary, std::ios::binary);
+    file << bytes;
+    file.close();
+    if (!file)
+      throw local_input_error("'{}' cannot be written as PNG: {}", path, std::strerror(errno));
+  });
 }
 
 }  // namespace deeppcr::io

@@ -6,25 +6,17 @@
 #include <chrono>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/files.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "git_commit.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 
-const Format kTraceFormat{file_format::kTrace, 1};
-const Format kStatesFormat{file_format::kStates, 1};
-const Format kCheckpointFormat{file_format::kCheckpoint, 1};
-const Format kWeightsFormat{file_format::kWeights, 1};
-const Format kResultsFormat{file_format::kResults, 1};
-
 namespace {
 
-void require_equal(const std::string& path, const char* what, Index stored, Index run) {
-  if (stored == run) return;
-  throw input_error("'{}' was written with {} = {}, but this run has {}", path, what, stored, run);
-}
+/// Of all files; another one where one of their layouts changes.
+constexpr Index kFormatVersion = 1;
 
 }  // namespace
 
@@ -33,7 +25,7 @@ Provenance Provenance::collect(const parallel::Communicator& comm) {
   here.program_version = io::program_version();
   here.git_commit = io::git_commit();
   here.library_versions = {
-      "HDF5 " + hdf5::version(),
+      hdf5_version(),
       "PETSc " + parallel::petsc_version(),
       "MPI " + parallel::mpi_version(),
       fmt::format("zlib {}", zlibVersion()),
@@ -45,61 +37,55 @@ Provenance Provenance::collect(const parallel::Communicator& comm) {
   return here;
 }
 
-void write_provenance(hdf5::File& file, const Format& format, const Provenance& provenance) {
-  file.set("/", "format", format.name);
-  file.set("/", "format_version", format.version);
-  file.set("/", "program_version", provenance.program_version);
-  file.set("/", "git_commit", provenance.git_commit);
-  file.set("/", "command_line", provenance.command_line);
-  file.set("/", "options_set", provenance.options_set);
-  file.set("/", "options_unused", provenance.options_unused);
-  file.set("/", "configuration", provenance.configuration);
-  file.set("/", "library_versions", provenance.library_versions);
-  file.set("/", "ranks", provenance.ranks);
-  file.set("/", "hosts", provenance.hosts);
-  file.set("/", "start_time", provenance.start_time);
+void write_provenance(hdf5::File& file, const std::string& format, const Provenance& provenance) {
+  file.set_all("/", {{"format", format},
+                     {"format_version", kFormatVersion},
+                     {"program_version", provenance.program_version},
+                     {"git_commit", provenance.git_commit},
+                     {"command_line", provenance.command_line},
+                     {"options_set", provenance.options_set},
+                     {"options_unused", provenance.options_unused},
+                     {"configuration", provenance.configuration},
+                     {"library_versions", provenance.library_versions},
+                     {"ranks", provenance.ranks},
+                     {"hosts", provenance.hosts},
+                     {"start_time", provenance.start_time}});
 }
 
-Provenance read_provenance(const hdf5::File& file) {
-  Provenance stored;
-  stored.program_version = file.text("/", "program_version");
-  stored.git_commit = file.text("/", "git_commit");
-  stored.command_line = file.text("/", "command_line");
-  stored.options_set = file.texts("/", "options_set");
-  stored.options_unused = file.texts("/", "options_unused");
-  stored.configuration = file.text("/", "configuration");
-  stored.library_versions = file.texts("/", "library_versions");
-  stored.ranks = file.integer("/", "ranks");
-  stored.hosts = file.texts("/", "hosts");
-  stored.start_time = file.text("/", "start_time");
-  return stored;
+void write_file(const parallel::Communicator& comm, const std::string& path,
+                const std::string& format, const Provenance& provenance,
+                const std::function<void(hdf5::File&)>& body) {
+  replace_file(comm, path, [&](hdf5::File& file) {
+    write_provenance(file, format, provenance);
+    body(file);
+  });
 }
 
 std::string format_of(const hdf5::File& file) {
   return file.has_attribute("/", "format") ? file.text("/", "format") : "";
 }
 
-void require_format(const hdf5::File& file, const Format& format) {
+void require_format(const hdf5::File& file, const std::string& format) {
   const std::string found = format_of(file);
-  if (found != format.name) {
+  if (found != format) {
     throw input_error(
-        "'{}' is not a {} file: {}", file.path(), format.name,
+        "'{}' is not a {} file: {}", file.path(), format,
         found.empty() ? "it has no 'format' attribute" : fmt::format("its format is '{}'", found));
   }
   const Index version = file.integer("/", "format_version");
-  if (version != format.version) {
-    throw input_error("'{}' has {} version {}; this program reads version {}", file.path(),
-                      format.name, version, format.version);
+  if (version != kFormatVersion) {
+    throw input_error("'{}' has {} version {}; this program reads version {}", file.path(), format,
+                      version, kFormatVersion);
   }
 }
 
 void write_problem(hdf5::File& file, const Problem& problem) {
   file.create_group("/problem");
-  file.set("/problem", "model", problem.model);
-  file.set("/problem", "L", problem.num_steps);
-  file.set("/problem", "B", problem.batch);
-  file.set("/problem", "n", problem.width);
-  file.set("/problem", "seed", problem.seed);
+  file.set_all("/problem", {{"model", problem.model},
+                            {"L", problem.num_steps},
+                            {"B", problem.batch},
+                            {"n", problem.width},
+                            {"seed", problem.seed}});
   if (problem.function != 0) file.set("/problem", "function", problem.function);
 }
 
@@ -117,10 +103,16 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
     throw input_error("'{}' was written with model {}, but this run has {}", path, stored.model,
                       run.model);
   }
-  require_equal(path, "L (steps)", stored.num_steps, run.num_steps);
-  require_equal(path, "B (batch)", stored.batch, run.batch);
-  require_equal(path, "n (width)", stored.width, run.width);
-  require_equal(path, "the seed", stored.seed, run.seed);
+  const std::vector<std::pair<const char*, Index Problem::*>> numbers{
+      {"L (steps)", &Problem::num_steps},
+      {"B (batch)", &Problem::batch},
+      {"n (width)", &Problem::width},
+      {"the seed", &Problem::seed}};
+  for (const auto& [what, number] : numbers) {
+    if (stored.*number == run.*number) continue;
+    throw input_error("'{}' was written with {} = {}, but this run has {}", path, what,
+                      stored.*number, run.*number);
+  }
   if (stored.function == 0 || run.function == 0 || stored.function == run.function) return;
   throw input_error(
       "'{}' was written with another network: the file of that name holds other parameters now; "
@@ -130,6 +122,10 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
 }
 
 std::string program_version() { return DEEPPCR_VERSION; }
+
+std::string hdf5_version() {
+  return fmt::format("HDF5 {}.{}.{}", H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);
+}
 
 std::string git_commit() { return DEEPPCR_GIT_COMMIT; }
 

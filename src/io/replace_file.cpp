@@ -17,11 +17,9 @@ namespace deeppcr::io {
 
 namespace {
 
-std::string folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
+void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
 
+/// Forces a file, or a folder's list of names, to the disk.
 void sync_path(const std::string& path, int flags) {
   const int descriptor = ::open(path.c_str(), flags);
   if (descriptor < 0) {
@@ -40,12 +38,6 @@ void sync_path(const std::string& path, int flags) {
 }  // namespace
 
 std::string temporary_name(const std::string& path) { return path + ".tmp"; }
-
-void sync_file(const std::string& path) { sync_path(path, O_RDWR); }
-
-void sync_folder_of(const std::string& path) { sync_path(folder_of(path), O_RDONLY | O_DIRECTORY); }
-
-void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
 
 std::string older_name(const std::string& path) { return path + ".1"; }
 
@@ -81,57 +73,57 @@ void take_name(const std::string& path) {
     throw internal_error("cannot write '{}': {}", path, std::strerror(errno));
 }
 
-/// What a killed run has left under that name is removed first: it may be a link to elsewhere.
-hdf5::File create_afresh(const parallel::Communicator& comm, const std::string& path) {
+/// Writes and flushes the file. Each rank flushes what it wrote; what closing adds is then flushed
+/// by rank 0. What a killed run has left under that name is removed first: it may be a link to
+/// elsewhere.
+void write_whole(const parallel::Communicator& comm, const std::string& path,
+                 const std::function<void(hdf5::File&)>& body) {
   if (comm.is_root()) remove_quietly(path);
-  return hdf5::File::create(path, comm);
+  hdf5::File file = hdf5::File::create(path, comm);
+  try {
+    body(file);
+    file.close();
+  } catch (const Error& error) {
+    if (error.seen() == Error::Seen::everywhere) file.abandon();
+    throw;
+  }
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) sync_path(path, O_RDWR);
+  });
 }
 
 }  // namespace
 
-ReplacingFile::ReplacingFile(const parallel::Communicator& comm, const std::string& path)
-    : comm_(comm), path_(link_target(path)), file_(create_afresh(comm, temporary_name(path_))) {}
-
-ReplacingFile::~ReplacingFile() {
-  if (!placed_ && comm_.is_root()) remove_quietly(temporary_name(path_));
+void replace_file(const parallel::Communicator& comm, const std::string& name,
+                  const std::function<void(hdf5::File&)>& body,
+                  const std::function<void(const std::string&)>& check, Older older) {
+  const std::string path = link_target(name), temporary = temporary_name(path);
+  try {
+    write_whole(comm, temporary, body);
+    if (check) check(temporary);
+    parallel::agree(comm, [&] {
+      if (!comm.is_root()) return;
+      if (older == Older::kept) keep_older(path);
+      take_name(path);
+      const std::string folder = std::filesystem::path(path).parent_path().string();
+      sync_path(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
+    });
+  } catch (...) {
+    if (comm.is_root()) remove_quietly(temporary);
+    throw;
+  }
 }
 
-void ReplacingFile::finish() {
-  guarded([&] {
-    // Each rank flushes what it wrote; what closing adds is then flushed by rank 0.
-    file_.flush();
-    file_.close();
-  });
-  parallel::agree(comm_, [&] {
-    if (comm_.is_root()) sync_file(temporary_name(path_));
-  });
-}
-
-void ReplacingFile::place(Older older) {
-  parallel::agree(comm_, [&] {
-    if (!comm_.is_root()) return;
-    if (older == Older::kept) keep_older(path_);
-    take_name(path_);
-    sync_folder_of(path_);
-  });
-  placed_ = true;
-}
-
-StartedFile::StartedFile(std::string path) : path_(std::move(path)) {}
-
-StartedFile::~StartedFile() {
-  if (!placed_) remove_quietly(temporary_name(path_));
-}
-
-hdf5::File StartedFile::create() const {
-  remove_quietly(temporary_name(path_));
-  return hdf5::File::create(temporary_name(path_));
-}
-
-void StartedFile::place(hdf5::File* open) {
-  take_name(path_);
-  if (open != nullptr) open->renamed(path_);
-  placed_ = true;
+void begin_file(const std::string& name, const std::function<void(const std::string&)>& body) {
+  const std::string path = link_target(name), temporary = temporary_name(path);
+  remove_quietly(temporary);
+  try {
+    body(temporary);
+    take_name(path);
+  } catch (...) {
+    remove_quietly(temporary);
+    throw;
+  }
 }
 
 }  // namespace deeppcr::io

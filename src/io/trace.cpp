@@ -6,9 +6,10 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/io/checkpoint.hpp"
 #include "io/hdf5_detail.hpp"
-#include "io/live_file.hpp"
-#include "io/states_file.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 
@@ -45,25 +46,20 @@ void keep_states(const std::string& path, const std::string& kept) {
   trace.link_external("/states", fs::path(kept_states).filename().string(), "/");
 }
 
-Problem read_problem_of(const std::string& path) {
-  return read_problem(hdf5::File::open(path, hdf5::File::Access::read));
-}
-
 /// What a trace is of; its run may have been killed while it ended it. One that cannot be read at
 /// all is of nothing, and gets another name.
 Problem problem_of(const std::string& path) {
-  try {
-    return read_problem_of(path);
-  } catch (const Error&) {
+  for (const bool killed : {false, true}) {
+    try {
+      if (killed) hdf5::forget_writer(path);
+      return read_problem(hdf5::File::open(path, hdf5::File::Access::read));
+    } catch (const Error& error) {
+      if (!killed) continue;
+      log::warn("{}", error.what());
+      set_damaged_aside(path);
+    }
   }
-  try {
-    hdf5::forget_writer(path);
-    return read_problem_of(path);
-  } catch (const Error& error) {
-    log::warn("{}", error.what());
-    set_damaged_aside(path);
-    return {};
-  }
+  return {};
 }
 
 /// Gives the trace of the run that this one goes on from the next free number. That of another
@@ -84,117 +80,244 @@ void keep_earlier(const std::string& path, const Problem& problem) {
   log::info("the trace of the earlier run is now {}", kept);
 }
 
-/// /iterations, with times and traffic in axes of their own.
-LiveTable iterations(const std::vector<std::string>& stages) {
-  const auto stage_count = static_cast<Index>(stages.size());
+/// The wanted states that this rank writes: z_0 on rank 0, states after its own steps. All of them
+/// are written as they lie in memory, few of them one by one.
+std::vector<hdf5::Rows<const Real>> own_rows(const std::vector<Index>& wanted,
+                                             const sequence::Trajectory& trajectory) {
+  const parallel::Communicator& comm = trajectory.comm();
+  const Real* states = trajectory.states().data();
+  const auto count = static_cast<Index>(wanted.size());
+  if (count == trajectory.layout().num_steps() + 1)
+    return state_array(comm, trajectory.layout(), trajectory.input(), states).pieces;
+  const StepSet steps = trajectory.layout().written_steps(comm.rank());
+  std::vector<hdf5::Rows<const Real>> pieces;
+  const Index entries = trajectory.batch() * trajectory.width();
+  for (Index row = 0; row < count; ++row) {
+    const Index state = wanted[static_cast<std::size_t>(row)];
+    if (state == 0 && comm.is_root()) pieces.push_back({row, 1, trajectory.input().data()});
+    if (state > 0 && steps.contains(state - 1))
+      pieces.push_back({row, 1, states + steps.row(state - 1) * entries});
+  }
+  return pieces;
+}
+
+/// Which rank holds which steps: /layout/first_step, the first step of each rank (of a layout that
+/// is not contiguous: of each range in the chain's order), then the number of steps; the latter
+/// layouts have /layout/rank beside it.
+void write_layout(hdf5::File& file, const parallel::BlockLayout& layout) {
+  std::vector<Index> first_steps, ranks;
+  if (layout.is_contiguous()) {
+    first_steps = layout.first_steps();
+  } else {
+    for (const parallel::OwnedRange& part : layout.ranges()) {
+      first_steps.push_back(part.steps.first);
+      ranks.push_back(layout.is_replicated() ? -1 : part.owner);
+    }
+    first_steps.push_back(layout.num_steps());
+    file.write<Index>("/layout/rank", {static_cast<Index>(ranks.size())}, ranks.data(),
+                      {"rank that holds each range, -1 for all", {"range"}, ""});
+  }
+  const std::string axis = layout.is_contiguous() ? "rank" : "range";
+  file.write<Index>("/layout/first_step", {static_cast<Index>(first_steps.size())},
+                    first_steps.data(),
+                    {"first step of each " + axis + ", then the number of steps", {axis}, ""});
+}
+
+/// /iterations of a solve, with times and traffic in axes of their own.
+TraceTable iterations() {
   return {"/iterations",
           "iteration",
           {{"residual", "largest residual of any step"},
            {"step_norm", "largest entry of the update that led here"},
            {"frozen_prefix", "leading states that are exact", true},
            {"ksp_iterations", "iterations of the linear solve", true},
-           {"seconds", "time by stage, maximum over ranks", false, "stage", stage_count, "s"},
-           {"seconds_min", "time by stage, minimum over ranks", false, "stage", stage_count, "s"},
-           {"messages", "messages sent by all ranks, by reduction level", true, "level", 0},
-           {"bytes", "bytes sent by all ranks, by reduction level", true, "level", 0, "B"}}};
+           {"seconds", "time by stage, maximum over ranks", false, "stage", "s"},
+           {"seconds_min", "time by stage, minimum over ranks", false, "stage", "s"},
+           {"messages", "messages sent by all ranks, by reduction level", true, "level"},
+           {"bytes", "bytes sent by all ranks, by reduction level", true, "level", "B"}}};
 }
 
 }  // namespace
 
 /// Rank 0 has the file; the others only take part in collective calls.
 struct Trace::State {
+  struct Table {
+    TraceTable about;
+    std::vector<hdf5::Shape> row_shapes;  ///< of each column; empty for one number
+    std::vector<TraceRow> waiting;
+  };
   const parallel::Communicator& comm;
   std::string path;
   TraceHeader header;
-  std::unique_ptr<LiveFile> live;
+  double flush_seconds;
+  std::vector<Table> tables;
+  std::unique_ptr<hdf5::File> file;
+  Stopwatch since_flush;
 
-  void create(double flush_seconds);
+  void begin(const std::string& temporary);
+  void create(Table& table) const;
+  void write(Table& table) const;
+  void flush();
 };
 
-void Trace::State::create(double flush_seconds) {
-  auto fresh =
-      std::make_unique<LiveFile>(path, header.provenance, header.problem, header.layout,
-                                 std::vector<LiveTable>{iterations(header.stages)}, flush_seconds);
-  hdf5::File& file = fresh->file();
-  for (const char* name : {"/iterations/seconds", "/iterations/seconds_min"})
-    file.set(name, "stages", header.stages);
-  file.set("/outcome", "iterations_before", header.iterations_before.value_or(0));
+void Trace::State::begin(const std::string& temporary) {
+  file = std::make_unique<hdf5::File>(hdf5::File::create(temporary));
+  write_provenance(*file, file_format::kTrace, header.provenance);
+  write_problem(*file, header.problem);
+  file->set_all("/problem", header.more_of_problem);
+  write_layout(*file, header.layout);
+  for (const TraceTable& table : header.tables) create(tables.emplace_back(Table{table, {}, {}}));
+  file->create_group("/outcome");
+  file->set("/outcome", "status", "running");
+  file->set("/outcome", "iterations_before", header.iterations_before.value_or(0));
   if (header.states.kind != StateSelection::Kind::none)
-    file.link_external("/states", fs::path(states_path(path)).filename().string(), "/");
-  fresh->start();
-  fresh->flush();
+    file->link_external("/states", fs::path(states_path(path)).filename().string(), "/");
+  file->start_single_writer();
+  tables[0].waiting = std::move(header.rows);
+  flush();
   if (header.iterations_before) keep_earlier(path, header.problem);
-  fresh->place();
-  live = std::move(fresh);
 }
 
-Trace::Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
+void Trace::State::create(Table& table) const {
+  using Kind = hdf5::File::Kind;
+  for (const TraceColumn& column : table.about.columns) {
+    const std::string name = table.about.group + "/" + column.name;
+    hdf5::Shape& row = table.row_shapes.emplace_back();
+    hdf5::Description about{column.long_name, {table.about.axis}, column.units};
+    const bool by_stage = column.axis == "stage";
+    if (!column.axis.empty()) {
+      row.push_back(by_stage ? static_cast<Index>(header.stages.size()) : 0);
+      about.dimensions.push_back(column.axis);
+    }
+    file->create_extendible(name, column.whole ? Kind::whole : Kind::real, row, about);
+    if (by_stage) file->set(name, "stages", header.stages);
+  }
+}
+
+void Trace::State::flush() {
+  for (Table& table : tables) write(table);
+  file->flush();
+  since_flush.restart();
+}
+
+void Trace::State::write(Table& table) const {
+  std::vector<TraceRow>& rows = table.waiting;
+  if (rows.empty()) return;
+  for (std::size_t c = 0; c < table.row_shapes.size(); ++c) {
+    hdf5::Shape& row_shape = table.row_shapes[c];
+    Index width = row_shape.empty() ? 1 : row_shape[0];  // the widest row decides
+    for (const TraceRow& row : rows) width = std::max(width, static_cast<Index>(row[c].size()));
+    if (!row_shape.empty()) row_shape[0] = width;
+    std::vector<double> values;
+    for (const TraceRow& row : rows) {
+      values.insert(values.end(), row[c].begin(), row[c].end());
+      values.resize(values.size() + static_cast<std::size_t>(width) - row[c].size());
+    }
+    file->append(table.about.group + "/" + table.about.columns[c].name,
+                 static_cast<Index>(rows.size()), row_shape, values.data());
+  }
+  rows.clear();
+}
+
+Trace::Trace(const parallel::Communicator& comm, const std::string& path, TraceHeader header,
              double flush_seconds)
-    : state_(std::make_unique<State>(State{comm, link_target(path), header, nullptr})) {
-  state_->header.stages.push_back("other");
+    : state_(std::make_unique<State>(State{
+          comm, link_target(path), std::move(header), flush_seconds, {}, nullptr, Stopwatch{}})) {
+  TraceHeader& about = state_->header;
+  if (about.tables.empty()) {
+    about.tables = {iterations()};
+    about.stages.push_back("other");
+  }
   parallel::agree(comm, [&] {
-    if (comm.is_root()) state_->create(flush_seconds);
+    if (!comm.is_root()) return;
+    begin_file(path, [&](const std::string& temporary) { state_->begin(temporary); });
+    state_->file->renamed(state_->path);
   });
 }
 
 Trace::~Trace() = default;
-Trace::Trace(Trace&&) noexcept = default;
+
+void Trace::append(std::size_t table, TraceRow row) {
+  if (!state_->file) return;
+  state_->tables[table].waiting.push_back(std::move(row));
+  if (state_->since_flush.seconds() >= state_->flush_seconds) state_->flush();
+}
 
 void Trace::append(const nonlinear::IterationRecord& record) {
+  const std::vector<std::string>& stages = state_->header.stages;
   parallel::agree(state_->comm, [&] {
-    if (!state_->live) return;
-    const std::vector<std::string>& stages = state_->header.stages;
-    state_->live->append(0, {{record.residual},
-                             {record.step_norm},
-                             {static_cast<double>(record.frozen_prefix)},
-                             {static_cast<double>(record.ksp_iterations)},
-                             stage_columns(record.seconds, stages),
-                             stage_columns(record.seconds_min, stages),
-                             level_columns(record.levels, &parallel::Traffic::messages),
-                             level_columns(record.levels, &parallel::Traffic::bytes)});
-    if (record.iteration == 0) state_->live->flush();
+    append(0, {{record.residual},
+               {record.step_norm},
+               {static_cast<double>(record.frozen_prefix)},
+               {static_cast<double>(record.ksp_iterations)},
+               stage_columns(record.seconds, stages),
+               stage_columns(record.seconds_min, stages),
+               level_columns(record.levels, &parallel::Traffic::messages),
+               level_columns(record.levels, &parallel::Traffic::bytes)});
+    if (record.iteration == 0) flush();
   });
 }
 
-void Trace::outcome(const nonlinear::SolveReport& report,
-                    const std::vector<std::string>& options_unused) {
+void Trace::flush() {
+  if (state_->file) state_->flush();
+}
+
+void Trace::outcome(const std::vector<std::string>& options_unused,
+                    const std::function<void(hdf5::File&)>& body) {
   parallel::agree(state_->comm, [&] {
-    if (!state_->live) return;
-    const auto total = report.seconds.find("total");
-    const std::vector<std::pair<const char*, hdf5::Value>> attributes{
-        {"status", to_string(report.status)},
-        {"fallback", report.reason},
-        {"method", report.method},
-        {"linear", report.linear},
-        {"chunks", report.chunks},
-        {"path_evaluations", report.path.evaluations},
-        {"path_products", report.path.products},
-        {"iterations", Index{report.iterations}},
-        {"lyapunov", report.lyapunov},
-        {"residual", report.residual},
-        {"tolerance", report.tolerance},
-        {"frozen_prefix", report.frozen_prefix},
-        {"seconds", total == report.seconds.end() ? 0.0 : total->second}};
-    hdf5::File& file = state_->live->end();
-    for (const auto& [name, value] : attributes) file.set("/outcome", name, value);
+    if (!state_->file) return;
+    state_->flush();
+    // A file with live readers takes no attributes: it is opened anew as an ordinary one.
+    state_->file->close();
+    hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
+    body(file);
     file.set("/", "options_unused", options_unused);
     file.flush();
   });
 }
 
+void Trace::outcome(const nonlinear::SolveReport& report,
+                    const std::vector<std::string>& options_unused) {
+  const auto total = report.seconds.find("total");
+  outcome(options_unused, [&](hdf5::File& file) {
+    file.set_all("/outcome", {{"status", to_string(report.status)},
+                              {"fallback", report.reason},
+                              {"method", report.method},
+                              {"linear", report.linear},
+                              {"chunks", report.chunks},
+                              {"path_evaluations", report.path.evaluations},
+                              {"path_products", report.path.products},
+                              {"iterations", Index{report.iterations}},
+                              {"lyapunov", report.lyapunov},
+                              {"residual", report.residual},
+                              {"tolerance", report.tolerance},
+                              {"frozen_prefix", report.frozen_prefix},
+                              {"seconds", total == report.seconds.end() ? 0.0 : total->second}});
+  });
+}
+
 void Trace::states(const sequence::Trajectory& trajectory) {
-  const StateSelection& selection = state_->header.states;
-  if (selection.kind == StateSelection::Kind::none) return;
-  write_states_file(states_path(state_->path), state_->header.provenance, state_->header.problem,
-                    selection.states(trajectory.layout().num_steps()), trajectory);
+  const TraceHeader& header = state_->header;
+  if (header.states.kind == StateSelection::Kind::none) return;
+  const std::vector<Index> wanted = header.states.states(trajectory.layout().num_steps());
+  const auto count = static_cast<Index>(wanted.size());
+  write_file(state_->comm, states_path(state_->path), file_format::kStates, header.provenance,
+             [&](hdf5::File& file) {
+               write_problem(file, header.problem);
+               file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()},
+                                     own_rows(wanted, trajectory),
+                                     {"states of the chain", {"state", "sample", "component"}, ""});
+               file.write<Index>("/state", {count}, wanted.data(),
+                                 {"number of each stored state, 0 the input", {"state"}, ""});
+             });
 }
 
 void Trace::close() {
   parallel::agree(state_->comm, [&] {
-    if (!state_->live) return;
-    state_->live->flush();
-    state_->live->file().close();
-    state_->live.reset();
+    if (!state_->file) return;
+    state_->flush();
+    state_->file->close();
+    state_->file.reset();
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "io/known_content.hpp"
@@ -174,8 +175,8 @@ WeightsShape inspect(const std::string& path) {
         path);
   }
   const std::string format = format_of(file);
-  if (format.rfind("deeppcr-", 0) == 0) require_format(file, kWeightsFormat);
-  require_known_members(file, "/", root_members(), kRootHolds);
+  if (format.rfind("deeppcr-", 0) == 0) require_format(file, file_format::kWeights);
+  require_known_members(file, "/", kRootMembers, kRootHolds);
   WeightsShape shape =
       file.is_dataset("/layers/weight") ? inspect_stacked(file) : inspect_separate(file);
   const hdf5::Shape embedding = outer_layer(file, "/embedding");
@@ -188,16 +189,9 @@ WeightsShape inspect(const std::string& path) {
   return shape;
 }
 
-/// W row-major [n, n] to column-major, as the models keep it.
-void transpose(const Real* from, Index n, Real* to) {
-  for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j < n; ++j) to[j * n + i] = from[i * n + j];
-  }
-}
-
 /// One layer's weights and bias at their place in the parameters of its step.
 void place_layer(const Real* weight, const Real* bias, Index n, Real* parameters) {
-  transpose(weight, n, parameters);
+  blocks::transpose(static_cast<int>(n), static_cast<int>(n), weight, parameters);
   std::copy_n(bias, n, parameters + n * n);
 }
 
@@ -280,12 +274,10 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
 
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters) {
-  parallel::agree(comm, [&] {
-    DEEPPCR_ASSERT(
-        parameters.extent(0) == steps.size() && parameters.extent(1) == shape.parameters_per_step(),
-        "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
-        steps.size(), shape.parameters_per_step());
-  });
+  DEEPPCR_ASSERT(
+      parameters.extent(0) == steps.size() && parameters.extent(1) == shape.parameters_per_step(),
+      "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
+      steps.size(), shape.parameters_per_step());
   if (shape.stacked) {
     const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
     read_stacked(comm, file, shape, steps, parameters);

@@ -1,6 +1,6 @@
 // IDX files, as MNIST's are.
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/io/idx.hpp"
+#include "deeppcr/io/batch.hpp"
 #include "scratch_file.hpp"
 
 namespace deeppcr::fuzz {

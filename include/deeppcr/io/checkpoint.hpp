@@ -58,17 +58,15 @@ class Checkpoint {
   /// foreign, another format version, or damaged, with the dataset's name
   Checkpoint(const parallel::Communicator& comm, const std::string& path);
 
-  const std::string& path() const { return file_.path(); }
+  /// Its arrays are read with hdf5::File's own calls.
+  const hdf5::File& file() const { return file_; }
   const Problem& problem() const { return problem_; }
   const Progress& progress() const { return progress_; }
-  Provenance provenance() const { return read_provenance(file_); }
-  bool has(const std::string& name) const { return file_.has(name); }
-  hdf5::Shape shape(const std::string& name) const { return file_.shape(name); }
+  /// Of the run that wrote it, as the text that --config reads.
+  std::string configuration() const { return file_.text("/", "configuration"); }
 
   /// @throws Error that names the first difference to `run`
-  void require(const Problem& run) const { require_same_problem(path(), problem_, run); }
-  /// Each rank gets the rows it asks for. Collective.
-  void read(const std::string& name, const std::vector<hdf5::Rows<Real>>& pieces) const;
+  void require(const Problem& run) const { require_same_problem(file_.path(), problem_, run); }
   /// z_0 and the local states from /state/z. Collective. @pre require() has passed
   void read_state(sequence::Trajectory& trajectory) const;
 

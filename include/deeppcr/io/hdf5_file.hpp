@@ -69,6 +69,9 @@ class File {
   /// Attributes of a group or dataset ("/" is the root). Setting an existing one replaces it. On a
   /// communicator rank 0's value is written.
   void set(const std::string& object, const std::string& name, const Value& value);
+  void set_all(const std::string& object, const Attributes& values) {
+    for (const auto& [name, value] : values) set(object, name, value);
+  }
   bool has_attribute(const std::string& object, const std::string& name) const;
   std::vector<std::string> attributes(const std::string& object) const;
   std::string text(const std::string& object, const std::string& name) const;
@@ -98,13 +101,12 @@ class File {
   /// Each rank gets its own rows.
   template <typename T>
   void read_rows(const std::string& name, const std::vector<Rows<T>>& pieces) const;
-  /// A dataset [0, row...] that grows along the first axis and, where a row has a size 0, along
-  /// that one too.
-  template <typename T>
-  void create_extendible(const std::string& name, const Shape& row, const Description& about);
+  /// A dataset [0, row...] of reals or whole numbers that grows along the first axis and, where a
+  /// row has a size 0, along that one too.
+  void create_extendible(const std::string& name, Kind kind, const Shape& row,
+                         const Description& about);
   /// Appends rows of `row` entries; the other axes grow to `row`. @pre they are not larger
-  template <typename T>
-  void append(const std::string& name, Index count, const Shape& row, const T* data);
+  void append(const std::string& name, Index count, const Shape& row, const double* data);
 
  private:
   File(std::string path, const parallel::Communicator* comm);
@@ -126,8 +128,5 @@ class File {
   const parallel::Communicator* comm_ = nullptr;
   int exceptions_ = 0;  ///< in flight when the file was opened
 };
-
-/// "1.10.8".
-std::string version();
 
 }  // namespace deeppcr::io::hdf5

@@ -44,6 +44,7 @@ using Shape = std::vector<Index>;
 /// What an attribute can hold.
 using Value =
     std::variant<std::string, double, Index, std::vector<std::string>, std::vector<Index>>;
+using Attributes = std::vector<std::pair<std::string, Value>>;
 
 /// The attributes that each dataset carries; `units` is left out where empty.
 struct Description {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
@@ -30,28 +32,22 @@ struct Provenance {
   static Provenance collect(const parallel::Communicator& comm);
 };
 
-/// Kind and version of a file, its first two root attributes.
-struct Format {
-  std::string
-      name;  ///< "deeppcr-trace", "deeppcr-checkpoint", "deeppcr-weights", "deeppcr-results"
-  Index version = 1;
-};
-extern const Format kTraceFormat;
-extern const Format kCheckpointFormat;
-extern const Format kWeightsFormat;
-extern const Format kResultsFormat;
-extern const Format kStatesFormat;
-
 /// Writes the root attributes `format`, `format_version`, `program_version`, `git_commit`,
 /// `command_line`, `options_set`, `options_unused`, `configuration`, `library_versions`, `ranks`,
-/// `hosts`, `start_time`.
-void write_provenance(hdf5::File& file, const Format& format, const Provenance& provenance);
-Provenance read_provenance(const hdf5::File& file);
+/// `hosts`, `start_time`. `format` is one of core's file_format.
+void write_provenance(hdf5::File& file, const std::string& format, const Provenance& provenance);
+
+/// Writes a file of that format, `body` what it holds. It takes its name only when it is whole;
+/// what had that name before, through symbolic links, stays until then. Collective.
+/// @throws Error (on all ranks) when the path cannot be written
+void write_file(const parallel::Communicator& comm, const std::string& path,
+                const std::string& format, const Provenance& provenance,
+                const std::function<void(hdf5::File&)>& body);
 
 /// The file's `format`; empty where it has none.
 std::string format_of(const hdf5::File& file);
 /// @throws Error when the file's format or version is another
-void require_format(const hdf5::File& file, const Format& format);
+void require_format(const hdf5::File& file, const std::string& format);
 
 /// What was solved: attributes of /problem in traces and checkpoints.
 struct Problem {
@@ -68,6 +64,8 @@ Problem read_problem(const hdf5::File& file);
 void require_same_problem(const std::string& path, const Problem& stored, const Problem& run);
 
 std::string program_version();
+/// "HDF5 1.10.8".
+std::string hdf5_version();
 /// Short commit of the sources, with "-dirty" where they were changed; "unknown" outside a
 /// repository.
 std::string git_commit();

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "deeppcr/io/hdf5_types.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
@@ -24,39 +26,66 @@ struct StateSelection {
   std::vector<Index> states(Index num_steps) const;
 };
 
-/// What a trace says before the first iteration.
+/// A dataset of a table: one number a row, or a row of numbers along an axis of its own.
+struct TraceColumn {
+  std::string name;
+  std::string long_name;
+  bool whole = false;      ///< stored as whole numbers
+  std::string axis = {};   ///< "stage": TraceHeader::stages; any other grows; empty: one number
+  std::string units = {};  ///< empty: none
+};
+/// Datasets of one group that grow together, by rows along `axis`.
+struct TraceTable {
+  std::string group;
+  std::string axis;
+  std::vector<TraceColumn> columns;
+};
+/// The numbers of each column.
+using TraceRow = std::vector<std::vector<double>>;
+
+/// What a trace says before the first row.
 struct TraceHeader {
   Provenance provenance;
   Problem problem;
   parallel::BlockLayout layout;
-  /// Columns of /iterations/seconds; times of stages not named here are added up in a last column
+  /// Columns of times. In a solve's, times of stages not named here are added up in a last column
   /// "other".
   std::vector<std::string> stages = {"residual", "eliminate", "reduce", "substitute", "linear"};
-  StateSelection states;
-  /// Of the run that this one goes on from; its trace is then kept. Nothing for a fresh start.
-  std::optional<Index> iterations_before;
+  StateSelection states = {};
+  /// Of the run that this solve goes on from; its trace is then kept. Nothing for a fresh start.
+  std::optional<Index> iterations_before = {};
+  /// Of a run that is no solve: its tables, in place of /iterations, the rows of the first one so
+  /// far, and more attributes of /problem.
+  std::vector<TraceTable> tables = {};
+  std::vector<TraceRow> rows = {};
+  hdf5::Attributes more_of_problem = {};
 };
 
 /// History of a run, written by rank 0 so that others (h5py with swmr=True) read it live.
 ///
-/// Records are kept for at most `flush_seconds` before they reach the file, so that a fast solve is
+/// Rows are kept for at most `flush_seconds` before they reach the file, so that a fast solve is
 /// not slowed by it. Large states go to "<name>.states.h5" beside it, reached by the external link
 /// /states.
 class Trace {
  public:
   /// Collective. Replaces what has that name, through symbolic links; but where `header` goes on an
-  /// earlier run of the same problem, its trace is renamed: "run.h5.1" or the next free number.
+  /// earlier solve of the same problem, its trace is renamed: "run.h5.1" or the next free number.
   /// @throws Error (on all ranks) when the path cannot be written
-  Trace(const parallel::Communicator& comm, const std::string& path, const TraceHeader& header,
+  Trace(const parallel::Communicator& comm, const std::string& path, TraceHeader header,
         double flush_seconds = 0.5);
   ~Trace();
-  Trace(Trace&&) noexcept;
 
+  /// One row of a table; only rank 0's is written. Not collective. @throws Error (this rank)
+  void append(std::size_t table, TraceRow row);
   /// One row of each of /iterations/{residual, step_norm, frozen_prefix, ksp_iterations, seconds,
-  /// seconds_min, messages, bytes}. Collective; rank 0 writes.
+  /// seconds_min, messages, bytes}. Collective.
   void append(const nonlinear::IterationRecord& record);
-  /// Attributes of /outcome (until then only `iterations_before`, and `status` "running"), and the
-  /// final `options_unused`. Collective; the last call but states() and close().
+  /// Makes everything so far visible to readers. Not collective.
+  void flush();
+  /// How the run ended: `body` writes it on rank 0, attributes of /outcome (until then `status` is
+  /// "running") and datasets. Collective; no rows after it.
+  void outcome(const std::vector<std::string>& options_unused,
+               const std::function<void(hdf5::File&)>& body);
   void outcome(const nonlinear::SolveReport& report,
                const std::vector<std::string>& options_unused = {});
   /// The selected states, /states/z [count, B, n] with their numbers in /states/state. Collective.

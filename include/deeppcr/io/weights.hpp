@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,8 +10,6 @@
 #include "deeppcr/sequence/trajectory.hpp"
 
 namespace deeppcr::io {
-
-class ReplacingFile;
 
 /// What a weights file holds, so that options can be taken from it.
 struct WeightsShape {
@@ -60,48 +57,22 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
 DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
                             const std::string& group);
 
-/// A file that takes its name only when it is whole: written as path + ".tmp" and renamed by
-/// close().
-class ResultsWriter {
- public:
-  /// Collective. @throws Error (on all ranks) when the path cannot be written
-  ResultsWriter(const parallel::Communicator& comm, const std::string& path, const Format& format,
-                const Provenance& provenance);
-  ~ResultsWriter();
-
-  /// Attributes of the root. Collective.
-  void settings(const std::map<std::string, std::string>& settings);
-  /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
-  /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
-  /// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights.
-  /// Collective.
-  void layers(const std::string& group, const WeightsShape& shape, const StepSet& steps,
-              View<const Real, 2> local, const std::string& what);
-  /// Rows of numbers, [rows, row size], of which this rank writes `own`, each row by one rank.
-  /// Collective.
-  void rows(const std::string& name, Index rows, const StepSet& own, View<const Real, 2> local,
-            const std::string& what);
-  /// group + "/weight" and "/bias", from rank 0.
-  void dense_layer(const std::string& group, const DenseLayer& layer, const std::string& what);
-  /// /z_last [B, n], from the rank that owns it (z_0 for L = 0).
-  void last_state(const sequence::Trajectory& trajectory);
-  /// /logits [B, classes], /input_gradient [B, n], /loss: from rank 0.
-  void logits(View<const Real, 2> logits);
-  void input_gradient(ConstState gradient);
-  void loss(double loss);
-
-  /// Flushes to the disk and renames. Without it nothing of that name appears. Collective.
-  void close();
-
- private:
-  const parallel::Communicator& comm_;
-  std::unique_ptr<ReplacingFile> target_;
-};
+/// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
+/// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
+/// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights().
+/// Collective.
+void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,
+                  const StepSet& steps, View<const Real, 2> local, const std::string& what);
+/// group + "/weight" and "/bias", from rank 0. Collective.
+void write_dense_layer(hdf5::File& file, const std::string& group, const DenseLayer& layer,
+                       const std::string& what);
+/// /z_last [B, n], from the rank that owns it (z_0 for L = 0). Collective.
+void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory);
 
 /// Writes a weights file that read_weights() reads (stacked, float64). Collective.
 struct WeightsToSave {
   WeightsShape shape;
-  StepSet steps;  ///< that this rank writes, as in ResultsWriter::layers()
+  StepSet steps;  ///< that this rank writes, as in write_layers()
   View<const Real, 2> parameters;
   const DenseLayer* embedding = nullptr;  ///< may be missing
   const DenseLayer* head = nullptr;       ///< may be missing

@@ -95,16 +95,16 @@ TEST(Checkpoint, KeepsProgressProvenanceAndNamedArrays) {
   EXPECT_EQ(stored.progress().iteration, 3);
   EXPECT_EQ(stored.progress().residual, 0.5);
   EXPECT_EQ(stored.progress().elapsed_seconds, 2.5);
-  EXPECT_EQ(stored.provenance().configuration, "steps = 7\nmodel = resnet\n");
-  EXPECT_EQ(stored.provenance().ranks, world().size());
-  EXPECT_EQ(stored.provenance().hosts.size(), static_cast<std::size_t>(world().size()));
-  EXPECT_EQ(io::hdf5::File::open(path, io::hdf5::File::Access::read).texts("/", "arrays"),
+  EXPECT_EQ(stored.configuration(), "steps = 7\nmodel = resnet\n");
+  EXPECT_EQ(stored.file().integer("/", "ranks"), world().size());
+  EXPECT_EQ(stored.file().texts("/", "hosts").size(), static_cast<std::size_t>(world().size()));
+  EXPECT_EQ(stored.file().texts("/", "arrays"),
             (std::vector<std::string>{"/parameters/weight", "/optimiser/momentum"}));
   std::vector<Real> back(3, 0.0);
-  stored.read("/optimiser/momentum", {{0, 3, back.data()}});
+  stored.file().read_rows<Real>("/optimiser/momentum", {{0, 3, back.data()}});
   EXPECT_EQ(back, replicated);
   std::vector<Real> all(5, -1.0);
-  stored.read("/parameters/weight", {{0, rows, all.data()}});
+  stored.file().read_rows<Real>("/parameters/weight", {{0, rows, all.data()}});
   EXPECT_EQ(all, (std::vector<Real>{0, 1, 2, 3, 4}));
 }
 

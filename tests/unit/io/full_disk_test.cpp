@@ -101,32 +101,30 @@ TEST(FullDisk, ALimitIsTheSame) {
 }
 
 /// Layers of zeros, width 8, of which each rank writes its own: 576 bytes a step.
-void write_layers(io::ResultsWriter& writer, Index num_steps) {
+void write_layers(io::hdf5::File& file, Index num_steps) {
   io::WeightsShape shape;
   shape.num_steps = num_steps;
   shape.width = 8;
   const StepRange range = BlockLayout::balanced(num_steps, world().size()).range(world().rank());
   const std::array<Index, 2> sizes{range.size(), shape.parameters_per_step()};
   const std::vector<Real> zeros(static_cast<std::size_t>(sizes[0] * sizes[1]));
-  writer.layers("", shape, range, {zeros.data(), sizes}, "weights");
+  io::write_layers(file, "", shape, range, {zeros.data(), sizes}, "weights");
+}
+
+template <typename Body>
+void write_results(const std::string& path, Body&& body) {
+  io::write_file(world(), path, file_format::kResults, example_provenance(world()), body);
 }
 
 TEST(FullDisk, ResultsLeaveNothingHalfDone) {
   const SmallDisk disk;
   if (!disk.reason().empty()) GTEST_SKIP() << disk.reason();
   const Trajectory trajectory(world(), BlockLayout::balanced(8, world().size()), 4, 8);
-  io::ResultsWriter small(world(), disk.folder() / "small.h5", io::kResultsFormat,
-                          example_provenance(world()));
-  small.last_state(trajectory);
-  small.close();
-  EXPECT_ERROR(
-      {
-        io::ResultsWriter writer(world(), disk.folder() / "out.h5", io::kResultsFormat,
-                                 example_provenance(world()));
-        write_layers(writer, 8000);
-        writer.close();
-      },
-      "out.h5.tmp': No space left on device");
+  write_results(disk.folder() / "small.h5",
+                [&](io::hdf5::File& file) { io::write_last_state(file, trajectory); });
+  EXPECT_ERROR(write_results(disk.folder() / "out.h5",
+                             [](io::hdf5::File& file) { write_layers(file, 8000); }),
+               "out.h5.tmp': No space left on device");
   on_root([&] { EXPECT_EQ(names_in(disk.folder().path()), std::vector<std::string>{"small.h5"}); });
 }
 
@@ -161,9 +159,7 @@ TEST(FullDisk, ResultsAppearWholeOrNotAtAll) {
   const std::string path = folder / "out.h5";
   on_root([&] { write_file(path, "older"); });
   const auto write = [&] {
-    io::ResultsWriter writer(world(), path, io::kResultsFormat, example_provenance(world()));
-    write_layers(writer, 4000);
-    writer.close();
+    write_results(path, [](io::hdf5::File& file) { write_layers(file, 4000); });
   };
   {
     const FileSizeLimit limit(300 << 10);

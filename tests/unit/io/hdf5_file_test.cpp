@@ -127,12 +127,12 @@ TEST(Hdf5File, ExtendibleGrowsAlongBothAxes) {
   const std::string path = folder / "a.h5";
   on_root([&] {
     File file = File::create(path);
-    file.create_extendible<Index>("/x", {0}, {"x", {"row", "column"}, ""});
-    const std::vector<Index> one{1, 2};
+    file.create_extendible("/x", File::Kind::whole, {0}, {"x", {"row", "column"}, ""});
+    const std::vector<double> one{1, 2};
     const std::vector<double> two{3, 4, 5, 6, 7, 8};
-    file.append<Index>("/x", 1, {2}, one.data());
-    file.append<double>("/x", 2, {3}, two.data());
-    EXPECT_ERROR(file.append<Index>("/x", 1, {2}, one.data()), "cannot become [4, 2]");
+    file.append("/x", 1, {2}, one.data());
+    file.append("/x", 2, {3}, two.data());
+    EXPECT_ERROR(file.append("/x", 1, {2}, one.data()), "cannot become [4, 2]");
     EXPECT_EQ(file.shape("/x"), (Shape{3, 3}));
     EXPECT_EQ(file.read<Index>("/x"), (std::vector<Index>{1, 2, 0, 3, 4, 5, 6, 7, 8}));
   });

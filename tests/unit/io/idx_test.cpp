@@ -1,7 +1,6 @@
-#include "deeppcr/io/idx.hpp"
-
 #include <zlib.h>
 
+#include "deeppcr/io/batch.hpp"
 #include "io_support.hpp"
 
 namespace deeppcr::test {
@@ -76,7 +75,8 @@ TEST(Idx, EveryRankGetsTheSelectedImages) {
   EXPECT_EQ(batch.labels, (std::vector<Index>{1, 2, 3}));
   for (Index i = 0; i < 3; ++i) {
     for (Index k = 0; k < 6; ++k) {
-      EXPECT_EQ(batch.view()(i, k), static_cast<double>(10 * (5 + i) + k) / 255.0);
+      EXPECT_EQ(batch.inputs[static_cast<std::size_t>(6 * i + k)],
+                static_cast<double>(10 * (5 + i) + k) / 255.0);
     }
   }
 }
@@ -131,7 +131,7 @@ TEST(Idx, DamagedFilesAreRefused) {
   says(header({kImages, kRows}), "with 2 axes");
   says(header({kImages, 1 << 20, 1 << 20}), "is malformed");
   says(header({kImages, 0, 5}), "is malformed");
-  says(header({Index{1} << 31, kRows, kColumns}), "2147483648 rows of 6 bytes were promised");
+  says(header({Index{1} << 31, kRows, kColumns}), "2147483648 images, but");
   says(header({0, 1 << 14, 1 << 14}), "0 images, but");
   says(header({kImages, 1 << 14, 1 << 14}), "20 rows of 268435456 bytes were promised");
   says(header({kImages + 1, kRows, kColumns}) + std::string(126, 'x'), "21 images, but");

@@ -95,10 +95,8 @@ TEST_P(AnyLayout, StatesAndLastStateAreTheSame) {
         EXPECT_EQ(file.read<Real>("/z"), marks_of(states));
       });
     }
-    io::ResultsWriter results(world(), folder_ / "out.h5", io::kResultsFormat,
-                              example_provenance(world()));
-    results.last_state(written);
-    results.close();
+    io::write_file(world(), folder_ / "out.h5", file_format::kResults, example_provenance(world()),
+                   [&](File& file) { io::write_last_state(file, written); });
     on_root([&] {
       const File file = File::open(folder_ / "out.h5", File::Access::read);
       EXPECT_EQ(file.read<Real>("/z_last"), marks_of({num_steps()}));

@@ -326,27 +326,28 @@ TEST(Results, OfAGradientRun) {
   sequence::Trajectory trajectory(world(), BlockLayout::balanced(3, world().size()), 2, 2);
   fill_with_marks(trajectory);
   const std::vector<Real> logits{1, 2, 3, 4, 5, 6};
-  io::ResultsWriter writer(world(), path, io::kResultsFormat, example_provenance(world()));
-  writer.last_state(trajectory);
-  writer.logits({logits.data(), {2, 3}});
-  writer.loss(0.75);
-  writer.input_gradient(trajectory.input());
+  const double loss = 0.75;
   WeightsShape shape;
   shape.num_steps = 3;
   shape.width = 2;
   const StepRange mine = trajectory.local_range();
   Buffer<Real> gradient(mine.size() * 6);
   for (Index i = 0; i < gradient.size(); ++i) gradient[i] = static_cast<Real>(i % 6);
-  writer.layers("/gradients", shape, mine, {gradient.data(), {mine.size(), 6}}, "gradient");
-  EXPECT_FALSE(std::filesystem::exists(path)) << "not before it is whole";
-  writer.close();
+  io::write_file(world(), path, file_format::kResults, example_provenance(world()),
+                 [&](File& results) {
+                   io::write_last_state(results, trajectory);
+                   results.write<Real>("/logits", {2, 3}, logits.data(), {"", {}, ""});
+                   results.write<double>("/loss", {}, &loss, {"", {}, ""});
+                   io::write_layers(results, "/gradients", shape, mine,
+                                    {gradient.data(), {mine.size(), 6}}, "gradient");
+                   EXPECT_FALSE(std::filesystem::exists(path)) << "not before it is whole";
+                 });
   const File file = File::open(path, File::Access::read);
   EXPECT_EQ(io::format_of(file), "deeppcr-results");
   EXPECT_EQ(file.read<double>("/z_last"),
             (std::vector<double>{mark(3, 0, 0), mark(3, 0, 1), mark(3, 1, 0), mark(3, 1, 1)}));
   EXPECT_EQ(file.read<double>("/logits"), logits);
   EXPECT_EQ(file.read<double>("/loss"), std::vector<double>{0.75});
-  EXPECT_EQ(file.read<double>("/input_gradient")[3], mark(0, 1, 1));
   const auto weight = file.read<double>("/gradients/layers/weight");
   EXPECT_EQ(std::vector<double>(weight.begin() + 8, weight.end()),
             (std::vector<double>{0, 2, 1, 3}))

@@ -1,41 +1,15 @@
-#include "io/states_file.hpp"
-
 #include <algorithm>
 #include <filesystem>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/trace.hpp"
-#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The wanted states that this rank writes: z_0 on rank 0, states after its own steps.
-std::vector<hdf5::Rows<const Real>> own_rows(const std::vector<Index>& wanted,
-                                             const sequence::Trajectory& trajectory) {
-  const StepSet steps = trajectory.layout().written_steps(trajectory.comm().rank());
-  const Real* input = trajectory.comm().is_root() ? trajectory.input().data() : nullptr;
-  const Real* states = trajectory.states().data();
-  std::vector<hdf5::Rows<const Real>> pieces;
-  const auto count = static_cast<Index>(wanted.size());
-  if (count == trajectory.layout().num_steps() + 1) {  // all: as they lie in memory
-    if (input != nullptr) pieces.push_back({0, 1, input});
-    pieces.emplace_back(steps.shifted(1), states);
-    return pieces;
-  }
-  const Index entries = trajectory.batch() * trajectory.width();
-  for (Index row = 0; row < count; ++row) {
-    const Index state = wanted[static_cast<std::size_t>(row)];
-    if (state == 0 && input != nullptr) pieces.push_back({row, 1, input});
-    if (state > 0 && steps.contains(state - 1))
-      pieces.push_back({row, 1, states + steps.row(state - 1) * entries});
-  }
-  return pieces;
-}
 
 /// Where a trajectory is found.
 struct StoredStates {
@@ -47,9 +21,9 @@ struct StoredStates {
 StoredStates locate(const std::string& path) {
   const auto file = hdf5::File::open(path, hdf5::File::Access::read);
   const std::string format = format_of(file);
-  if (format == kCheckpointFormat.name) return {path, "/state/z"};
-  if (format == kStatesFormat.name) return {path, "/z"};
-  if (format == kTraceFormat.name) {
+  if (format == file_format::kCheckpoint) return {path, "/state/z"};
+  if (format == file_format::kStates) return {path, "/z"};
+  if (format == file_format::kTrace) {
     const std::string link = file.linked_file("/states");
     if (link.empty()) {
       throw local_input_error(
@@ -65,35 +39,11 @@ void check_sizes(const std::string& path, const hdf5::Shape& found,
   const hdf5::Shape wanted{trajectory.layout().num_steps() + 1, trajectory.batch(),
                            trajectory.width()};
   if (found == wanted) return;
-  if (found.size() != 3) {
-    throw local_input_error("the states in '{}' have {} axes in place of 3", path, found.size());
-  }
-  throw local_input_error(
-      "'{}' has states [{}, {}, {}], but this run needs [L + 1, B, n] = [{}, {}, {}]", path,
-      found[0], found[1], found[2], wanted[0], wanted[1], wanted[2]);
+  throw local_input_error("'{}' has states [{}], but this run needs [L + 1, B, n] = [{}]", path,
+                          fmt::join(found, ", "), fmt::join(wanted, ", "));
 }
 
 }  // namespace
-
-void write_states_file(const std::string& path, const Provenance& provenance,
-                       const Problem& problem, const std::vector<Index>& wanted,
-                       const sequence::Trajectory& trajectory) {
-  const parallel::Communicator& comm = trajectory.comm();
-  const auto count = static_cast<Index>(wanted.size());
-  ReplacingFile target(comm, path);
-  hdf5::File& file = target.file();
-  target.guarded([&] {
-    write_provenance(file, kStatesFormat, provenance);
-    write_problem(file, problem);
-    file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()},
-                          own_rows(wanted, trajectory),
-                          {"states of the chain", {"state", "sample", "component"}, ""});
-    file.write<Index>("/state", {count}, wanted.data(),
-                      {"number of each stored state, 0 the input", {"state"}, ""});
-  });
-  target.finish();
-  target.place();
-}
 
 StateSelection StateSelection::parse(const std::string& text) {
   if (text == "all") return {Kind::all, 1};
