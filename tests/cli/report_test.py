@@ -71,6 +71,15 @@ class Report(ProgramTest):
         with h5py.File(self.folder / "t.h5", "r") as file:
             self.assertEqual(file["outcome"].attrs["seconds"], report["seconds"]["total"])
 
+    def test_says_by_estimate_when_sequential_would_be_faster(self):
+        words = ["--nonlinear", "newton", "--linear", "pcr", "--steps", 512, "--width", 16]
+        for command in ("solve", "gradient"):
+            with self.subTest(command=command):
+                self.assertRegex(self.solved(command, *words)["advice"],
+                                 r"sequential would be about [0-9.]+ times faster on these ranks: use --nonlinear sequential")
+        self.assertIn("sequential would be about", self.run_here("solve", *words).out.splitlines()[-1])
+        self.assertEqual(self.solved("solve", "--nonlinear", "sequential", "--steps", 512)["advice"], "")
+
     def test_table_and_quiet(self):
         table = self.run_here("solve", "--steps", 8)
         self.assertEqual(table.code, 0)
