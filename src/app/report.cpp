@@ -32,7 +32,8 @@ void Report::add_method(const std::string& method) {
        context_.comm.size() == 1 ? "" : "s");
 }
 
-void Report::add_solve(const SolverRun& run, const char* iterations) {
+void Report::add_solve(const SolverRun& run, const char* iterations,
+                       const parallel::Traffic& backward) {
   const nonlinear::SolveReport& solve = run.report;
   json["iterations"] = solve.iterations;
   json["iterations_before"] = run.iterations_before;
@@ -55,8 +56,8 @@ void Report::add_solve(const SolverRun& run, const char* iterations) {
   line("residual", "{:.3e}  (asked for: {:.3e})", solve.residual, solve.tolerance);
   line_if("chosen because", solve.choice);
   line("time", "{}", seconds_text(solve.seconds));
-  parallel::Traffic sent = solve.neighbours;
-  for (const parallel::Traffic& level : solve.levels) sent += level;
+  parallel::Traffic sent = total(solve.levels, solve.neighbours);
+  sent += backward;
   json["messages"] = sent.messages;
   json["bytes"] = sent.bytes;
   line("sent", "{} messages, {} bytes, {} reduction levels", sent.messages, sent.bytes,
@@ -84,6 +85,11 @@ int Report::print(const std::string& reason, const std::string& last) {
 double seconds_of(const std::map<std::string, double>& seconds, const char* stage) {
   const auto found = seconds.find(stage);
   return found == seconds.end() ? 0 : found->second;
+}
+
+parallel::Traffic total(const parallel::TrafficByLevel& levels, parallel::Traffic neighbours) {
+  for (const parallel::Traffic& level : levels) neighbours += level;
+  return neighbours;
 }
 
 std::string seconds_text(const std::map<std::string, double>& seconds) {

@@ -38,7 +38,9 @@ class Report {
   void add_model(const ChainConfig& chain);
   void add_method(const std::string& method);
   /// How the solve went, its time and messages, and what stopped it; "iterations" are called so.
-  void add_solve(const SolverRun& run, const char* iterations);
+  /// `backward`: sent by the pass behind it, counted too.
+  void add_solve(const SolverRun& run, const char* iterations,
+                 const parallel::Traffic& backward = {});
 
   /// Prints on rank 0 as the options ask, on stderr too where a quiet run ended early, for this
   /// reason; `last` ends the table. Returns the exit code that goes with the status. Collective.
@@ -54,5 +56,7 @@ class Report {
 /// "total 0.51 s: residual 0.1, reduce 0.2"; stages that took no time are left out.
 std::string seconds_text(const std::map<std::string, double>& seconds);
 double seconds_of(const std::map<std::string, double>& seconds, const char* stage);
+/// All together.
+parallel::Traffic total(const parallel::TrafficByLevel& levels, parallel::Traffic neighbours);
 
 }  // namespace deeppcr::app

@@ -77,15 +77,24 @@ std::string path_text(const nonlinear::CriticalPath& path, Index steps) {
                      path.evaluations / L, path.products / L);
 }
 
+Json levels_json(const parallel::TrafficByLevel& levels) {
+  Json list = Json::array();
+  for (const parallel::Traffic& level : levels)
+    list.push_back({{"messages", level.messages}, {"bytes", level.bytes}});
+  return list;
+}
+
 void add_forward(const nonlinear::SolveReport& solve, Index steps, Report& report) {
   Json& json = report.json;
+  json["exact_states"] = solve.exact_states;
   json["lyapunov"] = solve.lyapunov;
+  json["log_growth"] = solve.growth;
   json["chunks"] = solve.chunks;
   json["path_evaluations"] = solve.path.evaluations;
   json["path_products"] = solve.path.products;
-  json["levels"] = Json::array();
-  for (const parallel::Traffic& level : solve.levels)
-    json["levels"].push_back({{"messages", level.messages}, {"bytes", level.bytes}});
+  json["levels"] = levels_json(solve.levels);
+  report.line("exact states", "{} of {}, bit for bit those of sequential execution",
+              solve.exact_states, steps);
   if (solve.lyapunov != 0)
     report.line("Lyapunov exponent", "{:+.4f} a step, estimated", solve.lyapunov);
   if (solve.growth > 0)
@@ -102,6 +111,7 @@ void add_gradient(const GradientSummary& gradient, Index steps, Report& report) 
   json["accuracy"] = gradient.accuracy;
   json["gradient_norms"] = gradient.norms;
   json["gradient_seconds"] = gradient.adjoint.seconds;
+  json["gradient_levels"] = levels_json(gradient.adjoint.levels);
   json["gradient_method"] = outcome.method;
   json["gradient_sweeps"] = outcome.sweeps;
   json["gradient_residual"] = outcome.residual;
@@ -238,7 +248,9 @@ int print(const Context& context, const char* command, const RunConfig& config,
   Report report(context, command, solve.status);
   report.add_model(config.chain);
   report.add_method(method_of(solve));
-  report.add_solve(found.run, "iterations");
+  const nonlinear::AdjointReport backward =
+      found.gradient ? found.gradient->adjoint : nonlinear::AdjointReport{};
+  report.add_solve(found.run, "iterations", total(backward.levels, backward.neighbours));
   add_forward(solve, steps, report);
   if (found.gradient) add_gradient(*found.gradient, steps, report);
   if (found.verification) add_verification(found, report);

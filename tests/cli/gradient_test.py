@@ -18,6 +18,15 @@ class Gradient(ProgramTest):
                     self.assertLessEqual(report["max_error"], 1e-9)
                     self.assertGreater(report["gradient_norms"]["head"], 0)
 
+    def test_messages_are_those_of_both_passes(self):
+        words = ["--nonlinear", "newton", "--linear", "hybrid", "--steps", 40, "--width", 3]
+        forward, both = self.solved("solve", *words), self.solved("gradient", *words)
+        self.assertEqual(len(both["gradient_levels"]), len(both["levels"]))
+        for kind in ("messages", "bytes"):
+            backward = sum(level[kind] for level in both["gradient_levels"])
+            self.assertEqual(backward > 0, RANKS > 1)
+            self.assertGreaterEqual(both[kind], forward[kind] + backward)
+
     def test_images(self):
         report = self.solved("gradient", "--data", "fashion-mnist", "--steps", 64, "--verify",
                              "--output", "g.h5")

@@ -9,8 +9,8 @@ from program import RANKS, ProgramTest, main
 
 FIELDS = {"status": str, "method": str, "ranks": int, "steps": int, "width": int, "batch": int,
           "iterations": int, "residual": float, "tolerance": float, "frozen_prefix": int,
-          "lyapunov": float, "seconds": dict, "messages": int, "bytes": int, "levels": list,
-          "peak_bytes_per_rank": int, "reason": str, "advice": str}
+          "exact_states": int, "lyapunov": float, "log_growth": float, "seconds": dict,
+          "messages": int, "bytes": int, "levels": list, "peak_bytes_per_rank": int, "reason": str, "advice": str}
 
 
 class Report(ProgramTest):
