@@ -47,8 +47,12 @@ train::Evaluation score_chain(const Context& context, const KnownNetwork& known,
   return network.evaluate(images);
 }
 
+/// Bands of noise levels that a denoiser is scored in.
+constexpr int kBands = 5;
+
+/// Of a denoiser fills `bands` too.
 train::Evaluation score_diffusion(const Context& context, const std::string& checkpoint,
-                                  const TrainConfig& config) {
+                                  const TrainConfig& config, std::vector<train::NoiseBand>& bands) {
   const bool denoises = config.chain.model.model == "denoiser";
   const std::string path = denoises ? config.autoencoder : checkpoint;
   const models::Autoencoder autoencoder = read_autoencoder(context.comm, path);
@@ -66,7 +70,23 @@ train::Evaluation score_diffusion(const Context& context, const std::string& che
   if (classes > 0) check_images({checkpoint, 0, classes}, classes, config, "test", images);
   const train::LabelledLatents latents = train::encode_all(autoencoder, images);
   evaluation.loss = train::denoising_errors(context.comm, denoiser, latents, 1).front().loss;
+  bands = train::denoising_errors(context.comm, denoiser, latents, kBands);
   return evaluation;
+}
+
+/// What the network adds to the best linear guess, from little noise to much.
+void add_bands(const std::vector<train::NoiseBand>& bands, Report& report) {
+  if (bands.empty()) return;
+  report.text("  times          loss  of the best linear denoiser");
+  for (const train::NoiseBand& band : bands) {
+    report.json["noise_bands"].push_back({{"first_time", band.first},
+                                          {"last_time", band.last},
+                                          {"loss", band.loss},
+                                          {"linear_loss", band.linear_loss}});
+    report.text(fmt::format("  {:<11}  {:.4f}  {:.4f}",
+                            fmt::format("{} .. {}", band.first, band.last), band.loss,
+                            band.linear_loss));
+  }
 }
 
 /// One row a class: how many there are, how many were found, and what they were taken for.
@@ -114,9 +134,10 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
       throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
     config.autoencoder = file;
   }
+  std::vector<train::NoiseBand> bands;
   const train::Evaluation evaluation =
       is_diffusion_model(model)
-          ? score_diffusion(context, origin.path, config)
+          ? score_diffusion(context, origin.path, config, bands)
           : score_chain(context, {origin.path, origin.features, origin.classes}, config);
   Report report(context, "evaluate", nonlinear::Status::converged);
   report.json["checkpoint"] = origin.path;
@@ -132,6 +153,7 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
   report.json["seconds"]["total"] = seconds;
   report.line("time", "{:.3g} s", seconds);
   if (evaluation.classes > 0) add_classes(evaluation, report);
+  add_bands(bands, report);
   return report.print("");
 }
 

@@ -28,6 +28,13 @@ class TrainDiffusion(ProgramTest):
         report = self.denoiser("dn.h5", "--conditional")
         scored = self.solved("evaluate", "--restart", "dn.h5", "--autoencoder", "ae.h5")
         self.assertAlmostEqual(scored["loss"], report["test_loss"], delta=1e-12)
+        bands = scored["noise_bands"]
+        self.assertEqual([band["first_time"] for band in bands], [1, 201, 401, 601, 801])
+        # of whitened latents the best linear guess leaves the share of the signal
+        schedule = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+        for band in bands:
+            share = schedule[band["first_time"] - 1:band["last_time"]].mean()
+            self.assertAlmostEqual(band["linear_loss"], share, delta=0.4 * share + 0.02)
         samples = self.solved("generate", "--denoiser", "dn.h5", "--autoencoder", "ae.h5", "--steps",
                               30, "--samples", 4, "--class", 3, "--verify", "--output", "s.h5")
         self.assertLess(samples["sample_error"], 1e-6)
