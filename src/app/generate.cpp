@@ -121,14 +121,24 @@ void add_verification(const Context& context, const std::string& method, double 
   report.line("error, samples", "{:.3e}  (all states: {:.3e})", of_samples, of_states);
 }
 
-/// Latents of two sets of test images, as many as samples each; empty where nobody compares.
-using HeldOut = std::array<std::vector<Real>, 2>;
+/// Latents to compare with, as many as samples in each set; empty where nobody compares.
+struct OtherLatents {
+  std::vector<Real> against;
+  std::array<std::vector<Real>, 2> held_out;
+};
 
-HeldOut read_held_out(const Context& context, const GenerateConfig& config,
-                      const Networks& networks) {
-  HeldOut sets;
+OtherLatents read_others(const Context& context, const GenerateConfig& config,
+                         const Networks& networks) {
+  OtherLatents others;
   const Index S = config.run.chain.batch, n = networks.denoiser.shape().latent;
-  if (config.held_out.empty()) return sets;
+  if (!config.against.empty()) {
+    others.against = io::read_latents(context.comm, config.against, n);
+    const Index samples = static_cast<Index>(others.against.size()) / n;
+    if (samples != S) {
+      throw input_error("--against {}: it has {} samples, this run {}", config.against, samples, S);
+    }
+  }
+  if (config.held_out.empty()) return others;
   for (const Index k : {0, 1}) {
     const std::vector<Real> images =
         io::read_images(context.comm, config.held_out, {false, S, k * S}).inputs;
@@ -137,23 +147,33 @@ HeldOut read_held_out(const Context& context, const GenerateConfig& config,
       throw input_error("--held-out {}: its images have {} pixels, the autoencoder's {}",
                         config.held_out, pixels, networks.autoencoder.shape().pixels);
     }
-    std::vector<Real>& latents = sets[static_cast<std::size_t>(k)];
+    std::vector<Real>& latents = others.held_out[static_cast<std::size_t>(k)];
     latents.resize(static_cast<std::size_t>(S * n));
     networks.autoencoder.encode({images.data(), {S, pixels}}, {latents.data(), {S, n}});
   }
-  return sets;
+  return others;
 }
 
-void add_distances(const HeldOut& sets, ConstState latents, Report& report) {
-  if (sets[0].empty()) return;
-  const ConstState first(sets[0].data(), latents.shape()), other(sets[1].data(), latents.shape());
+void add_distances(const OtherLatents& others, ConstState latents, Report& report) {
+  const auto view = [&](const auto& set) { return ConstState(set.data(), latents.shape()); };
   const auto add = [&](const char* field, const char* label, const models::Wasserstein& found) {
     report.json[field] = found.distance;
     report.json["wasserstein_exact"] = found.exact;
     report.line(label, "{:.4g}  ({})", found.distance, found.exact ? "exact" : "sliced");
   };
+  if (!others.against.empty()) {
+    const std::array<Index, 3> shape{1, latents.extent(0), latents.extent(1)};
+    const double difference =
+        largest_difference({latents.data(), shape}, {others.against.data(), shape});
+    report.json["same_noise_error"] = difference;
+    report.line("difference, same noise", "{:.3e}", difference);
+    add("wasserstein_against", "Wasserstein, other samples",
+        models::wasserstein(latents, view(others.against)));
+  }
+  if (others.held_out[0].empty()) return;
+  const ConstState first = view(others.held_out[0]), second = view(others.held_out[1]);
   add("wasserstein_held_out", "Wasserstein, held-out data", models::wasserstein(latents, first));
-  add("wasserstein_among_held_out", "  two held-out sets", models::wasserstein(other, first));
+  add("wasserstein_among_held_out", "  two held-out sets", models::wasserstein(second, first));
 }
 
 void write_results(const Context& context, const GenerateConfig& config, const Networks& networks,
@@ -264,7 +284,7 @@ int run_generate(const boost::program_options::variables_map& options, const Con
   config.run.chain.function = io::checksum(parameters.data(), parameters.size());
   config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);
   check_sizes(context.comm, config);
-  const HeldOut held_out = read_held_out(context, config, networks);
+  const OtherLatents others = read_others(context, config, networks);
   Sampling sampling(context.comm, networks.denoiser, config);
   std::string choice;
   if (config.method.open) choice = choose_method(sampling.chain, sampling.trajectory, config);
@@ -277,7 +297,7 @@ int run_generate(const boost::program_options::variables_map& options, const Con
     if (config.verify)
       add_verification(context, method_of(config), seconds_of(run.report.seconds, "total"),
                        sampling, report);
-    add_distances(held_out, sampling.latents(), report);
+    add_distances(others, sampling.latents(), report);
   }
   return report.print(run.why());
 }

@@ -38,7 +38,7 @@ struct GenerateConfig {
   bool verify = false;
   bool keep_trajectory = false;
   int label = -1;  ///< class of all samples; -1: one after another
-  std::string image, held_out;
+  std::string image, against, held_out;
 };
 /// @throws Error for options that contradict each other
 GenerateConfig read_generate_config(const boost::program_options::variables_map& options,

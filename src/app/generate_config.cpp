@@ -67,6 +67,7 @@ void add_output_options(po::options_description& options) {
   add_group(options, "Results",
             {written_file("image", file_format::kPicture, "the samples as a grid, PNG"),
              flag_option("keep-trajectory", "--output holds all states, not only the samples"),
+             read_file("against", "compare with the samples in an --output file of another run"),
              read_file("held-out",
                        "compare with test images, such as fashion-mnist: 1-Wasserstein distance "
                        "of latents, exact for up to 2000 samples, sliced beyond",
@@ -152,6 +153,7 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
   config.verify = is_set(options, "verify");
   config.keep_trajectory = is_set(options, "keep-trajectory");
   config.image = text_of(options, "image");
+  config.against = text_of(options, "against");
   config.held_out = text_of(options, "held-out");
   const bool single = text_of(options, "network-precision") == "float32";
   models::SamplerOptions& sampler = config.sampler;
