@@ -20,6 +20,7 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
+#include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
@@ -42,18 +43,71 @@ std::string version_text() {
       blocks::blas_library(), blocks::gemm_library());
 }
 
-/// Options that nothing has asked for are most often misspelt.
+/// PETSc does not list which options it knows; these are the ones that users of chains ask for.
+const std::vector<std::string> kPetscOptions{"-snes_monitor",
+                                             "-snes_view",
+                                             "-snes_converged_reason",
+                                             "-snes_type",
+                                             "-snes_max_it",
+                                             "-snes_linesearch_type",
+                                             "-snes_linesearch_monitor",
+                                             "-ksp_type",
+                                             "-ksp_rtol",
+                                             "-ksp_max_it",
+                                             "-ksp_monitor",
+                                             "-ksp_view",
+                                             "-ksp_converged_reason",
+                                             "-pc_type",
+                                             "-pc_deeppcr_method",
+                                             "-pc_factor_mat_solver_type",
+                                             "-sub_pc_type",
+                                             "-sub_ksp_type",
+                                             "-log_view",
+                                             "-options_left"};
+
+bool begins(const std::string& word, const char* prefix) { return word.rfind(prefix, 0) == 0; }
+
+/// Whether it is meant for PETSc's solvers.
+bool of_solvers(const std::string& option) {
+  return begins(option, "-snes_") || begins(option, "-ksp_") || begins(option, "-pc_");
+}
+
+/// The name of the nonlinear solver that takes the options of PETSc's.
+std::string petsc_solver() {
+  for (const nonlinear::CatalogueEntry& entry : nonlinear::catalogue())
+    if (entry.make()->is_petsc()) return entry.name;
+  return "";
+}
+
+/// Options of PETSc's solvers ask for the nonlinear solver that takes them, where none is named.
+void name_petsc_solver(const Words& words, const Command& command,
+                       std::vector<std::string>& options) {
+  const bool asks = std::any_of(words.petsc.begin(), words.petsc.end(), of_solvers);
+  const bool named = std::any_of(options.begin(), options.end(), [](const std::string& word) {
+    return begins(word, "--nonlinear") || begins(word, "--config");
+  });
+  if (!asks || named || options_of(command).find_nothrow("nonlinear", false) == nullptr) return;
+  options.insert(options.end(), {"--nonlinear", petsc_solver()});
+}
+
+/// Options that nothing has asked for are misspelt, or for a solver that did not run.
 void warn_of_unused(const std::vector<std::string>& given) {
   if (given.empty()) return;
   for (const std::string& option : parallel::Runtime::unused_petsc_options()) {
     const std::string name = option.substr(0, option.find(' '));
     if (name == "-log_view" || name == "-options_left") continue;  // asked for at PETSc's very end
-    log::warn("PETSc option '{}' was not used by anything in this run", option);
+    const auto& all = kPetscOptions;
+    const bool known = std::find(all.begin(), all.end(), name) != all.end();
+    std::string hint = known ? "" : did_you_mean(name, all);
+    if (hint.empty() && of_solvers(name))
+      hint = fmt::format("--nonlinear {} takes those of SNES, KSP and PC", petsc_solver());
+    log::warn("PETSc option '{}' was not used by anything in this run; {}", option,
+              hint.empty() ? "leave it out, or correct its name" : hint);
   }
 }
 
 /// `rest`: the words behind what the command is called by.
-int run_command(const Command& command, const Words& words, const std::vector<std::string>& rest,
+int run_command(const Command& command, const Words& words, std::vector<std::string> rest,
                 const std::string& command_line, const parallel::Communicator& comm) {
   for (const std::string& word : rest) {
     if (word == "--help" || word == "-h") {
@@ -61,6 +115,7 @@ int run_command(const Command& command, const Words& words, const std::vector<st
       return 0;
     }
   }
+  name_petsc_solver(words, command, rest);
   const auto options = parse(command, rest, comm);
   const std::vector<WrittenFile> written = check_written_files(options_of(command), options, comm);
   parallel::Runtime::add_petsc_options(words.petsc);

@@ -129,17 +129,25 @@ class Report(ProgramTest):
                     self.assertIn(name, done.out)
 
     def test_petsc_options(self):
-        newton = ("solve", "--nonlinear", "newton", "--steps", 8)
-        used = self.run_here(*newton, "--", "-snes_monitor")
+        used = self.run_here("solve", "--steps", 8, "--", "-snes_monitor")
         self.assertEqual(used.code, 0)
         self.assertIn("SNES Function norm", used.out)
         self.assertNotIn("-snes_monitor", used.err)
-        other = self.run_here(*newton, "--json", "--", "-ksp_type", "gmres", "-pc_type", "bjacobi", "-ksp_rtol", "1e-14")
+        other = self.run_here("solve", "--steps", 8, "--json", "--", "-ksp_type", "gmres", "-pc_type",
+                              "bjacobi", "-ksp_rtol", "1e-14")
         self.assertEqual(other.code, 0)
         self.assertEqual(other.report["method"], "newton+gmres+bjacobi")
         unused = self.run_here("solve", "--steps", 8, "--", "-snes_monitr")
         self.assertEqual(unused.code, 0)
         self.assertIn("-snes_monitr", unused.err)
+        self.assertIn("-snes_monitor", unused.err)
+        mistyped = self.run_here("solve", "--nonlinear", "newton", "--steps", 8, "--", "-ksp_tpye", "gmres")
+        self.assertEqual(mistyped.code, 0)
+        self.assertIn("-ksp_tpye gmres", mistyped.err)
+        self.assertIn("did you mean -ksp_type", mistyped.err)
+        elsewhere = self.run_here("solve", "--nonlinear", "sequential", "--steps", 8, "--", "-snes_monitor")
+        self.assertIn("-snes_monitor", elsewhere.err)
+        self.assertIn("--nonlinear newton", elsewhere.err)
 
     def test_help_and_version(self):
         for words in (["--help"], ["solve", "--help"], ["solve", "--steps", "wrong", "--help"],
