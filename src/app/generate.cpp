@@ -81,11 +81,15 @@ SolverRun sample(const Context& context, const GenerateConfig& config, Sampling&
   Method method;
   method.iterates = config.method.sweeps;
   method.most_iterations = sampling.chain.num_steps();
-  method.guess = [&] { fill_guess(sampling.chain, sampling.states()); };
+  Index guessed = 0;
+  method.guess = [&] { guessed = fill_guess(sampling.chain, sampling.states(), config.guess); };
   method.solve = [&](Index frozen, const nonlinear::Monitors& monitors) {
     if (config.method.sweeps) {
-      return nonlinear::Windowed(config.solver)
-          .sample(sampling.chain, sampling.trajectory, frozen, monitors);
+      auto report = nonlinear::Windowed(config.solver)
+                        .sample(sampling.chain, sampling.trajectory, frozen, monitors);
+      report.evaluations += guessed;
+      report.sequential_evaluations += guessed;
+      return report;
     }
     return nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
   };
@@ -216,7 +220,7 @@ double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfi
   nonlinear::WindowedOptions options = config.solver;
   options.fallback = false;
   options.max_iterations = 1;
-  fill_guess(chain, trajectory.whole());
+  fill_guess(chain, trajectory.whole(), config.guess);
   nonlinear::Windowed(options).solve(chain, trajectory);  // fills caches
   options.max_iterations = 2;
   const auto report = nonlinear::Windowed(options).solve(chain, trajectory);
@@ -255,10 +259,26 @@ Report report_of(const Context& context, const GenerateConfig& config, const Sol
 
 }  // namespace
 
-void fill_guess(const models::DenoisingChain& chain, States states) {
+Index fill_guess(const models::DenoisingChain& chain, States states, const Guess& guess) {
   const Index L = chain.num_steps(), S = states.extent(1), n = states.extent(2);
-  Buffer<Real> drift(S * n);
-  chain.extrapolate({0, L}, states[0], {drift.data(), {S, n}}, states.slice(1, L + 1));
+  if (guess.copy) {
+    for (Index l = 1; l <= L; ++l) std::copy(states[0].begin(), states[0].end(), states[l].begin());
+    return 0;
+  }
+  Buffer<Real> values(S * n), zeros(S * n);
+  const State value(values.data(), {S, n}), drift(zeros.data(), {S, n});
+  // The drift of every (L / K)-th step stands for those up to the next.
+  const Index K = std::max<Index>(1, guess.coarse_steps);
+  for (Index k = 0; k < K; ++k) {
+    const Index first = k * L / K, last = (k + 1) * L / K;
+    const ConstState z = states[first];
+    if (guess.coarse_steps > 0) {
+      chain.value({first, first + 1}, {z.data(), {1, S, n}}, {value.data(), {1, S, n}});
+      chain.drift(first, z, value, drift);
+    }
+    chain.extrapolate({first, last}, z, drift, states.slice(first + 1, last + 1));
+  }
+  return guess.coarse_steps;
 }
 
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,

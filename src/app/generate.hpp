@@ -28,6 +28,12 @@ struct SamplingMethod {
 const std::vector<SamplingMethod>& sampling_methods();
 const SamplingMethod& closed_method(bool sweeps);
 
+/// Where the states start from; by default as if there were no drift.
+struct Guess {
+  bool copy = false;       ///< from z_0
+  Index coarse_steps = 0;  ///< above 0: from so many sequential evaluations
+};
+
 /// All that `generate` is told.
 struct GenerateConfig {
   RunConfig run;  ///< sizes, seed and files, as traces and checkpoints have them
@@ -35,6 +41,7 @@ struct GenerateConfig {
   std::string denoiser, autoencoder;  ///< files
   SamplingMethod method;
   nonlinear::WindowedOptions solver;  ///< window 0: all steps
+  Guess guess;
   bool verify = false;
   bool keep_trajectory = false;
   int label = -1;  ///< class of all samples; -1: one after another
@@ -55,7 +62,7 @@ Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);
 
-/// Fills states 1..L from z_0 = states[0], as if there were no drift.
-void fill_guess(const models::DenoisingChain& chain, States states);
+/// Fills states 1..L from z_0 = states[0]; returns the sequential evaluations that it took.
+Index fill_guess(const models::DenoisingChain& chain, States states, const Guess& guess = {});
 
 }  // namespace deeppcr::app

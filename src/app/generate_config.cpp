@@ -53,6 +53,10 @@ void add_method_options(po::options_description& options) {
                    "steps corrected together; all; auto: as many as fill the cores, 24 rows of a "
                    "batch a rank",
                    "W"),
+       text_option("guess", "extrapolate",
+                   "first states: extrapolate (the drift of the window's last step), gaussian (as "
+                   "if the latents were), copy, or coarse:K (K sequential evaluations)",
+                   "WHAT"),
        real_option("tolerance", "0", 0, 1,
                    "of the states, in units of a latent's standard deviation; 0: 2.5e-7, or "
                    "2.5e-4 with float32"),
@@ -84,6 +88,17 @@ Index read_window(const std::string& word, const GenerateConfig& config, int ran
   const Index window = count_of(word);
   if (window >= 1) return std::min(window, steps);
   throw input_error("--window {}: allowed: auto, all, or a number of steps from 1", word);
+}
+
+/// extrapolate begins as gaussian does; it is the sweeps that go on by drifts.
+Guess read_guess(const std::string& word, Index steps) {
+  if (word == "extrapolate" || word == "gaussian") return {};
+  if (word == "copy") return {true, 0};
+  const Index count = word.rfind("coarse:", 0) == 0 ? count_of(word.substr(7)) : 0;
+  if (count >= 1 && count <= steps) return {false, count};
+  throw input_error(
+      "--guess {}: allowed: extrapolate, gaussian, copy, coarse:K with K from 1 to the steps, {}",
+      word, steps);
 }
 
 void refuse_contradictions(const po::variables_map& options, const GenerateConfig& config) {
@@ -169,7 +184,8 @@ GenerateConfig read_generate_config(const po::variables_map& options, int ranks)
                         : config.method.jacobian;
   solver.linear = text_of(options, "linear");
   solver.window = read_window(text_of(options, "window"), config, ranks);
-  solver.extrapolate = true;
+  config.guess = read_guess(text_of(options, "guess"), sampler.steps);
+  solver.extrapolate = text_of(options, "guess") == "extrapolate";
   solver.rtol = 0;
   const double tolerance = real_of(options, "tolerance");
   solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;

@@ -39,8 +39,9 @@ class Generate(ProgramTest):
         write_networks(self.folder / "networks.h5")
 
     def test_every_method_ends_in_the_sequential_samples(self):
-        cases = [["gaussian", "--window", "7"], ["picard"], ["quasi-newton", "--diagonal", "probe"],
-                 ["newton", "--window", "all"]]
+        cases = [["gaussian", "--window", "7"], ["picard", "--guess", "coarse:4"],
+                 ["quasi-newton", "--diagonal", "probe", "--guess", "copy"],
+                 ["newton", "--window", "all", "--guess", "gaussian"]]
         for number, (method, *words) in enumerate(cases):
             sampler = ["ddpm", "ddim"][number % 2]
             report = self.solved("generate", *SMALL, "--sampler", sampler, "--method", method, *words,
@@ -102,6 +103,7 @@ class Generate(ProgramTest):
 
     def test_bad_input_ends_in_one_line(self):
         for words, phrases in [
+                (["--guess", "coarse:41"], ["--guess coarse:41", "40"]),
                 (["--window", "0"], ["--window 0", "auto, all"]),
                 (["--keep-trajectory"], ["--keep-trajectory", "--output"]),
                 (["--method", "sequential", "--restart", "x.h5"], ["--restart", "sequential"]),
