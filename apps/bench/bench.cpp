@@ -16,12 +16,13 @@
 #include "app/output.hpp"
 #include "app/written_files.hpp"
 #include "columns.hpp"
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
+#include "gemm.hpp"
 #include "harness.hpp"
 #include "output.hpp"
 #include "suites.hpp"
@@ -126,7 +127,7 @@ std::vector<std::string> circumstances(const Context& context) {
                       known ? fmt::format("{:.2f} {:.2f}", load[0], load[1]) : "unknown"),
           fmt::format("PETSc {}, {}", parallel::petsc_version(), parallel::mpi_version()),
           fmt::format("BLAS: {}", blocks::blas_library()),
-          fmt::format("small products: {}", blocks::gemm_library())};
+          fmt::format("small products: {}", gemm_library())};
 }
 
 void print_summary(const Harness& harness) {

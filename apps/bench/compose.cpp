@@ -19,7 +19,7 @@ template <typename T>
 class BareLoop {
  public:
   BareLoop(int width, int columns)
-      : width_(width), columns_(columns), product_(width, columns, width, false) {
+      : width_(width), columns_(columns), product_(width, columns, width) {
     for (Buffer<T>& panel : panels_) panel.reset(Index{width} * columns);
     for (Index i = 0; i < std::min(width, columns); ++i) panels_[0][i * width + i] = 1;
   }
@@ -32,7 +32,7 @@ class BareLoop {
 
  private:
   int width_, columns_;
-  blocks::Gemm<T> product_;
+  Gemm<T> product_;
   Buffer<T> panels_[2];
 };
 
@@ -76,7 +76,7 @@ void add_rows(Harness& harness, Row row, const std::vector<Contender>& contender
 
 template <typename T>
 std::vector<Contender> bare_loops(BareLoop<T>& square, BareLoop<T>& panel, Index m, const T* A) {
-  const std::string library = blocks::gemm_library();
+  const std::string library = gemm_library();
   return {{"loop of n x n x n, " + library, 1, [&square, m, A] { square.run(m, A); }},
           {"loop of n x (n+1) x n, " + library, 1, [&panel, m, A] { panel.run(m, A); }}};
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "deeppcr/blocks/gemm.hpp"
 #include "deeppcr/core/buffer.hpp"
+#include "gemm.hpp"
 
 namespace deeppcr::bench {
 
@@ -14,7 +14,7 @@ class ComposeChain {
       : width_(width),
         panel_(Index{width} * (width + 1)),
         other_(panel_.size()),
-        product_(width, width + 1, width, false) {}
+        product_(width, width + 1, width) {}
 
   /// [A | r] of the composition, column-major [n x (n + 1)]; valid until the next call.
   /// Shapes: A [m, n, n], each block column-major; r [m, n]. Cost: 2 n^2 (n + 1) m flops.
@@ -35,7 +35,7 @@ class ComposeChain {
  private:
   int width_;
   Buffer<T> panel_, other_;
-  blocks::Gemm<T> product_;
+  Gemm<T> product_;
 };
 
 }  // namespace deeppcr::bench

@@ -4,8 +4,9 @@
 
 #include "app/files.hpp"
 #include "columns.hpp"
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "gemm.hpp"
 #include "io/hdf5_detail.hpp"
 
 namespace deeppcr::bench {
@@ -53,7 +54,7 @@ void write_hdf5(const app::Context& context, const std::string& path,
                 const std::vector<Row>& rows) {
   io::Provenance about = app::provenance(context);
   about.library_versions.push_back("BLAS: " + blocks::blas_library());
-  about.library_versions.push_back("small products: " + blocks::gemm_library());
+  about.library_versions.push_back("small products: " + gemm_library());
   parallel::agree(context.comm, [&] {
     if (!context.comm.is_root()) return;  // the rows are its own
     io::write_file(parallel::Communicator::self(), path, file_format::kBench, about,

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 
-#include "models/silu.hpp"
+#include "deeppcr/blocks/activation.hpp"
 
 namespace deeppcr::bench {
 namespace {
 
 using models::DenseShape;
+
+/// Numbers that fill a register of any build: shares of threads are whole ones.
+constexpr Index kRegister = 16;
 
 /// Copies W [outputs x inputs] and b into a layer of at least these sizes.
 void embed(const DenseShape& from, const Real* source, const DenseShape& to, Real* target) {
@@ -108,7 +111,7 @@ void ThreadedSampler<T>::work(int thread, States states) {
   cpu_set_t before;
   pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
   if (threads_ > 1) pin_to_core(thread);
-  const Index share_of_h = padded_ / threads_, first = thread * share_of_h;
+  const Index share_of_h = padded_ / threads_ / kRegister * kRegister, first = thread * share_of_h;
   const Index last = thread + 1 == threads_ ? padded_ : first + share_of_h;
   Buffer<Real> drift(batch_ * latent_);
   for (Index l = 0; l < chain_.num_steps(); ++l) {
@@ -126,8 +129,8 @@ void ThreadedSampler<T>::work(int thread, States states) {
       share(thread, layer, hidden_.data(), padded_, product_.data());
       meet();
       for (Index b = 0; b < batch_; ++b)
-        models::add_silu(last - first, product_.data() + b * padded_ + first,
-                         hidden_.data() + b * padded_ + first);
+        blocks::add_silu(last - first, product_.data() + b * padded_ + first,
+                         hidden_.data() + b * padded_ + first, static_cast<T*>(nullptr));
     }
     meet();
     share(thread, output_, hidden_.data(), padded_, correction_.data());

@@ -5,7 +5,7 @@
 #include <optional>
 #include <sstream>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/networks.hpp"
 

@@ -16,7 +16,7 @@
 #include "app/train_config.hpp"
 #include "app/written_files.hpp"
 #include "deeppcr/app/command.hpp"
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"

@@ -6,11 +6,7 @@
 namespace deeppcr::blocks {
 
 AffineMap::AffineMap(Index batch, int width)
-    : batch_(batch),
-      width_(width),
-      data_(batch * (width + 1) * width),
-      panel_gemm_(width, width + 1, width, false),
-      column_gemm_(width, 1, width, true) {}
+    : batch_(batch), width_(width), data_(batch * (width + 1) * width), product_(width, width) {}
 
 void AffineMap::set_identity() {
   std::fill(data_.begin(), data_.end(), 0.0);
@@ -23,8 +19,7 @@ void AffineMap::swap(AffineMap& other) noexcept {
   std::swap(batch_, other.batch_);
   std::swap(width_, other.width_);
   data_.swap(other.data_);
-  std::swap(panel_gemm_, other.panel_gemm_);
-  std::swap(column_gemm_, other.column_gemm_);
+  std::swap(product_, other.product_);
 }
 
 void AffineMap::compose(const AffineMap& later, const AffineMap& earlier, AffineMap& out) {
@@ -33,7 +28,7 @@ void AffineMap::compose(const AffineMap& later, const AffineMap& earlier, Affine
     const Real* second = later.data_.data() + b * stride;
     Real* result = out.data_.data() + b * stride;
     // [A2 A1 | A2 r1] = A2 [A1 | r1], then + [0 | r2]
-    later.panel_gemm_(second, earlier.data_.data() + b * stride, result);
+    later.product_(second, n + 1, earlier.data_.data() + b * stride, nullptr, result);
     for (Index i = 0; i < n; ++i) result[n * n + i] += second[n * n + i];
   }
 }
@@ -42,9 +37,7 @@ void AffineMap::apply(ConstState before, State after) const {
   const Index n = width_, stride = n * (n + 1);
   for (Index b = 0; b < batch_; ++b) {
     const Real* map = data_.data() + b * stride;
-    Real* y = after.data() + b * n;
-    std::copy(map + n * n, map + stride, y);
-    column_gemm_(map, before.data() + b * n, y);
+    product_(map, 1, before.data() + b * n, map + n * n, after.data() + b * n);
   }
 }
 

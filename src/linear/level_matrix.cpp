@@ -33,8 +33,8 @@ LevelMatrix::LevelMatrix(const parallel::Communicator& comm, const LevelShape& s
       block_(column_ * shape.width),
       columns_(comm, shape.layout, rows_to_fetch(shape, local_, 0), column_),
       blocks_(comm, shape.layout, rows_to_fetch(shape, local_, shape.stride), block_),
-      product_(shape.width, shape.width, shape.width, false),
-      column_product_(shape.width, 1, shape.width, true) {}
+      product_(shape.width, shape.width),
+      transposed_product_(shape.width, shape.width) {}
 
 void LevelMatrix::advance(Rows from, Rows to, Fetched& fetched, parallel::Traffic& traffic) {
   fetched.r.reserve(columns_.wanted().size() * column_);
@@ -73,13 +73,13 @@ void LevelMatrix::advance_row(const Real* A, const Real* partner_block, const Re
   for (Index b = 0; b < shape_.batch; ++b, A += square) {
     const Real* x = partner_r + b * n;
     if (forward) {
-      column_product_(A, x, to.r + b * n);
+      product_.add(A, 1, x, to.r + b * n, to.r + b * n);
     } else {
-      blocks::gemv_transposed_add(shape_.width, A, x, to.r + b * n);
+      transposed_product_(A, 1, x, to.r + b * n, to.r + b * n);
     }
     if (partner_block == nullptr) continue;
     const Real* other = partner_block + b * square;
-    product_(forward ? A : other, forward ? other : A, to.blocks + b * square);
+    product_(forward ? A : other, n, forward ? other : A, nullptr, to.blocks + b * square);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <petscmat.h>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/row_exchange.hpp"
@@ -62,7 +62,8 @@ class LevelMatrix {
   Index shift_;           ///< to a row's partner
   Index column_, block_;  ///< reals of a row
   parallel::RowExchange columns_, blocks_;
-  blocks::Gemm<Real> product_, column_product_;
+  blocks::Product product_;
+  blocks::TransposedProduct transposed_product_;
 };
 
 }  // namespace deeppcr::linear

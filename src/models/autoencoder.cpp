@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/blocks/activation.hpp"
 #include "deeppcr/core/error.hpp"
-#include "models/activation.hpp"
 
 namespace deeppcr::models {
 
@@ -95,8 +95,8 @@ void Autoencoder::forward(const Layers& layers, ConstState in, Pass& pass) const
     const State out = pass.output(layers, k);
     dense_forward(layers[k], parameters_.data(), pass.input(layers, k, in), out);
     if (k + 1 == layers.size()) return;
-    activate_with_slope(Activation::silu, out.size(), out.data(), out.data(),
-                        pass.slopes[k].data());
+    blocks::activate_with_slope(blocks::Activation::silu, out.size(), out.data(), out.data(),
+                                pass.slopes[k].data());
   }
 }
 

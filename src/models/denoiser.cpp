@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/blocks/activation.hpp"
 #include "deeppcr/core/error.hpp"
-#include "models/activation.hpp"
 
 namespace deeppcr::models {
 
@@ -121,8 +121,8 @@ void Denoiser::forward(const Samples& samples, Pass& pass) const {
     // h_k = h_{k-1} + silu(W_k h_{k-1} + b_k)
     const State before = pass.state(pass.hidden, H, k), after = pass.state(pass.hidden, H, k + 1);
     dense_forward(block_layer(k), theta, before, a);
-    activate_with_slope(Activation::silu, N * H, a.data(), after.data(),
-                        pass.slopes.data() + k * N * H);
+    blocks::activate_with_slope(blocks::Activation::silu, N * H, a.data(), after.data(),
+                                pass.slopes.data() + k * N * H);
     add(N * H, before.data(), after.data());
   }
   const State eps = pass.state(pass.output, n);

@@ -1,10 +1,8 @@
 #include "deeppcr/models/dense_kernels.hpp"
 
-#include <algorithm>
 #include <cmath>
 
-#include "deeppcr/blocks/batch_product.hpp"
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
 
@@ -12,28 +10,22 @@ namespace deeppcr::models {
 
 void dense_forward(const DenseShape& layer, const Real* theta, ConstState x, State y) {
   // y = W x + b
-  blocks::BatchProduct(layer.outputs, layer.inputs)(theta + layer.offset, x.extent(0), x.data(),
-                                                    theta + layer.bias_offset(), y.data());
+  blocks::Product(layer.outputs, layer.inputs)(theta + layer.offset, x.extent(0), x.data(),
+                                               theta + layer.bias_offset(), y.data());
 }
 
 void dense_gradient(const DenseShape& layer, const Real* theta, ConstState x, ConstState g,
                     Real* gradient, State input_gradient) {
-  const auto batch = static_cast<int>(x.extent(0));
+  const Index batch = x.extent(0);
   if (gradient != nullptr) {
-    // dW = g x^T, db = sum over samples of g
-    Buffer<Real> xt(x.size());
-    blocks::transpose(layer.inputs, batch, x.data(), xt.data());
-    blocks::Gemm<Real>(layer.outputs, layer.inputs, batch, false)(g.data(), xt.data(),
-                                                                  gradient + layer.offset);
-    Real* db = gradient + layer.bias_offset();
-    std::fill_n(db, layer.outputs, Real{0});
-    for (int s = 0; s < batch; ++s)
-      for (int i = 0; i < layer.outputs; ++i) db[i] += g(s, i);
+    Buffer<Real> scratch(batch * (layer.inputs + 1));
+    blocks::layer_gradient({layer.outputs, layer.inputs, true}, batch, x.data(), g.data(),
+                           scratch.data(), gradient + layer.offset);
   }
   if (input_gradient.size() > 0) {
     // dx = W^T g
-    blocks::GemmTransposed(layer.inputs, batch, layer.outputs, false)(
-        theta + layer.offset, g.data(), input_gradient.data());
+    blocks::TransposedProduct(layer.outputs, layer.inputs)(theta + layer.offset, batch, g.data(),
+                                                           nullptr, input_gradient.data());
   }
 }
 

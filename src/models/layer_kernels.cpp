@@ -1,23 +1,15 @@
 #include "models/layer_kernels.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace deeppcr::models {
 
 namespace {
 
-/// Reals of a tile of columns: with its image it stays in the first-level cache until it is scaled.
-constexpr Index kTileReals = 1536;
-/// Wider matrices fill the caches by themselves: their products are cut into tiles already.
-constexpr int kWidestTiled = 64;
-/// From this number of columns on, transposing W once is cheaper than dot products for each.
-constexpr Index kTransposeFrom = 8;
-
-// y = s .* x
-void multiply(Index count, const Real* s, const Real* x, Real* y) {
-#pragma GCC ivdep
-  for (Index i = 0; i < count; ++i) y[i] = s[i] * x[i];
+/// Scratch that only grows and is not cleared.
+Real* room(Buffer<Real>& buffer, Index size) {
+  buffer.reserve(size);
+  return buffer.data();
 }
 
 // y += x
@@ -26,64 +18,32 @@ void add(Index count, const Real* x, Real* y) {
   for (Index i = 0; i < count; ++i) y[i] += x[i];
 }
 
-// y = z + h y
-void scale_and_add(Index count, Real h, const Real* z, Real* y) {
-#pragma GCC ivdep
-  for (Index i = 0; i < count; ++i) y[i] = z[i] + h * y[i];
-}
-
-void add_identity(int n, Real* A) {
-  for (Index i = 0; i < n; ++i) A[i * n + i] += 1;
-}
-
 }  // namespace
 
-LayerKernels::LayerKernels(const StepShape& shape, blocks::BlocksFrom weights)
-    : shape_(shape),
-      n_(shape.width),
-      product_(n_, false),
-      transposed_product_(n_, false),
-      accumulated_transposed_product_(n_, true),
-      multiply_add_(n_, n_, weights),
-      multiply_pair_(n_, weights),
-      tight_(tight_kernels(shape, weights)),
-      transposed_add_(n_),
-      transposed_add_outer_(n_),
-      zeros_(n_),
-      most_columns_(n_ <= kWidestTiled ? kTileReals / n_ : std::numeric_limits<Index>::max()),
-      kernels_(choose_kernels(n_)) {}
-
-bool LayerKernels::has_slopes() const {
-  return shape_.activation != Activation::identity || shape_.scale != 1;
+LayerKernels::LayerKernels(const StepShape& shape, bool far)
+    : shape_(shape), n_(shape.width), product_(n_, n_), transposed_product_(n_, n_) {
+  if (shape.layers == 1 && shape.bias)
+    narrow_ = blocks::layer_steps(n_, shape.activation, shape.skip, far);
 }
 
-Index LayerKernels::num_slopes(Index batch) const {
-  return has_slopes() ? shape_.layers * batch * n_ : 0;
+void LayerKernels::run(const Real* theta, Index steps, Index batch, const Real* z, Real* states) {
+  if (batch == 1 && narrow_.run != nullptr)
+    return narrow_.run({theta, steps, z, states, shape_.scale, nullptr});
+  for (; steps > 0; --steps, theta += shape_.parameters(), z = states, states += batch * n_)
+    forward(theta, batch, z, states, nullptr);
 }
 
-void LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes) {
-  hidden_forward(theta, batch, z, y, slopes);
-}
-
-void LayerKernels::forward_with_tangent(const Real* theta, Index batch, const Real* z, Real* y,
-                                        Index sample, Real* tangent) {
-  Real* slopes = tangent_.get((shape_.layers + 1) * n_ + num_slopes(batch));
-  Real* image = slopes + num_slopes(batch);
-  Real* own = image + n_;
-  // The slopes of the one sample, [layers, n]; they may follow from its values.
-  const bool told = shape_.layers == 1 && !shape_.skip && shape_.scale == 1 &&
-                    slope_from_value(shape_.activation, 0, nullptr, nullptr);
-  const Real* of_sample = told ? own : slopes;
-  hidden_forward(theta, batch, z, y, told ? nullptr : slopes);
-  if (told) {
-    slope_from_value(shape_.activation, n_, y + sample * n_, own);
-  } else if (batch > 1 && has_slopes()) {
-    for (int j = 0; j < shape_.layers; ++j)
-      std::copy_n(slopes + (j * batch + sample) * n_, n_, own + j * n_);
-    of_sample = own;
+void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch, const Real* z,
+                                    Real* states, Index sample, Real* tangent) {
+  if (batch == 1 && narrow_.run != nullptr)
+    return narrow_.run_with_tangent({theta, steps, z, states, shape_.scale, tangent});
+  Real* image = room(tangent_, n_ + num_slopes(batch));
+  Real* slopes = image + n_;
+  for (; steps > 0; --steps, theta += shape_.parameters(), z = states, states += batch * n_) {
+    forward(theta, batch, z, states, slopes);
+    push(theta, slopes, {sample, 1, 1, batch}, tangent, image);
+    std::copy_n(image, n_, tangent);
   }
-  push(theta, of_sample, {0, 1, 1, 1}, tangent, image);
-  std::copy_n(image, n_, tangent);
 }
 
 /// forward(); returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.
@@ -91,13 +51,13 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
                                          Real* slopes) {
   const Index size = batch * n_;
   const int last = shape_.layers - 1;
-  Real* hidden = last > 0 ? hidden_.get(last * size) : nullptr;
+  Real* hidden = room(hidden_, last * size);
   const Real* x = z;
   for (int j = 0; j <= last; ++j) {
     // a = W x + b; next x = sigma(a)
     Real* a = j == last ? y : hidden + j * size;
-    const Real* W = theta + shape_.weight_offset(j);
-    multiply_add_(W, batch, x, bias(theta, j), a);
+    const Real* b = shape_.bias ? theta + shape_.bias_offset(j) : nullptr;
+    product_(theta + shape_.weight_offset(j), batch, x, b, a);
     if (slopes != nullptr && has_slopes()) {
       activate_with_slope(shape_.activation, size, a, a, slopes + j * size);
     } else if (shape_.activation != Activation::identity) {
@@ -106,7 +66,10 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
     x = a;
   }
   const Real h = shape_.scale;
-  if (shape_.skip) scale_and_add(size, h, z, y);
+  if (shape_.skip) {
+#pragma GCC ivdep
+    for (Index i = 0; i < size; ++i) y[i] = z[i] + h * y[i];
+  }
   if (slopes != nullptr && h != 1) {
     Real* s = slopes + last * size;
     for (Index i = 0; i < size; ++i) s[i] *= h;
@@ -117,39 +80,23 @@ const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const R
 /// Y = sigma'_layer .* X, each column with the slopes of its sample. Y may be X.
 void LayerKernels::scale(const Real* slopes, int layer, const Columns& c, const Real* X,
                          Real* Y) const {
-  const Real* s = slopes + layer * c.batch * n_;
+  const Real* s = slopes + (layer * c.batch + c.first) * n_;
   if (c.per_sample == 1) {
-    multiply(c.count * n_, s + c.first * n_, X, Y);
+#pragma GCC ivdep
+    for (Index i = 0; i < c.samples * n_; ++i) Y[i] = s[i] * X[i];
     return;
   }
-  Index sample = c.first == 0 ? 0 : c.first / c.per_sample;
-  for (Index done = 0; done < c.count; ++sample) {
-    const Index run = std::min((sample + 1) * c.per_sample - c.first, c.count) - done;
-    kernels_.scale_run(n_, run, s + sample * n_, X + done * n_, Y + done * n_);
-    done += run;
-  }
-}
-
-/// body(Columns) for pieces of [0, batch * per_sample) that suit the cache.
-template <typename Body>
-void LayerKernels::for_tiles(Index batch, Index per_sample, Body&& body) {
-  const Index columns = batch * per_sample;
-  if (columns <= most_columns_) {
-    body(Columns{0, columns, per_sample, batch});
-    return;
-  }
-  const Index tiles = (columns + most_columns_ - 1) / most_columns_;
-  const Index tile = (columns + tiles - 1) / tiles;
-  for (Index first = 0; first < columns; first += tile)
-    body(Columns{first, std::min(tile, columns - first), per_sample, batch});
+  const Index size = c.per_sample * n_;
+  for (Index b = 0; b < c.samples; ++b)
+    blocks::scale_columns(n_, c.per_sample, s + b * n_, X + b * size, Y + b * size);
 }
 
 /// Y = A X for some columns; X null stands for the identity.
 void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
                         Real* Y) {
-  const Index size = c.count * n_;
+  const Index size = c.count() * n_;
   const int last = shape_.layers - 1;
-  Real* scratch = last > 0 ? panels_.get(2 * size) : nullptr;
+  Real* scratch = room(panels_, last > 0 ? 2 * size : 0);
   const Real* x = X;
   for (int j = 0; j <= last; ++j) {
     // y = sigma'_j .* (W_j x)
@@ -157,27 +104,22 @@ void LayerKernels::push(const Real* theta, const Real* slopes, const Columns& c,
     const Real* W = theta + shape_.weight_offset(j);
     if (x == nullptr) {
       std::copy_n(W, size, y);
-    } else if (c.count == 1) {
-      multiply_add_(W, 1, x, zeros_.data(), y);
     } else {
-      product_(W, c.count, x, y);
+      product_(W, c.count(), x, nullptr, y);
     }
     if (has_slopes()) scale(slopes, j, c, y, y);
     x = y;
   }
   if (!shape_.skip) return;
-  if (X != nullptr) {
-    add(size, X, Y);
-  } else {
-    add_identity(n_, Y);
-  }
+  if (X != nullptr) return add(size, X, Y);
+  for (Index i = 0; i < n_; ++i) Y[i * n_ + i] += 1;
 }
 
 /// Y = start + A^T X for some columns; start null stands for zero.
 void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X,
                         const Real* start, Real* Y) {
-  const Index size = c.count * n_;
-  Real* scaled = panels_.get(3 * size);
+  const Index size = c.count() * n_;
+  Real* scaled = room(panels_, 3 * size);
   Real* between = scaled + size;
   const Real* x = X;
   for (int j = shape_.layers - 1; j >= 0; --j) {
@@ -187,58 +129,37 @@ void LayerKernels::pull(const Real* theta, const Real* slopes, const Columns& c,
       scale(slopes, j, c, x, scaled);
       x = scaled;
     }
-    transposed_product(theta + shape_.weight_offset(j), c.count, x, j == 0 ? start : nullptr, y);
+    transposed_product_(theta + shape_.weight_offset(j), c.count(), x, j == 0 ? start : nullptr, y);
     x = y;
   }
   if (shape_.skip) add(size, X, Y);
 }
 
-/// Y = start + W^T X; start null stands for zero.
-void LayerKernels::transposed_product(const Real* W, Index columns, const Real* X,
-                                      const Real* start, Real* Y) {
-  if (columns < kTransposeFrom) {
-    for (Index c = 0; c < columns; ++c)
-      transposed_add_(W, X + c * n_, start == nullptr ? zeros_.data() : start + c * n_, Y + c * n_);
-  } else if (start == nullptr) {
-    transposed_product_(W, columns, X, Y);
+void LayerKernels::product(Direction direction, const Real* theta, const Real* slopes, ConstPanel V,
+                           Panel W) {
+  const Columns all{0, V.extent(0), V.extent(1), V.extent(0)};
+  if (direction == Direction::forward) {
+    push(theta, slopes, all, V.data(), W.data());
   } else {
-    if (start != Y) std::copy_n(start, columns * n_, Y);
-    accumulated_transposed_product_(W, columns, X, Y);
+    pull(theta, slopes, all, V.data(), nullptr, W.data());
   }
 }
 
-void LayerKernels::jvp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
-                       Real* W) {
-  for_tiles(batch, k,
-            [&](const Columns& c) { push(theta, slopes, c, V + c.first * n_, W + c.first * n_); });
-}
-
-void LayerKernels::vjp(const Real* theta, const Real* slopes, Index batch, Index k, const Real* V,
-                       Real* W) {
-  for_tiles(batch, k, [&](const Columns& c) {
-    pull(theta, slopes, c, V + c.first * n_, nullptr, W + c.first * n_);
-  });
-}
-
-/// For steps of one layer: sigma' .* g.
-const Real* LayerKernels::scaled_gradient(const BackwardStep& step, Index batch) {
-  if (!has_slopes()) return step.g;
-  Real* delta = gradient_.get(batch * n_);
-  multiply(batch * n_, step.slopes, step.g, delta);
-  return delta;
+void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {
+  for (Index b = 0; b < batch; ++b)
+    push(theta, slopes, {b, 1, n_, batch}, nullptr, A + b * n_ * n_);
 }
 
 void LayerKernels::substitute_transposed(const BackwardStep& step, Index batch) {
-  if (shape_.layers > 1) {
-    for_tiles(batch, 1, [&](const Columns& c) {
-      const Index at = c.first * n_;
-      pull(step.theta, step.slopes, c, step.g + at, step.c == nullptr ? nullptr : step.c + at,
-           step.out + at);
-    });
-    return;
-  }
-  transposed_product(step.theta, batch, scaled_gradient(step, batch), step.c, step.out);
-  if (shape_.skip) add(batch * n_, step.g, step.out);
+  pull(step.theta, step.slopes, {0, batch, 1, batch}, step.g, step.c, step.out);
+}
+
+/// For steps of one layer: sigma' .* g.
+const Real* LayerKernels::scaled_gradient(const Real* slopes, Index batch, const Real* g) {
+  if (!has_slopes()) return g;
+  Real* delta = room(gradient_, batch * n_);
+  scale(slopes, 0, {0, batch, 1, batch}, g, delta);
+  return delta;
 }
 
 void LayerKernels::backpropagate(const BackwardStep& step, Index batch) {
@@ -247,72 +168,42 @@ void LayerKernels::backpropagate(const BackwardStep& step, Index batch) {
     parameter_gradient(step.theta, batch, step.z, step.g, step.grad);
     return;
   }
-  const Real* delta = scaled_gradient(step, batch);
+  const Real* delta = scaled_gradient(step.slopes, batch, step.g);
   if (batch == 1) {
-    transposed_add_outer_({step.theta, delta, step.z, step.c == nullptr ? zeros_.data() : step.c,
-                           step.out, step.grad});
+    transposed_product_.with_outer(step.theta, delta, step.z, step.c, step.out, step.grad);
     if (shape_.bias) std::copy_n(delta, n_, step.grad + shape_.bias_offset(0));
   } else {
     layer_gradient(0, batch, step.z, delta, step.grad);
-    transposed_product(step.theta, batch, delta, step.c, step.out);
+    transposed_product_(step.theta, batch, delta, step.c, step.out);
   }
   if (shape_.skip) add(batch * n_, step.g, step.out);
-}
-
-void LayerKernels::jacobian(const Real* theta, const Real* slopes, Index batch, Real* A) {
-  for (Index b = 0; b < batch; ++b)
-    push(theta, slopes, {b * n_, n_, n_, batch}, nullptr, A + b * n_ * n_);
 }
 
 void LayerKernels::parameter_gradient(const Real* theta, Index batch, const Real* z, const Real* g,
                                       Real* grad) {
   const Index size = batch * n_;
-  const int last = shape_.layers - 1;
-  Real* delta = gradient_.get((3 + shape_.layers) * size);
+  Real* delta = room(gradient_, (3 + shape_.layers) * size);
   Real* back = delta + size;
   Real* y = back + size;
   Real* slopes = y + size;
   const Real* hidden = hidden_forward(theta, batch, z, y, slopes);
-  const Columns columns{0, batch, 1, batch};
-  const Real* g_out = g;
-  for (int j = last; j >= 0; --j) {
+  for (int j = shape_.layers - 1; j >= 0; --j) {
     // delta = d loss / d a_j; dW = delta x^T; db = sum of delta; then d loss / d x = W^T delta
     if (has_slopes()) {
-      scale(slopes, j, columns, g_out, delta);
+      scale(slopes, j, {0, batch, 1, batch}, g, delta);
     } else {
-      std::copy_n(g_out, size, delta);
+      std::copy_n(g, size, delta);
     }
     layer_gradient(j, batch, j == 0 ? z : hidden + (j - 1) * size, delta, grad);
-    if (j > 0) transposed_product(theta + shape_.weight_offset(j), batch, delta, nullptr, back);
-    g_out = back;
+    if (j > 0) transposed_product_(theta + shape_.weight_offset(j), batch, delta, nullptr, back);
+    g = back;
   }
-}
-
-void LayerKernels::single_layer_gradient(const Real* slopes, Index batch, const Real* z,
-                                         const Real* g, Real* grad) {
-  if (has_slopes()) {
-    Real* delta = gradient_.get(batch * n_);
-    multiply(batch * n_, slopes, g, delta);
-    g = delta;
-  }
-  layer_gradient(0, batch, z, g, grad);
 }
 
 void LayerKernels::layer_gradient(int layer, Index batch, const Real* x, const Real* delta,
                                   Real* grad) {
-  if (batch != outer_batch_) {
-    outer_product_ = blocks::Gemm<Real>(n_, n_, static_cast<int>(batch), false);
-    outer_batch_ = batch;
-  }
-  const Real* xt = x;
-  if (batch > 1) {
-    Real* transposed = input_transposed_.get(batch * n_);
-    blocks::transpose(n_, static_cast<int>(batch), x, transposed);
-    xt = transposed;
-  }
-  outer_product_(delta, xt, grad + shape_.weight_offset(layer));
-  if (!shape_.bias) return;
-  kernels_.sum(n_, batch, delta, grad + shape_.bias_offset(layer));
+  blocks::layer_gradient({n_, n_, shape_.bias}, batch, x, delta,
+                         room(transposed_, (n_ + 1) * batch), grad + shape_.weight_offset(layer));
 }
 
 }  // namespace deeppcr::models

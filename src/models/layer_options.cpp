@@ -1,7 +1,5 @@
 #include "models/layer_options.hpp"
 
-#include <algorithm>
-
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::models {

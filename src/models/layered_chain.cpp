@@ -10,28 +10,6 @@
 
 namespace deeppcr::models {
 
-/// Slope arrays of linearisations that have ended, for the next ones: the first touch of fresh
-/// memory is dear.
-class SlopePool {
- public:
-  Buffer<Real> take(Index size) {
-    for (Buffer<Real>& buffer : free_) {
-      if (buffer.size() >= size) {
-        Buffer<Real> found = std::move(buffer);
-        std::swap(buffer, free_.back());
-        free_.pop_back();
-        return found;
-      }
-    }
-    free_.clear();
-    return Buffer<Real>(size);
-  }
-  void give_back(Buffer<Real> buffer) { free_.push_back(std::move(buffer)); }
-
- private:
-  std::vector<Buffer<Real>> free_;
-};
-
 namespace {
 
 class LayeredLinearisation : public blocks::Linearisation {
@@ -49,11 +27,7 @@ class LayeredLinearisation : public blocks::Linearisation {
   virtual const Real* slopes(Index l) const = 0;
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
-    if (direction == Direction::forward) {
-      kernels_.jvp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
-    } else {
-      kernels_.vjp(theta(l), slopes(l), V.extent(0), V.extent(1), V.data(), W.data());
-    }
+    kernels_.product(direction, theta(l), slopes(l), V, W);
   }
   void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
                   State carry) const override {
@@ -118,17 +92,22 @@ class LayeredLinearisation : public blocks::Linearisation {
   Index num_slopes_;
 };
 
-/// Slopes of all steps are kept.
+/// Slopes of all steps are kept, in an array that has served before: the first touch of fresh
+/// memory is dear.
 class StoredSlopes final : public LayeredLinearisation {
  public:
   StoredSlopes(const Real* parameters, LayerKernels& kernels, std::shared_ptr<SlopePool> pool,
                StepRange range, Index batch)
-      : LayeredLinearisation(parameters, kernels, range, batch),
-        pool_(std::move(pool)),
-        slopes_(pool_->take(range.size() * num_slopes())) {}
-  ~StoredSlopes() override { pool_->give_back(std::move(slopes_)); }
+      : LayeredLinearisation(parameters, kernels, range, batch), pool_(std::move(pool)) {
+    if (!pool_->empty()) {
+      slopes_ = std::move(pool_->back());
+      pool_->pop_back();
+    }
+    slopes_.reserve(range.size() * num_slopes());
+  }
+  ~StoredSlopes() override { pool_->push_back(std::move(slopes_)); }
 
-  Real* slopes(Index l) { return slopes_.data() + (l - range().first) * num_slopes(); }
+  Real* own_slopes(Index l) { return slopes_.data() + (l - range().first) * num_slopes(); }
   const Real* slopes(Index l) const override {
     return slopes_.data() + (l - range().first) * num_slopes();
   }
@@ -171,7 +150,8 @@ class SlopesFromStates final : public LayeredLinearisation {
   mutable Buffer<Real> slopes_;
 };
 
-void check_sizes(const StepShape& shape, Index num_steps, const StepSet& local) {
+/// The shape, if it has sense.
+StepShape checked(const StepShape& shape, Index num_steps, const StepSet& local) {
   constexpr int kWidest = 1 << 15;
   if (shape.width < 1 || shape.width > kWidest)
     throw input_error("a width of {} is not possible: 1 to {}", shape.width, kWidest);
@@ -184,19 +164,13 @@ void check_sizes(const StepShape& shape, Index num_steps, const StepSet& local) 
                       local.size(), shape.parameters());
   DEEPPCR_ASSERT(local.empty() || (local.step(0) >= 0 && local.step(local.size() - 1) < num_steps),
                  "steps {} to {} of {}", local.step(0), local.step(local.size() - 1), num_steps);
-}
-
-StepShape checked(const StepShape& shape, Index num_steps, const StepSet& local) {
-  check_sizes(shape, num_steps, local);
   DEEPPCR_ASSERT(shape.skip || shape.scale == 1, "a scale of {} without skip", shape.scale);
   return shape;
 }
 
-/// Where a walk through so many bytes of weights finds them. What fits the second-level cache twice
-/// over may have stayed near.
-blocks::BlocksFrom weights_from(Index bytes) {
-  return bytes > 2 * second_level_cache() ? blocks::BlocksFrom::memory : blocks::BlocksFrom::cache;
-}
+/// Whether a walk through so many bytes of weights finds them in memory. What fits the second-level
+/// cache twice over may have stayed near.
+bool are_far(Index bytes) { return bytes > 2 * second_level_cache(); }
 
 }  // namespace
 
@@ -205,8 +179,8 @@ LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepSet loca
       num_steps_(num_steps),
       local_(local),
       parameters_(local.size() * shape.parameters()),
-      kernels_(std::make_unique<LayerKernels>(
-          shape, weights_from(parameters_.size() * Index{sizeof(Real)}))),
+      kernels_(
+          std::make_unique<LayerKernels>(shape, are_far(parameters_.size() * Index{sizeof(Real)}))),
       pool_(std::make_shared<SlopePool>()) {}
 
 LayeredChain::~LayeredChain() = default;
@@ -256,7 +230,7 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, 
   const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
     kernels_->forward(theta + i * shape_.parameters(), batch, in.data() + i * size,
-                      out.data() + i * size, J->slopes(range.first + i));
+                      out.data() + i * size, J->own_slopes(range.first + i));
   return J;
 }
 

@@ -3,12 +3,14 @@
 #include <memory>
 #include <vector>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/activation.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/sequence/sequence.hpp"
-#include "models/activation.hpp"
 
 namespace deeppcr::models {
+
+using blocks::Activation;
+using blocks::activation_from;
 
 /// What one step of a LayeredChain is: `layers` fully connected layers, each followed by the
 /// activation, with or without skip. Also says where a step's parameters lie: for each layer W,
@@ -28,7 +30,8 @@ struct StepShape {
   Index parameters() const { return layers * layer_size(); }
 };
 
-class SlopePool;
+/// Slope arrays of linearisations that have ended, for the next ones.
+using SlopePool = std::vector<Buffer<Real>>;
 class LayerKernels;
 
 /// A chain whose step is g(z) or z + h g(z), g = layers of sigma(W x + b): what Mlp, ResNet and

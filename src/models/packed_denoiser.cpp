@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/activation.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
-#include "models/silu.hpp"
 
 namespace deeppcr::models {
 
@@ -110,13 +110,10 @@ void PackedDenoiser<T>::run(StepRange range, Index first_sample, ConstStates x, 
     for (int k = 0; k < blocks(); ++k) {
       // h <- h + silu(W_k h + b_k)
       layers_[static_cast<std::size_t>(k)].multiply(rows, hidden_.data(), padded_, product_.data());
-      if (slopes == nullptr) {
-        add_silu(rows * padded_, product_.data(), hidden_.data());
-        continue;
-      }
       for (Index r = 0; r < rows; ++r)
-        add_silu_with_slope(padded_, product_.data() + r * padded_, hidden_.data() + r * padded_,
-                            slopes + ((first + r) * blocks() + k) * padded_);
+        blocks::add_silu(
+            padded_, product_.data() + r * padded_, hidden_.data() + r * padded_,
+            slopes == nullptr ? nullptr : slopes + ((first + r) * blocks() + k) * padded_);
     }
     output_.multiply(rows, hidden_.data(), padded_, narrow_.data());
     for (Index r = 0; r < rows; ++r) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
 
@@ -33,8 +33,7 @@ class AffineMap {
   Index batch_ = 0;
   int width_ = 0;
   Buffer<Real> data_;
-  Gemm<Real> panel_gemm_;
-  Gemm<Real> column_gemm_;
+  Product product_;
 };
 
 }  // namespace deeppcr::blocks

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <vector>
-
-#include "deeppcr/blocks/gemm.hpp"
-#include "deeppcr/blocks/gemv.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/buffer.hpp"
 
@@ -15,34 +12,21 @@ class DenseLinearisation : public Linearisation {
   /// Room for the blocks of `range`, all zero. Shape of storage(): [range.size(), B, n, n].
   DenseLinearisation(StepRange range, Index batch, int width);
 
-  Blocks storage();
+  Blocks storage() { return {blocks_.data(), {range_.size(), batch_, width_, width_}}; }
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override;
-  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
-                  State carry) const override;
-  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
-                 Panel scratch) const override;
   void blocks(StepRange range, Blocks A) const override;
 
  private:
-  void multiply(Index l, ConstPanel V, Panel W) const;
-  void multiply_transposed(Index l, ConstPanel V, Panel W) const;
-  void substitute_forward(StepRange range, ConstStates rhs, States result, State carry) const;
-  void substitute_backward(StepRange range, ConstStates rhs, States result, State carry) const;
-  void eliminate_forward(StepRange range, ConstStates rhs, Panel map, Panel scratch) const;
-  void eliminate_backward(StepRange range, ConstStates rhs, Panel map, Panel scratch) const;
-
-  const Real* block(Index l, Index b) const;
+  const Real* block(Index l, Index b) const {
+    return blocks_.data() + ((l - range_.first) * batch_ + b) * width_ * width_;
+  }
 
   StepRange range_;
   Index batch_;
   int width_;
   Buffer<Real> blocks_;
-  mutable Buffer<Real> transposed_;
-  Gemm<Real> column_;
-  Gemm<Real> panel_;
-  Gemm<Real> square_;
-  Gemv multiply_add_;
-  GemvTransposed transposed_add_;
+  Product product_;
+  TransposedProduct transposed_product_;
 };
 
 }  // namespace deeppcr::blocks

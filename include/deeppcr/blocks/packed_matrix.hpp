@@ -25,11 +25,17 @@ class PackedMatrix {
 
   /// Shapes: X [count, stride], of which the first cols() numbers of each row count; Y [count,
   /// padded_rows()], zero behind the first rows(). Y does not overlap X.
-  void multiply(Index count, const T* X, Index stride, T* Y) const;
+  void multiply(Index count, const T* X, Index stride, T* Y) const {
+    multiply_panels(bias_.data(), 0, panels(), count, X, stride, Y);
+  }
   /// Y = W X, without the bias.
-  void multiply_linear(Index count, const T* X, Index stride, T* Y) const;
+  void multiply_linear(Index count, const T* X, Index stride, T* Y) const {
+    multiply_panels(nullptr, 0, panels(), count, X, stride, Y);
+  }
   /// multiply() for the panels [first, last) of panels() alone: for threads that share a product.
-  void multiply_panels(int first, int last, Index count, const T* X, Index stride, T* Y) const;
+  void multiply_panels(int first, int last, Index count, const T* X, Index stride, T* Y) const {
+    multiply_panels(bias_.data(), first, last, count, X, stride, Y);
+  }
   int panels() const;
 
  private:
@@ -39,7 +45,6 @@ class PackedMatrix {
   int rows_ = 0, cols_ = 0;
   Buffer<T> packed_;  ///< [panels, cols, panel width]
   Buffer<T> bias_;    ///< [padded_rows]
-  Buffer<T> zero_;    ///< [padded_rows]
 };
 
 extern template class PackedMatrix<float>;

@@ -1,26 +1,26 @@
 #pragma once
 
-#include "models/activation.hpp"
-#include "models/vector_math.hpp"
+#include "blocks/kernels/vector_math.hpp"
+#include "deeppcr/blocks/activation.hpp"
 
 /// The activations on registers: one form for whole arrays (activation.cpp) and for kernels that
 /// have a layer's values in registers already, so that both give the same bits.
-namespace deeppcr::models::sigma {
-
-using Vector = simd::Widest;
+namespace deeppcr::blocks::sigma {
 
 /// NaN stays NaN.
 template <typename V>
 V at_least(V a, Real low) {
   return a < simd::all<V>(low) ? simd::all<V>(low) : a;
 }
-inline Vector at_most(Vector a, Real high) {
-  return a > simd::all<Vector>(high) ? simd::all<Vector>(high) : a;
+template <typename V>
+V at_most(V a, Real high) {
+  return a > simd::all<V>(high) ? simd::all<V>(high) : a;
 }
 
 // Each has value(a, kept) = sigma(a), which leaves in `kept` what slope(a, value, kept) = sigma'(a)
 // then need not compute again, and says whether slope(value, value, value) is sigma'(a) as well.
-// Those that round nothing are exact: they take single numbers too, with the same bits.
+// They take registers; those that round nothing are exact and take single numbers too, with the
+// same bits.
 
 struct Identity {
   static constexpr bool kSlopeFromValue = true, kExact = true;
@@ -36,9 +36,15 @@ struct Identity {
 
 struct Tanh {
   static constexpr bool kSlopeFromValue = true, kExact = false;
-  static Vector value(Vector a, Vector&) { return tanh(a); }
+  template <typename V>
+  static V value(V a, V&) {
+    return tanh(a);
+  }
   // tanh' = 1 - tanh^2
-  static Vector slope(Vector, Vector value, Vector) { return 1 - value * value; }
+  template <typename V>
+  static V slope(V, V value, V) {
+    return 1 - value * value;
+  }
 };
 
 struct Relu {
@@ -59,15 +65,20 @@ struct Silu {
   /// Beyond it sigma and sigma' are at their limits to the last bit; it keeps infinity times zero
   /// out. So does Gelu's.
   static constexpr Real kBound = 800;
-  static Vector bounded(Vector a) { return at_most(at_least(a, -kBound), kBound); }
+  template <typename V>
+  static V bounded(V a) {
+    return at_most(at_least(a, -kBound), kBound);
+  }
   // a / d, d = 1 + exp(-a)
-  static Vector value(Vector a, Vector& d) {
+  template <typename V>
+  static V value(V a, V& d) {
     d = 1 + exp(-bounded(a));
     return at_least(a, -kBound) / d;
   }
   // p + a p (1 - p), p = 1 / d
-  static Vector slope(Vector a, Vector, Vector d) {
-    const Vector p = 1 / d;
+  template <typename V>
+  static V slope(V a, V, V d) {
+    const V p = 1 / d;
     return p + bounded(a) * p * (1 - p);
   }
 };
@@ -78,14 +89,16 @@ struct Gelu {
   static constexpr Real kInverseSqrt2 = 0.70710678118654752440;
   static constexpr Real kInverseSqrt2Pi = 0.39894228040143267794;
   // a Phi(a), Phi(a) = (1 + erf(a / sqrt 2)) / 2
-  static Vector value(Vector a, Vector& phi) {
-    const Vector t = at_least(a, -kBound);
+  template <typename V>
+  static V value(V a, V& phi) {
+    const V t = at_least(a, -kBound);
     phi = 0.5 * (1 + erf(t * kInverseSqrt2));
     return t * phi;
   }
   // Phi(a) + a exp(-a^2 / 2) / sqrt(2 pi)
-  static Vector slope(Vector a, Vector, Vector phi) {
-    const Vector t = at_most(at_least(a, -kBound), kBound);
+  template <typename V>
+  static V slope(V a, V, V phi) {
+    const V t = at_most(at_least(a, -kBound), kBound);
     return phi + t * kInverseSqrt2Pi * exp(-0.5 * t * t);
   }
 };
@@ -108,4 +121,4 @@ auto with(Activation activation, Body&& body) {
   return body(Gelu{});
 }
 
-}  // namespace deeppcr::models::sigma
+}  // namespace deeppcr::blocks::sigma

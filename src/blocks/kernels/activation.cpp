@@ -1,15 +1,16 @@
-#include "models/activation.hpp"
+#include "deeppcr/blocks/activation.hpp"
 
 #include <algorithm>
 
+#include "blocks/kernels/sigma.hpp"
 #include "deeppcr/core/error.hpp"
-#include "models/sigma.hpp"
 
-namespace deeppcr::models {
+namespace deeppcr::blocks {
 
 namespace {
 
-constexpr Index kLanes = simd::kLanes<simd::Widest>;
+using V = simd::Widest<Real>;
+constexpr Index kLanes = simd::kWidest<Real>;
 
 /// body(input, put) for registers of `count` reals, put(output, array). Of an exact sigma the rest
 /// goes one by one, else it is padded to a register, so that every element goes through the same
@@ -18,14 +19,13 @@ template <bool kExact, typename Body>
 void for_registers(Index count, const Real* a, Body&& body) {
   const Index whole = count - count % kLanes;
   for (Index i = 0; i < whole; i += kLanes)
-    body(simd::load<simd::Widest>(a + i),
-         [i](const simd::Widest& v, Real* out) { simd::store(v, out + i); });
+    body(simd::load<V>(a + i), [i](const V& v, Real* out) { simd::store(v, out + i); });
   if constexpr (kExact) {
     for (Index i = whole; i < count; ++i) body(a[i], [i](Real v, Real* out) { out[i] = v; });
   } else if (whole < count) {
     Real lanes[kLanes] = {};
     std::copy_n(a + whole, count - whole, lanes);
-    body(simd::load<simd::Widest>(lanes), [&](const simd::Widest& v, Real* out) {
+    body(simd::load<V>(lanes), [&](const V& v, Real* out) {
       simd::store(v, lanes);
       std::copy_n(lanes, count - whole, out + whole);
     });
@@ -62,20 +62,28 @@ constexpr Entry kEntries[] = {
 
 }  // namespace
 
-ActivationFunctions activation_functions(Activation activation) {
-  return sigma::with(activation, [](auto chosen) {
-    using Sigma = decltype(chosen);
-    return ActivationFunctions{values<Sigma>, values_and_slopes<Sigma>};
-  });
-}
-
 void activate(Activation activation, Index count, const Real* a, Real* y) {
-  activation_functions(activation).value(count, a, y);
+  sigma::with(activation, [=](auto chosen) { values<decltype(chosen)>(count, a, y); });
 }
 
 void activate_with_slope(Activation activation, Index count, const Real* a, Real* y, Real* slope) {
-  activation_functions(activation).with_slope(count, a, y, slope);
+  sigma::with(activation,
+              [=](auto chosen) { values_and_slopes<decltype(chosen)>(count, a, y, slope); });
 }
+
+template <typename T>
+void add_silu(Index count, const T* a, T* h, T* slope) {
+  using Register = simd::Widest<T>;
+  for (Index i = 0; i < count; i += simd::kWidest<T>) {
+    Register kept;
+    const auto in = simd::load<Register>(a + i), value = sigma::Silu::value(in, kept);
+    simd::store(simd::load<Register>(h + i) + value, h + i);
+    if (slope != nullptr) simd::store(sigma::Silu::slope(in, value, kept), slope + i);
+  }
+}
+
+template void add_silu(Index count, const float* a, float* h, float* slope);
+template void add_silu(Index count, const double* a, double* h, double* slope);
 
 bool slope_from_value(Activation activation, Index count, const Real* y, Real* slope) {
   return sigma::with(activation, [=](auto chosen) {
@@ -97,4 +105,4 @@ Activation activation_from(const std::string& name) {
   throw input_error("unknown activation '{}': known are identity, tanh, relu, silu, gelu", name);
 }
 
-}  // namespace deeppcr::models
+}  // namespace deeppcr::blocks

@@ -1,4 +1,4 @@
-#include "models/activation.hpp"
+#include "deeppcr/blocks/activation.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "deeppcr/core/error.hpp"
 
-namespace deeppcr::models {
+namespace deeppcr::blocks {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -192,4 +192,4 @@ TEST(Activation, NamesAreKnownBothWays) {
 }
 
 }  // namespace
-}  // namespace deeppcr::models
+}  // namespace deeppcr::blocks
