@@ -35,24 +35,18 @@ void reset_resident_peak() {
   std::ofstream("/proc/self/clear_refs") << "5";
 }
 
-/// Largest memory of one rank during a solve, beyond what it held before.
-struct Peak {
-  Index buffers = 0;   ///< in Buffers of this library
-  Index resident = 0;  ///< as the system sees it: PETSc's and MPI's memory as well
-};
-
-Peak measure(const Harness& harness, NetworkCase& network, const std::string& method,
-             nonlinear::SolveReport& report) {
-  reset_buffer_peak();
+/// Largest resident memory of one rank during a solve, beyond what it held before: PETSc's and
+/// MPI's as well.
+Index measure(const Harness& harness, NetworkCase& network, const std::string& method,
+              nonlinear::SolveReport& report) {
   reset_resident_peak();
-  const Index buffers_before = buffer_bytes().current, resident_before = process_bytes("VmRSS");
+  const Index before = process_bytes("VmRSS");
   nonlinear::NewtonOptions options;
   options.linear = method;
   nonlinear::Newton newton(options);
   network.trajectory.fill_with_input();
   report = newton.solve(*network.model, network.trajectory);
-  return {harness.team().max(buffer_bytes().peak - buffers_before),
-          harness.team().max(process_bytes("VmHWM") - resident_before)};
+  return harness.team().max(process_bytes("VmHWM") - before);
 }
 
 /// A linear solver of Newton's method, and whether it keeps the blocks of all steps.
@@ -69,26 +63,23 @@ void add_rows(Harness& harness, const LinearSizes& sizes, const Method& method) 
   const Index steps = harness.team().max(network.trajectory.local_range().size());
   const Index blocks = steps * sizes.batch * sizes.width * sizes.width * Index{sizeof(Real)};
   nonlinear::SolveReport report;
-  const Peak peak = measure(harness, network, method.name, report);
+  Row row{"memory",
+          "resident, beside the weights",
+          "newton+" + method.name,
+          harness.team().size(),
+          sizes.steps,
+          sizes.width,
+          sizes.batch};
+  row.peak_bytes = measure(harness, network, method.name, report);
   const double seconds = report.seconds["total"];
-  for (const bool resident : {false, true}) {
-    Row row{"memory",
-            resident ? "resident, beside the weights" : "buffers, beside the weights",
-            "newton+" + method.name,
-            harness.team().size(),
-            sizes.steps,
-            sizes.width,
-            sizes.batch};
-    row.seconds = {seconds, seconds, seconds, 1};
-    row.iterations = report.iterations;
-    row.peak_bytes = resident ? peak.resident : peak.buffers;
-    row.baseline = "a block for each step and sample";
-    if (!method.keeps_blocks) {
-      row.target = fmt::format("< {}", blocks);
-      row.met = row.peak_bytes < blocks ? "yes" : "no";
-    }
-    harness.add(row);
+  row.seconds = {seconds, seconds, seconds, 1};
+  row.iterations = report.iterations;
+  row.baseline = "a block for each step and sample";
+  if (!method.keeps_blocks) {
+    row.target = fmt::format("< {}", blocks);
+    row.met = row.peak_bytes < blocks ? "yes" : "no";
   }
+  harness.add(row);
 }
 
 }  // namespace

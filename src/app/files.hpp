@@ -8,7 +8,7 @@
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/denoiser.hpp"
-#include "deeppcr/models/head.hpp"
+#include "deeppcr/models/dense_layer.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 

@@ -36,11 +36,10 @@ std::string join(int argc, char** argv) {
 
 /// Version of the program and of the libraries under it, one a line.
 std::string version_text() {
-  return fmt::format(
-      "deeppcr {} ({})\nPETSc {}, {}-bit indices\n{}\n{}\nBLAS: {}\nsmall products: {}\n",
-      io::program_version(), io::git_commit(), parallel::petsc_version(),
-      parallel::petsc_index_bits(), parallel::mpi_version(), io::hdf5_version(),
-      blocks::blas_library(), blocks::gemm_library());
+  return fmt::format("deeppcr {} ({})\nPETSc {}, {}-bit indices\n{}\n{}\nBLAS: {}\n",
+                     io::program_version(), io::git_commit(), parallel::petsc_version(),
+                     parallel::petsc_index_bits(), parallel::mpi_version(), io::hdf5_version(),
+                     blocks::blas_library());
 }
 
 /// PETSc does not list which options it knows; these are the ones that users of chains ask for.

@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 
@@ -17,8 +16,6 @@ constexpr std::size_t kVectorAlignment = 64;
 /// From this size on memory comes from the system and goes back to it. Libraries that PETSc brings
 /// along (SuperLU_DIST) tell malloc to keep all that is ever freed.
 constexpr std::size_t kMapped = std::size_t{64} << 20;
-/// A rank is one thread.
-BufferBytes counted;
 
 std::size_t whole_pages(std::size_t bytes) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -49,9 +46,6 @@ void* from_malloc(std::size_t bytes) {
 
 }  // namespace
 
-BufferBytes buffer_bytes() { return counted; }
-void reset_buffer_peak() { counted.peak = counted.current; }
-
 namespace detail {
 
 void* allocate_aligned(std::size_t bytes) {
@@ -61,13 +55,10 @@ void* allocate_aligned(std::size_t bytes) {
                          static_cast<double>(bytes) / (1 << 20));
   }
   if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
-  counted.current += static_cast<Index>(bytes);
-  counted.peak = std::max(counted.peak, counted.current);
   return memory;
 }
 
 void free_aligned(void* memory, std::size_t bytes) noexcept {
-  counted.current -= static_cast<Index>(bytes);
   if (memory != nullptr && bytes >= kMapped) {
     munmap(memory, whole_pages(bytes));
   } else {

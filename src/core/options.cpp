@@ -14,34 +14,18 @@ namespace {
 
 using Kind = OptionSpec::Kind;
 
-/// The number that is the whole of `text`; NaN where it is none.
-double to_number(const std::string& text) {
+/// The number that is the whole of `text`, one that the option takes.
+double to_number(const OptionSpec& spec, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  const bool whole =
+  const bool is_number =
       !text.empty() && *end == '\0' && !std::isspace(static_cast<unsigned char>(text[0]));
-  return whole ? value : std::nan("");
-}
-
-/// NaN fails every comparison.
-bool lies_within(const OptionSpec& spec, double value) {
-  return value >= spec.lowest && value <= spec.highest;
-}
-
-Index to_whole(const OptionSpec& spec, const std::string& text) {
-  const double value = to_number(text);
-  if (!lies_within(spec, value) || value != std::floor(value)) {
-    throw input_error("--{} {}: a whole number from {:.0f} to {:.0f} is needed, such as --{} {}",
-                      spec.name, text, spec.lowest, spec.highest, spec.name, spec.otherwise);
-  }
-  return static_cast<Index>(value);
-}
-
-double to_real(const OptionSpec& spec, const std::string& text) {
-  const double value = to_number(text);
-  if (!lies_within(spec, value)) {
-    throw input_error("--{} {}: a number from {} to {} is needed, such as --{} {}", spec.name, text,
-                      spec.lowest, spec.highest, spec.name, spec.otherwise);
+  const bool whole = spec.kind == Kind::whole;
+  const bool fits = value >= spec.lowest && value <= spec.highest;  // NaN does not
+  if (!is_number || !fits || (whole && value != std::floor(value))) {
+    throw input_error("--{} {}: a {} from {} to {} is needed, such as --{} {}", spec.name, text,
+                      whole ? "whole number" : "number", spec.lowest, spec.highest, spec.name,
+                      spec.otherwise);
   }
   return value;
 }
@@ -96,9 +80,9 @@ OptionSpec flag_option(std::string name, std::string help) {
 OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text) {
   switch (spec.kind) {
     case Kind::whole:
-      return to_whole(spec, text);
+      return static_cast<Index>(to_number(spec, text));
     case Kind::real:
-      return to_real(spec, text);
+      return to_number(spec, text);
     case Kind::word:
       return to_word(spec, text);
     case Kind::flag:

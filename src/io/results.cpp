@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/io/weights.hpp"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "deeppcr/blocks/gemm.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "io/known_content.hpp"

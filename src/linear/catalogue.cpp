@@ -5,8 +5,8 @@
 #include <limits>
 #include <utility>
 
-#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/machine.hpp"
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/linear/hybrid.hpp"
 #include "linear/pcr.hpp"
 #include "linear/scan.hpp"

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "deeppcr/models/catalogue_entry.hpp"
+#include "deeppcr/models/catalogue.hpp"
 #include "models/layered_chain.hpp"
 
 namespace deeppcr::models {

@@ -140,12 +140,8 @@ double Autoencoder::loss(ConstState images, ConstState jitter, double shrink,
   const ConstState z(seen.data(), latents.shape());
   forward(decoder_, z, decoding);
   const State out = decoding.output(decoder_, decoder_.size() - 1);
-  double error = 0, size = 0;
-  for (Index i = 0; i < out.size(); ++i) {
-    const Real difference = out.data()[i] - images.data()[i];
-    error += difference * difference / static_cast<double>(out.size());
-    out.data()[i] = 2 * difference / static_cast<Real>(out.size());
-  }
+  const double error = mean_square({out.data(), {out.size()}}, images.data());
+  double size = 0;
   for (const Real value : latents) size += value * value / static_cast<double>(latents.size());
   if (gradient.size() > 0) {
     const State dz(latent_gradient.data(), latents.shape());

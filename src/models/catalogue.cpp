@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 #include "models/affine.hpp"
 #include "models/mlp.hpp"
 #include "models/resnet.hpp"
@@ -20,16 +20,7 @@ Catalogue<CatalogueEntry>& table() {
   return all;
 }
 
-/// "mlp, resnet": the models that `which` holds for.
-template <typename Which>
-std::string names(const char* separator, Which&& which) {
-  std::vector<std::string> chosen;
-  for (const CatalogueEntry& entry : catalogue())
-    if (which(entry)) chosen.push_back(entry.name);
-  return fmt::format("{}", fmt::join(chosen, separator));
-}
-
-/// The same with the entry's defaults where an option is missing.
+/// The options with the entry's defaults where one is missing.
 ModelOptions complete(const CatalogueEntry& entry, const ModelOptions& options) {
   ModelOptions all = options;
   all.own = OptionValues(entry.options);
@@ -75,9 +66,11 @@ StepCost step_cost(const ModelOptions& options) {
 void adopt(ModelOptions& options, const StoredLayers& stored) {
   const CatalogueEntry& entry = find(options.model);
   if (!entry.weights) {
-    throw input_error(
-        "--weights {}: a weights file holds an {}; give its --model", stored.file,
-        names(" or ", [](const CatalogueEntry& one) { return one.weights.has_value(); }));
+    std::vector<std::string> held;
+    for (const CatalogueEntry& one : catalogue())
+      if (one.weights) held.push_back(one.name);
+    throw input_error("--weights {}: a weights file holds an {}; give its --model", stored.file,
+                      fmt::join(held, " or "));
   }
   options = complete(entry, options);
   entry.weights->adopt(options, stored);

@@ -156,15 +156,9 @@ void Denoiser::backward(const Samples& samples, Pass& pass, Real* gradient) cons
 double Denoiser::loss(const Samples& samples, View<Real, 1> gradient) const {
   Pass pass(samples.x.extent(0), shape_, time_.inputs);
   forward(samples, pass);
-  const Index count = pass.output.size();
-  double sum = 0;
-  for (Index i = 0; i < count; ++i) {
-    const Real difference = pass.output[i] - samples.noise.data()[i];
-    sum += difference * difference;
-    pass.output[i] = 2 * difference / static_cast<Real>(count);
-  }
+  const double mean = mean_square({pass.output.data(), {pass.output.size()}}, samples.noise.data());
   if (gradient.size() > 0) backward(samples, pass, gradient.data());
-  return sum / static_cast<double>(count);
+  return mean;
 }
 
 }  // namespace deeppcr::models

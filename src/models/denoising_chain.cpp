@@ -95,7 +95,7 @@ std::unique_ptr<blocks::Linearisation> linearised(const PackedDenoiser<T>& netwo
                                                   Index first_sample) {
   auto made = std::make_unique<DenoisingLinearisation<T>>(network, steps, range, in.extent(1),
                                                           static_cast<int>(in.extent(2)));
-  network.linearise(range, in, eps, made->slopes(), first_sample);
+  network.evaluate(range, in, eps, first_sample, made->slopes());
   return made;
 }
 

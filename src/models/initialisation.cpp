@@ -3,23 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/core/random.hpp"
 
 namespace deeppcr::models {
 
 namespace {
 
-struct Entry {
-  Initialisation kind;
-  const char* name;
-};
-
-constexpr Entry kEntries[] = {
-    {Initialisation::fan_in, "default"}, {Initialisation::xavier, "xavier"},
-    {Initialisation::he, "he"},          {Initialisation::orthogonal, "orthogonal"},
-    {Initialisation::zero, "zero"},
-};
+const Words<Initialisation> kWords{"initialisation",
+                                   {"default", "xavier", "he", "orthogonal", "zero"}};
 
 /// Streams of the weights and biases of layer 0 of all steps; layer j of a step has the j-th pair
 /// behind.
@@ -109,14 +101,8 @@ void initialise_bias(Initialisation kind, const LayerKey& key, int n, Real* b) {
   stretch(1 / std::sqrt(n), n, b);
 }
 
-const char* name(Initialisation kind) { return kEntries[static_cast<int>(kind)].name; }
+const char* name(Initialisation kind) { return kWords.of(kind); }
 
-Initialisation initialisation_from(const std::string& name) {
-  for (const Entry& e : kEntries) {
-    if (name == e.name) return e.kind;
-  }
-  throw input_error("unknown initialisation '{}': known are default, xavier, he, orthogonal, zero",
-                    name);
-}
+Initialisation initialisation_from(const std::string& name) { return kWords.find(name); }
 
 }  // namespace deeppcr::models

@@ -20,6 +20,20 @@ LayerChoice layer_choice(const OptionValues& own) {
           own.real("gain"), !own.flag("no-bias")};
 }
 
+void initialise_chain(LayeredChain& chain, Initialisation kind, double gain, std::uint64_t seed) {
+  const StepShape& shape = chain.shape();
+  const StepSet local = chain.local_steps();
+  for (Index row = 0; row < local.size(); ++row) {
+    const Index l = local.step(row);
+    Real* theta = chain.rows()[row].data();
+    for (int j = 0; j < shape.layers; ++j) {
+      const LayerKey key{seed, l, j};
+      initialise_weights(kind, gain, key, shape.width, theta + shape.weight_offset(j));
+      if (shape.bias) initialise_bias(kind, key, shape.width, theta + shape.bias_offset(j));
+    }
+  }
+}
+
 StepCost cost_of(const StepShape& shape) {
   StepCost cost;
   cost.layers = shape.layers;

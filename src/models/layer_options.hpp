@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "deeppcr/models/catalogue_entry.hpp"
+#include "deeppcr/models/catalogue.hpp"
 #include "models/initialisation.hpp"
 #include "models/layered_chain.hpp"
 
@@ -19,6 +19,9 @@ struct LayerChoice {
   bool bias;
 };
 LayerChoice layer_choice(const OptionValues& own);
+
+/// Fills the parameters of a chain's local steps.
+void initialise_chain(LayeredChain& chain, Initialisation kind, double gain, std::uint64_t seed);
 
 /// What a step of a LayeredChain takes.
 StepCost cost_of(const StepShape& shape);

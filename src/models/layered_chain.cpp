@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
-#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/processor.hpp"
 #include "models/layer_kernels.hpp"
 
 namespace deeppcr::models {
@@ -237,8 +237,8 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, 
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepRange range,
                                                                            ConstStates in,
                                                                            ConstStates out) const {
-  const bool told = slope_from_value(shape_.activation, 0, nullptr, nullptr);
-  if (shape_.layers > 1 || shape_.skip || !told)
+  const bool from_value = slope_from_value(shape_.activation, 0, nullptr, nullptr);
+  if (shape_.layers > 1 || shape_.skip || !from_value)
     return Sequence::linearise_at_solution(range, in, out);
   return std::make_unique<SlopesFromStates>(parameters_of(range), *kernels_, range, in.extent(1),
                                             out.data());

@@ -2,11 +2,49 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
-#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 
 namespace deeppcr::models {
+
+namespace {
+
+void check_labels(const State& logits, const std::vector<int>& labels) {
+  const Index batch = logits.extent(0), classes = logits.extent(1);
+  if (static_cast<Index>(labels.size()) != batch)
+    throw input_error("{} labels for {} samples", labels.size(), batch);
+  for (const int label : labels) {
+    if (label < 0 || label >= classes)
+      throw input_error("the label {} is none of the classes 0 to {}", label, classes - 1);
+  }
+}
+
+}  // namespace
+
+LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient) {
+  check_labels(logits, labels);
+  const Index batch = logits.extent(0), classes = logits.extent(1);
+  LossReport report;
+  for (Index s = 0; s < batch; ++s) {
+    Real* a = logits.data() + s * classes;
+    const int label = labels[static_cast<std::size_t>(s)];
+    const Index largest = std::max_element(a, a + classes) - a;
+    const Real top = a[largest], own = a[label];
+    // loss = log sum_c exp(a_c - top) - (a_label - top)
+    Real sum = 0;
+    for (Index c = 0; c < classes; ++c) sum += std::exp(a[c] - top);
+    if (largest == label && !std::isnan(sum)) ++report.correct;
+    report.loss += (std::log(sum) - (own - top)) / static_cast<Real>(batch);
+    if (!with_gradient) continue;
+    for (Index c = 0; c < classes; ++c) {
+      const Real p = std::exp(a[c] - top) / sum;
+      a[c] = (p - (c == label ? 1 : 0)) / static_cast<Real>(batch);
+    }
+  }
+  return report;
+}
 
 StepRange Loss::span(StepRange local) const {
   while (!local.empty() && !reads(local.first)) ++local.first;

@@ -1,7 +1,6 @@
 #include "models/mlp.hpp"
 
 #include "deeppcr/core/error.hpp"
-#include "models/initialise_chain.hpp"
 #include "models/layer_options.hpp"
 
 namespace deeppcr::models {

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 
 namespace deeppcr::models {
 
 namespace {
+
+const Words<ScheduleKind> kWords{"noise schedule", {"linear", "cosine"}};
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kMostLost = 0.999;  ///< of abar in one step
@@ -28,13 +30,9 @@ double lost(ScheduleKind kind, int t, int steps) {
 
 }  // namespace
 
-const char* name(ScheduleKind kind) { return kind == ScheduleKind::linear ? "linear" : "cosine"; }
+const char* name(ScheduleKind kind) { return kWords.of(kind); }
 
-ScheduleKind schedule_from(const std::string& name) {
-  if (name == "linear") return ScheduleKind::linear;
-  if (name == "cosine") return ScheduleKind::cosine;
-  throw input_error("unknown noise schedule '{}': known are linear, cosine", name);
-}
+ScheduleKind schedule_from(const std::string& name) { return kWords.find(name); }
 
 NoiseSchedule::NoiseSchedule(ScheduleKind kind, int steps) : kind_(kind) {
   if (steps < 1)

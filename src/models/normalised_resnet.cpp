@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "models/initialise_chain.hpp"
+#include "models/layer_options.hpp"
 
 namespace deeppcr::models {
 
@@ -69,30 +69,20 @@ class NormalisedLinearisation final : public blocks::Linearisation {
   }
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    scratch_.reserve(V.size());
+    const Panel between(scratch_.data(), V.shape());
     if (direction == Direction::forward) {
-      multiply(l, V, W);
+      push_all(l, V, between);
+      block_->product(l, direction, between, W);
+      add_scaled(V.size(), V.data(), scale_, W.data(), W.data());
     } else {
-      multiply_transposed(l, V, W);
+      block_->product(l, direction, V, between);
+      push_all(l, between, between);
+      add_scaled(V.size(), V.data(), scale_, between.data(), W.data());
     }
   }
 
  private:
-  void multiply(Index l, ConstPanel V, Panel W) const {
-    const Panel pushed(scratch(V.size()), V.shape());
-    push_all(l, V, pushed);
-    block_->product(l, Direction::forward, pushed, W);
-    add_scaled(V.size(), V.data(), scale_, W.data(), W.data());
-  }
-  void multiply_transposed(Index l, ConstPanel V, Panel W) const {
-    const Panel pulled(scratch(V.size()), V.shape());
-    block_->product(l, Direction::backward, V, pulled);
-    push_all(l, pulled, pulled);
-    add_scaled(V.size(), V.data(), scale_, pulled.data(), W.data());
-  }
-  Real* scratch(Index size) const {
-    scratch_.reserve(size);
-    return scratch_.data();
-  }
   void push_all(Index l, ConstPanel V, Panel W) const {
     const Index columns = V.extent(1);
     for (Index b = 0; b < batch_; ++b) {
@@ -120,8 +110,6 @@ NormalisedResNet::NormalisedResNet(const ResNetOptions& options, const StepSet& 
       scale_(factor(options.scale, options.steps)) {
   initialise_chain(block_, options.init, options.gain, options.seed);
 }
-
-NormalisedResNet::~NormalisedResNet() = default;
 
 void NormalisedResNet::value(StepRange range, ConstStates in, States out) const {
   normal_.reserve(in.size());

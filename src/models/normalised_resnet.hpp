@@ -17,7 +17,6 @@ class NormalisedResNet final : public sequence::Sequence {
  public:
   /// Makes the weights of the `local` steps only; they are those of ResNet.
   NormalisedResNet(const ResNetOptions& options, const StepSet& local);
-  ~NormalisedResNet() override;
 
   Index num_steps() const override { return block_.num_steps(); }
   int width() const override { return block_.width(); }

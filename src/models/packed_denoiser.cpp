@@ -83,20 +83,8 @@ void PackedDenoiser<T>::enter(const blocks::PackedMatrix<T>& input, Index rows,
 }
 
 template <typename T>
-void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps,
-                                 Index first_sample) const {
-  run(range, first_sample, x, eps, nullptr);
-}
-
-template <typename T>
-void PackedDenoiser<T>::linearise(StepRange range, ConstStates x, States eps, T* slopes,
-                                  Index first_sample) const {
-  run(range, first_sample, x, eps, slopes);
-}
-
-template <typename T>
-void PackedDenoiser<T>::run(StepRange range, Index first_sample, ConstStates x, States eps,
-                            T* slopes) const {
+void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps, Index first_sample,
+                                 T* slopes) const {
   const Index B = x.extent(1), all = range.size() * B;
   for (Index first = 0; first < all; first += kTile) {
     const Index rows = std::min(kTile, all - first);

@@ -3,24 +3,22 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deeppcr/core/error.hpp"
-#include "models/initialise_chain.hpp"
+#include "deeppcr/core/options.hpp"
 #include "models/layer_options.hpp"
 #include "models/normalised_resnet.hpp"
 
 namespace deeppcr::models {
 
+namespace {
+
+const Words<ResidualScale> kScales{"residual scale", {"none", "1/sqrt(L)", "1/L"}};
+
+}  // namespace
+
 Real factor(ResidualScale scale, Index num_steps) {
   const auto L = static_cast<Real>(std::max<Index>(num_steps, 1));
-  switch (scale) {
-    case ResidualScale::inverse_sqrt:
-      return 1 / std::sqrt(L);
-    case ResidualScale::inverse:
-      return 1 / L;
-    case ResidualScale::none:
-      break;
-  }
-  return 1;
+  if (scale == ResidualScale::none) return 1;
+  return scale == ResidualScale::inverse ? 1 / L : 1 / std::sqrt(L);
 }
 
 namespace {
@@ -91,24 +89,8 @@ CatalogueEntry resnet_entry() {
   return entry;
 }
 
-const char* name(ResidualScale scale) {
-  switch (scale) {
-    case ResidualScale::inverse_sqrt:
-      return "1/sqrt(L)";
-    case ResidualScale::inverse:
-      return "1/L";
-    case ResidualScale::none:
-      break;
-  }
-  return "none";
-}
+const char* name(ResidualScale scale) { return kScales.of(scale); }
 
-ResidualScale residual_scale_from(const std::string& name) {
-  for (const auto scale :
-       {ResidualScale::none, ResidualScale::inverse_sqrt, ResidualScale::inverse}) {
-    if (name == models::name(scale)) return scale;
-  }
-  throw input_error("unknown residual scale '{}': known are none, 1/sqrt(L), 1/L", name);
-}
+ResidualScale residual_scale_from(const std::string& name) { return kScales.find(name); }
 
 }  // namespace deeppcr::models

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "deeppcr/models/catalogue_entry.hpp"
+#include "deeppcr/models/catalogue.hpp"
 #include "models/initialisation.hpp"
 #include "models/layered_chain.hpp"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "deeppcr/core/denormals.hpp"
+#include "deeppcr/core/processor.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::parallel {

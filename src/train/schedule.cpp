@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "deeppcr/core/catalogue.hpp"
+#include "deeppcr/core/options.hpp"
 
 namespace deeppcr::train {
 

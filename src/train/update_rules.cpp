@@ -1,8 +1,8 @@
 #include <cmath>
 #include <utility>
 
-#include "deeppcr/core/catalogue.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/train/optimiser.hpp"
 
 namespace deeppcr::train {

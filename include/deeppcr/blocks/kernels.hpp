@@ -83,13 +83,13 @@ void outer_product(int rows, int columns, const Real* x, const Real* z, Real* C)
 /// At = A^T for a column-major A [rows x columns].
 void transpose(int rows, int columns, const Real* A, Real* At);
 
-/// For a layer y = W x + b with W [outputs x inputs] and b behind it: the gradient of both from
-/// delta [count, outputs] = d loss / d y, dW = sum of delta x^T and, if `bias`, db = sum of delta.
-/// Shapes: x [count, inputs]; scratch of (inputs + 1) count reals.
+/// A layer y = W x + b, W [outputs x inputs] with b behind it.
 struct LayerSizes {
   int outputs, inputs;
   bool bias;
 };
+/// The gradient of W and, if there is one, b from delta [count, outputs] = d loss / d y: dW = sum
+/// of delta x^T, db = sum of delta. Shapes: x [count, inputs]; scratch of (inputs + 1) count reals.
 void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const Real* delta,
                     Real* scratch, Real* gradient);
 

@@ -14,15 +14,6 @@ void* allocate_aligned(std::size_t bytes);
 void free_aligned(void* memory, std::size_t bytes) noexcept;
 }  // namespace detail
 
-/// Bytes in all buffers of this rank: now, and at most since the start or the last
-/// reset_buffer_peak().
-struct BufferBytes {
-  Index current = 0;
-  Index peak = 0;
-};
-BufferBytes buffer_bytes();
-void reset_buffer_peak();
-
 /// Owns `size` elements, aligned for vector instructions and set to zero. Move only.
 ///
 /// Zeroing also touches the pages, so no later timing pays for the first touch.

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/types.hpp"
 
 namespace deeppcr {
@@ -80,5 +83,59 @@ class OptionValues {
 /// The value that a text stands for. @throws Error with one sentence: which option, which value,
 /// what is allowed
 OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text);
+
+/// Entries that each have a `name` of their own, in the order in which they came. References to
+/// them stay valid when others are added.
+template <typename Entry>
+class Catalogue {
+ public:
+  /// `kind` is what messages call an entry: "optimiser".
+  Catalogue(std::string kind, std::deque<Entry> entries)
+      : kind_(std::move(kind)), entries_(std::move(entries)) {}
+
+  const std::deque<Entry>& entries() const { return entries_; }
+
+  /// @throws Error when the name is taken
+  void add(Entry entry) {
+    if (find_if_known(entry.name) != nullptr)
+      throw input_error("{} '{}': the name is taken; choose another", kind_, entry.name);
+    entries_.push_back(std::move(entry));
+  }
+
+  /// Null where there is none.
+  const Entry* find_if_known(const std::string& name) const {
+    for (const Entry& entry : entries_)
+      if (entry.name == name) return &entry;
+    return nullptr;
+  }
+
+  /// @throws Error that lists the names known
+  const Entry& find(const std::string& name) const {
+    const Entry* entry = find_if_known(name);
+    if (entry != nullptr) return *entry;
+    std::vector<std::string> names;
+    for (const Entry& known : entries_) names.push_back(known.name);
+    throw input_error("unknown {} '{}': known are {}", kind_, name, fmt::join(names, ", "));
+  }
+
+ private:
+  std::string kind_;
+  std::deque<Entry> entries_;
+};
+
+/// The words that stand for the values 0, 1, .. of an enum on the command line.
+template <typename E>
+struct Words {
+  const char* kind;  ///< what messages call them: "activation"
+  std::vector<const char*> words;
+
+  const char* of(E value) const { return words[static_cast<std::size_t>(value)]; }
+  /// @throws Error that lists the words known
+  E find(const std::string& word) const {
+    for (std::size_t i = 0; i < words.size(); ++i)
+      if (word == words[i]) return static_cast<E>(i);
+    throw input_error("unknown {} '{}': known are {}", kind, word, fmt::join(words, ", "));
+  }
+};
 
 }  // namespace deeppcr

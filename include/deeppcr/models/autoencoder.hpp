@@ -5,7 +5,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/models/dense_kernels.hpp"
+#include "deeppcr/models/dense_layer.hpp"
 
 namespace deeppcr::models {
 

@@ -1,12 +1,72 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "deeppcr/models/catalogue_entry.hpp"
+#include "deeppcr/core/options.hpp"
+#include "deeppcr/sequence/sequence.hpp"
 
 namespace deeppcr::models {
+
+/// A model in words, as the command line gives it.
+struct ModelOptions {
+  std::string model = "mlp";
+  Index steps = 0;
+  int width = 1;
+  std::uint64_t seed = 1;
+  /// The options that the model's entry declares; those that are missing are at their defaults.
+  OptionValues own;
+
+  /// Sets one of the model's own options. @throws Error for an unknown model, for an option that it
+  /// does not have and for a value that is not allowed
+  ModelOptions& set(const std::string& option, const std::string& value);
+  ModelOptions& set(const std::string& option, double value);
+};
+
+/// What a step of a model takes, for those who plan.
+struct StepCost {
+  double layers = 1;             ///< products [n x n] one after another
+  double parameters = 0;         ///< numbers of its own
+  double shared_parameters = 0;  ///< numbers that it shares with all steps
+  double flops = 0;              ///< of its value, for one sample
+};
+
+/// The layers of a chain in a weights file.
+struct StoredLayers {
+  std::string file;
+  Index per_step = 1;
+  bool bias = false;
+};
+
+/// How weights files hold a model.
+struct WeightsFile {
+  bool nested = false;        ///< weights [L, k, n, n], k layers a step; else [L, n, n]
+  std::string layers_option;  ///< the option that says k; empty where a step has one layer
+  /// Options that change what the layers compute: the file has them as attributes.
+  std::vector<std::string> settings;
+  /// Makes the options those of a stored chain. @throws Error where they contradict it
+  std::function<void(ModelOptions&, const StoredLayers&)> adopt;
+};
+
+/// A model as the catalogue has it. Its functions get options that are complete.
+struct CatalogueEntry {
+  std::string name;
+  std::string help;  ///< one line
+  std::vector<OptionSpec> options;
+  /// Makes the chain with the parameters of the `local` steps.
+  std::function<std::unique_ptr<sequence::Sequence>(const ModelOptions&, const StepSet& local)>
+      make;
+  /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
+  std::function<StepCost(const ModelOptions&)> cost;
+  std::optional<WeightsFile> weights;  ///< none: no weights file holds such a model
+  /// A chain of every K-th step with K times the scale approximates it (--guess coarse:K).
+  bool coarse_chain = false;
+};
 
 /// All models by their names: those that come with the library, then those that were added.
 const std::deque<CatalogueEntry>& catalogue();
@@ -30,7 +90,7 @@ StepCost step_cost(const ModelOptions& options);
 /// @throws Error where they contradict it, and for a model that no weights file holds
 void adopt(ModelOptions& options, const StoredLayers& stored);
 
-/// Layers in a step, as the option says that its weights file is told by; 1 without.
+/// Layers in a step, from the option that names them for a weights file; 1 without.
 Index stored_layers(const ModelOptions& options);
 
 }  // namespace deeppcr::models

@@ -7,10 +7,20 @@
 #include <vector>
 
 #include "deeppcr/core/options.hpp"
-#include "deeppcr/models/head.hpp"
+#include "deeppcr/models/dense_layer.hpp"
 #include "deeppcr/sequence/parameters.hpp"
 
 namespace deeppcr::models {
+
+/// Mean loss of a batch, and how many samples have their label as the largest logit.
+struct LossReport {
+  double loss = 0;
+  Index correct = 0;
+};
+
+/// Softmax cross-entropy by itself, averaged over the batch: logits [B, classes] become d loss / d
+/// logits when `with_gradient`. Numerically stable for logits of any size.
+LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient);
 
 /// What a loss looks at on one rank.
 struct LossData {

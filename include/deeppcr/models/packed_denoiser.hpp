@@ -22,15 +22,14 @@ class PackedDenoiser {
   PackedDenoiser(const Denoiser& denoiser, const std::vector<int>& times,
                  const std::vector<int>& labels);
 
-  /// Numbers of type T that linearise() keeps for one row.
+  /// Numbers of type T that are kept of one row for push().
   Index slopes_per_row() const { return Index{blocks()} * padded_; }
 
   /// eps = denoiser(x, time of the step) for the samples from `first_sample` on, as many as x has.
   /// Shapes: x, eps [m, B, n]. Cost: 2 m B K H^2 flops.
-  void evaluate(StepRange range, ConstStates x, States eps, Index first_sample = 0) const;
-  /// The same, with silu' of each block kept in slopes [m B, slopes_per_row()].
-  void linearise(StepRange range, ConstStates x, States eps, T* slopes,
-                 Index first_sample = 0) const;
+  /// silu' of each block is kept in slopes [m B, slopes_per_row()] unless that is null.
+  void evaluate(StepRange range, ConstStates x, States eps, Index first_sample = 0,
+                T* slopes = nullptr) const;
 
   /// W = (d eps / d x) V or its transpose applied to V, k columns for each of `rows` pairs whose
   /// slopes are given; steps [rows] are the pairs' steps. Shapes: V, W [rows, k, n]. Cost: 2 rows k
@@ -40,7 +39,6 @@ class PackedDenoiser {
 
  private:
   int blocks() const { return static_cast<int>(layers_.size()); }
-  void run(StepRange range, Index first_sample, ConstStates x, States eps, T* slopes) const;
   /// h_0 of a tile of rows, from x in double.
   void enter(const blocks::PackedMatrix<T>& input, Index rows, const Real* x) const;
   void push_tile(Direction direction, const T* slopes, Index first, Index rows,

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "blocks/kernels/sigma.hpp"
-#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 
 namespace deeppcr::blocks {
 
@@ -50,15 +50,7 @@ void values_and_slopes(Index count, const Real* a, Real* y, Real* slope) {
   });
 }
 
-struct Entry {
-  Activation activation;
-  const char* name;
-};
-
-constexpr Entry kEntries[] = {
-    {Activation::identity, "identity"}, {Activation::tanh, "tanh"}, {Activation::relu, "relu"},
-    {Activation::silu, "silu"},         {Activation::gelu, "gelu"},
-};
+const Words<Activation> kWords{"activation", {"identity", "tanh", "relu", "silu", "gelu"}};
 
 }  // namespace
 
@@ -96,13 +88,8 @@ bool slope_from_value(Activation activation, Index count, const Real* y, Real* s
   });
 }
 
-const char* name(Activation activation) { return kEntries[static_cast<int>(activation)].name; }
+const char* name(Activation activation) { return kWords.of(activation); }
 
-Activation activation_from(const std::string& name) {
-  for (const Entry& e : kEntries) {
-    if (name == e.name) return e.activation;
-  }
-  throw input_error("unknown activation '{}': known are identity, tanh, relu, silu, gelu", name);
-}
+Activation activation_from(const std::string& name) { return kWords.find(name); }
 
 }  // namespace deeppcr::blocks

@@ -104,7 +104,8 @@ void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const R
                     Real* scratch, Real* gradient) {
   if (count == 1) {
     outer_product(sizes.outputs, sizes.inputs, delta, x, gradient);
-    if (sizes.bias) std::copy_n(delta, sizes.outputs, gradient + sizes.outputs * sizes.inputs);
+    if (sizes.bias)
+      std::copy_n(delta, sizes.outputs, gradient + Index{sizes.outputs} * sizes.inputs);
     return;
   }
   const auto samples = static_cast<int>(count);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "blocks/kernels/simd.hpp"
-#include "deeppcr/core/cache.hpp"
+#include "deeppcr/core/processor.hpp"
 #include "deeppcr/core/types.hpp"
 
 namespace deeppcr::blocks {

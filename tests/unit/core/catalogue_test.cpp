@@ -1,7 +1,6 @@
-#include "deeppcr/core/catalogue.hpp"
-
 #include <gtest/gtest.h>
 
+#include "deeppcr/core/options.hpp"
 #include "support/refusal.hpp"
 
 namespace deeppcr {

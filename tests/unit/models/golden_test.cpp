@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/models/head.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "models/layered_chain.hpp"
 #include "support/model_options.hpp"
 #include "support/rows.hpp"
@@ -89,9 +89,10 @@ class Network {
     const std::vector<int> labels = case_["labels"];
     const Index classes = head_.classes();
     Buffer<Real> logits(B_ * classes), dtheta(head_.parameters().size());
-    const LossReport report =
-        head_.loss_and_gradient(states()[L_], labels, {logits.data(), {B_, classes}},
-                                gradients()[L_], {dtheta.data(), {dtheta.size()}});
+    const State logit_view{logits.data(), {B_, classes}};
+    head_.forward(states()[L_], logit_view);
+    const LossReport report = softmax_cross_entropy(logit_view, labels, true);
+    head_.gradient(states()[L_], logit_view, {dtheta.data(), {dtheta.size()}}, gradients()[L_]);
     const double loss = case_["loss"];
     EXPECT_NEAR(report.loss, loss, 100 * std::numeric_limits<double>::epsilon());
     EXPECT_EQ(report.correct, case_["correct"].get<Index>());

@@ -9,8 +9,8 @@
 #include <tuple>
 #include <vector>
 
-#include "deeppcr/core/cache.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/processor.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "models/affine.hpp"

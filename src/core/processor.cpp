@@ -1,4 +1,6 @@
-#include "deeppcr/core/denormals.hpp"
+#include "deeppcr/core/processor.hpp"
+
+#include <unistd.h>
 
 #if defined(__SSE2__)
 #include <pmmintrin.h>
@@ -7,6 +9,16 @@
 #endif
 
 namespace deeppcr {
+
+Index second_level_cache() {
+  constexpr Index kUnknown = 512 * 1024;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : kUnknown;
+#else
+  return kUnknown;
+#endif
+}
 
 bool flush_denormals() {
 #if defined(__SSE2__)

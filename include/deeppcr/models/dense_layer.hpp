@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+
+namespace deeppcr::models {
+
+/// One fully connected layer among the parameters of a network: W, column-major [outputs x inputs],
+/// at `offset`, then b [outputs].
+struct DenseShape {
+  int inputs = 1;
+  int outputs = 1;
+  Index offset = 0;
+
+  Index size() const { return Index{inputs} * outputs + outputs; }
+  Index end() const { return offset + size(); }
+  Index bias_offset() const { return offset + Index{inputs} * outputs; }
+};
+
+/// y = W x + b; a sample's y does not depend on the others, to the last bit. Shapes: x [B, inputs],
+/// y [B, outputs]. Cost: 2 B inputs outputs flops.
+void dense_forward(const DenseShape& layer, const Real* theta, ConstState x, State y);
+
+/// From g [B, outputs] = d loss / d y: the layer's part of `gradient` (laid out as theta), summed
+/// over samples, and input_gradient [B, inputs]; a null pointer or an empty view of either is left
+/// out.
+void dense_gradient(const DenseShape& layer, const Real* theta, ConstState x, ConstState g,
+                    Real* gradient, State input_gradient);
+
+/// Mean of (y - target)^2; y becomes its gradient by y.
+double mean_square(View<Real, 1> y, const Real* target);
+
+/// Uniform on +-1/sqrt(inputs), as PyTorch's nn.Linear, by (seed, role) and position.
+void dense_initialise(const DenseShape& layer, std::uint64_t seed, std::uint64_t role, Real* theta);
+
+/// y = W x + b from `inputs` to `outputs` numbers, for the two ends of a network; starts as
+/// PyTorch's nn.Linear.
+class DenseLayer {
+ public:
+  /// role tells apart the random numbers of layers with the same seed.
+  DenseLayer(int inputs, int outputs, std::uint64_t seed, std::uint64_t role);
+
+  int inputs() const { return shape_.inputs; }
+  int outputs() const { return shape_.outputs; }
+
+  /// W, column-major [outputs x inputs] (the transpose of PyTorch's [out, in]), then b [outputs].
+  View<Real, 1> parameters() { return {parameters_.data(), {parameters_.size()}}; }
+  View<const Real, 1> parameters() const { return {parameters_.data(), {parameters_.size()}}; }
+  Real* weights() { return parameters_.data(); }
+  const Real* weights() const { return parameters_.data(); }
+  Real* bias() { return parameters_.data() + shape_.bias_offset(); }
+  const Real* bias() const { return parameters_.data() + shape_.bias_offset(); }
+
+  /// Shapes: x [B, inputs], y [B, outputs].
+  void forward(ConstState x, State y) const;
+  /// From g [B, outputs] = d loss / d y: parameter_gradient [parameters().size()], summed over
+  /// samples, and input_gradient [B, inputs]; an empty view of either is left out.
+  void gradient(ConstState x, ConstState g, View<Real, 1> parameter_gradient,
+                State input_gradient) const;
+
+ private:
+  DenseShape shape_;
+  Buffer<Real> parameters_;
+};
+
+/// Brings the features of a sample, such as the pixels of an image, to the width of the chain.
+class Embedding : public DenseLayer {
+ public:
+  Embedding(int features, int width, std::uint64_t seed);
+};
+
+/// The linear classifier behind a chain: logits from its last state.
+class ClassifierHead : public DenseLayer {
+ public:
+  ClassifierHead(int width, int classes, std::uint64_t seed);
+  int classes() const { return outputs(); }
+};
+
+}  // namespace deeppcr::models
