@@ -16,7 +16,7 @@
 #include "deeppcr/models/wasserstein.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
-#include "deeppcr/plan/sampling.hpp"
+#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::app {
 namespace {

@@ -6,7 +6,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/plan/sampling.hpp"
+#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::app {
 namespace {

@@ -133,7 +133,8 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const auto forward = sharing.forward();
   const double solver =
       forward->memory(problem) + linear::make(sharing.methods.backward)
-                                     ->memory({forward->layout(problem), batch, model.width});
+                                     ->cost({forward->layout(problem), batch, model.width})
+                                     .memory;
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   check_memory(grid.world(), sizeof(Real) * (states + parameters) + solver + pixels);

@@ -25,13 +25,9 @@ PetscErrorCode mat_product(Mat mat, Vec x, Vec y, Product product) {
   return petsc::guard([&] {
     const BlockBidiagonal* J = BlockBidiagonal::from(mat);
     const std::array<Index, 3> shape{J->local_range().size(), J->batch(), J->width()};
-    const PetscScalar* in = nullptr;
-    PetscScalar* out = nullptr;
-    DEEPPCR_PETSC(VecGetArrayRead(x, &in));
-    DEEPPCR_PETSC(VecGetArrayWrite(y, &out));
-    (J->*product)(ConstStates(in, shape), States(out, shape));
-    DEEPPCR_PETSC(VecRestoreArrayWrite(y, &out));
-    DEEPPCR_PETSC(VecRestoreArrayRead(x, &in));
+    petsc::with_arrays(x, y, [&](const Real* in, Real* out) {
+      (J->*product)(ConstStates(in, shape), States(out, shape));
+    });
   });
 }
 

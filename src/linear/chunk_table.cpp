@@ -47,25 +47,18 @@ ChunkFacts facts_of(const Chunk& chunk, double mismatch) {
   return facts;
 }
 
-std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts) {
-  std::vector<plan::ProbedChunk> chunks;
-  for (const ChunkFacts& one : facts)
-    chunks.push_back({one.steps, one.probed, one.exit, one.drift});
-  return chunks;
-}
-
-ChunkTable ChunkTable::gather(const parallel::Communicator& comm,
-                              const std::vector<ChunkFacts>& mine) {
+std::vector<ChunkFacts> gather(const parallel::Communicator& comm,
+                               const std::vector<ChunkFacts>& mine) {
   static_assert(std::is_trivially_copyable_v<ChunkFacts>);
   constexpr std::size_t kReals = sizeof(ChunkFacts) / sizeof(double);
   const auto* first = reinterpret_cast<const double*>(mine.data());
   const std::vector<double> all = comm.gather_all({first, first + mine.size() * kReals});
   std::vector<ChunkFacts> facts(all.size() / kReals);
   std::copy(all.begin(), all.end(), reinterpret_cast<double*>(facts.data()));
-  return ChunkTable(std::move(facts));
+  return facts;
 }
 
-Judgement ChunkTable::judge(double rtol, double atol) const {
+Judgement judge(const std::vector<ChunkFacts>& facts, double rtol, double atol) {
   Judgement found;
   // Each chunk is held against the largest state up to it: a tail that has blown up must not excuse
   // wrong states before it.
@@ -73,7 +66,7 @@ Judgement ChunkTable::judge(double rtol, double atol) const {
   // What all seams so far, and all rounding since the first, have grown to at the start of a chunk.
   double entering = 0, noise = 0;
   bool exact = true;
-  for (const ChunkFacts& chunk : facts_) {
+  for (const ChunkFacts& chunk : facts) {
     scale = std::max(scale, chunk.scale);
     const double tolerance = atol + rtol * scale, rounding = kRounding * chunk.scale;
     // Rounding counts behind the first seam; in whole chunks once there was one before.
@@ -98,9 +91,9 @@ Judgement ChunkTable::judge(double rtol, double atol) const {
   return found;
 }
 
-double ChunkTable::growth() const {
+double growth(const std::vector<ChunkFacts>& facts) {
   double most = 0, behind = 0;
-  for (const ChunkFacts& chunk : facts_) {
+  for (const ChunkFacts& chunk : facts) {
     if (chunk.probed == 0) continue;
     most = std::max({most, chunk.all_rise, behind + chunk.peak});
     behind = std::max(chunk.all_exit_rise, behind + chunk.exit);

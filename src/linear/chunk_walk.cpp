@@ -61,18 +61,11 @@ StepRange ChunkWalk::part(const Chunk& c, Index from, Index to) const {
   return {c.steps.last - to, c.steps.last - from};
 }
 
-/// The rows of a right-hand side that belong to local steps [first, last): rhs holds the last rows
-/// of m (see blocks::row_at()), and so does the part.
-ConstStates ChunkWalk::rows(ConstStates rhs, Index first, Index last) const {
-  const Index silent = local_.size() - rhs.extent(0);
-  const Index from = std::clamp(first - silent, Index{0}, rhs.extent(0));
-  return rhs.slice(from, std::max(from, last - silent));
-}
-
 void ChunkWalk::substitute(StepRange range, ConstStates rhs, States result, Real* carry) const {
   const Index first = range.first - local_.first, last = range.last - local_.first;
   const State at(carry, {batch_, width_});
-  A_->substitute(range, direction_, rows(rhs, first, last), result.slice(first, last), at);
+  A_->substitute(range, direction_, blocks::rows_at(rhs, local_.size(), first, last),
+                 result.slice(first, last), at);
 }
 
 void ChunkWalk::first(Index k, ConstStates rhs, States result) {

@@ -4,7 +4,6 @@
 
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/linear/chunk.hpp"
 #include "deeppcr/linear/chunks.hpp"
 
 namespace deeppcr::linear {
@@ -37,7 +36,6 @@ class ChunkWalk {
  private:
   /// Steps [from, to) of the walk through chunk k, as a range of the chain.
   StepRange part(const Chunk& c, Index from, Index to) const;
-  ConstStates rows(ConstStates rhs, Index first, Index last) const;
   /// Walks them from and to a carry.
   void substitute(StepRange range, ConstStates rhs, States result, Real* carry) const;
   void push(StepRange range, Buffer<Real>& from, Buffer<Real>& to) const;

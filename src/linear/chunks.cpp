@@ -1,10 +1,27 @@
 #include "deeppcr/linear/chunks.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// The larger one of `most` and |value|; NaN counts as infinity.
+double larger(double most, Real value) {
+  const double size = std::abs(value);
+  if (size <= most) return most;
+  return std::isnan(size) ? kInfinity : size;
+}
+
+}  // namespace
 
 Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
   DEEPPCR_ASSERT(layout.is_contiguous(), "chunks need one range of steps a rank");
@@ -46,6 +63,76 @@ plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunk
     problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks.of_rank(p).size());
   }
   return problem;
+}
+
+void sums_before(const parallel::Communicator& comm, int active, Direction direction, ConstStates r,
+                 States v, parallel::TrafficByLevel& traffic) {
+  traffic.clear();
+  if (comm.rank() >= active) return;
+  const Index state = r.extent(1) * r.extent(2);
+  Buffer<Real> sum(state);
+  const auto add = [&](const Real* x) {
+    for (Index i = 0; i < state; ++i) sum[i] += x[i];
+  };
+  for (Index c = 0; c < r.extent(0); ++c) add(r[c].data());
+  parallel::prefix_sum(comm, active, direction, sum.data(), state, traffic);
+  for (Index c = 0; c < r.extent(0); ++c) {
+    std::copy_n(sum.data(), state, v[c].data());
+    add(r[c].data());
+  }
+}
+
+double largest(Index count, const Real* x) {
+  double most = 0;
+  for (Index i = 0; i < count; ++i) most = larger(most, x[i]);
+  return most;
+}
+
+double length(Index count, const Real* x) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
+  return std::sqrt(sum);
+}
+
+double largest_difference(Index count, const Real* a, const Real* b) {
+  double most = 0;
+  for (Index i = 0; i < count; ++i) most = larger(most, a[i] - b[i]);
+  return most;
+}
+
+void Chunk::merged(Index block, double size) {
+  seams.erase(std::remove_if(seams.begin(), seams.end(),
+                             [&](const Seam& seam) { return seam.block <= block; }),
+              seams.end());
+  if (size > 0) seams.push_back({block, size});
+}
+
+double Chunk::exit_after(Index block) const {
+  if (growth.empty()) return -kInfinity;
+  return growth.back() - (block < 0 ? 0.0 : growth[static_cast<std::size_t>(block)]);
+}
+
+double Chunk::peak_after(Index block) const {
+  if (growth.empty()) return -kInfinity;
+  const auto first = growth.begin() + std::max<Index>(block, 0);
+  const double peak = *std::max_element(first, growth.end());
+  return block < 0 ? std::max(peak, 0.0) : peak - *first;
+}
+
+double Chunk::rise_after(Index block) const {
+  double lowest = block < 0 ? 0.0 : kInfinity, rise = 0;
+  for (auto i = static_cast<std::size_t>(std::max<Index>(block, 0)); i < growth.size(); ++i) {
+    lowest = std::min(lowest, growth[i]);
+    rise = std::max(rise, growth[i] - lowest);
+  }
+  return rise;
+}
+
+double Chunk::exit_rise_after(Index block) const {
+  if (growth.empty()) return 0;
+  const auto first = growth.begin() + std::max<Index>(block, 0);
+  const double lowest = *std::min_element(first, growth.end());
+  return growth.back() - (block < 0 ? std::min(lowest, 0.0) : lowest);
 }
 
 }  // namespace deeppcr::linear

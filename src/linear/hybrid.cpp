@@ -1,4 +1,4 @@
-#include "deeppcr/linear/hybrid.hpp"
+#include "linear/hybrid.hpp"
 
 #include <algorithm>
 
@@ -31,20 +31,20 @@ void Hybrid::run(Direction direction, ConstStates rhs, States result) {
     inclusive_.set_identity();
     A.eliminate(part.range, direction, part.rhs, inclusive_.panel(), scratch_.panel());
   }
-  reduce(part, direction);
+  {
+    const StageTimer timer(stages_, "reduce");
+    int stride = 1;
+    for (parallel::Traffic& level : levels_) {
+      reduce_level(part, direction, stride, level);
+      stride *= 2;
+    }
+  }
   const StageTimer timer(stages_, "substitute");
   if (awaited) {
     blocks::catch_up(A, part.range, direction, part.result);
   } else {
     A.substitute(part.range, direction, part.rhs, part.result, carry);
   }
-}
-
-void Hybrid::reduce(const Part& part, Direction direction) {
-  const StageTimer timer(stages_, "reduce");
-  std::size_t level = 0;
-  for (int stride = 1; stride < part.count(); stride *= 2, ++level)
-    reduce_level(part, direction, stride, levels_[level]);
 }
 
 // Level of stride s, position q along the chain; [i..j] is the composition of the maps at positions
@@ -91,50 +91,34 @@ void Hybrid::compose_into(blocks::AffineMap& later) {
 }
 
 Cost Hybrid::cost(const Problem& problem) const {
+  constexpr int kMaps = 4, kVectors = 3;
   Cost cost;
-  const Index L = problem.layout.num_steps(), steps = L - problem.frozen;
-  const double n = problem.width, B = static_cast<double>(problem.batch);
-  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
-  if (steps <= 0) return cost;
-  const int first = problem.layout.owner(problem.frozen), last = problem.layout.owner(L - 1);
-  const int ranks = last - first + 1;
-  const Index real = sizeof(Real);
-  const Index vector = problem.batch * problem.width * real, map = vector * (problem.width + 1);
-  cost.levels.resize(static_cast<std::size_t>(parallel::ceil_log2(ranks)));
-  std::size_t level = 0;
-  for (int stride = 1; stride < ranks; stride *= 2, ++level) {
-    const Index senders = ranks - stride, constants = std::min<Index>(stride, senders);
-    cost.levels[level] = {senders, constants * vector + (senders - constants) * map};
+  const parallel::BlockLayout& layout = problem.layout;
+  const int n = problem.width, ranks = problem.active_ranks();
+  const Index vector = problem.state_bytes(), map = vector * (n + 1);
+  const auto most = static_cast<double>(longest_part(layout));
+  cost.path = {most, most + parallel::ceil_log2(layout.num_active_ranks())};
+  cost.memory = static_cast<double>(kMaps * map + kVectors * vector);
+  cost.largest_message = layout.num_ranks() > 1 ? problem.state_reals() * (n + 1) : 0;
+  for (Index stride = 1; stride < ranks; stride *= 2) {
+    const Index senders = ranks - stride, constants = std::min(stride, senders);
+    cost.levels.push_back({senders, constants * vector + (senders - constants) * map});
   }
   // The longest path: elimination or the first rank's substitution, the levels, substitution.
+  const double with_map = problem.product_weight * (n + 1);
   double before = 0, after = 0;
-  for (int p = first; p <= last; ++p) {
-    const Index m = intersect(problem.layout.range(p), {problem.frozen, L}).size();
-    const double substitution = 2 * B * n * n * static_cast<double>(m);
-    const double elimination = substitution * problem.product_weight * (n + 1);
-    if (p < last || p == first) before = std::max(before, p == first ? substitution : elimination);
-    if (p > first) after = std::max(after, substitution);
+  for (int i = 0; i < ranks; ++i) {
+    const StepRange own = layout.range(layout.owner(problem.frozen) + i);
+    const double substitution =
+        problem.flops(intersect(own, {problem.frozen, layout.num_steps()}).size());
+    if (i > 0) after = std::max(after, substitution);
+    if (i == 0 || i + 1 < ranks)
+      before = std::max(before, i == 0 ? substitution : substitution * with_map);
   }
-  const double product = 2 * B * n * n * (n + 1) * problem.product_weight;
-  const double reduction = ranks > 2 ? 2 * product * parallel::ceil_log2(ranks) : 0;
+  const double reduction =
+      ranks > 2 ? 2 * problem.flops(1) * with_map * parallel::ceil_log2(ranks) : 0;
   cost.critical_flops = before + reduction + after;
   return cost;
-}
-
-CriticalPath Hybrid::path(const parallel::BlockLayout& layout) const {
-  const auto m = static_cast<double>(longest_part(layout));
-  return {m, m + parallel::ceil_log2(layout.num_active_ranks())};
-}
-
-double Hybrid::memory(const Problem& problem) const {
-  const double state = static_cast<double>(problem.batch) * problem.width;
-  constexpr double kMaps = 4, kVectors = 3;
-  return sizeof(Real) * state * (kMaps * (problem.width + 1) + kVectors);
-}
-
-double Hybrid::largest_message(const Problem& problem) const {
-  const double state = static_cast<double>(problem.batch) * problem.width;
-  return problem.layout.num_ranks() > 1 ? state * (problem.width + 1) : 0;
 }
 
 }  // namespace deeppcr::linear

@@ -1,13 +1,12 @@
 #include "linear/matrix_chain.hpp"
 
-#include <algorithm>
 #include <vector>
 
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::linear {
 
-MatrixChain::MatrixChain(Mat matrix) : matrix_(matrix) {
+MatrixChain::MatrixChain(Mat matrix) {
   MPI_Comm mpi_comm = MPI_COMM_NULL;
   PetscInt n = 0, first = 0, last = 0;
   DEEPPCR_PETSC(PetscObjectGetComm(reinterpret_cast<PetscObject>(matrix), &mpi_comm));
@@ -29,27 +28,18 @@ MatrixChain::MatrixChain(Mat matrix) : matrix_(matrix) {
   blocks_ = std::make_unique<blocks::DenseLinearisation>(local, 1, static_cast<int>(n));
   chain_ = std::make_unique<blocks::BlockBidiagonal>(*comm_, layout, 1, static_cast<int>(n));
   chain_->set_linearisation(blocks_.get());
-  refresh();
-}
-
-void MatrixChain::refresh() {
-  const StepRange local = chain_->local_range();
-  const Blocks A = blocks_->storage();
-  std::fill(A.begin(), A.end(), 0.0);
-  const auto n = static_cast<PetscInt>(chain_->width());
   parallel::agree(*comm_, [&] {
-    for (Index row = local.first * n; row < local.last * n; ++row)
-      read_row(static_cast<PetscInt>(row), A);
+    for (PetscInt row = first; row < last; ++row) read_row(matrix, row, blocks_->storage());
   });
 }
 
-void MatrixChain::read_row(PetscInt row, Blocks A) {
+void MatrixChain::read_row(Mat matrix, PetscInt row, Blocks A) {
   const auto n = static_cast<PetscInt>(chain_->width());
   const PetscInt l = row / n, i = row % n;
   PetscInt count = 0;
   const PetscInt* columns = nullptr;
   const PetscScalar* values = nullptr;
-  DEEPPCR_PETSC(MatGetRow(matrix_, row, &count, &columns, &values));
+  DEEPPCR_PETSC(MatGetRow(matrix, row, &count, &columns, &values));
   bool has_diagonal = false, fits = true;
   for (PetscInt k = 0; k < count; ++k) {
     const PetscInt block = columns[k] / n, j = columns[k] % n;
@@ -62,7 +52,7 @@ void MatrixChain::read_row(PetscInt row, Blocks A) {
       fits = fits && values[k] == 0.0;
     }
   }
-  DEEPPCR_PETSC(MatRestoreRow(matrix_, row, &count, &columns, &values));
+  DEEPPCR_PETSC(MatRestoreRow(matrix, row, &count, &columns, &values));
   if (fits && has_diagonal) return;
   throw local_input_error(
       "pc deeppcr: row {} does not belong to a chain: with block size {} the diagonal blocks must "

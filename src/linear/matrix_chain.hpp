@@ -16,14 +16,11 @@ class MatrixChain {
   /// Collective. @throws Error when a row's entries lie elsewhere, or rows are split inside a block
   explicit MatrixChain(Mat matrix);
 
-  /// Reads the entries again after the matrix has changed.
-  void refresh();
   const blocks::BlockBidiagonal& chain() const { return *chain_; }
 
  private:
-  void read_row(PetscInt row, Blocks A);
+  void read_row(Mat matrix, PetscInt row, Blocks A);
 
-  Mat matrix_;
   std::unique_ptr<parallel::Communicator> comm_;
   std::unique_ptr<blocks::DenseLinearisation> blocks_;
   std::unique_ptr<blocks::BlockBidiagonal> chain_;

@@ -20,7 +20,6 @@ struct Data {
   std::string method = "hybrid";
   std::unique_ptr<MatrixChain> assembled;  ///< when the matrix is not a BlockBidiagonal's
   std::unique_ptr<LinearSolver> solver;    ///< uses the chain's communicator to its end
-  Mat matrix = nullptr;                    ///< what `assembled` was read from
   const blocks::BlockBidiagonal* chain = nullptr;
 };
 
@@ -33,43 +32,27 @@ PetscErrorCode set_up(PC pc) {
     std::unique_ptr<MatrixChain> before;  // until the solver has left it
     data.chain = blocks::BlockBidiagonal::from(pc->pmat);
     if (data.chain == nullptr) {
-      if (data.assembled && data.matrix == pc->pmat && pc->flag == SAME_NONZERO_PATTERN) {
-        data.assembled->refresh();
-      } else {
-        before = std::exchange(data.assembled, std::make_unique<MatrixChain>(pc->pmat));
-        data.matrix = pc->pmat;
-      }
+      before = std::exchange(data.assembled, std::make_unique<MatrixChain>(pc->pmat));
       data.chain = &data.assembled->chain();
     }
     data.solver->setup(*data.chain);
   });
 }
 
-template <typename Solve>
-PetscErrorCode apply_with(PC pc, Vec x, Vec y, Solve solve) {
+PetscErrorCode solve(PC pc, Vec x, Vec y, Direction direction) {
   return petsc::guard([&] {
     Data& data = data_of(pc);
     const std::array<Index, 3> shape{data.chain->local_range().size(), data.chain->batch(),
                                      data.chain->width()};
-    const PetscScalar* in = nullptr;
-    PetscScalar* out = nullptr;
-    DEEPPCR_PETSC(VecGetArrayRead(x, &in));
-    DEEPPCR_PETSC(VecGetArrayWrite(y, &out));
-    solve(*data.solver, ConstStates(in, shape), States(out, shape));
-    DEEPPCR_PETSC(VecRestoreArrayWrite(y, &out));
-    DEEPPCR_PETSC(VecRestoreArrayRead(x, &in));
+    petsc::with_arrays(x, y, [&](const Real* in, Real* out) {
+      data.solver->solve(direction, ConstStates(in, shape), States(out, shape));
+    });
   });
 }
 
-PetscErrorCode apply(PC pc, Vec x, Vec y) {
-  return apply_with(pc, x, y,
-                    [](LinearSolver& s, ConstStates in, States out) { s.solve(in, out); });
-}
+PetscErrorCode apply(PC pc, Vec x, Vec y) { return solve(pc, x, y, Direction::forward); }
 
-PetscErrorCode apply_transpose(PC pc, Vec x, Vec y) {
-  return apply_with(
-      pc, x, y, [](LinearSolver& s, ConstStates in, States out) { s.solve_transpose(in, out); });
-}
+PetscErrorCode apply_transpose(PC pc, Vec x, Vec y) { return solve(pc, x, y, Direction::backward); }
 
 PetscErrorCode set_from_options(PC pc, PetscOptionItems* PetscOptionsObject) {
   PetscFunctionBegin;

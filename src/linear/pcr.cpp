@@ -115,9 +115,8 @@ Cost Pcr::cost(const Problem& problem) const {
   Cost cost;
   const parallel::BlockLayout& layout = problem.layout;
   const Index L = layout.num_steps();
-  const double n = problem.width, B = static_cast<double>(problem.batch);
-  cost.sequential_flops = 2 * B * n * n * static_cast<double>(L);
-  const Index column = problem.batch * problem.width * Index{sizeof(Real)};
+  const double n = problem.width;
+  const Index column = problem.state_bytes(), most_rows = longest_part(layout);
   for (Index stride = 1; stride < L; stride *= 2) {
     parallel::Traffic traffic;
     double most = 0;
@@ -132,25 +131,15 @@ Cost Pcr::cost(const Problem& problem) const {
                                 static_cast<double>(mine.size()));
     }
     cost.levels.push_back(traffic);
-    cost.critical_flops += 2 * B * n * n * most;
+    cost.critical_flops += problem.flops(1) * most;
   }
+  cost.path.products = static_cast<double>(most_rows * parallel::ceil_log2(L));
+  // Two levels, the rows that arrive, and PETSc's copies of those that are sent and arrive.
+  constexpr int kArrays = 5;
+  cost.memory = static_cast<double>(kArrays * column * (problem.width + 1) * most_rows);
+  // A block row is described to MPI on one rank too.
+  cost.largest_message = problem.state_reals() * (n + 1);
   return cost;
-}
-
-CriticalPath Pcr::path(const parallel::BlockLayout& layout) const {
-  return {0, static_cast<double>(longest_part(layout)) * parallel::ceil_log2(layout.num_steps())};
-}
-
-// Two levels, the rows that arrive, and PETSc's copies of those that are sent and arrive.
-double Pcr::memory(const Problem& problem) const {
-  const double row = static_cast<double>(problem.batch) * problem.width * (problem.width + 1);
-  constexpr double kArrays = 5;
-  return sizeof(Real) * kArrays * row * static_cast<double>(longest_part(problem.layout));
-}
-
-// A block row is described to MPI on one rank too.
-double Pcr::largest_message(const Problem& problem) const {
-  return static_cast<double>(problem.batch) * problem.width * (problem.width + 1);
 }
 
 }  // namespace deeppcr::linear

@@ -25,9 +25,6 @@ class Pcr : public LinearSolver {
  public:
   const char* name() const override { return "pcr"; }
   Cost cost(const Problem& problem) const override;
-  CriticalPath path(const parallel::BlockLayout& layout) const override;
-  double memory(const Problem& problem) const override;
-  double largest_message(const Problem& problem) const override;
 
  private:
   void prepare() override;

@@ -39,35 +39,20 @@ void Scan::run(Direction direction, ConstStates rhs, States result) {
 }
 
 Cost Scan::cost(const Problem& problem) const {
+  constexpr int kMaps = 3;
   Cost cost;
-  const Index L = problem.layout.num_steps(), steps = L - problem.frozen;
-  const double n = problem.width, B = static_cast<double>(problem.batch);
-  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
-  if (steps <= 0) return cost;
-  const int ranks = problem.layout.owner(L - 1) - problem.layout.owner(problem.frozen) + 1;
-  for (int stride = 1; stride < ranks; stride *= 2) {
+  const Index most = longest_part(problem.layout), ranks = problem.active_ranks();
+  for (Index stride = 1; stride < ranks; stride *= 2) {
     const Index senders = ranks - stride;
-    cost.levels.push_back(
-        {senders, senders * 2 * problem.batch * problem.width * Index{sizeof(Real)}});
+    cost.levels.push_back({senders, senders * 2 * problem.state_bytes()});
   }
-  const auto most = static_cast<double>(longest_part(problem.layout));
-  cost.critical_flops = B * n * (5 * most + 6 * static_cast<double>(cost.levels.size()));
+  const auto levels = static_cast<double>(cost.levels.size());
+  cost.critical_flops = problem.state_reals() * (5 * static_cast<double>(most) + 6 * levels);
+  // The diagonals are asked for step by step.
+  cost.path.evaluations = static_cast<double>(most);
+  cost.memory = static_cast<double>(problem.state_bytes() * (most + 2 * kMaps));
+  cost.largest_message = problem.layout.num_ranks() > 1 ? 2 * problem.state_reals() : 0;
   return cost;
-}
-
-CriticalPath Scan::path(const parallel::BlockLayout& layout) const {
-  return {static_cast<double>(longest_part(layout)), 0};
-}
-
-double Scan::memory(const Problem& problem) const {
-  constexpr double kMaps = 3;
-  const auto rows = static_cast<double>(longest_part(problem.layout));
-  return sizeof(Real) * static_cast<double>(problem.batch) * problem.width * (rows + 2 * kMaps);
-}
-
-double Scan::largest_message(const Problem& problem) const {
-  const bool sends = problem.layout.num_ranks() > 1;
-  return sends ? 2.0 * static_cast<double>(problem.batch) * problem.width : 0;
 }
 
 }  // namespace deeppcr::linear

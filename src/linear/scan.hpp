@@ -16,10 +16,6 @@ class Scan : public LinearSolver {
  public:
   const char* name() const override { return "scan"; }
   Cost cost(const Problem& problem) const override;
-  /// The diagonals are asked for step by step.
-  CriticalPath path(const parallel::BlockLayout& layout) const override;
-  double memory(const Problem& problem) const override;
-  double largest_message(const Problem& problem) const override;
 
  private:
   /// @throws Error for Jacobians with other entries

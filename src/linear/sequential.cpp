@@ -34,26 +34,13 @@ void Sequential::run(Direction direction, ConstStates rhs, States result) {
 
 Cost Sequential::cost(const Problem& problem) const {
   Cost cost;
-  const Index L = problem.layout.num_steps(), steps = L - problem.frozen;
-  const double n = problem.width, B = static_cast<double>(problem.batch);
-  cost.sequential_flops = 2 * B * n * n * static_cast<double>(steps);
-  cost.critical_flops = cost.sequential_flops;
-  if (steps <= 0) return cost;
-  const Index hops = problem.layout.owner(L - 1) - problem.layout.owner(problem.frozen);
-  cost.neighbours = {hops, hops * problem.batch * problem.width * Index{sizeof(Real)}};
+  cost.path.evaluations = static_cast<double>(problem.layout.num_steps());
+  cost.critical_flops = problem.flops(problem.active_steps());
+  const Index hops = std::max(0, problem.active_ranks() - 1);
+  cost.neighbours = {hops, hops * problem.state_bytes()};
+  cost.memory = static_cast<double>(problem.state_bytes());
+  cost.largest_message = problem.layout.num_ranks() > 1 ? problem.state_reals() : 0;
   return cost;
-}
-
-CriticalPath Sequential::path(const parallel::BlockLayout& layout) const {
-  return {static_cast<double>(layout.num_steps()), 0};
-}
-
-double Sequential::memory(const Problem& problem) const {
-  return sizeof(Real) * static_cast<double>(problem.batch) * problem.width;
-}
-
-double Sequential::largest_message(const Problem& problem) const {
-  return problem.layout.num_ranks() > 1 ? static_cast<double>(problem.batch) * problem.width : 0;
 }
 
 }  // namespace deeppcr::linear

@@ -33,7 +33,7 @@ void Shooting::finish(LinearSolver& solver, Direction direction, ConstStates rhs
   solver.solve(direction, rhs, result);
   levels_ = solver.level_traffic();
   neighbours_ += solver.neighbour_traffic();
-  const CriticalPath path = solver.path(J_->layout());
+  const CriticalPath path = solver.cost({J_->layout()}).path;
   report_.method = solver.name();
   report_.path.evaluations += path.evaluations;
   report_.path.products += path.products;
@@ -41,39 +41,21 @@ void Shooting::finish(LinearSolver& solver, Direction direction, ConstStates rhs
 }
 
 Cost Shooting::cost(const Problem& problem) const {
-  Cost cost = substitution_.cost(problem);
-  // Frozen steps are walked like all others.
-  Problem whole = problem;
+  // Carries on both sides of each chunk, tangents and what GMRES keeps, up to 60 vectors of
+  // carries; a copy of the right-hand side; and hybrid, should it take over.
+  constexpr Index kVectors = 75, kOfARank = 5;
+  const Chunks chunks(problem.layout, settings_.chunks);
+  const Index most = longest_part(problem.layout), carries = longest_part(chunks.owners());
+  Problem whole = problem;  // frozen steps are walked like all others
   whole.frozen = 0;
-  cost.neighbours = substitution_.cost(whole).neighbours;
-  const double step = 2 * static_cast<double>(problem.batch) * problem.width * problem.width;
-  const Chunks chunks(problem.layout, settings_.chunks);
-  if (chunks.size() <= 1) return cost;
-  const double sweep = step * static_cast<double>(longest_part(problem.layout));
-  cost.critical_flops = sweep + cost.sequential_flops;
+  Cost cost = substitution_.cost(whole);
+  cost.critical_flops = problem.flops(problem.active_steps());
+  if (chunks.size() > 1) cost.critical_flops += problem.flops(most);
+  cost.path.evaluations = static_cast<double>(most);
+  cost.memory =
+      static_cast<double>(problem.state_bytes() * (kVectors * carries + kOfARank + most)) +
+      hybrid_.cost(problem).memory;
   return cost;
-}
-
-CriticalPath Shooting::path(const parallel::BlockLayout& layout) const {
-  return {static_cast<double>(longest_part(layout)), 0};
-}
-
-// Carries on both sides of each chunk, tangents and what GMRES keeps, up to 60 vectors of carries;
-// and hybrid, should it take over.
-double Shooting::memory(const Problem& problem) const {
-  constexpr double kVectors = 75, kOfARank = 5;
-  const Chunks chunks(problem.layout, settings_.chunks);
-  Index most = 0;
-  for (int p = 0; p < problem.layout.num_ranks(); ++p)
-    most = std::max(most, chunks.of_rank(p).size());
-  const auto rows = static_cast<double>(longest_part(problem.layout));  // a copy, in place
-  const double shooting = sizeof(Real) * static_cast<double>(problem.batch) * problem.width *
-                          (kVectors * static_cast<double>(most) + kOfARank + rows);
-  return shooting + hybrid_.memory(problem);
-}
-
-double Shooting::largest_message(const Problem& problem) const {
-  return problem.layout.num_ranks() > 1 ? static_cast<double>(problem.batch) * problem.width : 0;
 }
 
 }  // namespace deeppcr::linear

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
+#include "linear/hybrid.hpp"
 #include "linear/sequential.hpp"
 
 namespace deeppcr::linear {
@@ -26,9 +26,6 @@ class Shooting final : public LinearSolver {
   /// The messages are those of one sweep's carries; how many sweeps it takes depends on the chain.
   /// Flops: one sweep, and substitution, in which a chain that does not forget is taken to end.
   Cost cost(const Problem& problem) const override;
-  CriticalPath path(const parallel::BlockLayout& layout) const override;
-  double memory(const Problem& problem) const override;
-  double largest_message(const Problem& problem) const override;
   double tolerance() const override { return settings_.rtol; }
 
   SolveOutcome report(const parallel::BlockLayout&) const override { return report_; }

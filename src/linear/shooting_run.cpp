@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "deeppcr/linear/hybrid.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "linear/boundary_ksp.hpp"
+#include "linear/hybrid.hpp"
 
 namespace deeppcr::linear {
 
@@ -36,19 +36,9 @@ ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const Settings& setti
       active_(chunks_.owners().num_active_ranks()),
       used_(sweep_.size() * state_),
       incoming_(state_) {
+  const StepRange mine = chunks_.of_rank(J.comm().rank());
+  start_ = direction == Direction::forward ? mine.first : chunks_.size() - mine.last;
   report_.chunks = chunks_.size();
-}
-
-bool ShootingRun::is_first_of_chain(Index k) const {
-  const StepRange steps = sweep_[k].steps;
-  return direction_ == Direction::forward ? steps.first == 0
-                                          : steps.last == J_.layout().num_steps();
-}
-
-bool ShootingRun::is_last_of_chain(Index k) const {
-  const StepRange steps = sweep_[k].steps;
-  return direction_ == Direction::forward ? steps.last == J_.layout().num_steps()
-                                          : steps.first == 0;
 }
 
 ShootingRun::End ShootingRun::solve() {
@@ -89,8 +79,8 @@ ShootingRun::End ShootingRun::run(const plan::ChunkPlan& planned) {
     }
   }
   if (judgement_.error <= kRightBelow) return End::right;
-  const auto cost = [&](Method method) { return planned.cost[static_cast<int>(method)]; };
-  const bool hybrid = std::isfinite(scale_) && cost(Method::dense) < cost(Method::sequential);
+  const bool hybrid =
+      std::isfinite(scale_) && planned.cost(Method::dense) < planned.cost(Method::sequential);
   return hybrid ? End::by_hybrid : End::by_substitution;
 }
 
@@ -134,17 +124,16 @@ plan::ChunkPlan ShootingRun::choose() const {
   problem.linear = true;
   problem.hybrid = steps_of_hybrid();
   problem.may_substitute = settings_.may_choose;
-  return plan::choose_for_chunks(probed(facts_), problem);
+  return plan::choose_for_chunks({facts_.begin(), facts_.end()}, problem);
 }
 
 double ShootingRun::steps_of_hybrid() const {
   Problem problem{J_.layout(), J_.batch(), J_.width()};
   problem.product_weight = plan::product_weight(J_.batch(), J_.width());
-  const Hybrid hybrid;
-  if (hybrid.largest_message(problem) > std::numeric_limits<int>::max())
+  const Cost hybrid = Hybrid().cost(problem);
+  if (hybrid.largest_message > std::numeric_limits<int>::max())
     return std::numeric_limits<double>::infinity();
-  const double step = 2 * static_cast<double>(J_.batch()) * J_.width() * J_.width();
-  return hybrid.cost(problem).critical_flops / step;
+  return hybrid.critical_flops / problem.flops(1);
 }
 
 // The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.
@@ -191,7 +180,7 @@ bool ShootingRun::correct() {
 }
 
 void ShootingRun::iterate(const plan::ChunkPlan& planned) {
-  const double most = kPatience * planned.cost[static_cast<int>(plan::ChunkPlan::Method::zero)];
+  const double most = kPatience * planned.cost(plan::ChunkPlan::Method::zero);
   for (Index k = 0; k < chunks_.size(); ++k) {
     if (!correct() || judgement_.error <= kRightBelow || judgement_.hopeless) return;
     if (clock_.steps() > most) return;
@@ -200,14 +189,15 @@ void ShootingRun::iterate(const plan::ChunkPlan& planned) {
 
 /// GMRES for the carries, then one walk from them.
 void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
-  Buffer<Real> b(local_size()), x(local_size());
+  Buffer<Real> b(local_size()), v(local_size()), x(local_size());
   if (sweep_.size() > 0) send(sweep_.leaving(0).data(), b.data());
   const double tolerance = kRightBelow * settings_.rtol * scale_;
   // More vectors than there are chunks tell nothing new.
   const double vectors = std::clamp(std::ceil(kPatience * planned.identity_sweeps), 1.0,
                                     static_cast<double>(chunks_.size()));
   const KspOutcome ksp =
-      BoundaryKsp(*this).solve(b.data(), tolerance, static_cast<int>(vectors), x.data());
+      solve_boundary(*this, b.data(), tolerance, static_cast<int>(vectors), v.data());
+  sum_up(v.data(), x.data());
   report_.sweeps += ksp.products;
   report_.path.evaluations += ksp.products * static_cast<double>(longest_part(J_.layout()));
   if (!ksp.converged) {
@@ -217,7 +207,6 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
     return;
   }
   ++report_.sweeps;
-  Buffer<Real> behind(local_size());
   for (Index k = 0; k < sweep_.size(); ++k) {
     sweep_[k].swept = 0;
     if (is_first_of_chain(k)) continue;
@@ -235,28 +224,21 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   clock_.sweep(facts_, true);
 }
 
-void ShootingRun::apply(const Real* x, Real* y) {
-  Buffer<Real> leaving(local_size());
-  for (Index k = 0; k < sweep_.size(); ++k) {
-    if (!is_last_of_chain(k)) sweep_.homogeneous(k, x + k * state_, leaving.data() + k * state_);
-  }
+void ShootingRun::apply(const Real* v, Real* y) {
+  Buffer<Real> x(local_size()), leaving(local_size());
+  sum_up(v, x.data());
+  for (Index k = 0; k < sweep_.size(); ++k)
+    if (!is_last_of_chain(k)) sweep_.homogeneous(k, &x[k * state_], &leaving[k * state_]);
   send(leaving.data(), y);
   for (Index i = 0; i < local_size(); ++i) y[i] = x[i] - y[i];
 }
 
-void ShootingRun::precondition(const Real* r, Real* z) {
-  Buffer<Real> sum(state_);
-  const auto add = [&](const Real* values) {
-    for (Index i = 0; i < state_; ++i) sum[i] += values[i];
-  };
-  for (Index k = 0; k < sweep_.size(); ++k) add(r + k * state_);
+void ShootingRun::sum_up(const Real* v, Real* x) {
+  const std::array<Index, 3> shape{sweep_.size(), J_.batch(), J_.width()};
   parallel::TrafficByLevel levels;
-  parallel::prefix_sum(comm(), active_, direction_, sum.data(), state_, levels);
+  sums_before(comm(), active_, direction_, ConstStates(v, shape), States(x, shape), levels);
   for (const parallel::Traffic& level : levels) traffic_ += level;
-  for (Index k = 0; k < sweep_.size(); ++k) {
-    add(r + k * state_);
-    std::copy_n(sum.data(), state_, z + k * state_);
-  }
+  for (Index i = 0; i < local_size(); ++i) x[i] += v[i];
 }
 
 /// All ranks learn the facts of all chunks, in the order of the walk.
@@ -271,9 +253,9 @@ void ShootingRun::gather() {
     mine.back().scale = scale_;
   }
   if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
-  facts_ = ChunkTable::gather(comm(), mine).facts();
+  facts_ = linear::gather(comm(), mine);
   if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
-  judgement_ = ChunkTable(facts_).judge(settings_.rtol, 0);
+  judgement_ = judge(facts_, settings_.rtol, 0);
 }
 
 }  // namespace deeppcr::linear

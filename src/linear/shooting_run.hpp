@@ -23,16 +23,16 @@ class ShootingRun {
   const SolveOutcome& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
 
-  /// For GMRES on the carries that enter the chunks, [C_local, B, n] in the order of the walk:
-  /// y = x - what leaves the chunk before when x enters it and the right-hand side is zero.
-  void apply(const Real* x, Real* y);
-  /// z = the sums of r over all chunks up to each: what apply() would invert, were all chunks
-  /// identities.
-  void precondition(const Real* r, Real* z);
+  /// For GMRES on the carries x that enter the chunks, [C_local, B, n] in the order of the walk:
+  /// y = x - what leaves the chunk before when x enters it and the right-hand side is zero, where x
+  /// are the sums of v over all chunks up to each. Those sums, which would be right were all chunks
+  /// identities, precondition from the right: the residual is the mismatch at the seams.
+  void apply(const Real* v, Real* y);
   Index local_size() const { return sweep_.size() * state_; }
   const parallel::Communicator& comm() const { return J_.comm(); }
 
  private:
+  void sum_up(const Real* v, Real* x);
   void push_tangents(Index steps);
   bool first_walk(bool with_tangents);
   bool carries_die(const plan::ChunkPlan& planned) const;
@@ -44,8 +44,8 @@ class ShootingRun {
   void solve_for_carries(const plan::ChunkPlan& planned);
   void send(const Real* leaving, Real* entering);
   void gather();
-  bool is_first_of_chain(Index k) const;
-  bool is_last_of_chain(Index k) const;
+  bool is_first_of_chain(Index k) const { return start_ + k == 0; }
+  bool is_last_of_chain(Index k) const { return start_ + k + 1 == chunks_.size(); }
 
   const blocks::BlockBidiagonal& J_;
   const Settings& settings_;
@@ -56,6 +56,7 @@ class ShootingRun {
   ChunkWalk sweep_;
   Index state_;
   int active_;
+  Index start_;        ///< of this rank's first chunk in the walk
   double scale_ = 0;   ///< largest entry of the result
   Buffer<Real> used_;  ///< carry that the chunk behind was walked from, [C_local, B, n]
   Buffer<Real> incoming_;

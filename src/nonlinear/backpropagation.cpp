@@ -37,15 +37,12 @@ void Backpropagation::substitute(StepRange range, Direction direction, ConstStat
     A_.substitute(range, direction, rhs, result, carry);
     return;
   }
-  // rhs has the rows of the last steps of the range only
-  const Index before_rhs = range.size() - rhs.extent(0);
   each_piece(range, [&](StepRange piece) {
     const Index a = piece.first - range.first, b = piece.last - range.first;
-    const Index row = std::max(a, before_rhs), end = std::max(b, before_rhs);
     const Index first = piece.first - local_.first, last = piece.last - local_.first;
     grads_.slice(first, last, rows_);
     sequence_.backpropagate(A_, piece,
-                            {in_.slice(first, last), rhs.slice(row - before_rhs, end - before_rhs),
+                            {in_.slice(first, last), blocks::rows_at(rhs, range.size(), a, b),
                              result.slice(a, b), carry, rows_});
   });
 }

@@ -4,7 +4,7 @@
 
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/linear/hybrid.hpp"
+#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::nonlinear {
@@ -20,23 +20,10 @@ void add(Index count, const Real* x, Real* y) {
 class IdentityCoupling final : public ChunkCoupling {
  public:
   IdentityCoupling(const sequence::Trajectory& trajectory, const Chunks& chunks)
-      : comm_(trajectory.comm()),
-        active_(chunks.owners().num_active_ranks()),
-        state_(trajectory.batch() * trajectory.width()),
-        before_(state_) {}
+      : comm_(trajectory.comm()), active_(chunks.owners().num_active_ranks()) {}
 
   void solve(ConstStates r, States v, Index) override {
-    traffic_.clear();
-    if (comm_.rank() >= active_) return;
-    // The sum of this rank's mismatches, then that of all ranks before.
-    const Index chunks = r.extent(0);
-    std::fill(before_.begin(), before_.end(), 0.0);
-    for (Index i = 0; i < chunks; ++i) add(state_, r[i].data(), before_.data());
-    parallel::prefix_sum(comm_, active_, Direction::forward, before_.data(), state_, traffic_);
-    for (Index i = 0; i < chunks; ++i) {
-      std::copy_n(before_.data(), state_, v[i].data());
-      add(state_, r[i].data(), before_.data());
-    }
+    linear::sums_before(comm_, active_, Direction::forward, r, v, traffic_);
   }
   parallel::TrafficByLevel traffic() const override { return traffic_; }
   CriticalPath path() const override { return {}; }
@@ -44,8 +31,6 @@ class IdentityCoupling final : public ChunkCoupling {
  private:
   const parallel::Communicator& comm_;
   int active_;
-  Index state_;
-  Buffer<Real> before_;
   parallel::TrafficByLevel traffic_;
 };
 
@@ -61,7 +46,7 @@ class DenseCoupling final : public ChunkCoupling {
         own_(chunks.of_rank(trajectory.comm().rank())),
         maps_(own_, trajectory.batch(), trajectory.width()),
         chain_(trajectory.comm(), chunks.owners(), trajectory.batch(), trajectory.width()),
-        solver_(std::make_unique<linear::Hybrid>()) {}
+        solver_(linear::find("hybrid").make()) {}
 
   void solve(ConstStates r, States v, Index exact) override {
     const Index B = trajectory_.batch(), n = trajectory_.width();

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/linear/chunk.hpp"
 #include "deeppcr/linear/chunks.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"

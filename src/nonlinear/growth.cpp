@@ -159,8 +159,8 @@ class GrowthProbe {
       sum += growth_[i];
       if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
     }
-    const linear::ChunkTable table =
-        linear::ChunkTable::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
+    const std::vector<ChunkFacts> table =
+        linear::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
     // The first step anywhere that is not identical: a minimum, negated.
     std::vector<double> largest{stretch.most(),
                                 identical < local_.last
@@ -171,14 +171,14 @@ class GrowthProbe {
     found.identical = static_cast<Index>(-largest[1]);
     found.growth = largest[0];
     double behind = 0;
-    for (const ChunkFacts& rank : table.facts()) {
+    for (const ChunkFacts& rank : table) {
       found.growth = std::max(found.growth, behind + rank.exit);
       behind = std::max(rank.all_exit_rise, behind + rank.exit);
     }
     const double sums = comm.sum(sum);
     const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
     found.lyapunov = steps > 0 ? sums / steps : 0;
-    const linear::Judgement judgement = table.judge(tolerance.rtol, tolerance.atol);
+    const linear::Judgement judgement = linear::judge(table, tolerance.rtol, tolerance.atol);
     found.residual = judgement.residual;
     found.error = judgement.error;
     found.tolerance = judgement.tolerance;

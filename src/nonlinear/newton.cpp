@@ -44,12 +44,11 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   const parallel::BlockLayout split = layout(problem);
   const auto solver = linear::find(options_.linear).make();
   const linear::Cost once = solver->cost(linear_problem(problem, split));
-  const CriticalPath path = solver->path(split);
   const double k = iterations, m = static_cast<double>(linear::longest_part(split));
   // Residuals, and a tangent for each look; then the linear solves.
   const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
   Cost cost;
-  cost.path = {(k + 1 + effort.looks) * m + k * path.evaluations, k * path.products};
+  cost.path = {(k + 1 + effort.looks) * m + k * once.path.evaluations, k * once.path.products};
   cost.neighbours = {halos + iterations * once.neighbours.messages,
                      halos * problem.state_bytes() + iterations * once.neighbours.bytes};
   for (const parallel::Traffic& level : once.levels)
@@ -62,7 +61,8 @@ std::vector<std::string> Newton::stages() const { return NewtonSnes::stages(); }
 double Newton::largest_message(const Problem& problem) const {
   return linear::find(options_.linear)
       .make()
-      ->largest_message(linear_problem(problem, layout(problem)));
+      ->cost(linear_problem(problem, layout(problem)))
+      .largest_message;
 }
 
 double Newton::memory(const Problem& problem) const {
@@ -72,7 +72,7 @@ double Newton::memory(const Problem& problem) const {
   const double states =
       static_cast<double>(linear::longest_part(split)) * static_cast<double>(problem.state_bytes());
   const auto solver = linear::find(options_.linear).make();
-  return kArrays * states + solver->memory(linear_problem(problem, split));
+  return kArrays * states + solver->cost(linear_problem(problem, split)).memory;
 }
 
 }  // namespace deeppcr::nonlinear

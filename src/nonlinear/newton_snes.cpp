@@ -33,14 +33,10 @@ ConstStates states_of(const PetscScalar* data, const sequence::Trajectory& t) {
 PetscErrorCode function_callback(SNES, Vec x, Vec f, void* context) {
   return petsc::guard([&] {
     auto& newton = *static_cast<NewtonSnes*>(context);
-    const PetscScalar* z = nullptr;
-    PetscScalar* F = nullptr;
-    DEEPPCR_PETSC(VecGetArrayRead(x, &z));
-    DEEPPCR_PETSC(VecGetArrayWrite(f, &F));
-    const ConstStates at = states_of(z, newton.trajectory());
-    newton.evaluate(at, States(F, at.shape()));
-    DEEPPCR_PETSC(VecRestoreArrayWrite(f, &F));
-    DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
+    petsc::with_arrays(x, f, [&](const Real* z, Real* F) {
+      const ConstStates at = states_of(z, newton.trajectory());
+      newton.evaluate(at, States(F, at.shape()));
+    });
   });
 }
 

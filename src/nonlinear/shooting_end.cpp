@@ -14,7 +14,7 @@ void ShootingRun::conclude_sweeps() {
   report_.path.evaluations += clock_.steps();
   report_.frozen_prefix = exact_steps();
   report_.tolerance = judgement_.tolerance;
-  report_.growth = std::max(table_.growth(), assessed_.growth);
+  report_.growth = std::max(linear::growth(table_), assessed_.growth);
   report_.lyapunov = assessed_.lyapunov;
   recording_.end(states_.states().data());
   report_.residual = comm().max(seam_residual());
@@ -36,8 +36,7 @@ std::string ShootingRun::why_not_right() const {
 /// where each chunk was swept from the very state that the one before it ends with. Collective.
 double ShootingRun::seam_residual() {
   const StageTimer timer(stages_, "check");
-  const auto& facts = table_.facts();
-  if (std::all_of(facts.begin(), facts.end(), [](const auto& one) { return one.mismatch == 0; }))
+  if (std::all_of(table_.begin(), table_.end(), [](const auto& one) { return one.mismatch == 0; }))
     return judgement_.residual;
   const Index B = states_.batch(), n = states_.width(), state = B * n;
   const Real* incoming = starts_.receive_end(traffic_);

@@ -62,7 +62,7 @@ ShootingRun::Method ShootingRun::choose() {
   problem.width = states_.width();
   problem.rtol = options_.rtol;
   problem.newton = options_.newton;
-  const plan::ChunkPlan plan = plan::choose_for_chunks(linear::probed(table_.facts()), problem);
+  const plan::ChunkPlan plan = plan::choose_for_chunks({table_.begin(), table_.end()}, problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
   return plan.method;
 }
@@ -103,8 +103,8 @@ void ShootingRun::gather() {
   std::vector<linear::ChunkFacts> mine;
   for (Index i = 0; i < own_.size(); ++i)
     mine.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
-  table_ = linear::ChunkTable::gather(comm(), mine);
-  judgement_ = table_.judge(tolerance_.rtol, tolerance_.atol);
+  table_ = linear::gather(comm(), mine);
+  judgement_ = linear::judge(table_, tolerance_.rtol, tolerance_.atol);
 }
 
 /// The start of each next chunk: the end of this one, and what the coupling adds.
@@ -127,10 +127,9 @@ bool ShootingRun::correct() {
       if (starts_.changed()[static_cast<std::size_t>(i)]) sweep_.again(i);
   }
   gather();
-  const auto& facts = table_.facts();
-  clock_.sweep(facts, coupler_ != nullptr);
+  clock_.sweep(table_, coupler_ != nullptr);
   ++report_.iterations;
-  return std::any_of(facts.begin(), facts.end(), [](const auto& chunk) { return chunk.swept > 0; });
+  return std::any_of(table_.begin(), table_.end(), [](const auto& chunk) { return chunk.swept > 0; });
 }
 
 /// Whether another correction is worth it.

@@ -62,7 +62,7 @@ class ShootingRun {
   StepRange own_;  ///< this rank's
   ChunkSweep sweep_;
   ChunkStarts starts_;
-  linear::ChunkTable table_{{}};  ///< what all ranks know of all chunks
+  std::vector<linear::ChunkFacts> table_;  ///< what all ranks know of all chunks
   linear::Judgement judgement_;
   Recording recording_;
   Coupling coupling_;

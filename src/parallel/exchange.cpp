@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "deeppcr/core/buffer.hpp"
 #include "parallel/mpi_count.hpp"
 
 namespace deeppcr::parallel {
@@ -92,24 +91,37 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
   if (mine > 0) traffic.add(comm.size() - 1, (comm.size() - 1) * mine * Index{sizeof(Real)});
 }
 
+// Level of stride s, position q down the direction; [i..j] is what positions i to j come to:
+//     BEFORE   own [q-s+1 .. q]      before [q-s+1 .. q-1]     (nothing in front of position 0)
+//     message  q - s  --own-->  q
+//     AFTER    own [q-2s+1 .. q]     before [q-2s+1 .. q-1]
+void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
+                    Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic) {
+  const int ranks = plan.last - plan.first + 1, rank = comm.rank();
+  traffic.assign(static_cast<std::size_t>(ceil_log2(ranks)), {});
+  if (rank < plan.first || rank > plan.last) return;
+  const int q = plan.direction == Direction::forward ? rank - plan.first : plan.last - rank;
+  Buffer<Real> received(own.size());
+  plan.stride = 1;
+  for (parallel::Traffic& level : traffic) {
+    shift(comm, plan, own.data(), own.size(), received.data(), own.size(), level);
+    if (q >= plan.stride) {
+      combine(before.data(), received.data());
+      combine(own.data(), received.data());
+    }
+    plan.stride *= 2;
+  }
+}
+
 void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
                 Index count, TrafficByLevel& traffic) {
-  traffic.clear();
-  if (comm.rank() >= active) return;
-  const int before = direction == Direction::forward ? comm.rank() : active - 1 - comm.rank();
-  Buffer<Real> sum(count), in(count);  // of the 2^k ranks that end with this one
-  std::copy_n(values, count, sum.data());
-  std::fill_n(values, count, Real{0});
-  for (int stride = 1; stride < active; stride *= 2) {
-    traffic.emplace_back();
-    const ShiftPlan plan{0, active - 1, stride, direction};
-    shift(comm, plan, sum.data(), count, in.data(), count, traffic.back());
-    if (before < stride) continue;
-    for (Index i = 0; i < count; ++i) {
-      values[i] += in[i];
-      sum[i] += in[i];
-    }
-  }
+  Buffer<Real> own(count), before(count);
+  std::copy_n(values, count, own.data());
+  const auto add = [count](Real* later, const Real* earlier) {
+    for (Index i = 0; i < count; ++i) later[i] += earlier[i];
+  };
+  combine_before(comm, {0, active - 1, 1, direction}, own, before, add, traffic);
+  std::copy_n(before.data(), count, values);
 }
 
 }  // namespace deeppcr::parallel

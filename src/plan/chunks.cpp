@@ -19,9 +19,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Two starts count as one when this much is left of their difference.
 constexpr double kForgotten = 1e-14;
 
-double at(const double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
-double& at(double (&cost)[5], Method method) { return cost[static_cast<int>(method)]; }
-
 /// Steps until a change of the start has shrunk to kForgotten, in the slowest chunk.
 double forgetting_steps(const std::vector<ProbedChunk>& probed) {
   double most = 0;
@@ -58,14 +55,14 @@ double merging(const ChunkProblem& problem, const ChunkPlan& plan) {
 
 void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
   const auto m = static_cast<double>(problem.longest_rank);
-  at(plan.cost, Method::zero) = m + merging(problem, plan);
-  at(plan.cost, Method::identity) = m * (1 + plan.identity_sweeps);
+  plan.cost(Method::zero) = m + merging(problem, plan);
+  plan.cost(Method::identity) = m * (1 + plan.identity_sweeps);
   // n columns cost this many evaluations.
   const double columns =
       std::max(1.0, problem.width * product_weight(problem.batch, problem.width));
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
-  at(plan.cost, Method::dense) = m + machine().dense_corrections * (m * (2 + columns) + levels);
-  at(plan.cost, Method::newton) =
+  plan.cost(Method::dense) = m + machine().dense_corrections * (m * (2 + columns) + levels);
+  plan.cost(Method::newton) =
       problem.newton ? machine().newton_iterations * (m * (2 + columns) + levels) : kInfinity;
 }
 
@@ -74,11 +71,11 @@ void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
   const auto m = static_cast<double>(problem.longest_rank);
   const double size = m / static_cast<double>(problem.chunks_per_rank);
   const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : m;
-  at(plan.cost, Method::zero) = m + tangents + merging(problem, plan);
+  plan.cost(Method::zero) = m + tangents + merging(problem, plan);
   // The first walk, one for each vector, and one from the carries that they give.
-  at(plan.cost, Method::identity) = m * (2 + plan.identity_sweeps) + tangents;
-  at(plan.cost, Method::dense) = problem.hybrid;
-  at(plan.cost, Method::newton) = kInfinity;
+  plan.cost(Method::identity) = m * (2 + plan.identity_sweeps) + tangents;
+  plan.cost(Method::dense) = problem.hybrid;
+  plan.cost(Method::newton) = kInfinity;
 }
 
 }  // namespace
@@ -93,19 +90,19 @@ ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkP
   ChunkPlan plan;
   plan.forgetting_steps = forgetting_steps(probed);
   plan.identity_sweeps = identity_corrections(probed, problem.rtol);
-  at(plan.cost, Method::sequential) = static_cast<double>(problem.steps);
+  plan.cost(Method::sequential) = static_cast<double>(problem.steps);
   if (problem.linear) {
     predict_linear(problem, plan);
   } else {
     predict_nonlinear(problem, plan);
   }
   double best =
-      problem.may_substitute ? machine().worth_it * at(plan.cost, Method::sequential) : kInfinity;
+      problem.may_substitute ? machine().worth_it * plan.cost(Method::sequential) : kInfinity;
   if (!problem.may_substitute) plan.method = Method::identity;
   for (const Method method : {Method::zero, Method::identity, Method::dense, Method::newton}) {
     const bool other = problem.linear && method == Method::dense;
-    if (at(plan.cost, method) >= best || (other && !problem.may_substitute)) continue;
-    best = at(plan.cost, method);
+    if (plan.cost(method) >= best || (other && !problem.may_substitute)) continue;
+    best = plan.cost(method);
     plan.method = method;
   }
   return plan;
@@ -115,15 +112,15 @@ std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {
   const auto steps = [](double value) {
     return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
   };
-  const std::string forgets =
+  std::string told =
       std::isfinite(plan.forgetting_steps)
-          ? fmt::format("a start is forgotten in about {:.0f} steps", plan.forgetting_steps)
+          ? fmt::format("a start is forgotten in about {} steps", steps(plan.forgetting_steps))
           : std::string("a start is not forgotten");
-  return fmt::format(
-      "{}; steps in a row predicted: sequential {}, zero {}, identity {}, dense {}{}", forgets,
-      steps(at(plan.cost, Method::sequential)), steps(at(plan.cost, Method::zero)),
-      steps(at(plan.cost, Method::identity)), steps(at(plan.cost, Method::dense)),
-      problem.newton ? fmt::format(", newton {}", steps(at(plan.cost, Method::newton))) : "");
+  const char* before = "; steps in a row predicted: ";
+  const char* names[] = {"sequential", "zero", "identity", "dense", "newton"};
+  for (std::size_t i = 0; i < (problem.newton ? 5 : 4); ++i, before = ", ")
+    told += fmt::format("{}{} {}", before, names[i], steps(plan.costs[i]));
+  return told;
 }
 
 }  // namespace deeppcr::plan

@@ -6,7 +6,7 @@
 
 #include "deeppcr/core/machine.hpp"
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/plan/sharing.hpp"
+#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::train {
 namespace {

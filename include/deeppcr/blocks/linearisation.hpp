@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "deeppcr/core/view.hpp"
 
 namespace deeppcr::blocks {
@@ -87,6 +89,12 @@ void skip(const Linearisation& A, StepRange range, Direction direction, States r
 inline const Real* row_at(ConstStates rhs, Index m, Index i) {
   const Index row = i - (m - rhs.extent(0));
   return row < 0 ? nullptr : rhs.data() + row * rhs.extent(1) * rhs.extent(2);
+}
+
+/// Rows [from, to) of m, again the last of them, when rhs holds the last ones.
+inline ConstStates rows_at(ConstStates rhs, Index m, Index from, Index to) {
+  const Index silent = m - rhs.extent(0);
+  return rhs.slice(std::max(from, silent) - silent, std::max(to, silent) - silent);
 }
 
 }  // namespace deeppcr::blocks

@@ -3,7 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "deeppcr/linear/chunk.hpp"
 #include "deeppcr/linear/chunks.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/plan/chunks.hpp"
@@ -15,26 +14,20 @@ namespace deeppcr::linear {
 constexpr double kRightBelow = 0.1;
 
 /// What all ranks know of one chunk after a sweep. Errors are absolute; logs are natural.
-struct ChunkFacts {
+struct ChunkFacts : plan::ProbedChunk {
   double mismatch = 0;   ///< max |end of this chunk - start of the next|
   double seam = 0;       ///< largest seam within
   double seam_peak = 0;  ///< the most that a seam within grows to inside the chunk
   double seam_exit = 0;  ///< .. and at its end
-  double peak = 0;       ///< log of the most that a change of the start grows to within
-  double exit = 0;       ///< .. and at the end
+  double peak =
+      0;  ///< log of the most that a change of the start grows to within; at the end: exit
   double rise = 0;       ///< log of the most that rounding within grows to, behind the first seam
   double exit_rise = 0;  ///< .. and at the end
   double all_rise = 0;   ///< the same for rounding anywhere in the chunk
   double all_exit_rise = 0;
   double scale = 0;  ///< largest |z|
   double swept = 0;  ///< steps evaluated in the last sweep
-  double steps = 0;
-  double probed = 0;  ///< steps that a tangent has gone through
-  double drift = 0;   ///< see Chunk; over those
 };
-
-/// What the plan asks of them.
-std::vector<plan::ProbedChunk> probed(const std::vector<ChunkFacts>& facts);
 
 /// How far the states are from right, as told by the facts of all chunks.
 struct Judgement {
@@ -48,21 +41,13 @@ struct Judgement {
   bool hopeless = false;
 };
 
-/// The facts of all chunks, the same on all ranks.
-class ChunkTable {
- public:
-  /// Collective: each rank gives those of its chunks, in order.
-  static ChunkTable gather(const parallel::Communicator& comm, const std::vector<ChunkFacts>& mine);
-  explicit ChunkTable(std::vector<ChunkFacts> facts) : facts_(std::move(facts)) {}
-
-  const std::vector<ChunkFacts>& facts() const { return facts_; }
-  Judgement judge(double rtol, double atol) const;
-  /// log of the most that a change anywhere grows to further on, as far as tangents have told.
-  double growth() const;
-
- private:
-  std::vector<ChunkFacts> facts_;
-};
+/// The facts of all chunks, the same on all ranks, from those of each rank's chunks, in order.
+/// Collective.
+std::vector<ChunkFacts> gather(const parallel::Communicator& comm,
+                               const std::vector<ChunkFacts>& mine);
+Judgement judge(const std::vector<ChunkFacts>& facts, double rtol, double atol);
+/// log of the most that a change anywhere grows to further on, as far as tangents have told.
+double growth(const std::vector<ChunkFacts>& facts);
 
 /// Facts of local chunk i; its end mismatches the next chunk's start by `mismatch`.
 ChunkFacts facts_of(const Chunk& chunk, double mismatch);

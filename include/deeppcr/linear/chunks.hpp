@@ -2,7 +2,10 @@
 
 #include <vector>
 
+#include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/plan/chunks.hpp"
 
 namespace deeppcr::linear {
@@ -38,5 +41,50 @@ class Chunks {
 
 /// Steps, chunks and the share of the rank that has most, for the plan; the rest is left open.
 plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks);
+
+/// Where the states of a chunk stop being those of its start: the state at the end of a block is
+/// kept from an older sweep, `size` away from what the newest one came to.
+struct Seam {
+  Index block = 0;
+  double size = 0;
+};
+
+/// One chunk of this rank and what its sweeps have found.
+struct Chunk {
+  /// Steps between two looks at a sweep: whether it has merged, how the tangent has grown.
+  static constexpr Index kBlock = 32;
+
+  StepRange steps;             ///< global
+  Index done = 0;              ///< leading steps that hold states of a sweep
+  Index swept = 0;             ///< steps evaluated in the last sweep
+  double scale = 0;            ///< largest |z| at the ends of blocks; infinite where there is a NaN
+  std::vector<double> growth;  ///< log |tangent| at the ends of blocks, 0 at the chunk's start
+  std::vector<Seam> seams;
+  double drift = 0;  ///< |M t - t| / |t| of the tangent t over what has been swept
+
+  /// The newest sweep has run into older states at the end of `block`, `size` away from them.
+  void merged(Index block, double size);
+
+  bool complete() const { return done == steps.size(); }
+  /// log of the most that a change at the end of `block` becomes within the chunk, and at its end;
+  /// block -1 is the chunk's start. -infinity where no tangent went: the states are exact there.
+  double peak_after(Index block) const;
+  double exit_after(Index block) const;
+  /// log of the most that rounding anywhere behind `block` becomes within the chunk, and at its
+  /// end.
+  double rise_after(Index block) const;
+  double exit_rise_after(Index block) const;
+};
+
+/// v_c = the sum of r over all chunks before c, in the order of the walk; zero for the first.
+/// Shapes [C_local, B, n], in that order too. Collective over ranks 0..active-1, which have chunks.
+void sums_before(const parallel::Communicator& comm, int active, Direction direction, ConstStates r,
+                 States v, parallel::TrafficByLevel& traffic);
+
+/// max |x|, max |a - b|; NaN gives infinity.
+double largest(Index count, const Real* x);
+double largest_difference(Index count, const Real* a, const Real* b);
+/// |x|_2.
+double length(Index count, const Real* x);
 
 }  // namespace deeppcr::linear

@@ -29,12 +29,10 @@ class DiagonalScan {
  private:
   /// This rank's map, from what enters it to what leaves.
   void compose_own(ConstStates m, ConstStates r, Direction direction);
-  /// Fills the map of all steps before this rank's, from the neighbours' ones.
-  void reduce(int first, int last, Direction direction);
 
   const parallel::Communicator& comm_;
-  Index state_ = 0;                                ///< B n
-  Buffer<Real> inclusive_, exclusive_, received_;  ///< maps [2, B n]: matrix, then constant
+  Index state_ = 0;            ///< B n
+  Buffer<Real> own_, before_;  ///< maps [2, B n]: matrix, then constant
   parallel::TrafficByLevel levels_;
 };
 

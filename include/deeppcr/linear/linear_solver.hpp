@@ -73,19 +73,12 @@ class LinearSolver {
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;
-  /// The work of one solve that had to be done one after another, in steps. Of a solver that
-  /// iterates: of one sweep; report() has what the last solve took.
-  virtual CriticalPath path(const parallel::BlockLayout& layout) const = 0;
-  /// Bytes that a rank needs at most beyond the operator, the right-hand side and the result.
-  virtual double memory(const Problem& problem) const = 0;
-  /// Reals in the largest message, or in the largest array that is described to MPI as one.
-  virtual double largest_message(const Problem& problem) const = 0;
   /// Of the result, relative to its largest entry; 0: to rounding.
   virtual double tolerance() const { return 0; }
 
   /// How the last solve went, on this layout. Default: all by this method.
   virtual SolveOutcome report(const parallel::BlockLayout& layout) const {
-    return {name(), "", 0, 0, 0, path(layout)};
+    return {name(), "", 0, 0, 0, cost({layout}).path};
   }
 
   /// Whether its ranks work one after another, as sequential substitution does.

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
@@ -55,13 +57,20 @@ void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Ind
 void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,
                  Index row, Traffic& traffic);
 
-/// The sum of the values of all ranks before this one, down the direction of the chain, in place;
-/// the first gets zero. Ranks 0..active-1 take part. Level k adds what the rank 2^k before has
-/// summed up: ceil(log2 active) levels, a message of `count` reals a rank each. No rank waits for
-/// one behind it.
+/// later <- later o earlier, of an associative operation.
+using Combine = std::function<void(Real* later, const Real* earlier)>;
+
+/// What the values of all ranks before this one, down the direction of the chain, are combined to;
+/// the first rank keeps what `before` holds, which must be the identity. `own` is used up. Ranks
+/// plan.first..last take part; its stride is not looked at. ceil(log2 P) levels, a message of
+/// own.size() reals a rank each. No rank waits for one behind it.
 ///
-///     forward     BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
-///                 AFTER    rank 0 [0]   rank 1 [a]   rank 2 [a+b] rank 3 [a+b+c]
+///     own          BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
+///     before       AFTER    rank 0 [1]   rank 1 [a]   rank 2 [ba]  rank 3 [cba]
+void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
+                    Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic);
+
+/// The same for sums on ranks 0..active-1, in place; the first gets zero.
 void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
                 Index count, TrafficByLevel& traffic);
 

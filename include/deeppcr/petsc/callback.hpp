@@ -1,9 +1,11 @@
 #pragma once
 
-#include <petscsys.h>
+#include <petscvec.h>
 
 #include <exception>
 #include <utility>
+
+#include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::petsc {
 
@@ -25,6 +27,18 @@ PetscErrorCode guard(Body&& body) noexcept {
     capture_current_exception();
     return PETSC_ERR_LIB;
   }
+}
+
+/// body(const PetscScalar* in, PetscScalar* out) on this rank's entries of two vectors.
+template <typename Body>
+void with_arrays(Vec in, Vec out, Body&& body) {
+  const PetscScalar* from = nullptr;
+  PetscScalar* to = nullptr;
+  DEEPPCR_PETSC(VecGetArrayRead(in, &from));
+  DEEPPCR_PETSC(VecGetArrayWrite(out, &to));
+  body(from, to);
+  DEEPPCR_PETSC(VecRestoreArrayWrite(out, &to));
+  DEEPPCR_PETSC(VecRestoreArrayRead(in, &from));
 }
 
 }  // namespace deeppcr::petsc

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,9 @@ struct ChunkPlan {
   double forgetting_steps = 0;  ///< steps until two starts agree; infinite where they do not
   double identity_sweeps = 0;   ///< corrections with M = I
   /// Predicted work on the longest path, in steps, by method; L for sequential.
-  double cost[5] = {};
+  std::array<double, 5> costs{};
+  double& cost(Method one) { return costs[static_cast<std::size_t>(one)]; }
+  double cost(Method one) const { return costs[static_cast<std::size_t>(one)]; }
 };
 
 /// Steps in which a carry is forgotten so many times leave nothing of it: it is below the smallest
@@ -51,7 +54,7 @@ ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkP
 /// What a flop in a product of n columns counts for, against one in an evaluation.
 double product_weight(Index batch, int width);
 
-/// Why, in a sentence. Takes as long as many short steps: for one rank, where it has time.
+/// Why, in a sentence.
 std::string explain(const ChunkPlan& plan, const ChunkProblem& problem);
 
 }  // namespace deeppcr::plan

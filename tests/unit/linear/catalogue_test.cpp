@@ -92,7 +92,7 @@ TEST(LinearShooting, SendsOneCarryARankAndSweepWhereTheChainForgets) {
 
 TEST(LinearPath, CountsWhatWaitsForEachOther) {
   const auto layout = parallel::BlockLayout::balanced(64, 4);
-  const auto path = [&](const char* name) { return find(name).make()->path(layout); };
+  const auto path = [&](const char* name) { return find(name).make()->cost({layout}).path; };
   EXPECT_EQ(path("sequential").evaluations, 64);
   EXPECT_EQ(path("sequential").products, 0);
   EXPECT_EQ(path("pcr").products, 16 * 6);

@@ -27,13 +27,10 @@ ChunkProblem problem_of(Index ranks, double hybrid) {
 
 TEST(ChunkPlan, CountsTheWalksThatVectorsNeed) {
   using Method = ChunkPlan::Method;
-  const auto cost = [](const ChunkPlan& plan, Method method) {
-    return plan.cost[static_cast<int>(method)];
-  };
   // Drift so small that one vector does: the first walk, tangents, the vector, the last walk.
   const ChunkPlan near = choose_for_chunks(facts(16, 1024, 0, 1e-12), problem_of(16, 1e9));
   EXPECT_EQ(near.identity_sweeps, 1);
-  EXPECT_EQ(cost(near, Method::identity), 4 * 1024);
+  EXPECT_EQ(near.cost(Method::identity), 4 * 1024);
   EXPECT_EQ(near.method, Method::identity);
   // Hybrid's own figure decides between it and vectors.
   EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1e-12), problem_of(16, 3000)).method,
@@ -45,7 +42,7 @@ TEST(ChunkPlan, CountsTheWalksThatVectorsNeed) {
   // Carries that die need no tangents.
   const ChunkPlan dies = choose_for_chunks(facts(16, 1024, -2, 1), problem_of(16, 1e9));
   EXPECT_EQ(dies.method, Method::zero);
-  EXPECT_LT(cost(dies, Method::zero), 1024 + 32);
+  EXPECT_LT(dies.cost(Method::zero), 1024 + 32);
   // A chain that named shooting is not left to others before it was tried.
   ChunkProblem named = problem_of(16, 10);
   named.may_substitute = false;

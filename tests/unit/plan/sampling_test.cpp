@@ -1,6 +1,6 @@
-#include "deeppcr/plan/sampling.hpp"
-
 #include <gtest/gtest.h>
+
+#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::plan {
 namespace {

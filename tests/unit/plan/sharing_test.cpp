@@ -1,8 +1,7 @@
-#include "deeppcr/plan/sharing.hpp"
-
 #include <gtest/gtest.h>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::plan {
 namespace {

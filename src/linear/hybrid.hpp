@@ -16,21 +16,17 @@ namespace deeppcr::linear {
 /// Cost:   2 B n^2 (n + 2) L/P + 4 B n^3 log2 P flops on the longest path; ceil(log2 P) messages of
 /// at most
 ///         B n (n + 1) reals a rank.
-/// Memory: O(B n^2) beyond the operator.
+/// Memory: four maps, O(B n^2) beyond the operator.
 /// Source: DeepPCR, arXiv 2309.16318, sec. 3, with the reduction at the level of ranks.
 class Hybrid : public LinearSolver {
  public:
   const char* name() const override { return "hybrid"; }
   bool substitutes_once() const override { return true; }
   Cost cost(const Problem& problem) const override;
-  CriticalPath path(const parallel::BlockLayout& layout) const override;
-  double memory(const Problem& problem) const override;
-  double largest_message(const Problem& problem) const override;
 
  private:
   void prepare() override;
   void run(Direction direction, ConstStates rhs, States result) override;
-  void reduce(const Part& part, Direction direction);
   void reduce_level(const Part& part, Direction direction, int stride, parallel::Traffic& traffic);
   /// later <- later o received_
   void compose_into(blocks::AffineMap& later);

@@ -1,12 +1,14 @@
-#include "deeppcr/plan/sharing.hpp"
+#include "deeppcr/plan/ways.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 
 namespace deeppcr::plan {
+
 namespace {
 
 void check(Grid wanted, int ranks, long long batch) {
@@ -36,6 +38,11 @@ const Way& cheapest(const std::vector<Way>& ways) {
                            [](const Way& a, const Way& b) { return a.cost < b.cost; });
 }
 
+std::string words(const Way& way) {
+  return fmt::format("--nonlinear {} on {} depth x {} data ranks", way.forward, way.grid.depth,
+                     way.grid.data);
+}
+
 /// What `best` was chosen from, with the next one of other words or another grid.
 std::string choice_of(const Way& best, const std::vector<Way>& ways) {
   std::vector<Way> others;
@@ -45,11 +52,8 @@ std::string choice_of(const Way& best, const std::vector<Way>& ways) {
   }
   if (others.empty()) return "";
   const Way& next = cheapest(others);
-  return fmt::format(
-      "cheapest of {} ways by the cost formulas; next: --nonlinear {} on {} depth x {} data ranks, "
-      "{:.3g} "
-      "times the cost",
-      ways.size(), next.forward, next.grid.depth, next.grid.data, next.cost / best.cost);
+  return fmt::format("cheapest of {} ways by the cost formulas; next: {}, {:.3g} times the cost",
+                     ways.size(), words(next), next.cost / best.cost);
 }
 
 }  // namespace
@@ -73,15 +77,32 @@ Sharing choose_sharing(const std::vector<Way>& asked, const std::vector<Way>& po
   chosen.choice = choice_of(chosen.way, asked);
   const double gain = chosen.way.cost / best.cost;
   if (gain <= kWorthSaying) return chosen;
-  chosen.advice = fmt::format(
-      "by the cost formulas --nonlinear {} on {} depth x {} data ranks would be about {:.1f} times "
-      "faster for this size{}",
-      best.forward, best.grid.depth, best.grid.data, gain,
-      best.in_a_row && best.grid.depth * best.grid.data > 1
-          ? ": steps one after another do not gain from depth ranks, which would wait for each "
-            "other"
-          : "");
+  chosen.advice =
+      fmt::format("by the cost formulas {} would be about {:.1f} times faster for this size{}",
+                  words(best), gain,
+                  best.in_a_row && best.grid.depth * best.grid.data > 1
+                      ? ": steps one after another do not gain from depth ranks, which would wait "
+                        "for each other"
+                      : "");
   return chosen;
+}
+
+SamplingChoice choose_sampling(const SamplingProblem& problem) {
+  const auto L = static_cast<double>(problem.steps);
+  const auto window = static_cast<double>(
+      problem.window == 0 ? problem.steps : std::min(problem.window, problem.steps));
+  const double sweeps =
+      machine().evaluations_of_denoising(problem.tolerance, problem.eta, window) * L / window;
+  const double one_by_one = L * problem.seconds_of_step;
+  const double by_sweeps = sweeps * problem.seconds_of_sweep;
+  return {one_by_one >= by_sweeps,
+          fmt::format("measured: about {:.2g} s by sweeps, {:.2g} s one step after another",
+                      by_sweeps, one_by_one)};
+}
+
+Index filling_window(int ranks, Index samples) {
+  constexpr Index kRows = 24, kLeast = 4;
+  return std::max(kLeast * ranks, kRows * ranks / samples);
 }
 
 }  // namespace deeppcr::plan
