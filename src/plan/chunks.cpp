@@ -62,8 +62,8 @@ void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
       std::max(1.0, problem.width * product_weight(problem.batch, problem.width));
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
   plan.cost(Method::dense) = m + machine().dense_corrections * (m * (2 + columns) + levels);
-  plan.cost(Method::newton) =
-      problem.newton ? machine().newton_iterations * (m * (2 + columns) + levels) : kInfinity;
+  if (problem.newton)
+    plan.cost(Method::newton) = machine().newton_iterations * (m * (2 + columns) + levels);
 }
 
 /// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end.
@@ -75,7 +75,6 @@ void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
   // The first walk, one for each vector, and one from the carries that they give.
   plan.cost(Method::identity) = m * (2 + plan.identity_sweeps) + tangents;
   plan.cost(Method::dense) = problem.hybrid;
-  plan.cost(Method::newton) = kInfinity;
 }
 
 }  // namespace
@@ -90,6 +89,7 @@ ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkP
   ChunkPlan plan;
   plan.forgetting_steps = forgetting_steps(probed);
   plan.identity_sweeps = identity_corrections(probed, problem.rtol);
+  plan.costs.fill(kInfinity);
   plan.cost(Method::sequential) = static_cast<double>(problem.steps);
   if (problem.linear) {
     predict_linear(problem, plan);

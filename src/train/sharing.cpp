@@ -100,7 +100,6 @@ Ways ways_for(const TrainingProblem& training, const WantedSharing& wanted, int 
       plan::Way way;
       way.grid = one;
       way.forward = words(methods);
-      way.backward = methods.backward;
       way.in_a_row = !nonlinear::find(methods.forward).iterates;
       way.cost = update_cost(training, {one.depth, one.data, methods, "", ""});
       way.key = static_cast<int>(all.methods.size());

@@ -21,8 +21,8 @@ TEST(SharingPlan, RefusesGridsThatDoNotFit) {
 }
 
 TEST(SharingPlan, TakesTheCheapestAndSaysWhatWouldBeFaster) {
-  const Way dear{{4, 1}, "newton+hybrid", "hybrid", false, 30, 0};
-  const Way cheap{{1, 4}, "sequential", "sequential", true, 10, 1};
+  const Way dear{{4, 1}, "newton+hybrid", false, 30, 0};
+  const Way cheap{{1, 4}, "sequential", true, 10, 1};
   const Sharing open = choose_sharing({dear, cheap}, {dear, cheap});
   EXPECT_EQ(open.way.key, 1);
   EXPECT_NE(open.choice.find("cheapest of 2 ways"), std::string::npos) << open.choice;
