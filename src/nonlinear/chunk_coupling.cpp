@@ -11,11 +11,6 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-// y += x
-void add(Index count, const Real* x, Real* y) {
-  for (Index i = 0; i < count; ++i) y[i] += x[i];
-}
-
 /// M = I: v_c = sum of r before c.
 class IdentityCoupling final : public ChunkCoupling {
  public:
