@@ -22,9 +22,8 @@ void Pcr::prepare() {
   for (Buffer<Real>& one : blocks_) one.reset(columns * J.width());
 }
 
-Pcr::Levels& Pcr::levels(Direction direction) {
-  Levels& all = direction == Direction::forward ? forward_ : backward_;
-  if (!all.empty()) return all;
+Pcr::Levels Pcr::make_levels(Direction direction) const {
+  Levels all;
   for (Index stride = 1; stride < shape_.layout.num_steps(); stride *= 2) {
     const LevelShape shape{shape_.layout, shape_.batch, shape_.width, direction, stride};
     all.push_back(std::make_unique<LevelMatrix>(*comm_, shape));
@@ -32,7 +31,9 @@ Pcr::Levels& Pcr::levels(Direction direction) {
   return all;
 }
 
-States Pcr::reduce(Levels& levels) {
+States Pcr::reduce(Direction direction) {
+  Levels& levels = direction == Direction::forward ? forward_ : backward_;
+  if (levels.empty()) levels = make_levels(direction);
   const StageTimer timer(stages_, "reduce");
   const StepRange local = J_->local_range();
   const Index B = shape_.batch, n = shape_.width;
@@ -63,7 +64,7 @@ void Pcr::solve_forward(ConstStates r, States d) {
   std::copy(r.begin(), r.end(), columns.begin());
   const States head = columns.slice(0, frozen);
   std::fill(head.begin(), head.end(), 0.0);
-  const States result = reduce(levels(Direction::forward));
+  const States result = reduce(Direction::forward);
   std::copy(result.begin(), result.end(), d.begin());
 }
 
@@ -72,18 +73,14 @@ void Pcr::solve_forward(ConstStates r, States d) {
 void Pcr::solve_backward(ConstStates c, States g) {
   const StepRange local = J_->local_range();
   const Index m = local.size(), state = shape_.batch * shape_.width;
-  const std::array<Index, 3> column{shape_.batch, 1, shape_.width};
-  for (Index i = 0; i < m; ++i) {
-    const Real* row = blocks::row_at(c, m, i);
-    const Panel image(columns_[0].data() + i * state, column);
-    if (row == nullptr) {
-      std::fill(image.begin(), image.end(), 0.0);
-    } else {
-      J_->linearisation().product(local.first + i, Direction::backward, ConstPanel(row, column),
-                                  image);
-    }
-  }
-  const States h = reduce(levels(Direction::backward));
+  const Index n = shape_.width, missing = m - c.extent(0);
+  const std::array<Index, 4> columns{c.extent(0), shape_.batch, 1, n};
+  std::fill_n(columns_[0].data(), missing * state, Real{0});
+  if (missing < m)
+    J_->linearisation().product_each({local.first + missing, local.last}, Direction::backward,
+                                     {c.data(), columns},
+                                     {columns_[0].data() + missing * state, columns});
+  const States h = reduce(Direction::backward);
   Buffer<Real> right(state);
   parallel::halo(J_->comm(), 0, shape_.layout.num_active_ranks() - 1, Direction::backward, h.data(),
                  right.data(), state, neighbours_);

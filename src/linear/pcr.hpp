@@ -33,10 +33,10 @@ class Pcr : public LinearSolver {
   void solve_backward(ConstStates c, States g);
 
   using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
-  /// Those of every stride, made where they are needed first. Collective.
-  Levels& levels(Direction direction);
+  /// Those of every stride. Collective.
+  Levels make_levels(Direction direction) const;
   /// Solves x = N x + rhs from rhs in columns_[0]; returns x.
-  States reduce(Levels& levels);
+  States reduce(Direction direction);
 
   const parallel::Communicator* comm_ = nullptr;  ///< what the levels were made for: this,
   MPI_Comm handle_ = MPI_COMM_NULL;               ///< this,
