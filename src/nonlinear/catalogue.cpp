@@ -41,7 +41,7 @@ OptionSpec chunks_option() {
 OptionSpec coupling_option() {
   return word_option("coupling", "auto", coupling_names(),
                      "Jacobian of a chunk that corrects the starts of the next: zero (none), "
-                     "identity, dense; auto: by the contraction measured");
+                     "identity, first-order, dense; auto: by the contraction measured");
 }
 
 std::unique_ptr<Solver> make_sequential(const Settings& settings) {

@@ -30,11 +30,12 @@ class IdentityCoupling final : public ChunkCoupling {
 };
 
 /// M from the Jacobians at the states of the last sweep; the chain of chunks is solved by hybrid.
-class DenseCoupling final : public ChunkCoupling {
+class MatrixCoupling final : public ChunkCoupling {
  public:
-  DenseCoupling(const sequence::Sequence& sequence, const sequence::Trajectory& trajectory,
-                const Chunks& chunks, ChunkSweep& sweep)
-      : sequence_(sequence),
+  MatrixCoupling(bool first_order, const sequence::Sequence& sequence,
+                 const sequence::Trajectory& trajectory, const Chunks& chunks, ChunkSweep& sweep)
+      : first_order_(first_order),
+        sequence_(sequence),
         trajectory_(trajectory),
         chunks_(chunks),
         sweep_(sweep),
@@ -82,7 +83,7 @@ class DenseCoupling final : public ChunkCoupling {
   CriticalPath path() const override {
     const auto steps = static_cast<double>(chunks_.longest());
     const double levels = parallel::ceil_log2(chunks_.size());
-    // Linearise; then n columns through the steps.
+    // Linearise; then n columns through the steps, or a block of each (no product for one layer).
     return {steps + 1, steps + levels};
   }
 
@@ -104,7 +105,22 @@ class DenseCoupling final : public ChunkCoupling {
     std::fill(M.begin(), M.end(), 0.0);
     for (Index b = 0; b < B; ++b)
       for (Index j = 0; j < n; ++j) M(b, j, j) = 1;
-    compose(*J, c.steps, M);
+    if (first_order_) {
+      sum_blocks(*J, c.steps, M);
+    } else {
+      compose(*J, c.steps, M);
+    }
+  }
+
+  // M <- I + sum_l (A_l - I)
+  void sum_blocks(const blocks::Linearisation& J, StepRange steps, Panel M) {
+    block_.reserve(M.size());
+    for (Index l = steps.first; l < steps.last; ++l) {
+      J.blocks({l, l + 1}, Blocks(block_.data(), {1, M.extent(0), M.extent(1), M.extent(2)}));
+      add(M.size(), block_.data(), M.data());
+      for (Index b = 0; b < M.extent(0); ++b)
+        for (Index j = 0; j < M.extent(1); ++j) M(b, j, j) -= 1;
+    }
   }
 
   // M <- A_last .. A_first
@@ -116,6 +132,7 @@ class DenseCoupling final : public ChunkCoupling {
     if (from.data() != M.data()) std::copy(from.begin(), from.end(), M.begin());
   }
 
+  bool first_order_;
   const sequence::Sequence& sequence_;
   const sequence::Trajectory& trajectory_;
   const Chunks& chunks_;
@@ -134,8 +151,10 @@ std::unique_ptr<ChunkCoupling> make_coupling(Coupling coupling, const sequence::
                                              const sequence::Trajectory& trajectory,
                                              const Chunks& chunks, ChunkSweep& sweep) {
   if (coupling == Coupling::identity) return std::make_unique<IdentityCoupling>(trajectory, chunks);
-  DEEPPCR_ASSERT(coupling == Coupling::dense, "coupling {}", to_string(coupling));
-  return std::make_unique<DenseCoupling>(sequence, trajectory, chunks, sweep);
+  DEEPPCR_ASSERT(coupling == Coupling::first_order || coupling == Coupling::dense, "coupling {}",
+                 to_string(coupling));
+  return std::make_unique<MatrixCoupling>(coupling == Coupling::first_order, sequence, trajectory,
+                                          chunks, sweep);
 }
 
 }  // namespace deeppcr::nonlinear

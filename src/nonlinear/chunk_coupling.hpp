@@ -24,7 +24,7 @@ class ChunkCoupling {
   virtual CriticalPath path() const = 0;
 };
 
-/// @pre coupling is identity or dense
+/// @pre coupling is identity, first_order or dense
 std::unique_ptr<ChunkCoupling> make_coupling(Coupling coupling, const sequence::Sequence& sequence,
                                              const sequence::Trajectory& trajectory,
                                              const Chunks& chunks, ChunkSweep& sweep);

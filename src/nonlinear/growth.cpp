@@ -209,7 +209,6 @@ std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& 
 }
 
 bool Assessment::right() const { return error <= kRightBelow; }
-bool Assessment::finite() const { return std::isfinite(residual) && std::isfinite(tolerance); }
 
 Assessment assess(const sequence::Sequence& chain, const sequence::Trajectory& states,
                   const Tolerance& tolerance, parallel::Traffic& traffic) {

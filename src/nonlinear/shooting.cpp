@@ -11,7 +11,7 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-const std::vector<std::string> kCouplings{"zero", "identity", "dense", "auto"};
+const std::vector<std::string> kCouplings{"zero", "identity", "first-order", "dense", "auto"};
 
 /// What a coupling sends at most: a map a level for dense ones, a state for a prefix sum.
 parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& problem,

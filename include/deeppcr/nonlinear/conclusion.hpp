@@ -39,7 +39,6 @@ struct Assessment {
   /// Whether the states are within the tolerance. An estimate from one tangent a sample: with a
   /// margin.
   bool right() const;
-  bool finite() const;
 };
 
 /// Evaluates the chain at its states, all steps of a rank at once, and assesses them: a random

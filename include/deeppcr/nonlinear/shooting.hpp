@@ -10,13 +10,14 @@ namespace deeppcr::nonlinear {
 
 /// What stands for the Jacobian M_c of a whole chunk when the error of its start is passed on.
 enum class Coupling {
-  zero,      ///< none: each chunk starts from where its left neighbour ended (Song et al.)
-  identity,  ///< M = I: a prefix sum of the mismatches
-  dense,     ///< M = A_last .. A_first: multiple shooting, Newton's method on the chunk ends
-  automatic  ///< the cheapest by the contraction measured on the first steps of each chunk
+  zero,         ///< none: each chunk starts from where its left neighbour ended (Song et al.)
+  identity,     ///< M = I: a prefix sum of the mismatches
+  first_order,  ///< M = I + sum_l (A_l - I)
+  dense,        ///< M = A_last .. A_first: multiple shooting, Newton's method on the chunk ends
+  automatic     ///< the cheapest by the contraction measured on the first steps of each chunk
 };
 const char* to_string(Coupling coupling);
-/// "zero", "identity", "dense", "auto". @throws Error that lists the known names
+/// "zero", "identity", "first-order", "dense", "auto". @throws Error that lists the known names
 Coupling coupling_from(const std::string& name);
 const std::vector<std::string>& coupling_names();
 

@@ -39,6 +39,8 @@ constexpr Sweeps kSweeps[] = {
     {"resnet_L_relu_dense", "resnet", "relu", "default", 1.0, "1/L", Coupling::dense, 3, 3},
     {"resnet_rootL_tanh", "resnet", "tanh", "default", 1.0, "1/sqrt(L)", Coupling::identity, 9, 16},
     {"resnet_rootL_relu", "resnet", "relu", "default", 1.0, "1/sqrt(L)", Coupling::identity, 9, 24},
+    {"resnet_rootL_relu_first_order", "resnet", "relu", "default", 1.0, "1/sqrt(L)",
+     Coupling::first_order, 8, 11},
     {"resnet_rootL_tanh_dense", "resnet", "tanh", "default", 1.0, "1/sqrt(L)", Coupling::dense, 5,
      5},
     {"resnet_rootL_relu_dense", "resnet", "relu", "default", 1.0, "1/sqrt(L)", Coupling::dense, 5,

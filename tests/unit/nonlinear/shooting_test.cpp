@@ -61,8 +61,8 @@ class ShootingZoo : public ::testing::TestWithParam<Animal> {};
 
 TEST_P(ShootingZoo, AgreesWithSequential) {
   constexpr Index kSteps = 320;
-  for (const Coupling coupling :
-       {Coupling::zero, Coupling::identity, Coupling::dense, Coupling::automatic}) {
+  for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::first_order,
+                                  Coupling::dense, Coupling::automatic}) {
     for (const Index chunks : {Index{1}, Index{2}, Index{3}, Index{7}, Index{64}, kSteps}) {
       for (const Index batch : {1, 5, 32}) {
         if (batch == 32 && chunks != 7) continue;
