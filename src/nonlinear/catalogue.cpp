@@ -44,6 +44,11 @@ OptionSpec coupling_option() {
                      "identity, first-order, dense; auto: by the contraction measured");
 }
 
+OptionSpec accelerate_option() {
+  return word_option("accelerate", "none", {"none", "anderson", "ngmres"},
+                     "PETSc's solver on the chunk starts: none, anderson, ngmres");
+}
+
 std::unique_ptr<Solver> make_sequential(const Settings& settings) {
   return std::make_unique<Sequential>(settings.tolerance);
 }
@@ -88,6 +93,11 @@ std::unique_ptr<Solver> make_shooting(const Settings& settings) {
   auto options = options_from<ShootingOptions>(settings);
   const OptionValues& own = settings.own;
   options.coupling = own.has("coupling") ? coupling_from(own.word("coupling")) : Coupling::zero;
+  if (own.has("accelerate")) options.accelerate = own.word("accelerate");
+  if (options.accelerate != "none" && options.coupling == Coupling::automatic)
+    throw input_error(
+        "--accelerate {} needs a --coupling of its own: zero, identity, first-order or dense",
+        options.accelerate);
   options.chunks = own.has("chunks") ? own.whole("chunks") : kMostChunks;  // cut to a step each
   return std::make_unique<Shooting>(options);
 }
@@ -133,7 +143,7 @@ Catalogue<CatalogueEntry>& table() {
            make_newton},
           {"shooting",
            "chunks of steps at once, each one step after another",
-           {chunks_option(), coupling_option()},
+           {chunks_option(), coupling_option(), accelerate_option()},
            true,
            by_shooting,
            make_shooting},

@@ -31,7 +31,7 @@ void ChunkStarts::exchange(const Real* last, parallel::Traffic& traffic) {
 }
 
 void ChunkStarts::exchange_guess(parallel::Traffic& traffic) {
-  exchange(last_state({used_.data(), shape_}), traffic);
+  exchange(last_state(used()), traffic);
   if (own_.first > 0 && !own_.empty())
     std::copy(incoming_.begin(), incoming_.end(), sweep_.start(0).begin());
 }
@@ -49,7 +49,7 @@ const std::vector<double>& ChunkStarts::measure() {
 
 void ChunkStarts::propose(ChunkCoupling* coupling, Index exact_chunks) {
   if (coupling != nullptr) {
-    coupling->solve({mismatch_.data(), shape_}, {next_.data(), shape_}, exact_chunks);
+    coupling->solve({mismatch_.data(), shape_}, next(), exact_chunks);
   } else {
     std::fill(next_.begin(), next_.end(), 0.0);
   }
@@ -68,7 +68,7 @@ void ChunkStarts::take(Index i, const Real* start) {
 
 // Both sides of a boundary compare with the start used before, and so agree on whether it changes.
 double ChunkStarts::send(parallel::Traffic& traffic) {
-  exchange(last_state({next_.data(), shape_}), traffic);
+  exchange(last_state(next()), traffic);
   double change = 0;
   std::fill(changed_.begin(), changed_.end(), false);
   if (own_.empty()) return change;

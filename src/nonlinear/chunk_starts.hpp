@@ -28,6 +28,9 @@ class ChunkStarts {
   /// one, the ends themselves. Starts are the ends to the last bit where nothing changed. @pre
   /// measure()
   void propose(ChunkCoupling* coupling, Index exact_chunks);
+  ConstStates used() const { return {used_.data(), shape_}; }
+  /// May be changed before they are sent.
+  States next() { return {next_.data(), shape_}; }
   /// Hands the next starts on. Returns the largest change of this rank's.
   double send(parallel::Traffic& traffic);
 

@@ -85,9 +85,9 @@ void ShootingRun::shoot() {
     return;
   }
   starts_.measure();
-  do {
-    propose();
-  } while (goes_on(correct()));
+  propose();
+  if (options_.accelerate != "none") return accelerate();
+  while (goes_on(correct())) propose();
 }
 
 /// Goes on with the first sweep of all chunks up to so many steps of each.

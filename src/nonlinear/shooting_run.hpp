@@ -43,6 +43,8 @@ class ShootingRun {
   void first_sweep(Index steps, bool with_tangents);
   void gather();
   void propose();
+  void accelerate();
+  void evaluate(const Real* x, Real* F);
   bool correct();
   bool goes_on(bool moves);
   bool is_right();
@@ -75,6 +77,7 @@ class ShootingRun {
   Assessment assessed_;  ///< where sweeps do not tell what errors grow to
   double tighter_ = 1;   ///< seams are held against this share of the tolerance at first
   double change_ = 0;    ///< largest of this rank's starts in the last correction
+  bool ended_ = false;   ///< of accelerated corrections
   bool stuck_ = false;
   bool right_ = false;
 };

@@ -65,10 +65,13 @@ class Shooting(ProgramTest):
                 self.assertIn(report["gradient_method"], ["hybrid", "sequential"])
                 self.assertLessEqual(report["max_error"], 1e-10)
 
-    def test_starts_from_a_coarse_guess(self):
-        report = self.solved("solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling", "identity",
-                             "--chunks", 16, "--guess", "coarse:4", "--verify")
-        self.assertLessEqual(report["max_error"], 1e-10)
+    def test_guesses_and_accelerators(self):
+        for words in (["--guess", "coarse:4"], ["--accelerate", "anderson"],
+                      ["--accelerate", "ngmres"]):
+            with self.subTest(words=words):
+                report = self.solved("solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling",
+                                     "identity", "--chunks", 16, *words, "--verify")
+                self.assertLessEqual(report["max_error"], 1e-10)
 
     def test_trace_and_going_on_after_a_stop(self):
         words = ["solve", *RESIDUAL, "--nonlinear", "shooting", "--coupling", "identity",
@@ -91,6 +94,7 @@ class Shooting(ProgramTest):
                 (["--nonlinear", "shooting", "--chunks", 601], ["--chunks 601", "600"]),
                 (["--nonlinear", "newton", "--chunks", 8], ["--chunks", "shooting"]),
                 (["--nonlinear", "jacobi", "--coupling", "dense"], ["--coupling", "shooting"]),
+                (["--nonlinear", "shooting", "--accelerate", "anderson"], ["--coupling"]),
                 (["--nonlinear", "shooting", "--coupling", "ones"], ["--coupling ones", "identity"]),
                 (["--nonlinear", "shooting", "--guess", "coarse:0"], ["coarse:0", "coarse:16"]),
                 (["--nonlinear", "shooting", "--guess", "coarse:4"], ["coarse:4", "resnet"])]:

@@ -23,7 +23,8 @@ const std::vector<std::string>& coupling_names();
 
 struct ShootingOptions {
   Coupling coupling = Coupling::automatic;
-  Index chunks = 0;  ///< 0: one a rank
+  std::string accelerate = "none";  ///< or the SNES on the chunk starts: "anderson", "ngmres"
+  Index chunks = 0;                 ///< 0: one a rank
   double rtol = 1e-10;
   double atol = 0;
   int max_iterations = 0;  ///< 0: as many as there are chunks, after which the states are exact

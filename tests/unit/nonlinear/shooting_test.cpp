@@ -183,6 +183,23 @@ TEST_F(ShootingSpecial, ChainsWithoutABias) {
       }
 }
 
+TEST_F(ShootingSpecial, AcceleratorsEndRight) {
+  models::ModelOptions resnet;
+  resnet.model = "resnet";
+  resnet.steps = 256;
+  resnet.width = 8;
+  for (const char* accelerate : {"anderson", "ngmres"})
+    for (const Coupling coupling : {Coupling::zero, Coupling::identity}) {
+      ShootingOptions options = with(coupling, 16);
+      options.accelerate = accelerate;
+      const ShootingOutcome outcome = shoot(resnet, options);
+      EXPECT_TRUE(outcome.report.status == Status::converged ||
+                  outcome.report.status == Status::fell_back)
+          << outcome.report.reason;
+      EXPECT_LE(outcome.error, 1e-10);
+    }
+}
+
 // Layers that change little from one to the next, as those of a trained network may: here, all
 // alike.
 TEST_F(ShootingSpecial, ACoarseChainIsACloserGuess) {
