@@ -125,6 +125,7 @@ int run_evaluate(const po::variables_map& options, const Context& context) {
   TrainConfig config = train_config_from(origin.path, origin.configuration);
   config.sharing = read_sharing(options);
   config.chain.weights.clear();
+  config.trajectories_kept = 0;
   if (const Index samples = whole_of(options, "test-samples"); samples > 0)
     config.test_samples = samples;
   if (const std::string data = text_of(options, "data"); !data.empty()) config.chain.data = data;

@@ -137,7 +137,9 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
                                      .memory;
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
-  check_memory(grid.world(), sizeof(Real) * (states + parameters) + solver + pixels);
+  const double kept =
+      static_cast<double>(std::min(config.trajectories_kept, images.count())) * steps * (n + 1);
+  check_memory(grid.world(), sizeof(Real) * (states + parameters + kept) + solver + pixels);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {
@@ -155,6 +157,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.methods = sharing.methods;
   options.normalisation = normalisation;
   options.augmentation = config.augmentation;
+  options.trajectories_kept = config.trajectories_kept;
   train::ChainNetwork::Parts parts{
       models::make(model, options.layout.steps(grid.depth().rank())), std::nullopt,
       models::make(config.chain.loss, {model.steps, model.width, classes, model.seed})};

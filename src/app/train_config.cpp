@@ -67,6 +67,9 @@ void add_optimiser_options(po::options_description& options) {
        real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
        whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
        real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
+       whole_option("keep-trajectories", 0, 0, kMany,
+                    "solvers that iterate start from the last trajectories of so many samples, "
+                    "which take steps x width numbers each; 0: from copies of z_0"),
        whole_option("evaluate-every", 1, 0, 1'000'000,
                     "epochs between scores on the test set; 0: at the end alone")},
       {{"schedule", "cosine", offered(train::schedules())},
@@ -204,6 +207,7 @@ TrainConfig read_train_config(const po::variables_map& options) {
   config.augmentation = {whole_of(options, "shift"), is_set(options, "flip"),
                          config.chain.model.seed};
   config.sharing = read_sharing(options);
+  config.trajectories_kept = whole_of(options, "keep-trajectories");
   config.autoencoder = text_of(options, "autoencoder");
   config.files = read_files_config(options);
   config.updates_to_save = whole_of(options, "checkpoint-steps");

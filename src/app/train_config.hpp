@@ -23,6 +23,7 @@ struct TrainConfig {
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
   train::WantedSharing sharing;
+  Index trajectories_kept = 0;
   std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
   FilesConfig files;
   Index updates_to_save = 0;

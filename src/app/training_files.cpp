@@ -63,8 +63,9 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
   const std::string name = "/" + array.name;
   const io::hdf5::Shape wanted{array.rows, array.row_size};
   const bool there = checkpoint.file().has(name);
-  if (array.row_size == 0) return;
-  if (!there || checkpoint.file().shape(name) != wanted) {
+  const bool fits = there && checkpoint.file().shape(name) == wanted;
+  if (array.row_size == 0 || (array.per_data_rank && !fits)) return;
+  if (!fits) {
     throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]",
                       checkpoint.file().path(), name,
                       there ? fmt::format("{}", checkpoint.file().shape(name)) : "missing",
@@ -98,7 +99,8 @@ io::CheckpointArray TrainingFiles::to_checkpoint(const train::StoredArray& array
   io::CheckpointArray stored{
       "/" + array.name, {array.rows, array.row_size}, {}, {array.long_name, {"row", "number"}, ""}};
   const bool first_holder = !array.shared || grid_.depth().rank() == 0;
-  if (first_holder && grid_.data().rank() == 0) stored.pieces.push_back({array.own, array.values});
+  if (first_holder && (array.per_data_rank || grid_.data().rank() == 0))
+    stored.pieces.push_back({array.own, array.values});
   return stored;
 }
 

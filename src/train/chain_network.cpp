@@ -89,6 +89,9 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
   check_features();
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
+  Index& kept = options_.trajectories_kept;
+  kept = iterates() ? std::min(kept, images.count()) : 0;
+  kept_.reset(trajectory_.local_steps().size() * kept * (chain().width() + 1));
 }
 
 sequence::Inputs ChainNetwork::bind() {
@@ -129,12 +132,20 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
 }
 
 std::vector<StoredArray> ChainNetwork::state() {
-  return {{"normalisation",
-           1,
-           2,
-           {0, owns_pixels_ ? 1 : 0},
-           normalisation_.data(),
-           "mean and deviation that pixels are normalised with"}};
+  std::vector<StoredArray> arrays{{"normalisation",
+                                   1,
+                                   2,
+                                   {0, owns_pixels_ ? 1 : 0},
+                                   normalisation_.data(),
+                                   "mean and deviation that pixels are normalised with"}};
+  if (options_.trajectories_kept == 0) return arrays;
+  const Index steps = chain().num_steps();
+  arrays.push_back({"trajectories", grid_.data().size() * steps,
+                    options_.trajectories_kept * (chain().width() + 1),
+                    trajectory_.local_steps().shifted(grid_.data().rank() * steps), kept_.data(),
+                    "for each data rank and step: which samples are known, then their states",
+                    true});
+  return arrays;
 }
 
 std::vector<std::string> ChainNetwork::stages() const { return kStages; }
@@ -154,9 +165,32 @@ void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch
       x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
 }
 
-nonlinear::SolveReport ChainNetwork::forward() {
-  if (nonlinear::find(options_.methods.forward).iterates) trajectory_.fill_with_input();
-  return forward_->solve(chain(), trajectory_);
+template <typename Visit>
+void ChainNetwork::for_each_kept(const Index* samples, const Visit& visit) {
+  const Index kept = options_.trajectories_kept, n = chain().width();
+  if (kept == 0 || samples == nullptr) return;
+  const States z = trajectory_.states();
+  for (Index i = 0; i < z.extent(0); ++i) {
+    Real* row = kept_.data() + i * kept * (n + 1);
+    for (Index b = 0; b < z.extent(1); ++b)
+      if (samples[b] < kept) visit(row[samples[b]], row + kept + samples[b] * n, &z(i, b, 0));
+  }
+}
+
+nonlinear::SolveReport ChainNetwork::forward(const Index* samples) {
+  const Index n = chain().width();
+  if (iterates()) trajectory_.fill_with_input();
+  for_each_kept(samples, [n](Real known, const Real* kept, Real* state) {
+    if (known != 0) std::copy_n(kept, n, state);
+  });
+  trajectory_.touched();
+  nonlinear::SolveReport report = forward_->solve(chain(), trajectory_);
+  if (report.status == nonlinear::Status::failed) return report;
+  for_each_kept(samples, [n](Real& known, Real* kept, const Real* state) {
+    known = 1;
+    std::copy_n(state, n, kept);
+  });
+  return report;
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
@@ -170,7 +204,7 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   };
   embed(images_, samples, batch.epoch, options_.augmentation);
   lap();
-  const nonlinear::SolveReport forward = this->forward();
+  const nonlinear::SolveReport forward = this->forward(samples);
   lap();
   parallel::PendingSums sums(grid_.data());
   const models::LossReport report = loss_and_gradients(samples, batch.size, sums);
@@ -276,7 +310,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     for (Index b = 0; b < samples_.size(); ++b)
       samples[static_cast<std::size_t>(b)] = std::min(first + samples_.first + b, total - 1);
     embed(images, samples.data(), 0, {});
-    forward();
+    forward(nullptr);
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
     if (used > 0 && !loss_steps_.empty()) count(images, samples.data(), used, evaluation);
   }

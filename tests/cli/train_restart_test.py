@@ -67,7 +67,7 @@ class Restart(ProgramTest):
     def test_goes_on_bit_for_bit(self):
         for words in (["--linear", "sequential", "--data-ranks", 2],
                       ["--linear", "hybrid", "--depth-ranks", 2],
-                      ["--linear", "hybrid", "--data-ranks", 2],
+                      ["--linear", "hybrid", "--data-ranks", 2, "--keep-trajectories", 200],
                       ["--linear", "sequential", "--optimiser", "sgd", "--nesterov"]):
             with self.subTest(words=words):
                 words = [*words, "--epochs", 3]

@@ -80,6 +80,14 @@ class Train(ProgramTest):
                             "--backward-linear", "sequential", "--newton-rtol", 1e-12)
         self.assert_same(ours, expected, 1e-8)
 
+    def test_kept_trajectories_save_iterations(self):
+        words = [*SMALL[:-1], 1e-5, "--steps", 256, "--gain", 2, "--epochs", 3, "--linear", "hybrid",
+                 "--newton-rtol", 1e-6]
+        copies = self.solved(*words)
+        kept = self.solved(*words, "--keep-trajectories", 320)
+        self.assertLess(kept["iterations"], 0.8 * copies["iterations"])
+        self.assertAlmostEqual(kept["loss"], copies["loss"], delta=1e-4 * copies["loss"])
+
     def test_report_and_trace(self):
         report = self.solved(*SMALL, "--steps", 20, "--batch", 8, "--epochs", 2, "--linear",
                              "hybrid", "--trace", "run.h5", "--layer-norm", "--shift", 1)

@@ -49,6 +49,7 @@ class ChainNetwork final : public Trainable {
     PassMethods methods;
     Normalisation normalisation;
     Augmentation augmentation;
+    Index trajectories_kept = 0;  ///< iterations start from the last ones of so many samples
   };
 
   /// Collective on the grid, which must outlive the object, as the images must.
@@ -56,7 +57,7 @@ class ChainNetwork final : public Trainable {
                const Images& images);
 
   std::vector<ParameterGroup> parameters() override;
-  /// The normalisation of features, with the embedding's owner.
+  /// The normalisation of features, with the embedding's owner, and the trajectories kept.
   std::vector<StoredArray> state() override;
   std::vector<std::string> stages() const override;
   StepOutcome differentiate(const MiniBatch& batch) override;
@@ -69,6 +70,7 @@ class ChainNetwork final : public Trainable {
 
  private:
   bool owns_embedding() const { return owns_pixels_ && parts_.embedding; }
+  bool iterates() const { return nonlinear::find(options_.methods.forward).iterates; }
   bool takes_inputs() const { return parts_.sequence->input_width() > 0; }
   const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
   /// The inputs of the local steps, in the memory of inputs_.
@@ -76,8 +78,12 @@ class ChainNetwork final : public Trainable {
   void check_features() const;
   void embed(const Images& images, const Index* samples, Index epoch,
              const Augmentation& augmentation);
-  /// Fills the states. Iterations start from copies of z_0.
-  nonlinear::SolveReport forward();
+  /// Fills the states. Iterations start from copies of z_0, or where these samples (if any) have
+  /// kept trajectories from those.
+  nonlinear::SolveReport forward(const Index* samples);
+  /// Calls visit(known, kept, state) for each local step of each of these samples that is kept.
+  template <typename Visit>
+  void for_each_kept(const Index* samples, const Visit& visit);
   /// The first `used` samples behind forward(), of those that the images name.
   models::LossData loss_data(const Images& images, const Index* samples, Index used);
   models::LossReport loss_and_gradients(const Index* samples, Index whole_batch,
@@ -99,8 +105,11 @@ class ChainNetwork final : public Trainable {
   std::unique_ptr<nonlinear::Solver> forward_;
   std::unique_ptr<linear::LinearSolver> backward_;
   nonlinear::Adjoint adjoint_;
-  Buffer<Real> features_;                         ///< [B_local, features]
-  Buffer<Real> normalisation_;                    ///< mean, deviation
+  Buffer<Real> features_;       ///< [B_local, features]
+  Buffer<Real> normalisation_;  ///< mean, deviation
+  /// Last trajectories, [L_local, kept (n + 1)]: for each step whether samples 0..kept-1 are known
+  /// on this data rank, then their states. Samples are independent, whatever batch they come in.
+  Buffer<Real> kept_;
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
   StepRange loss_steps_;        ///< local steps from the first whose state the loss reads

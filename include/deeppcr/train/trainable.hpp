@@ -18,6 +18,8 @@ struct StoredArray {
   StepSet own;  ///< rows of this rank; empty where it holds none
   Real* values = nullptr;
   std::string long_name;
+  /// Every data rank has rows of its own; a run on another number of data ranks does without them.
+  bool per_data_rank = false;
   /// Every depth rank holds all rows, with equal numbers.
   bool shared = false;
 
@@ -59,7 +61,8 @@ class Trainable {
 
   /// This rank's rows of all parameters. The arrays stay where they are as long as the object does.
   virtual std::vector<ParameterGroup> parameters() = 0;
-  /// Further arrays that the next step depends on, for checkpoints.
+  /// Further arrays that the next step depends on, for checkpoints. Ranks along the data axis may
+  /// hold different rows of them.
   virtual std::vector<StoredArray> state() { return {}; }
   /// Names of the stages in StepOutcome::seconds.
   virtual std::vector<std::string> stages() const = 0;
