@@ -117,7 +117,7 @@ class MatrixCoupling final : public ChunkCoupling {
     block_.reserve(M.size());
     for (Index l = steps.first; l < steps.last; ++l) {
       J.blocks({l, l + 1}, Blocks(block_.data(), {1, M.extent(0), M.extent(1), M.extent(2)}));
-      add(M.size(), block_.data(), M.data());
+      for (Index i = 0; i < M.size(); ++i) M.data()[i] += block_[i];
       for (Index b = 0; b < M.extent(0); ++b)
         for (Index j = 0; j < M.extent(1); ++j) M(b, j, j) -= 1;
     }

@@ -129,7 +129,8 @@ bool ShootingRun::correct() {
   gather();
   clock_.sweep(table_, coupler_ != nullptr);
   ++report_.iterations;
-  return std::any_of(table_.begin(), table_.end(), [](const auto& chunk) { return chunk.swept > 0; });
+  return std::any_of(table_.begin(), table_.end(),
+                     [](const auto& chunk) { return chunk.swept > 0; });
 }
 
 /// Whether another correction is worth it.

@@ -172,7 +172,8 @@ Cost Sweeps::cost(const Problem& problem, const Effort& effort) const {
 
 double Sweeps::memory(const Problem& problem) const {
   constexpr double kArrays = 2;  // the next states, and what a look holds
-  return kArrays * static_cast<double>(deeppcr::linear::longest_part(layout(problem)) * problem.state_bytes());
+  return kArrays * static_cast<double>(deeppcr::linear::longest_part(layout(problem)) *
+                                       problem.state_bytes());
 }
 
 Index Sweeps::most_iterations(const Problem& problem) const {

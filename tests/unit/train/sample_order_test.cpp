@@ -1,10 +1,9 @@
-#include "deeppcr/train/trainer.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/train/trainer.hpp"
 
 namespace deeppcr::train {
 namespace {
