@@ -22,6 +22,9 @@ void ShootingRun::evaluate(const Real* x, Real* F) {
   }
   propose();
   std::transform(used.begin(), used.end(), next.begin(), F, std::minus<>());
+  // Nothing starts where the chain ends.
+  if (!own_.empty() && own_.last == chunks_.size())
+    std::fill_n(F + next.size() - sweep_.state_size(), sweep_.state_size(), 0.0);
 }
 
 /// Anderson's acceleration or N-GMRES on the states between the chunks, from the starts proposed
