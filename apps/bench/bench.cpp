@@ -15,6 +15,7 @@
 #include "app/options.hpp"
 #include "app/output.hpp"
 #include "app/written_files.hpp"
+#include "chains.hpp"
 #include "columns.hpp"
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
@@ -26,7 +27,6 @@
 #include "harness.hpp"
 #include "output.hpp"
 #include "suites.hpp"
-#include "zoo.hpp"
 
 namespace deeppcr::bench {
 namespace {
@@ -90,7 +90,7 @@ Settings read_settings(const Options& options) {
   settings.methods = methods(options);
   settings.most_seconds = real_of(options, "most-seconds");
   settings.chains = split(options["chains"].as<std::string>());
-  chosen_animals(settings.chains);  // refuses unknown names before anything runs
+  chosen_chains(settings.chains);  // refuses unknown names before anything runs
   const auto largest = [](const std::vector<Index>& of) {
     return of.empty() ? Index{1} : *std::max_element(of.begin(), of.end());
   };

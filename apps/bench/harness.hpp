@@ -16,7 +16,7 @@ struct Settings {
   int repeats = 5;
   bool quick = false;                      ///< a smoke test: one short run of the smallest size
   std::vector<Index> steps, width, batch;  ///< empty: each suite's own
-  std::vector<std::string> chains;         ///< of the zoo; empty: all
+  std::vector<std::string> chains;         ///< by name; empty: all
   std::vector<std::string> precisions;     ///< single, double; empty: each suite's own
   std::vector<std::string> methods;        ///< of generate; empty: all
   double most_seconds = 60;                ///< of all runs of one case, where it can be predicted

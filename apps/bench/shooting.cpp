@@ -12,13 +12,13 @@
 #include <optional>
 
 #include "app/memory.hpp"
+#include "chains.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "linear/sequential.hpp"
 #include "linear/shooting.hpp"
 #include "network_case.hpp"
 #include "suites.hpp"
-#include "zoo.hpp"
 
 namespace deeppcr::bench {
 namespace {
@@ -155,9 +155,9 @@ bool all_fit(const parallel::Communicator& comm, const Case& what) {
   return comm.min(app::available_bytes()) > 1.1 * chain * (comm.size() + 1);
 }
 
-void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, bool backward) {
-  Case what{animal.options, animal.name + (backward ? ", forward and backward" : ", forward"),
-            sizes, backward};
+void run_case(Harness& harness, const NamedChain& chain, const LinearSizes& sizes, bool backward) {
+  Case what{chain.options, chain.name + (backward ? ", forward and backward" : ", forward"), sizes,
+            backward};
   what.options.steps = sizes.steps;
   what.options.width = sizes.width;
   const parallel::Communicator self = parallel::Communicator::self();
@@ -185,7 +185,7 @@ void run_case(Harness& harness, const Animal& animal, const LinearSizes& sizes, 
     seconds = {again[0], seconds[1], again[1]};
   }
   Row row = together->row(seconds[2], seconds[0]);
-  row.demand(animal.forgets ? kShareOfGain * harness.rows().back().speedup : kNeverSlower);
+  row.demand(chain.forgets ? kShareOfGain * harness.rows().back().speedup : kNeverSlower);
   harness.add(row);
   harness.show();
 }
@@ -201,8 +201,8 @@ void run_shooting(Harness& harness) {
   for (const int n : harness.widths_or({16, 64, 256}))
     for (const Index B : harness.batches_or({1, 32}))
       for (const Index L : harness.steps_or({8192}))
-        for (const Animal& animal : chosen_animals(harness.settings().chains))
-          for (const bool backward : {false, true}) run_case(harness, animal, {L, B, n}, backward);
+        for (const NamedChain& chain : chosen_chains(harness.settings().chains))
+          for (const bool backward : {false, true}) run_case(harness, chain, {L, B, n}, backward);
 }
 
 }  // namespace deeppcr::bench

@@ -66,7 +66,7 @@ struct FilesConfig {
   std::string folder() const;
 };
 
-/// All that `solve` and `gradient` are told.
+/// The options of `solve` and `gradient`.
 struct RunConfig {
   ChainConfig chain;
   SolverConfig solver;

@@ -34,7 +34,7 @@ struct Guess {
   Index coarse_steps = 0;  ///< above 0: from so many sequential evaluations
 };
 
-/// All that `generate` is told.
+/// The options of `generate`.
 struct GenerateConfig {
   RunConfig run;  ///< sizes, seed and files, as traces and checkpoints have them
   models::SamplerOptions sampler;

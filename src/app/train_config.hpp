@@ -11,7 +11,7 @@
 
 namespace deeppcr::app {
 
-/// All that `train` is told.
+/// The options of `train`.
 struct TrainConfig {
   ChainConfig chain;  ///< batch: of the whole grid
   Index samples = 0;  ///< of the training set; 0: all

@@ -112,15 +112,15 @@ std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {
   const auto steps = [](double value) {
     return std::isfinite(value) ? fmt::format("{:.0f}", value) : std::string("no");
   };
-  std::string told =
+  std::string text =
       std::isfinite(plan.forgetting_steps)
           ? fmt::format("a start is forgotten in about {} steps", steps(plan.forgetting_steps))
           : std::string("a start is not forgotten");
   const char* before = "; steps in a row predicted: ";
   const char* names[] = {"sequential", "zero", "identity", "dense", "newton"};
   for (std::size_t i = 0; i < (problem.newton ? 5 : 4); ++i, before = ", ")
-    told += fmt::format("{}{} {}", before, names[i], steps(plan.costs[i]));
-  return told;
+    text += fmt::format("{}{} {}", before, names[i], steps(plan.costs[i]));
+  return text;
 }
 
 }  // namespace deeppcr::plan

@@ -23,8 +23,8 @@ using test::StoppingMonitor;
 using test::with;
 using test::world;
 
-/// A member of the zoo of models that the solver is made for.
-struct Animal {
+/// One of the models that the solver is made for.
+struct NamedModel {
   const char* name;
   const char* model;
   const char* activation;
@@ -32,7 +32,7 @@ struct Animal {
   const char* scale;
   double contraction;
 };
-constexpr Animal kZoo[] = {
+constexpr NamedModel kModels[] = {
     {"tanh", "mlp", "tanh", 1.0, "none", 0},
     {"relu", "mlp", "relu", 1.0, "none", 0},
     {"gelu", "mlp", "gelu", 1.0, "none", 0},
@@ -48,18 +48,18 @@ constexpr Animal kZoo[] = {
     {"affine_101", "affine", "tanh", 1.0, "none", 1.01},
 };
 
-models::ModelOptions options_of(const Animal& animal, Index steps, int width) {
+models::ModelOptions options_of(const NamedModel& model, Index steps, int width) {
   models::ModelOptions options =
-      test::chain_options(animal.model, animal.activation, animal.scale, steps, width);
-  test::set_where_known(options, "gain", animal.gain);
-  test::set_where_known(options, "contraction", animal.contraction);
-  if (animal.contraction < 0 || animal.gain != 1.0) options.set("init", "xavier");
+      test::chain_options(model.model, model.activation, model.scale, steps, width);
+  test::set_where_known(options, "gain", model.gain);
+  test::set_where_known(options, "contraction", model.contraction);
+  if (model.contraction < 0 || model.gain != 1.0) options.set("init", "xavier");
   return options;
 }
 
-class ShootingZoo : public ::testing::TestWithParam<Animal> {};
+class ShootingModels : public ::testing::TestWithParam<NamedModel> {};
 
-TEST_P(ShootingZoo, AgreesWithSequential) {
+TEST_P(ShootingModels, AgreesWithSequential) {
   constexpr Index kSteps = 320;
   for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::first_order,
                                   Coupling::dense, Coupling::automatic}) {
@@ -82,8 +82,8 @@ TEST_P(ShootingZoo, AgreesWithSequential) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, ShootingZoo, ::testing::ValuesIn(kZoo),
-                         [](const auto& animal) { return std::string(animal.param.name); });
+INSTANTIATE_TEST_SUITE_P(Zoo, ShootingModels, ::testing::ValuesIn(kModels),
+                         [](const auto& model) { return std::string(model.param.name); });
 
 class ShootingSpecial : public ::testing::Test {
  protected:
