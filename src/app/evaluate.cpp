@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <numeric>
 
 #include "app/files.hpp"
@@ -9,6 +10,7 @@
 #include "app/training.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
@@ -104,12 +106,21 @@ void add_classes(const train::Evaluation& evaluation, Report& report) {
   }
 }
 
+/// The checkpoint, or the newest intact one of a folder, by the name that runs give it.
+std::string checkpoint_at(const Context& context, const std::string& path) {
+  if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
+  if (!std::filesystem::is_directory(path)) return path;
+  const std::string name = default_checkpoint(path + "/");
+  if (const auto found = io::find_newest_intact(context.comm, name)) return *found;
+  throw input_error("--restart {}: there is no {} in it; name the file", path, name);
+}
+
 }  // namespace
 
 void add_evaluate_options(po::options_description& options) {
   add_group(
       options, "Evaluation",
-      {read_file("restart", "checkpoint of deeppcr train"),
+      {read_file("restart", "checkpoint of deeppcr train, or the folder of its newest one"),
        read_file("data", "images, by default those of the checkpoint's run", "NAME"),
        read_file("autoencoder", "of a denoiser, where it is not the file that it was trained with"),
        whole_option("test-samples", 0, 0, 1'000'000'000'000,
@@ -118,8 +129,7 @@ void add_evaluate_options(po::options_description& options) {
 }
 
 int run_evaluate(const po::variables_map& options, const Context& context) {
-  const std::string path = text_of(options, "restart");
-  if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
+  const std::string path = checkpoint_at(context, text_of(options, "restart"));
   const Stopwatch watch;
   const CheckpointOrigin origin = checkpoint_origin(context.comm, path);
   TrainConfig config = train_config_from(origin.path, origin.configuration);

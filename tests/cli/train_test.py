@@ -123,6 +123,11 @@ class Train(ProgramTest):
                 self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-7)
         table = self.run_here("evaluate", "--restart", "c.h5", "--test-samples", 30)
         self.assertIn("recall", table.out)
+        (self.folder / "run").mkdir()
+        self.assert_refused(self.run_here("evaluate", "--restart", "run"), "run/deeppcr.ckpt.h5")
+        (self.folder / "c.h5").rename(self.folder / "run" / "deeppcr.ckpt.h5")
+        score = self.solved("evaluate", "--restart", "run")
+        self.assertEqual(score["confusion"], report["confusion"])
 
     def test_weights_go_on_in_solve(self):
         self.solved(*SMALL, "--steps", 12, "--batch", 8, "--epochs", 2, "--save-weights", "w.h5")
