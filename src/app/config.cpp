@@ -96,6 +96,10 @@ std::string folder_of(const std::string& file) {
 
 }  // namespace
 
+io::Problem ChainConfig::problem() const {
+  return {model.model, model.steps, batch, model.width, static_cast<Index>(model.seed), function};
+}
+
 std::string SolverConfig::backward_solver() const {
   if (backward == "linear") {
     const bool has = settings.own.has("linear");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/options.hpp"
+#include "deeppcr/io/provenance.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
@@ -26,6 +27,9 @@ struct ChainConfig {
   bool batch_given = false;  ///< else --input says how many samples there are
   io::WeightsShape stored;   ///< what the weights file holds, once it was looked at
   Index function = 0;        ///< checksum of a network that the steps are made of; 0: there is none
+
+  /// The chain as traces and checkpoints have it.
+  io::Problem problem() const;
 };
 
 /// How the chain is solved.

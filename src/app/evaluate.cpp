@@ -33,7 +33,7 @@ void read_network(const Context& context, const parallel::ProcessGrid& grid,
     array.name = "state/" + array.name;
     state.arrays.push_back(array);
   }
-  TrainingFiles(context, grid, {}, problem_of(config)).resume(path, state);
+  TrainingFiles(context, grid, {}, config.chain.problem()).resume(path, state);
 }
 
 train::Evaluation score_chain(const Context& context, const KnownNetwork& known,

@@ -12,12 +12,6 @@
 namespace deeppcr::app {
 namespace {
 
-io::Problem problem(const ChainConfig& chain) {
-  const models::ModelOptions& model = chain.model;
-  return {model.model,   model.steps, chain.batch, model.width, static_cast<Index>(model.seed),
-          chain.function};
-}
-
 /// Refuses a checkpoint that starts from other samples: its z_0 is not the run's.
 void require_same_input(const std::string& path, const Buffer<Real>& expected, ConstState stored) {
   constexpr double kSame = 1e-12;
@@ -40,7 +34,7 @@ std::optional<Resumed> restart(const Context& context, const RunConfig& config,
   const auto path = config.files.restart_path(context.comm);
   if (!path) return std::nullopt;
   const io::Checkpoint checkpoint(context.comm, *path);
-  checkpoint.require(problem(config.chain));
+  checkpoint.require(config.chain.problem());
   const std::string stored = checkpoint.configuration();
   require_same_run(context.comm, *path, stored, context.configuration);
   const State z0 = trajectory.input();
@@ -63,7 +57,7 @@ SolveFiles::SolveFiles(const Context& context, const RunConfig& config, const Re
     : trajectory_(trajectory),
       checkpoint_(config.files.checkpoint_path()),
       about_(provenance(context)),
-      problem_(problem(config.chain)),
+      problem_(config.chain.problem()),
       before_(before != nullptr ? *before : Resumed{}),
       selection_(io::StateSelection::parse(config.files.trace_states)) {
   if (config.files.trace.empty()) return;

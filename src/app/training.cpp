@@ -33,7 +33,7 @@ class Run {
         config_(config),
         trainer_(grid, model, trainer_options(config, images)),
         last_update_(config.epochs * trainer_.steps_per_epoch()),
-        files_(context, grid, config.files, problem_of(config)),
+        files_(context, grid, config.files, config.chain.problem()),
         interrupts_(grid.world(), config.files),
         progress_(context.comm.is_root() && !context.quiet),
         history_(model.stages()) {
@@ -277,12 +277,6 @@ int print(const Context& context, const TrainConfig& config, const train::Sharin
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));
   return report.print(result.reason, sharing.advice);
-}
-
-io::Problem problem_of(const TrainConfig& config) {
-  const models::ModelOptions& model = config.chain.model;
-  return {model.model, model.steps, config.chain.batch, model.width,
-          static_cast<Index>(model.seed)};
 }
 
 train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images) {

@@ -28,8 +28,6 @@ struct TrainingResult {
   std::optional<train::Evaluation> evaluation;  ///< the last one
 };
 
-/// What is trained, as checkpoints have it.
-io::Problem problem_of(const TrainConfig& config);
 /// The optimiser, order and learning rates of a configuration.
 train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images);
 

@@ -32,13 +32,9 @@ void ShootingRun::evaluate(const Real* x, Real* F) {
 void ShootingRun::accelerate() {
   const auto function = [](SNES, Vec x, Vec f, void* run) {
     return petsc::guard([&] {
-      const PetscScalar* starts = nullptr;
-      PetscScalar* F = nullptr;
-      DEEPPCR_PETSC(VecGetArrayRead(x, &starts));
-      DEEPPCR_PETSC(VecGetArrayWrite(f, &F));
-      static_cast<ShootingRun*>(run)->evaluate(starts, F);
-      DEEPPCR_PETSC(VecRestoreArrayWrite(f, &F));
-      DEEPPCR_PETSC(VecRestoreArrayRead(x, &starts));
+      petsc::with_arrays(x, f, [&](const Real* starts, Real* F) {
+        static_cast<ShootingRun*>(run)->evaluate(starts, F);
+      });
     });
   };
   const auto convergence = [](SNES, PetscInt, PetscReal, PetscReal, PetscReal,
