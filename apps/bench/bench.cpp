@@ -12,12 +12,11 @@
 #include <sstream>
 #include <system_error>
 
-#include "app/options.hpp"
-#include "app/output.hpp"
-#include "app/written_files.hpp"
 #include "chains.hpp"
 #include "columns.hpp"
 #include "deeppcr/blocks/kernels.hpp"
+#include "deeppcr/cli/options.hpp"
+#include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/provenance.hpp"
@@ -31,8 +30,9 @@
 namespace deeppcr::bench {
 namespace {
 
-using namespace app;
-using Options = boost::program_options::variables_map;
+using cli::Context;
+using cli::print_out;
+using Options = OptionValues;
 
 constexpr Index kMostSteps = 1'000'000'000;
 constexpr Index kMostWidth = 4096;
@@ -50,7 +50,7 @@ std::vector<std::string> split(const std::string& list) {
 /// The whole numbers of a list such as "1024,4096"; none for "".
 std::vector<Index> numbers(const Options& options, const std::string& name, Index highest) {
   std::vector<Index> values;
-  for (const std::string& word : split(options[name].as<std::string>())) {
+  for (const std::string& word : split(options.word(name))) {
     char* end = nullptr;
     const double value = std::strtod(word.c_str(), &end);
     const bool whole = !word.empty() && *end == '\0' && value == std::floor(value);
@@ -65,7 +65,7 @@ std::vector<Index> numbers(const Options& options, const std::string& name, Inde
 }
 
 std::vector<std::string> precisions(const Options& options) {
-  const std::vector<std::string> words = split(text_of(options, "precision"));
+  const std::vector<std::string> words = split(options.text("precision"));
   for (const std::string& word : words) {
     if (word != "single" && word != "double")
       throw input_error("--precision {}: allowed: single, double, or both with a comma", word);
@@ -74,22 +74,22 @@ std::vector<std::string> precisions(const Options& options) {
 }
 
 std::vector<std::string> methods(const Options& options) {
-  const std::vector<std::string> words = split(text_of(options, "methods"));
+  const std::vector<std::string> words = split(options.text("methods"));
   for (const std::string& word : words) check_known("methods", word, sampling_methods());
   return words;
 }
 
 Settings read_settings(const Options& options) {
   Settings settings;
-  settings.quick = options["quick"].as<bool>();
-  settings.repeats = settings.quick ? 1 : static_cast<int>(options["repeats"].as<Index>());
+  settings.quick = options.flag("quick");
+  settings.repeats = settings.quick ? 1 : static_cast<int>(options.whole("repeats"));
   settings.steps = numbers(options, "steps", kMostSteps);
   settings.width = numbers(options, "width", kMostWidth);
   settings.batch = numbers(options, "batch", kMostBatch);
   settings.precisions = precisions(options);
   settings.methods = methods(options);
-  settings.most_seconds = real_of(options, "most-seconds");
-  settings.chains = split(options["chains"].as<std::string>());
+  settings.most_seconds = options.real("most-seconds");
+  settings.chains = split(options.word("chains"));
   chosen_chains(settings.chains);  // refuses unknown names before anything runs
   const auto largest = [](const std::vector<Index>& of) {
     return of.empty() ? Index{1} : *std::max_element(of.begin(), of.end());
@@ -100,7 +100,7 @@ Settings read_settings(const Options& options) {
 }
 
 std::vector<Suite> read_suites(const Options& options) {
-  const std::string list = options["suite"].as<std::string>();
+  const std::string list = options.word("suite");
   if (list == "all") return suites();
   std::vector<std::string> known;
   for (const Suite& suite : suites()) known.emplace_back(suite.name);
@@ -117,7 +117,7 @@ std::vector<Suite> read_suites(const Options& options) {
 }
 
 /// What the numbers depend on, as lines.
-std::vector<std::string> circumstances(const Context& context) {
+std::vector<std::string> circumstances(const cli::Context& context) {
   std::array<double, 3> load{};
   const bool known = getloadavg(load.data(), 3) == 3;
   return {fmt::format("deeppcr {} ({}), {}", io::program_version(), io::git_commit(),
@@ -179,14 +179,14 @@ void run_suites(const std::vector<Suite>& chosen, Harness& harness, bool speaks)
 
 }  // namespace
 
-void add_options(boost::program_options::options_description& options) {
+void add_options(cli::Options& options) {
   std::string help = "comma-separated list";
   for (const Suite& suite : suites()) help += fmt::format("\n{}: {}", suite.name, suite.help);
   const auto list = [](const char* name, const std::string& what) {
     return text_option(name, "", what, "LIST");
   };
-  app::add_group(
-      options, "Measurements",
+  options.add(
+      "Measurements",
       {text_option("suite", "all", help, "NAMES"),
        whole_option("repeats", kLeastRepeats, kLeastRepeats, 1000,
                     "runs that a median is taken of"),
@@ -201,16 +201,16 @@ void add_options(boost::program_options::options_description& options) {
                    "evaluations predict"),
        list("chains", "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'"),
        flag_option("quick", "one run of a small size each, to see that all works; no measurement"),
-       app::written_file("csv", file_format::kCsv,
+       cli::written_file("csv", file_format::kCsv,
                          "write the rows as comma-separated values, as they come"),
-       app::written_file("output", file_format::kBench, "write the rows as HDF5, for deeppcr-plot"),
-       app::force_option()});
+       cli::written_file("output", file_format::kBench, "write the rows as HDF5, for deeppcr-plot"),
+       cli::force_option()});
 }
 
-int run(const Options& options, const Context& context) {
+int run(const Options& options, const cli::Context& context) {
   const std::vector<Suite> chosen = read_suites(options);
-  const std::string& csv = options["csv"].as<std::string>();
-  const std::string& output = options["output"].as<std::string>();
+  const std::string& csv = options.word("csv");
+  const std::string& output = options.word("output");
   Harness harness(context, read_settings(options));
   const std::vector<std::string> about = circumstances(context);
   const bool speaks = context.comm.is_root() && !context.quiet && !context.json;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 
 namespace deeppcr::bench {
 
@@ -8,7 +8,7 @@ namespace deeppcr::bench {
 ///
 /// Every row is a median of at least five runs after a warm-up, taken in turn with its baseline, so
 /// that a change in the load of the machine meets both.
-void add_options(boost::program_options::options_description& options);
-int run(const boost::program_options::variables_map& options, const app::Context& context);
+void add_options(cli::Options& options);
+int run(const OptionValues& options, const cli::Context& context);
 
 }  // namespace deeppcr::bench

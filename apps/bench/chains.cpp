@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/options.hpp"
+#include "deeppcr/cli/options.hpp"
 
 namespace deeppcr::bench {
 namespace {
@@ -67,7 +67,7 @@ std::vector<NamedChain> chosen_chains(const std::vector<std::string>& names) {
   for (const NamedChain& chain : all_chains()) known.push_back(chain.name);
   std::vector<NamedChain> chosen;
   for (const std::string& name : names) {
-    app::check_known("chains", name, known);
+    check_known("chains", name, known);
     chosen.push_back(*std::find_if(all_chains().begin(), all_chains().end(),
                                    [&](const NamedChain& chain) { return chain.name == name; }));
   }

@@ -4,7 +4,7 @@
 
 int main(int argc, char** argv) {
   using namespace deeppcr;
-  const app::Command command{"bench",
+  const cli::Command command{"bench",
                              "speed of the solvers against what one would use instead",
                              "",
                              bench::add_options,

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "app/output.hpp"
+#include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::bench {
@@ -29,7 +29,7 @@ std::vector<T> chosen(const std::vector<Index>& asked, std::vector<T> otherwise,
 
 }  // namespace
 
-Harness::Harness(const app::Context& context, Settings settings)
+Harness::Harness(const cli::Context& context, Settings settings)
     : context_(context),
       settings_(std::move(settings)),
       solo_(context.comm.first_ranks(1)),
@@ -103,7 +103,7 @@ void Harness::show() {
   const std::vector<Row> rows(rows_.begin() + static_cast<std::ptrdiff_t>(shown_), rows_.end());
   shown_ = rows_.size();
   if (rows.empty() || !context_.comm.is_root()) return;
-  if (!context_.quiet && !context_.json) app::print_out(to_table(rows));
+  if (!context_.quiet && !context_.json) cli::print_out(to_table(rows));
   std::fflush(stdout);
   if (on_show_) on_show_();
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "row.hpp"
 
 namespace deeppcr::bench {
@@ -46,9 +46,9 @@ struct Contender {
 /// Runs contenders and gathers rows. Calls are collective on the ranks that run the suite.
 class Harness {
  public:
-  Harness(const app::Context& context, Settings settings);
+  Harness(const cli::Context& context, Settings settings);
 
-  const app::Context& context() const { return context_; }
+  const cli::Context& context() const { return context_; }
   const Settings& settings() const { return settings_; }
 
   /// Runs a suite and waits, asleep, for its end; shows its rows. Collective on all ranks of the
@@ -94,7 +94,7 @@ class Harness {
   double warm_up(const Contender& contender) const;
   Index runs_in_sample(double seconds) const;
 
-  const app::Context& context_;
+  const cli::Context& context_;
   Settings settings_;
   parallel::Communicator solo_;
   const parallel::Communicator* team_;

@@ -50,7 +50,7 @@ void write_column(hdf5::File& file, const Column& column, const std::vector<Row>
 
 }  // namespace
 
-void write_hdf5(const app::Context& context, const std::string& path,
+void write_hdf5(const cli::Context& context, const std::string& path,
                 const std::vector<Row>& rows) {
   io::Provenance about = app::provenance(context);
   about.library_versions.push_back("BLAS: " + blocks::blas_library());

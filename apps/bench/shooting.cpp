@@ -11,9 +11,9 @@
 #include <memory>
 #include <optional>
 
-#include "app/memory.hpp"
 #include "chains.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "linear/sequential.hpp"
 #include "linear/shooting.hpp"
@@ -152,7 +152,7 @@ bool all_fit(const parallel::Communicator& comm, const Case& what) {
   const double arrays = what.backward ? 2 : 1;  // gradients are as large as what they are of
   const double slopes = what.backward ? step.layers : 0;
   const double chain = sizeof(Real) * L * (arrays * (step.parameters + B * n) + slopes * B * n);
-  return comm.min(app::available_bytes()) > 1.1 * chain * (comm.size() + 1);
+  return comm.min(parallel::available_bytes()) > 1.1 * chain * (comm.size() + 1);
 }
 
 void run_case(Harness& harness, const NamedChain& chain, const LinearSizes& sizes, bool backward) {

@@ -4,11 +4,11 @@
 #include <limits>
 
 #include "app/files.hpp"
-#include "app/memory.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/io/batch.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 
@@ -99,9 +99,10 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
   check_components(config, largest);
   // A mistyped label may ask for more than there is memory for: the layer, its gradient, a copy.
   if (!stored && !config.input.empty()) {
-    check_memory(comm, 3.0 * sizeof(Real) * classes * (config.model.width + 1),
-                 fmt::format("--input {}: its label {} asks for a classifier of {} classes: ",
-                             config.input, largest, classes));
+    parallel::check_memory(
+        comm, 3.0 * sizeof(Real) * classes * (config.model.width + 1),
+        fmt::format("--input {}: its label {} asks for a classifier of {} classes: ", config.input,
+                    largest, classes));
   }
   const models::ModelOptions& model = config.model;
   auto loss = models::make(config.loss,
@@ -251,7 +252,7 @@ void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
         message, std::numeric_limits<int>::max());
   }
   check_chunks(comm, config);
-  check_memory(comm, estimate_bytes(config, *solver, problem, comm.rank()));
+  parallel::check_memory(comm, estimate_bytes(config, *solver, problem, comm.rank()));
 }
 
 namespace {
@@ -286,7 +287,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
 
 }  // namespace
 
-Chain set_up(const Context& context, RunConfig& config) {
+Chain set_up(const cli::Context& context, RunConfig& config) {
   const parallel::Communicator& comm = context.comm;
   look_at_files(comm, config.chain);
   check_file_row(config);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "app/config.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/models/loss.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -44,7 +44,7 @@ void check_components(const ChainConfig& config, int largest_label);
 /// What `solve` and `gradient` begin with: sizes and files tried before anything large is made,
 /// then the network and its samples, and --save-weights. Collective. @throws Error for what does
 /// not fit
-Chain set_up(const Context& context, RunConfig& config);
+Chain set_up(const cli::Context& context, RunConfig& config);
 
 /// What layouts, costs and memory of a run depend on.
 nonlinear::Problem problem_of(const RunConfig& config, int ranks);

@@ -28,11 +28,9 @@ sequence::SelfCheck worst(const parallel::Communicator& comm, sequence::SelfChec
 
 }  // namespace
 
-void add_check_options(boost::program_options::options_description& options) {
-  add_model_options(options, DefaultSizes{8, 6, 3});
-}
+void add_check_options(cli::Options& options) { add_model_options(options, DefaultSizes{8, 6, 3}); }
 
-int run_check(const boost::program_options::variables_map& options, const Context& context) {
+int run_check(const OptionValues& options, const cli::Context& context) {
   RunConfig config;
   config.solver.name = "sequential";  // derivatives are checked where each rank's steps are
   config.chain = read_chain_config(options);

@@ -3,8 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "app/options.hpp"
-#include "app/written_files.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
@@ -14,8 +13,6 @@
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr Index kMostSteps = 1'000'000'000'000;
 constexpr Index kMostBatch = 1'000'000'000;
@@ -32,21 +29,22 @@ std::vector<std::string> backward_names() {
   return names;
 }
 
-void add_data_options(po::options_description& options) {
-  add_group(
-      options, "Samples and weights",
-      {read_file("data",
-                 "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images "
-                 "through a linear embedding",
-                 "NAME", "random"),
-       read_file("input", "HDF5 file with /inputs [B, features] and /labels [B]"),
-       read_file("weights", "HDF5 file with the layers of the chain"),
-       written_file("save-weights", file_format::kWeights, "write the weights of this run")});
+void add_data_options(cli::Options& options) {
+  options.add(
+      "Samples and weights",
+      {cli::read_file(
+           "data",
+           "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images "
+           "through a linear embedding",
+           "NAME", "random"),
+       cli::read_file("input", "HDF5 file with /inputs [B, features] and /labels [B]"),
+       cli::read_file("weights", "HDF5 file with the layers of the chain"),
+       cli::written_file("save-weights", file_format::kWeights, "write the weights of this run")});
 }
 
-void add_solver_options(po::options_description& options) {
-  add_group(
-      options, "Solver",
+void add_solver_options(cli::Options& options) {
+  options.add(
+      "Solver",
       {word_option("backward", "same", backward_names(),
                    "gradient: the linear solver of the backward pass; linear: that of --linear; "
                    "auto: what is predicted to be fastest; same: as suits --nonlinear"),
@@ -59,33 +57,34 @@ void add_solver_options(po::options_description& options) {
                     "many as there are chunks"),
        flag_option("no-fallback",
                    "do not end by sequential substitution where the iterations do not converge"),
-       read_file("guess",
-                 "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step "
-                 "with K times the scale), or a trace or checkpoint FILE",
-                 "WHAT", "copy"),
+       cli::read_file(
+           "guess",
+           "first states: copy (of z_0), zero, random, coarse:K (a resnet of every K-th step "
+           "with K times the scale), or a trace or checkpoint FILE",
+           "WHAT", "copy"),
        flag_option("verify", "run sequential execution too, on the same ranks, and compare")},
-      {{"nonlinear", "auto", offered(nonlinear::catalogue())}});
+      {{"nonlinear", "auto", cli::offered(nonlinear::catalogue())}});
 }
 
 /// Options that only make sense with another one, or without it.
-void refuse_contradictions(const po::variables_map& options) {
+void refuse_contradictions(const OptionValues& options) {
   const auto without = [&](const char* name, const char* other, const char* why) {
-    if (given(options, name) && given(options, other))
+    if (options.given(name) && options.given(other))
       throw input_error("--{} and --{} exclude each other: {}; leave one out", name, other, why);
   };
   without("restart", "guess", "both say where to start");
   without("data", "input", "both give the samples");
-  const std::string method = text_of(options, "nonlinear");
+  const std::string method = options.text("nonlinear");
   if (!nonlinear::find(method).iterates) {
     for (const char* name : {"guess", "restart", "checkpoint", "checkpoint-every", "max-hours"}) {
-      if (!given(options, name)) continue;
+      if (!options.given(name)) continue;
       throw input_error(
           "--{} goes with iterations, and --nonlinear {} has none; leave it out "
           "or use --nonlinear newton or shooting",
           name, method);
     }
   }
-  if (real_of(options, "rtol") == 0 && real_of(options, "atol") == 0)
+  if (options.real("rtol") == 0 && options.real("atol") == 0)
     throw input_error("--rtol 0 with --atol 0 can never be reached; give one a value above 0");
 }
 
@@ -127,121 +126,121 @@ std::optional<std::string> FilesConfig::restart_path(const parallel::Communicato
 
 std::string FilesConfig::folder() const { return folder_of(checkpoint_path()); }
 
-void add_model_options(po::options_description& options, DefaultSizes sizes,
-                       const std::vector<OfferedEntry>& more_models) {
-  std::vector<OfferedEntry> entries = offered(models::catalogue());
+void add_model_options(cli::Options& options, DefaultSizes sizes,
+                       const std::vector<cli::OfferedEntry>& more_models) {
+  std::vector<cli::OfferedEntry> entries = cli::offered(models::catalogue());
   entries.insert(entries.end(), more_models.begin(), more_models.end());
-  add_group(options, "Model",
-            {whole_option("steps", sizes.steps, 0, kMostSteps, "length L of the chain"),
-             whole_option("width", sizes.width, 1, kMostWidth, "numbers n in a state"),
-             whole_option("batch", sizes.batch, 1, kMostBatch, "samples B"),
-             whole_option("seed", 1, 0, kMostSeed, "of weights, noise and labels")},
-            {{"model", "resnet", entries}});
+  options.add("Model",
+              {whole_option("steps", sizes.steps, 0, kMostSteps, "length L of the chain"),
+               whole_option("width", sizes.width, 1, kMostWidth, "numbers n in a state"),
+               whole_option("batch", sizes.batch, 1, kMostBatch, "samples B"),
+               whole_option("seed", 1, 0, kMostSeed, "of weights, noise and labels")},
+              {{"model", "resnet", entries}});
 }
 
-void add_file_options(po::options_description& options, const std::vector<OptionSpec>& more) {
+void add_file_options(cli::Options& options, const std::vector<OptionSpec>& more) {
   std::vector<OptionSpec> specs{
-      written_file("trace", file_format::kTrace,
-                   "history of the run, HDF5; readable while it runs"),
-      written_file("checkpoint", file_format::kCheckpoint,
-                   "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 "
-                   "beside the trace or in the current folder"),
+      cli::written_file("trace", file_format::kTrace,
+                        "history of the run, HDF5; readable while it runs"),
+      cli::written_file("checkpoint", file_format::kCheckpoint,
+                        "where checkpoints go; without it only a stop writes one, deeppcr.ckpt.h5 "
+                        "beside the trace or in the current folder"),
       real_option("checkpoint-every", kMinutesToSave, 0, 1e6,
                   "minutes between checkpoints, the first after a second; 0: not by the clock"),
-      read_file("restart", "go on from this checkpoint; auto: the newest intact one, if any"),
+      cli::read_file("restart", "go on from this checkpoint; auto: the newest intact one, if any"),
       real_option("max-hours", "0", 0, 1e6,
                   "stop with a checkpoint after so many hours; 0: no limit"),
-      force_option()};
+      cli::force_option()};
   specs.insert(specs.end(), more.begin(), more.end());
-  add_group(options, "Files", specs);
+  options.add("Files", specs);
 }
 
 std::vector<OptionSpec> result_options() {
   return {text_option("trace-states", "none", "states to keep: all, last, none, every:K", "WHICH"),
-          written_file("output", file_format::kResults, "write the results, HDF5")};
+          cli::written_file("output", file_format::kResults, "write the results, HDF5")};
 }
 
-void add_run_options(po::options_description& options) {
+void add_run_options(cli::Options& options) {
   add_model_options(options, DefaultSizes{});
   add_data_options(options);
   add_solver_options(options);
   add_file_options(options, result_options());
 }
 
-void add_loss_options(po::options_description& options) {
-  add_group(options, "Loss", {}, {{"loss", "cross-entropy", offered(models::losses())}});
+void add_loss_options(cli::Options& options) {
+  options.add("Loss", {}, {{"loss", "cross-entropy", cli::offered(models::losses())}});
 }
 
-void add_gradient_options(po::options_description& options) {
+void add_gradient_options(cli::Options& options) {
   add_run_options(options);
   add_loss_options(options);
 }
 
-ChainConfig read_chain_config(const po::variables_map& options) {
+ChainConfig read_chain_config(const OptionValues& options) {
   ChainConfig config;
   models::ModelOptions& model = config.model;
-  model.model = text_of(options, "model");
-  model.steps = whole_of(options, "steps");
-  model.width = static_cast<int>(whole_of(options, "width"));
-  model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
+  model.model = options.text("model");
+  model.steps = options.whole("steps");
+  model.width = static_cast<int>(options.whole("width"));
+  model.seed = static_cast<std::uint64_t>(options.whole("seed"));
   for (const models::CatalogueEntry& entry : models::catalogue())
-    if (entry.name == model.model) model.own = entry_values(entry.options, options);
-  if (options.count("loss") > 0) {
-    config.loss.name = text_of(options, "loss");
-    config.loss.own = entry_values(models::find_loss(config.loss.name).options, options);
+    if (entry.name == model.model) model.own = options.part(entry.options);
+  if (options.has("loss")) {
+    config.loss.name = options.text("loss");
+    config.loss.own = options.part(models::find_loss(config.loss.name).options);
   }
-  config.batch = whole_of(options, "batch");
-  config.data = text_of(options, "data");
-  config.weights = text_of(options, "weights");
-  config.input = text_of(options, "input");
-  config.batch_given = given(options, "batch");
+  config.batch = options.whole("batch");
+  config.data = options.text("data");
+  config.weights = options.text("weights");
+  config.input = options.text("input");
+  config.batch_given = options.given("batch");
   return config;
 }
 
-void check_file_options(const po::variables_map& options) {
-  io::StateSelection::parse(text_of(options, "trace-states"));
-  if (given(options, "trace-states") && !given(options, "trace"))
+void check_file_options(const OptionValues& options) {
+  io::StateSelection::parse(options.text("trace-states"));
+  if (options.given("trace-states") && !options.given("trace"))
     throw input_error("--trace-states needs --trace FILE, where the states go");
-  if (given(options, "checkpoint-every") && !given(options, "checkpoint"))
+  if (options.given("checkpoint-every") && !options.given("checkpoint"))
     throw input_error("--checkpoint-every needs --checkpoint FILE");
 }
 
-FilesConfig read_files_config(const po::variables_map& options) {
+FilesConfig read_files_config(const OptionValues& options) {
   FilesConfig files;
-  files.trace = text_of(options, "trace");
-  files.trace_states = text_of(options, "trace-states");
-  files.checkpoint = text_of(options, "checkpoint");
-  if (!files.checkpoint.empty()) files.minutes_to_save = real_of(options, "checkpoint-every");
-  files.restart = text_of(options, "restart");
-  files.max_hours = real_of(options, "max-hours");
-  files.save_weights = text_of(options, "save-weights");
-  files.output = text_of(options, "output");
+  files.trace = options.text("trace");
+  files.trace_states = options.text("trace-states");
+  files.checkpoint = options.text("checkpoint");
+  if (!files.checkpoint.empty()) files.minutes_to_save = options.real("checkpoint-every");
+  files.restart = options.text("restart");
+  files.max_hours = options.real("max-hours");
+  files.save_weights = options.text("save-weights");
+  files.output = options.text("output");
   return files;
 }
 
-nonlinear::Settings read_settings(const po::variables_map& options) {
+nonlinear::Settings read_settings(const OptionValues& options) {
   nonlinear::Settings settings;
-  settings.tolerance = {real_of(options, "rtol"), real_of(options, "atol")};
-  if (given(options, "max-iterations"))
-    settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
-  settings.fallback = !is_set(options, "no-fallback");
-  settings.own = entry_values(nonlinear::find(text_of(options, "nonlinear")).options, options);
+  settings.tolerance = {options.real("rtol"), options.real("atol")};
+  if (options.given("max-iterations"))
+    settings.max_iterations = static_cast<int>(options.whole("max-iterations"));
+  settings.fallback = !options.flag("no-fallback");
+  settings.own = options.part(nonlinear::find(options.text("nonlinear")).options);
   return settings;
 }
 
-RunConfig read_run_config(const po::variables_map& options, linear::Passes passes) {
+RunConfig read_run_config(const OptionValues& options, linear::Passes passes) {
   refuse_contradictions(options);
   RunConfig config;
   config.chain = read_chain_config(options);
   SolverConfig& solver = config.solver;
-  solver.name = text_of(options, "nonlinear");
+  solver.name = options.text("nonlinear");
   solver.settings = read_settings(options);
-  solver.backward = text_of(options, "backward");
+  solver.backward = options.text("backward");
   solver.passes = passes;
   solver.make();  // refuses options that contradict each other
   check_file_options(options);
-  solver.guess = text_of(options, "guess");
-  solver.verify = is_set(options, "verify");
+  solver.guess = options.text("guess");
+  solver.verify = options.flag("verify");
   config.files = read_files_config(options);
   return config;
 }

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <boost/program_options.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "app/options.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "deeppcr/linear/catalogue.hpp"
@@ -85,26 +84,24 @@ struct DefaultSizes {
   Index batch = 8;
 };
 /// more_models: besides those of the catalogue.
-void add_model_options(boost::program_options::options_description& options, DefaultSizes sizes,
-                       const std::vector<OfferedEntry>& more_models = {});
+void add_model_options(cli::Options& options, DefaultSizes sizes,
+                       const std::vector<cli::OfferedEntry>& more_models = {});
 /// Trace, checkpoints, restart: of every command that runs for long; and more of its own.
-void add_file_options(boost::program_options::options_description& options,
-                      const std::vector<OptionSpec>& more);
+void add_file_options(cli::Options& options, const std::vector<OptionSpec>& more);
 /// Those of states and results.
 std::vector<OptionSpec> result_options();
-void add_run_options(boost::program_options::options_description& options);
+void add_run_options(cli::Options& options);
 /// The loss, and what the loss chosen takes.
-void add_loss_options(boost::program_options::options_description& options);
+void add_loss_options(cli::Options& options);
 /// Both.
-void add_gradient_options(boost::program_options::options_description& options);
+void add_gradient_options(cli::Options& options);
 
 /// @throws Error for combinations of the options of add_file_options() without sense
-void check_file_options(const boost::program_options::variables_map& options);
-FilesConfig read_files_config(const boost::program_options::variables_map& options);
+void check_file_options(const OptionValues& options);
+FilesConfig read_files_config(const OptionValues& options);
 /// From parsed options. `options` of `check` has no data, weights and input.
-ChainConfig read_chain_config(const boost::program_options::variables_map& options);
+ChainConfig read_chain_config(const OptionValues& options);
 /// @throws Error for options that contradict each other
-RunConfig read_run_config(const boost::program_options::variables_map& options,
-                          linear::Passes passes);
+RunConfig read_run_config(const OptionValues& options, linear::Passes passes);
 
 }  // namespace deeppcr::app

@@ -3,11 +3,11 @@
 
 #include "app/files.hpp"
 #include "app/network.hpp"
-#include "app/options.hpp"
 #include "app/report.hpp"
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/checkpoint.hpp"
@@ -16,10 +16,8 @@
 namespace deeppcr::app {
 namespace {
 
-namespace po = boost::program_options;
-
 /// Fills parameters and normalisation.
-void read_network(const Context& context, const parallel::ProcessGrid& grid,
+void read_network(const cli::Context& context, const parallel::ProcessGrid& grid,
                   const TrainConfig& config, const std::string& path,
                   train::ChainNetwork& network) {
   train::History history(network.stages());
@@ -36,7 +34,7 @@ void read_network(const Context& context, const parallel::ProcessGrid& grid,
   TrainingFiles(context, grid, {}, config.chain.problem()).resume(path, state);
 }
 
-train::Evaluation score_chain(const Context& context, const KnownNetwork& known,
+train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& known,
                               const TrainConfig& config) {
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
@@ -53,7 +51,7 @@ train::Evaluation score_chain(const Context& context, const KnownNetwork& known,
 constexpr int kBands = 5;
 
 /// Of a denoiser fills `bands` too.
-train::Evaluation score_diffusion(const Context& context, const std::string& checkpoint,
+train::Evaluation score_diffusion(const cli::Context& context, const std::string& checkpoint,
                                   const TrainConfig& config, std::vector<train::NoiseBand>& bands) {
   const bool denoises = config.chain.model.model == "denoiser";
   const std::string path = denoises ? config.autoencoder : checkpoint;
@@ -107,7 +105,7 @@ void add_classes(const train::Evaluation& evaluation, Report& report) {
 }
 
 /// The checkpoint, or the newest intact one of a folder, by the name that runs give it.
-std::string checkpoint_at(const Context& context, const std::string& path) {
+std::string checkpoint_at(const cli::Context& context, const std::string& path) {
   if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
   if (!std::filesystem::is_directory(path)) return path;
   const std::string name = default_checkpoint(path + "/");
@@ -117,30 +115,31 @@ std::string checkpoint_at(const Context& context, const std::string& path) {
 
 }  // namespace
 
-void add_evaluate_options(po::options_description& options) {
-  add_group(
-      options, "Evaluation",
-      {read_file("restart", "checkpoint of deeppcr train, or the folder of its newest one"),
-       read_file("data", "images, by default those of the checkpoint's run", "NAME"),
-       read_file("autoencoder", "of a denoiser, where it is not the file that it was trained with"),
+void add_evaluate_options(cli::Options& options) {
+  options.add(
+      "Evaluation",
+      {cli::read_file("restart", "checkpoint of deeppcr train, or the folder of its newest one"),
+       cli::read_file("data", "images, by default those of the checkpoint's run", "NAME"),
+       cli::read_file("autoencoder",
+                      "of a denoiser, where it is not the file that it was trained with"),
        whole_option("test-samples", 0, 0, 1'000'000'000'000,
                     "test samples; 0: as many as in the checkpoint's run")});
   add_grid_options(options);
 }
 
-int run_evaluate(const po::variables_map& options, const Context& context) {
-  const std::string path = checkpoint_at(context, text_of(options, "restart"));
+int run_evaluate(const OptionValues& options, const cli::Context& context) {
+  const std::string path = checkpoint_at(context, options.text("restart"));
   const Stopwatch watch;
   const CheckpointOrigin origin = checkpoint_origin(context.comm, path);
   TrainConfig config = train_config_from(origin.path, origin.configuration);
   config.sharing = read_sharing(options);
   config.chain.weights.clear();
   config.trajectories_kept = 0;
-  if (const Index samples = whole_of(options, "test-samples"); samples > 0)
+  if (const Index samples = options.whole("test-samples"); samples > 0)
     config.test_samples = samples;
-  if (const std::string data = text_of(options, "data"); !data.empty()) config.chain.data = data;
+  if (const std::string data = options.text("data"); !data.empty()) config.chain.data = data;
   const std::string& model = config.chain.model.model;
-  if (const std::string file = text_of(options, "autoencoder"); !file.empty()) {
+  if (const std::string file = options.text("autoencoder"); !file.empty()) {
     if (model != "denoiser")
       throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
     config.autoencoder = file;

@@ -47,7 +47,7 @@ void fill(const std::string& path, const char* what, const io::StoredNetwork& st
 
 }  // namespace
 
-io::Provenance provenance(const Context& context) {
+io::Provenance provenance(const cli::Context& context) {
   io::Provenance about = io::Provenance::collect(context.comm);
   about.command_line = context.command_line;
   about.configuration = context.configuration;
@@ -108,7 +108,8 @@ FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> ro
     std::copy_n(rows.data() + i * layer, layer, values.data() + i * stored_layer);
 }
 
-void save_weights(const Context& context, const std::string& path, const NetworkParts& network) {
+void save_weights(const cli::Context& context, const std::string& path,
+                  const NetworkParts& network) {
   FileLayers layers(network.model, network.parameters);
   std::optional<io::DenseLayer> embedding, head;
   if (network.embedding != nullptr) {

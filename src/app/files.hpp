@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "deeppcr/models/autoencoder.hpp"
@@ -16,7 +16,7 @@ namespace deeppcr::app {
 
 /// Where a file of this run comes from: versions, command line, options.
 /// Collective.
-io::Provenance provenance(const Context& context);
+io::Provenance provenance(const cli::Context& context);
 
 /// The group of parameters that weights files hold.
 constexpr const char* kLayers = "layers";
@@ -52,7 +52,8 @@ struct NetworkParts {
   const models::DenseLayer* head = nullptr;
 };
 /// Collective.
-void save_weights(const Context& context, const std::string& path, const NetworkParts& network);
+void save_weights(const cli::Context& context, const std::string& path,
+                  const NetworkParts& network);
 
 /// Trained networks from their checkpoints. Collective.
 models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path);

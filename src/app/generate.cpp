@@ -6,7 +6,6 @@
 
 #include "app/files.hpp"
 #include "app/interrupts.hpp"
-#include "app/memory.hpp"
 #include "app/report.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/batch.hpp"
@@ -16,6 +15,7 @@
 #include "deeppcr/models/wasserstein.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::app {
@@ -44,7 +44,7 @@ void check_sizes(const parallel::Communicator& comm, const GenerateConfig& confi
   sequence::check_index_size(model.steps, config.run.chain.batch, model.width);
   const double states = static_cast<double>(model.steps + 1) *
                         static_cast<double>(config.run.chain.batch) * model.width;
-  check_memory(comm, sizeof(Real) * states * (config.verify ? 5 : 4));
+  parallel::check_memory(comm, sizeof(Real) * states * (config.verify ? 5 : 4));
 }
 
 std::vector<int> labels_of(const GenerateConfig& config, int classes) {
@@ -77,7 +77,7 @@ struct Sampling {
 };
 
 /// All steps by sweeps, or one after another. Collective.
-SolverRun sample(const Context& context, const GenerateConfig& config, Sampling& sampling) {
+SolverRun sample(const cli::Context& context, const GenerateConfig& config, Sampling& sampling) {
   Method method;
   method.iterates = config.method.sweeps;
   method.most_iterations = sampling.chain.num_steps();
@@ -106,7 +106,7 @@ double largest_difference(ConstStates a, ConstStates b) {
 }
 
 /// Compares with one step after another, on the same ranks.
-void add_verification(const Context& context, const std::string& method, double seconds,
+void add_verification(const cli::Context& context, const std::string& method, double seconds,
                       Sampling& sampling, Report& report) {
   const Index L = sampling.chain.num_steps();
   const States ours = sampling.states();
@@ -131,7 +131,7 @@ struct OtherLatents {
   std::array<std::vector<Real>, 2> held_out;
 };
 
-OtherLatents read_others(const Context& context, const GenerateConfig& config,
+OtherLatents read_others(const cli::Context& context, const GenerateConfig& config,
                          const Networks& networks) {
   OtherLatents others;
   const Index S = config.run.chain.batch, n = networks.denoiser.shape().latent;
@@ -180,8 +180,8 @@ void add_distances(const OtherLatents& others, ConstState latents, Report& repor
   add("wasserstein_among_held_out", "  two held-out sets", models::wasserstein(second, first));
 }
 
-void write_results(const Context& context, const GenerateConfig& config, const Networks& networks,
-                   Sampling& sampling) {
+void write_results(const cli::Context& context, const GenerateConfig& config,
+                   const Networks& networks, Sampling& sampling) {
   const std::string& output = config.run.files.output;
   if (output.empty() && config.image.empty()) return;
   const UndisturbedWriting undisturbed;
@@ -235,7 +235,7 @@ std::string method_of(const GenerateConfig& config) {
   return dense ? fmt::format("{}+{}", method.name, config.solver.linear) : method.name;
 }
 
-Report report_of(const Context& context, const GenerateConfig& config, const SolverRun& run) {
+Report report_of(const cli::Context& context, const GenerateConfig& config, const SolverRun& run) {
   const nonlinear::SolveReport& solve = run.report;
   const bool single = config.sampler.precision == models::NetworkPrecision::float32;
   const char* precision = single ? "float32" : "float64";
@@ -296,7 +296,7 @@ std::string choose_method(const models::DenoisingChain& chain, sequence::Traject
   return choice.why;
 }
 
-int run_generate(const boost::program_options::variables_map& options, const Context& context) {
+int run_generate(const OptionValues& options, const cli::Context& context) {
   GenerateConfig config = read_generate_config(options, context.comm.size());
   const Networks networks = read_networks(context.comm, config);
   config.run.chain.model.width = networks.denoiser.shape().latent;

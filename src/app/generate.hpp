@@ -1,19 +1,18 @@
 #pragma once
 
-#include <boost/program_options.hpp>
 #include <string>
 #include <vector>
 
 #include "app/config.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/models/denoising_chain.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
 
 namespace deeppcr::app {
 
 /// Diffusion sampling.
-void add_generate_options(boost::program_options::options_description& options);
-int run_generate(const boost::program_options::variables_map& options, const Context& context);
+void add_generate_options(cli::Options& options);
+int run_generate(const OptionValues& options, const cli::Context& context);
 
 /// One line a method of sampling: the only table that names them.
 struct SamplingMethod {
@@ -48,8 +47,7 @@ struct GenerateConfig {
   std::string image, against, held_out;
 };
 /// @throws Error for options that contradict each other
-GenerateConfig read_generate_config(const boost::program_options::variables_map& options,
-                                    int ranks);
+GenerateConfig read_generate_config(const OptionValues& options, int ranks);
 
 /// The window that fills the cores of so many ranks: 24 rows of a batch each, at which the network
 /// runs near its best, and 4 steps at least. 0, all steps, for Newton, whose linear solve has to be

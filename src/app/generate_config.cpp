@@ -2,7 +2,7 @@
 
 #include "app/files.hpp"
 #include "app/generate.hpp"
-#include "app/options.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
@@ -10,8 +10,6 @@
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr Index kMostSteps = 1'000'000, kMostSamples = 1'000'000, kMostSeed = 1'000'000'000'000'000;
 
@@ -21,11 +19,12 @@ const SamplingMethod& find_method(const std::string& name) {
                        [&](const SamplingMethod& method) { return name == method.name; });
 }
 
-void add_sampler_options(po::options_description& options) {
-  add_group(
-      options, "Sampling",
-      {read_file("denoiser", "trained denoiser; without it the one that comes with the program"),
-       read_file("autoencoder", "the autoencoder of its latents; the same"),
+void add_sampler_options(cli::Options& options) {
+  options.add(
+      "Sampling",
+      {cli::read_file("denoiser",
+                      "trained denoiser; without it the one that comes with the program"),
+       cli::read_file("autoencoder", "the autoencoder of its latents; the same"),
        word_option("sampler", "ddpm", {"ddpm", "ddim"}, "ddpm: eta 1; ddim: eta 0"),
        real_option("eta", "-1", -1, 1,
                    "share of fresh noise in a step, from 0 to 1; below 0: the sampler's"),
@@ -38,14 +37,14 @@ void add_sampler_options(po::options_description& options) {
                    "what the network is evaluated in; states are float64")});
 }
 
-void add_method_options(po::options_description& options) {
-  std::vector<OfferedEntry> methods;
+void add_method_options(cli::Options& options) {
+  std::vector<cli::OfferedEntry> methods;
   for (const SamplingMethod& method : sampling_methods())
     methods.push_back({method.name, method.help, {}});
   std::vector<std::string> linear;
   for (const auto& entry : linear::catalogue()) linear.emplace_back(entry.name);
-  add_group(
-      options, "Method",
+  options.add(
+      "Method",
       {word_option("linear", "hybrid", linear, "newton: solver of the linear chains"),
        word_option("diagonal", "exact", {"exact", "probe"},
                    "quasi-newton: from n columns of jvp, or estimated from one random column"),
@@ -67,15 +66,16 @@ void add_method_options(po::options_description& options) {
       {{"method", "auto", methods}});
 }
 
-void add_output_options(po::options_description& options) {
-  add_group(options, "Results",
-            {written_file("image", file_format::kPicture, "the samples as a grid, PNG"),
-             flag_option("keep-trajectory", "--output holds all states, not only the samples"),
-             read_file("against", "compare with the samples in an --output file of another run"),
-             read_file("held-out",
-                       "compare with test images, such as fashion-mnist: 1-Wasserstein distance "
-                       "of latents, exact for up to 2000 samples, sliced beyond",
-                       "NAME")});
+void add_output_options(cli::Options& options) {
+  options.add(
+      "Results",
+      {cli::written_file("image", file_format::kPicture, "the samples as a grid, PNG"),
+       flag_option("keep-trajectory", "--output holds all states, not only the samples"),
+       cli::read_file("against", "compare with the samples in an --output file of another run"),
+       cli::read_file("held-out",
+                      "compare with test images, such as fashion-mnist: 1-Wasserstein distance "
+                      "of latents, exact for up to 2000 samples, sliced beyond",
+                      "NAME")});
 }
 
 /// --diagonal's word for a Jacobian.
@@ -101,14 +101,14 @@ Guess read_guess(const std::string& word, Index steps) {
       word, steps);
 }
 
-void refuse_contradictions(const po::variables_map& options, const GenerateConfig& config) {
-  const bool one = text_of(options, "denoiser").empty() != text_of(options, "autoencoder").empty();
+void refuse_contradictions(const OptionValues& options, const GenerateConfig& config) {
+  const bool one = options.text("denoiser").empty() != options.text("autoencoder").empty();
   if (one) throw input_error("--denoiser and --autoencoder belong together; give both or neither");
   if (config.keep_trajectory && config.run.files.output.empty())
     throw input_error("--keep-trajectory needs --output FILE, where it goes");
   if (config.method.sweeps) return;
   for (const char* name : {"restart", "checkpoint"}) {
-    if (!text_of(options, name).empty())
+    if (!options.text(name).empty())
       throw input_error(
           "--{} goes with sweeps, and --method {} has none; leave it out or use another method",
           name, config.method.name);
@@ -142,7 +142,7 @@ const SamplingMethod& closed_method(bool sweeps) {
   });
 }
 
-void add_generate_options(po::options_description& options) {
+void add_generate_options(cli::Options& options) {
   add_sampler_options(options);
   add_method_options(options);
   add_output_options(options);
@@ -153,44 +153,44 @@ Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples) {
   return jacobian == nonlinear::Jacobian::dense ? 0 : plan::filling_window(ranks, samples);
 }
 
-GenerateConfig read_generate_config(const po::variables_map& options, int ranks) {
+GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   check_file_options(options);
   GenerateConfig config;
   config.run.files = read_files_config(options);
-  config.run.chain.batch = whole_of(options, "samples");
+  config.run.chain.batch = options.whole("samples");
   config.run.chain.model.model = "denoiser";
-  config.run.chain.model.steps = whole_of(options, "steps");
-  config.run.chain.model.seed = static_cast<std::uint64_t>(whole_of(options, "seed"));
-  config.denoiser = text_of(options, "denoiser");
-  config.autoencoder = text_of(options, "autoencoder");
-  config.method = find_method(text_of(options, "method"));
-  config.label = static_cast<int>(whole_of(options, "class"));
-  config.verify = is_set(options, "verify");
-  config.keep_trajectory = is_set(options, "keep-trajectory");
-  config.image = text_of(options, "image");
-  config.against = text_of(options, "against");
-  config.held_out = text_of(options, "held-out");
-  const bool single = text_of(options, "network-precision") == "float32";
+  config.run.chain.model.steps = options.whole("steps");
+  config.run.chain.model.seed = static_cast<std::uint64_t>(options.whole("seed"));
+  config.denoiser = options.text("denoiser");
+  config.autoencoder = options.text("autoencoder");
+  config.method = find_method(options.text("method"));
+  config.label = static_cast<int>(options.whole("class"));
+  config.verify = options.flag("verify");
+  config.keep_trajectory = options.flag("keep-trajectory");
+  config.image = options.text("image");
+  config.against = options.text("against");
+  config.held_out = options.text("held-out");
+  const bool single = options.text("network-precision") == "float32";
   models::SamplerOptions& sampler = config.sampler;
-  sampler.steps = static_cast<int>(whole_of(options, "steps"));
-  const double eta = real_of(options, "eta");
-  sampler.eta = eta >= 0 ? eta : text_of(options, "sampler") == "ddim" ? 0 : 1;
+  sampler.steps = static_cast<int>(options.whole("steps"));
+  const double eta = options.real("eta");
+  sampler.eta = eta >= 0 ? eta : options.text("sampler") == "ddim" ? 0 : 1;
   sampler.precision =
       single ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
   sampler.seed = config.run.chain.model.seed;
   nonlinear::WindowedOptions& solver = config.solver;
   solver.jacobian = config.method.by_diagonal
-                        ? nonlinear::jacobian_from(diagonal_word(text_of(options, "diagonal")))
+                        ? nonlinear::jacobian_from(diagonal_word(options.text("diagonal")))
                         : config.method.jacobian;
-  solver.linear = text_of(options, "linear");
-  solver.window = read_window(text_of(options, "window"), config, ranks);
-  config.guess = read_guess(text_of(options, "guess"), sampler.steps);
-  solver.extrapolate = text_of(options, "guess") == "extrapolate";
+  solver.linear = options.text("linear");
+  solver.window = read_window(options.text("window"), config, ranks);
+  config.guess = read_guess(options.text("guess"), sampler.steps);
+  solver.extrapolate = options.text("guess") == "extrapolate";
   solver.rtol = 0;
-  const double tolerance = real_of(options, "tolerance");
+  const double tolerance = options.real("tolerance");
   solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
-  solver.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
-  solver.fallback = !is_set(options, "no-fallback");
+  solver.max_iterations = static_cast<int>(options.whole("max-iterations"));
+  solver.fallback = !options.flag("no-fallback");
   solver.seed = sampler.seed;
   solver.sampler = true;
   refuse_contradictions(options, config);

@@ -213,7 +213,8 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
   }
 }
 
-void save(const Chain& chain, const RunConfig& config, const Gradients& g, const Context& context) {
+void save(const Chain& chain, const RunConfig& config, const Gradients& g,
+          const cli::Context& context) {
   const UndisturbedWriting undisturbed;
   io::write_file(context.comm, config.files.output, file_format::kResults, provenance(context),
                  [&](io::hdf5::File& file) { write(file, chain, config, g); });
@@ -221,7 +222,7 @@ void save(const Chain& chain, const RunConfig& config, const Gradients& g, const
 
 }  // namespace
 
-int run_gradient(const boost::program_options::variables_map& options, const Context& context) {
+int run_gradient(const OptionValues& options, const cli::Context& context) {
   RunConfig config = read_run_config(options, linear::Passes::forward_and_backward);
   Chain chain = set_up(context, config);
   ChainReport report;

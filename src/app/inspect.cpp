@@ -3,9 +3,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "app/options.hpp"
-#include "app/output.hpp"
 #include "app/run_commands.hpp"
+#include "deeppcr/cli/options.hpp"
+#include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
@@ -96,29 +96,29 @@ Json describe(const parallel::Communicator& self, const std::string& path) {
 void print_table(const Json& json) {
   for (const auto& [key, value] : json.items()) {
     if (key == "datasets" || key == "command") continue;
-    print_out(fmt::format("  {:<20} {}\n", key,
-                          value.is_string() ? value.get<std::string>() : value.dump()));
+    cli::print_out(fmt::format("  {:<20} {}\n", key,
+                               value.is_string() ? value.get<std::string>() : value.dump()));
   }
   for (const auto& dataset : json.value("datasets", Json::array()))
-    print_out(
+    cli::print_out(
         fmt::format("  {:<32} {}\n", dataset["name"].get<std::string>(), dataset["shape"].dump()));
 }
 
 }  // namespace
 
-void add_inspect_options(boost::program_options::options_description& options) {
-  add_group(options, "File", {read_file("file", "a trace, checkpoint, weights or results file")});
+void add_inspect_options(cli::Options& options) {
+  options.add("File", {cli::read_file("file", "a trace, checkpoint, weights or results file")});
 }
 
-int run_inspect(const boost::program_options::variables_map& options, const Context& context) {
-  const std::string file = text_of(options, "file");
+int run_inspect(const OptionValues& options, const cli::Context& context) {
+  const std::string file = options.text("file");
   if (file.empty()) throw input_error("inspect needs a file: deeppcr inspect run.h5");
   // The file is read by one rank; what it finds is the verdict of all.
   parallel::agree(context.comm, [&] {
     if (!context.comm.is_root()) return;
     const Json json = describe(parallel::Communicator::self(), file);
     if (context.json) {
-      print_out(json.dump() + "\n");
+      cli::print_out(json.dump() + "\n");
     } else if (!context.quiet) {
       print_table(json);
     }

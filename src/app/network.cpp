@@ -6,12 +6,12 @@
 
 #include "app/chain.hpp"
 #include "app/files.hpp"
-#include "app/memory.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/batch.hpp"
 #include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 
@@ -139,7 +139,8 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =
       static_cast<double>(std::min(config.trajectories_kept, images.count())) * steps * (n + 1);
-  check_memory(grid.world(), sizeof(Real) * (states + parameters + kept) + solver + pixels);
+  parallel::check_memory(grid.world(),
+                         sizeof(Real) * (states + parameters + kept) + solver + pixels);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {

@@ -8,15 +8,14 @@
 #include "app/config.hpp"
 #include "app/generate.hpp"
 #include "app/interrupts.hpp"
-#include "app/options.hpp"
-#include "app/output.hpp"
-#include "app/parse.hpp"
+#include "app/named_files.hpp"
 #include "app/run_commands.hpp"
-#include "app/run_lock.hpp"
+#include "app/stored_model.hpp"
 #include "app/train_config.hpp"
-#include "app/written_files.hpp"
-#include "deeppcr/app/command.hpp"
 #include "deeppcr/blocks/kernels.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/cli/options.hpp"
+#include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
@@ -26,8 +25,11 @@
 namespace deeppcr::app {
 namespace {
 
+using cli::Command;
+using cli::Words;
+
 void print_on_root(const parallel::Communicator& comm, const std::string& text) {
-  if (comm.is_root()) print_out(text);
+  if (comm.is_root()) cli::print_out(text);
 }
 
 std::string join(int argc, char** argv) {
@@ -85,7 +87,7 @@ void name_petsc_solver(const Words& words, const Command& command,
   const bool named = std::any_of(options.begin(), options.end(), [](const std::string& word) {
     return begins(word, "--nonlinear") || begins(word, "--config");
   });
-  if (!asks || named || options_of(command).find_nothrow("nonlinear", false) == nullptr) return;
+  if (!asks || named || !options_of(command).has("nonlinear")) return;
   options.insert(options.end(), {"--nonlinear", petsc_solver()});
 }
 
@@ -110,23 +112,22 @@ int run_command(const Command& command, const Words& words, std::vector<std::str
                 const std::string& command_line, const parallel::Communicator& comm) {
   for (const std::string& word : rest) {
     if (word == "--help" || word == "-h") {
-      print_on_root(comm, command_help(command));
+      print_on_root(comm, cli::command_help(command));
       return 0;
     }
   }
   name_petsc_solver(words, command, rest);
-  const auto options = parse(command, rest, comm);
-  const std::vector<WrittenFile> written = check_written_files(options_of(command), options, comm);
+  const OptionValues options =
+      cli::parse(command, commands(), rest, comm,
+                 [&](OptionValues& values) { adopt_stored_model(values, comm); });
+  const auto written = check_written_files(options_of(command), options, comm);
   parallel::Runtime::add_petsc_options(words.petsc);
-  const Context context{comm,
-                        command_line,
-                        configuration_text(command, options),
-                        words.petsc,
-                        options["quiet"].as<bool>(),
-                        options["json"].as<bool>()};
+  const cli::Context context{
+      comm,        command_line,          configuration_text(command, options),
+      words.petsc, options.flag("quiet"), options.flag("json")};
   if (command.has_safe_points) stop_before_start(comm);
-  std::vector<RunLock> locks;
-  for (const WrittenFile& file : written)
+  std::vector<io::RunLock> locks;
+  for (const io::WrittenFile& file : written)
     if (!file.option.empty()) locks.emplace_back(comm, file.option, file.path);
   const int code = command.run(options, context);
   warn_of_unused(words.petsc);
@@ -143,11 +144,11 @@ int run_words(const Command* only, const Words& words, const std::string& comman
   }
   if (only != nullptr) return run_command(*only, words, words.own, command_line, comm);
   if (first == "--help" || first == "-h" || first == "help") {
-    print_on_root(comm, general_help());
+    print_on_root(comm, cli::general_help(commands()));
     return 0;
   }
   if (first.empty()) throw input_error("no command given; see deeppcr --help");
-  const Command& command = find_command(first);
+  const Command& command = cli::find_command(commands(), first);
   return run_command(command, words, {words.own.begin() + 1, words.own.end()}, command_line, comm);
 }
 
@@ -161,12 +162,12 @@ bool has_safe_points(const Command* only, const Words& words) {
 }
 
 int run_program(const Command* only, int argc, char** argv) {
-  prepare_standard_streams();
-  const Words words = cut(argc, argv);
+  cli::prepare_standard_streams();
+  const Words words = cli::cut(argc, argv);
   hold_signals(has_safe_points(only, words));
   parallel::Runtime runtime(argc, argv, words.petsc);
   const int code = runtime.run([&](const parallel::Communicator& comm) {
-    return close_report(comm, run_words(only, words, join(argc, argv), comm));
+    return cli::close_report(comm, run_words(only, words, join(argc, argv), comm));
   });
   // mpirun ends all ranks when the first one leaves with a code: what was printed must be out by
   // then
@@ -193,10 +194,6 @@ const std::vector<Command>& commands() {
        add_inspect_options, run_inspect},
   };
   return table;
-}
-
-std::string call_of(const Command& command) {
-  return *command.program != '\0' ? command.program : std::string("deeppcr ") + command.name;
 }
 
 int run(int argc, char** argv) { return run_program(nullptr, argc, argv); }

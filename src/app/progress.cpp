@@ -1,36 +1,8 @@
 #include "app/progress.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
-
-#include "app/output.hpp"
 
 namespace deeppcr::app {
-namespace {
-constexpr double kSecondsBetweenLines = 30;
-constexpr double kSecondsBetweenUpdates = 0.2;
-}  // namespace
-
-ProgressLine::ProgressLine(bool speaks) : speaks_(speaks), terminal_(isatty(STDERR_FILENO) != 0) {}
-
-ProgressLine::~ProgressLine() {
-  if (line_open_) print_error("\n");
-}
-
-bool ProgressLine::is_due() const {
-  const double interval = terminal_ ? kSecondsBetweenUpdates : kSecondsBetweenLines;
-  return speaks_ && since_line_.seconds() >= interval;
-}
-
-void ProgressLine::show(const std::string& line) {
-  since_line_.restart();
-  print_error(terminal_ ? "\r\033[K" + line : line + "\n");
-  std::fflush(stderr);
-  line_open_ = terminal_;
-}
 
 std::string progress_text(const nonlinear::IterationRecord& record, double seconds,
                           Index max_iterations) {

@@ -1,6 +1,6 @@
 #include "app/report.hpp"
 
-#include "app/output.hpp"
+#include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 
@@ -8,7 +8,7 @@ namespace deeppcr::app {
 
 using nonlinear::Status;
 
-Report::Report(const Context& context, const std::string& command, Status status,
+Report::Report(const cli::Context& context, const std::string& command, Status status,
                std::string outcome)
     : context_(context),
       status_(status),
@@ -71,11 +71,11 @@ int Report::print(const std::string& reason, const std::string& last) {
   const bool early = status_ == Status::failed || status_ == Status::interrupted;
   if (context_.comm.is_root()) {
     if (context_.json) {
-      print_out(json.dump() + "\n");
+      cli::print_out(json.dump() + "\n");
     } else if (!context_.quiet) {
-      print_out(last.empty() ? table_ : table_ + last + "\n");
+      cli::print_out(last.empty() ? table_ : table_ + last + "\n");
     } else if (early) {
-      print_error(fmt::format("deeppcr: {}: {}\n", outcome_, reason));
+      cli::print_error(fmt::format("deeppcr: {}: {}\n", outcome_, reason));
     }
   }
   if (!early) return static_cast<int>(ExitCode::success);

@@ -8,7 +8,7 @@
 
 #include "app/config.hpp"
 #include "app/run_solver.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 
 namespace deeppcr::app {
 
@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 class Report {
  public:
   /// outcome: the status in words, where it has others than the solvers'.
-  Report(const Context& context, const std::string& command, nonlinear::Status status,
+  Report(const cli::Context& context, const std::string& command, nonlinear::Status status,
          std::string outcome = "");
 
   Json json;
@@ -47,7 +47,7 @@ class Report {
   int print(const std::string& reason, const std::string& last = "");
 
  private:
-  const Context& context_;
+  const cli::Context& context_;
   nonlinear::Status status_;
   std::string outcome_;
   std::string table_;

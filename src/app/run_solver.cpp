@@ -7,7 +7,7 @@
 #include "app/solve_files.hpp"
 
 namespace deeppcr::app {
-SolverRun run_solver(const Context& context, const RunConfig& config,
+SolverRun run_solver(const cli::Context& context, const RunConfig& config,
                      sequence::Trajectory& trajectory, const Method& method) {
   const FilesConfig& asked = config.files;
   SolverRun run;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "app/config.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
 
@@ -38,7 +38,7 @@ struct Method {
 
 /// Fills the states, from the guess or the checkpoint of --restart, with trace, checkpoints,
 /// progress and stops. Collective.
-SolverRun run_solver(const Context& context, const RunConfig& config,
+SolverRun run_solver(const cli::Context& context, const RunConfig& config,
                      sequence::Trajectory& trajectory, const Method& method);
 
 }  // namespace deeppcr::app

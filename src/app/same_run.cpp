@@ -1,20 +1,17 @@
 #include "app/same_run.hpp"
 
-#include <boost/program_options.hpp>
 #include <filesystem>
 #include <map>
 #include <set>
 
-#include "app/options.hpp"
-#include "app/parse.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/program.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 using Names = std::set<std::string>;
 
@@ -52,7 +49,7 @@ Decides what_decides(const std::string& command, const std::string& name,
 /// A configuration as it is written: "[command]", then lines "key = value".
 struct Configuration {
   explicit Configuration(const std::string& text) {
-    for (const ConfigEntry& entry : parse_config_text("", text)) {
+    for (const cli::ConfigEntry& entry : cli::parse_config_text("", text)) {
       command = entry.section;
       values[entry.key] = entry.value;
     }
@@ -78,10 +75,10 @@ bool same_value(const std::string& name, const std::string& a, const std::string
 }
 
 /// "--activation relu"; for a switch "--layer-norm" or "no --layer-norm"; "no --input".
-std::string as_given(const po::option_description& option, const std::string& value) {
-  const std::string& name = option.long_name();
+std::string as_given(const OptionSpec& option, const std::string& value) {
+  const std::string& name = option.name;
   if (name == "eta") return fmt::format("eta {} (--sampler, --eta)", value);
-  const bool is_switch = option.semantic()->max_tokens() == 0;
+  const bool is_switch = option.kind == OptionSpec::Kind::flag;
   if (value.empty() || (is_switch && value == "false")) return "no --" + name;
   return is_switch ? "--" + name : fmt::format("--{} {}", name, value);
 }
@@ -101,21 +98,20 @@ std::vector<std::string> differing_course(const std::string& path, const std::st
   std::vector<std::string> sentences;
   if (running.command == "evaluate" || running.command.empty()) return sentences;
   Names replaced;  // selectors with another entry, whose own options say no more
-  const po::options_description options = options_of(find_command(running.command));
-  for (const auto& option : options.options()) {
-    const std::string& name = option->long_name();
-    const std::string selector = selector_of(*option);
+  const cli::Options options = cli::options_of(cli::find_command(commands(), running.command));
+  for (const cli::Option& option : options.all()) {
+    const std::string &name = option.spec.name, &selector = option.selector;
     const Decides decides = what_decides(running.command, name, selector);
     // Options of entries that were not chosen are in no configuration, nor what a file decided.
     const bool known = running.has(name) || selector.empty();
     const bool by_file = !stored.has(name) && stored.has("weights") && selector == "model";
     if (decides == Decides::nothing || !known || by_file || replaced.count(selector) > 0) continue;
-    const std::string otherwise = default_text(*option);
+    const std::string otherwise = options.defaults().text(name);
     const std::string theirs = stored.value(name, otherwise);
     const std::string ours = running.value(name, otherwise);
     if (same_value(name, ours, theirs)) continue;
     replaced.insert(name);
-    const std::string given = as_given(*option, ours), before = as_given(*option, theirs);
+    const std::string given = as_given(option.spec, ours), before = as_given(option.spec, theirs);
     if (decides == Decides::function) throw refusal(path, given, before);
     sentences.push_back(
         decides == Decides::start

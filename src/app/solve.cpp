@@ -7,9 +7,9 @@
 
 #include "app/files.hpp"
 #include "app/interrupts.hpp"
-#include "app/options.hpp"
 #include "app/report.hpp"
 #include "app/run_commands.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/trace.hpp"
@@ -197,7 +197,7 @@ Verification verify(const Chain& chain) {
 
 }  // namespace
 
-SolverRun run_forward(Chain& chain, const RunConfig& config, const Context& context) {
+SolverRun run_forward(Chain& chain, const RunConfig& config, const cli::Context& context) {
   sequence::Trajectory& trajectory = chain.trajectory;
   const auto solver = config.solver.make();
   const std::string& weights = config.files.save_weights;
@@ -241,7 +241,7 @@ double relative_difference(const parallel::Communicator& comm, Index count, cons
   return largest[1] > 0 ? largest[0] / largest[1] : largest[0];
 }
 
-int print(const Context& context, const char* command, const RunConfig& config,
+int print(const cli::Context& context, const char* command, const RunConfig& config,
           const ChainReport& found) {
   const nonlinear::SolveReport& solve = found.run.report;
   const Index steps = config.chain.model.steps;
@@ -259,7 +259,7 @@ int print(const Context& context, const char* command, const RunConfig& config,
   return report.print(found.run.why(), faster);
 }
 
-int run_solve(const boost::program_options::variables_map& options, const Context& context) {
+int run_solve(const OptionValues& options, const cli::Context& context) {
   RunConfig config = read_run_config(options, linear::Passes::forward);
   Chain chain = set_up(context, config);
   ChainReport report;

@@ -7,14 +7,14 @@
 #include "app/chain.hpp"
 #include "app/config.hpp"
 #include "app/run_solver.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 
 namespace deeppcr::app {
 
 /// Fills the states of the chain by the solver of the configuration: run_solver(). Collective.
-SolverRun run_forward(Chain& chain, const RunConfig& config, const Context& context);
+SolverRun run_forward(Chain& chain, const RunConfig& config, const cli::Context& context);
 
 /// The states by sequential execution, with the seconds that took (largest over ranks). Collective.
 struct SequentialRun {
@@ -53,7 +53,7 @@ struct ChainReport {
 };
 
 /// Prints it; the exit code that goes with the status. Collective.
-int print(const Context& context, const char* command, const RunConfig& config,
+int print(const cli::Context& context, const char* command, const RunConfig& config,
           const ChainReport& report);
 
 }  // namespace deeppcr::app

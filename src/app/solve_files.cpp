@@ -29,7 +29,7 @@ void require_same_input(const std::string& path, const Buffer<Real>& expected, C
 
 }  // namespace
 
-std::optional<Resumed> restart(const Context& context, const RunConfig& config,
+std::optional<Resumed> restart(const cli::Context& context, const RunConfig& config,
                                sequence::Trajectory& trajectory) {
   const auto path = config.files.restart_path(context.comm);
   if (!path) return std::nullopt;
@@ -52,7 +52,7 @@ std::optional<Resumed> restart(const Context& context, const RunConfig& config,
                  as_exact ? progress.frozen_prefix : 0};
 }
 
-SolveFiles::SolveFiles(const Context& context, const RunConfig& config, const Resumed* before,
+SolveFiles::SolveFiles(const cli::Context& context, const RunConfig& config, const Resumed* before,
                        const sequence::Trajectory& trajectory)
     : trajectory_(trajectory),
       checkpoint_(config.files.checkpoint_path()),

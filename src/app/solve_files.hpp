@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "app/config.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/trace.hpp"
@@ -21,14 +21,14 @@ struct Resumed {
 /// Fills the states from the checkpoint of --restart; "auto" takes the newest intact one, and
 /// nothing where there is none. Collective.
 /// @throws Error when it belongs to another chain or to other samples
-std::optional<Resumed> restart(const Context& context, const RunConfig& config,
+std::optional<Resumed> restart(const cli::Context& context, const RunConfig& config,
                                sequence::Trajectory& trajectory);
 
 /// Trace and checkpoints of one solve, as the options and its monitors ask for them. All calls are
 /// collective.
 class SolveFiles final : public nonlinear::Monitor {
  public:
-  SolveFiles(const Context& context, const RunConfig& config, const Resumed* before,
+  SolveFiles(const cli::Context& context, const RunConfig& config, const Resumed* before,
              const sequence::Trajectory& trajectory);
   Action iteration(const nonlinear::IterationRecord& record, const Real*) override {
     if (trace_) trace_->append(record);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "app/options.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/weights.hpp"
@@ -15,8 +15,6 @@
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 /// Options that a weights file decides; none for a model that no weights file holds.
 std::vector<std::string> settings_of(const std::string& model) {
@@ -26,21 +24,18 @@ std::vector<std::string> settings_of(const std::string& model) {
 }
 
 /// The option gets the file's value. @throws Error where it was given with another one
-void adopt(const po::option_description& option, const std::string& file, const std::string& stored,
-           po::variables_map& values) {
-  const std::string& name = option.long_name();
-  const std::string held = value_text(values[name].value());
+void adopt(const std::string& name, const std::string& file, const std::string& stored,
+           OptionValues& values) {
+  const std::string held = values.text(name);
   if (held == stored) return;
-  if (given(values, name)) {
+  if (values.given(name)) {
     throw input_error("--{} {}: {} has {}; leave the option out", name, held, file, stored);
   }
-  boost::any value;
   try {
-    option.semantic()->parse(value, {stored}, false);
-  } catch (const std::exception& error) {
+    values.set(name, stored);
+  } catch (const Error& error) {
     throw input_error("'{}': its attribute {} is not understood: {}", file, name, error.what());
   }
-  replace(values, name, value);
 }
 
 /// The option that an attribute is called after: "layer_norm" and "Layer-Norm" are "layer-norm".
@@ -64,8 +59,8 @@ void compare_sizes(const std::string& file, const io::WeightsShape& sizes,
 }
 
 /// The model that the file names, else the option's.
-void adopt_model(const po::options_description& known, const std::string& file,
-                 const std::map<std::string, std::string>& settings, po::variables_map& values) {
+void adopt_model(const std::string& file, const std::map<std::string, std::string>& settings,
+                 OptionValues& values) {
   const auto model = settings.find("model");
   if (model == settings.end()) return;
   std::vector<std::string> names;
@@ -75,23 +70,23 @@ void adopt_model(const po::options_description& known, const std::string& file,
     throw input_error("'{}' says that it holds a model '{}'; known: {}", file, model->second,
                       fmt::join(names, ", "));
   }
-  adopt(known.find("model", false), file, model->second, values);
+  adopt("model", file, model->second, values);
 }
 
 /// What the file leaves open and no option says, and what nobody understands of it.
 void warn(const std::string& file, const std::vector<std::string>& unknown,
-          const std::map<std::string, std::string>& settings, const po::variables_map& values) {
+          const std::map<std::string, std::string>& settings, const OptionValues& values) {
   if (!unknown.empty()) {
     log::warn("'{}': nothing here understands its attributes {}; they are passed over", file,
               fmt::join(unknown, ", "));
   }
   std::vector<std::string> words;
-  std::vector<std::string> matters = settings_of(text_of(values, "model"));
+  std::vector<std::string> matters = settings_of(values.text("model"));
   matters.emplace_back("model");
   for (const char* name : {"model", "activation"}) {
-    const bool open = values.count(name) > 0 && !given(values, name) && settings.count(name) == 0;
+    const bool open = values.has(name) && !values.given(name) && settings.count(name) == 0;
     if (open && std::find(matters.begin(), matters.end(), name) != matters.end())
-      words.push_back(fmt::format("--{} {}", name, text_of(values, name)));
+      words.push_back(fmt::format("--{} {}", name, values.text(name)));
   }
   if (words.empty()) return;
   log::warn("'{}' does not say of which network it is, so this run takes {}; give what is right",
@@ -100,29 +95,25 @@ void warn(const std::string& file, const std::vector<std::string>& unknown,
 
 }  // namespace
 
-void adopt_stored_model(const po::options_description& known, po::variables_map& values,
-                        const parallel::Communicator& comm) {
-  const std::string file = text_of(values, "weights");
-  const bool chosen_by_name = known.find_nothrow("model", false) != nullptr;
-  if (file.empty() || !chosen_by_name) return;
+void adopt_stored_model(OptionValues& values, const parallel::Communicator& comm) {
+  const std::string file = values.text("weights");
+  if (file.empty() || !values.has("model")) return;
   const io::WeightsShape sizes = io::inspect_weights(comm, file);
   std::map<std::string, std::string> settings;
   for (const auto& [name, value] : sizes.settings) settings[option_name(name)] = value;
   compare_sizes(file, sizes, settings);
-  adopt_model(known, file, settings, values);
-  adopt(known.find("steps", false), file, fmt::format("{}", sizes.num_steps), values);
-  adopt(known.find("width", false), file, fmt::format("{}", sizes.width), values);
+  adopt_model(file, settings, values);
+  adopt("steps", file, fmt::format("{}", sizes.num_steps), values);
+  adopt("width", file, fmt::format("{}", sizes.width), values);
   for (const models::CatalogueEntry& entry : models::catalogue())
-    if (entry.name == text_of(values, "model") && entry.weights &&
+    if (entry.name == values.text("model") && entry.weights &&
         !entry.weights->layers_option.empty())
-      adopt(known.find(entry.weights->layers_option, false), file,
-            fmt::format("{}", sizes.block_layers), values);
+      adopt(entry.weights->layers_option, file, fmt::format("{}", sizes.block_layers), values);
   std::set<std::string> understood{"model", "steps", "width", "block-layers"};
-  for (const std::string& name : settings_of(text_of(values, "model"))) {
+  for (const std::string& name : settings_of(values.text("model"))) {
     understood.insert(name);
     const auto setting = settings.find(name);
-    if (setting != settings.end())
-      adopt(*known.find_nothrow(name, false), file, setting->second, values);
+    if (setting != settings.end()) adopt(name, file, setting->second, values);
   }
   std::vector<std::string> unknown;
   for (const std::string& name : sizes.unknown_attributes) {

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <boost/program_options.hpp>
-
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::app {
@@ -9,8 +8,6 @@ namespace deeppcr::app {
 /// Makes the model, and what changes the function that it computes (its activation, say), those
 /// that the --weights file says it holds; options that say otherwise are refused, and attributes
 /// that nobody understands are named in one warning. Before entries are selected. Collective.
-void adopt_stored_model(const boost::program_options::options_description& known,
-                        boost::program_options::variables_map& values,
-                        const parallel::Communicator& comm);
+void adopt_stored_model(OptionValues& values, const parallel::Communicator& comm);
 
 }  // namespace deeppcr::app

@@ -1,17 +1,16 @@
 #include "app/chain.hpp"
 #include "app/files.hpp"
 #include "app/network.hpp"
-#include "app/options.hpp"
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
 namespace {
 
-TrainConfig checked_config(const boost::program_options::variables_map& options,
-                           const Context& context) {
+TrainConfig checked_config(const OptionValues& options, const cli::Context& context) {
   TrainConfig config = read_train_config(options);
   look_at_files(context.comm, config.chain);
   check_save_weights(config.chain.model, config.files.save_weights);
@@ -25,7 +24,7 @@ TrainConfig checked_config(const boost::program_options::variables_map& options,
 /// The head comes to the rank that writes; rows that several data ranks have are written once.
 void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
                   const TrainConfig& config, const train::Sharing& sharing,
-                  const Context& context) {
+                  const cli::Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
   models::ClassifierHead* head = parts.loss->head();
@@ -44,8 +43,8 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
 
 }  // namespace
 
-int run_train(const boost::program_options::variables_map& options, const Context& context) {
-  if (is_diffusion_model(text_of(options, "model"))) return train_diffusion(options, context);
+int run_train(const OptionValues& options, const cli::Context& context) {
+  if (is_diffusion_model(options.text("model"))) return train_diffusion(options, context);
   const TrainConfig config = checked_config(options, context);
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 
-#include "app/options.hpp"
-#include "app/parse.hpp"
 #include "app/train_diffusion.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr Index kMany = 1'000'000'000'000;
 constexpr Index kMostRanks = 1'000'000;
@@ -27,9 +25,9 @@ std::vector<std::string> methods(bool one_pass) {
 }
 
 /// The nonlinear solvers; their linear solver has an option of its own in training.
-std::vector<OfferedEntry> forward_solvers() {
-  std::vector<OfferedEntry> entries = offered(nonlinear::catalogue());
-  for (OfferedEntry& entry : entries) {
+std::vector<cli::OfferedEntry> forward_solvers() {
+  std::vector<cli::OfferedEntry> entries = cli::offered(nonlinear::catalogue());
+  for (cli::OfferedEntry& entry : entries) {
     auto& options = entry.options;
     options.erase(std::remove_if(options.begin(), options.end(),
                                  [](const OptionSpec& one) { return one.name == "linear"; }),
@@ -40,27 +38,28 @@ std::vector<OfferedEntry> forward_solvers() {
 
 /// The options of one of them.
 std::vector<OptionSpec> forward_options(const std::string& name) {
-  for (const OfferedEntry& entry : forward_solvers())
+  for (const cli::OfferedEntry& entry : forward_solvers())
     if (entry.name == name) return entry.options;
   return {};
 }
 
-void add_data_options(po::options_description& options) {
-  add_group(
-      options, "Samples",
-      {read_file("data",
-                 "fashion-mnist, a folder with IDX files of training and test images, or random: "
-                 "noise around ten pictures",
-                 "NAME", "fashion-mnist"),
+void add_data_options(cli::Options& options) {
+  options.add(
+      "Samples",
+      {cli::read_file(
+           "data",
+           "fashion-mnist, a folder with IDX files of training and test images, or random: "
+           "noise around ten pictures",
+           "NAME", "fashion-mnist"),
        whole_option("samples", 0, 0, kMany, "training samples, the first ones of the set; 0: all"),
        whole_option("test-samples", 0, 0, kMany, "test samples; 0: all"),
        whole_option("shift", 0, 0, 1000, "move each image by up to so many pixels at random"),
        flag_option("flip", "mirror each second image at random")});
 }
 
-void add_optimiser_options(po::options_description& options) {
-  add_group(
-      options, "Optimiser",
+void add_optimiser_options(cli::Options& options) {
+  options.add(
+      "Optimiser",
       {whole_option("epochs", 1, 1, 1'000'000, "passes through the training set"),
        whole_option("max-steps", 0, 0, kMany,
                     "updates at most; the schedule stays that of the epochs; 0: no limit"),
@@ -72,50 +71,50 @@ void add_optimiser_options(po::options_description& options) {
                     "which take steps x width numbers each; 0: from copies of z_0"),
        whole_option("evaluate-every", 1, 0, 1'000'000,
                     "epochs between scores on the test set; 0: at the end alone")},
-      {{"schedule", "cosine", offered(train::schedules())},
-       {"optimiser", "adamw", offered(train::optimisers())}});
+      {{"schedule", "cosine", cli::offered(train::schedules())},
+       {"optimiser", "adamw", cli::offered(train::optimisers())}});
 }
 
 std::vector<OptionSpec> training_files() {
   return {whole_option("checkpoint-steps", 0, 0, kMany,
                        "updates between checkpoints; 0: by the clock alone"),
-          read_file("weights", "start from these weights, HDF5"),
-          written_file("save-weights", file_format::kWeights,
-                       "write the trained weights in PyTorch's layout, HDF5")};
+          cli::read_file("weights", "start from these weights, HDF5"),
+          cli::written_file("save-weights", file_format::kWeights,
+                            "write the trained weights in PyTorch's layout, HDF5")};
 }
 
-void refuse_contradictions(const po::variables_map& options) {
-  if (whole_of(options, "steps") == 0) throw input_error("--steps 0: train needs 1 or more");
-  if (real_of(options, "newton-rtol") == 0)
+void refuse_contradictions(const OptionValues& options) {
+  if (options.whole("steps") == 0) throw input_error("--steps 0: train needs 1 or more");
+  if (options.real("newton-rtol") == 0)
     throw input_error("--newton-rtol 0 can never be reached; give a value above 0, such as 1e-8");
-  if (!text_of(options, "weights").empty() && !text_of(options, "restart").empty())
+  if (!options.text("weights").empty() && !options.text("restart").empty())
     throw input_error("--weights and --restart exclude each other: both say where to start");
-  if (whole_of(options, "checkpoint-steps") > 0 && text_of(options, "checkpoint").empty())
+  if (options.whole("checkpoint-steps") > 0 && options.text("checkpoint").empty())
     throw input_error("--checkpoint-steps needs --checkpoint FILE");
 }
 
-train::OptimiserOptions read_optimiser(const po::variables_map& options) {
+train::OptimiserOptions read_optimiser(const OptionValues& options) {
   train::OptimiserOptions optimiser;
-  optimiser.rule = text_of(options, "optimiser");
-  optimiser.own = entry_values(train::find_optimiser(optimiser.rule).options, options);
-  optimiser.clip_norm = real_of(options, "clip-norm");
+  optimiser.rule = options.text("optimiser");
+  optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
+  optimiser.clip_norm = options.real("clip-norm");
   return optimiser;
 }
 
-train::Schedule read_schedule(const po::variables_map& options) {
+train::Schedule read_schedule(const OptionValues& options) {
   train::Schedule schedule;
-  schedule.name = text_of(options, "schedule");
-  schedule.own = entry_values(train::find_schedule(schedule.name).options, options);
-  schedule.peak = real_of(options, "learning-rate");
-  schedule.warm_up = whole_of(options, "warm-up");
+  schedule.name = options.text("schedule");
+  schedule.own = options.part(train::find_schedule(schedule.name).options);
+  schedule.peak = options.real("learning-rate");
+  schedule.warm_up = options.whole("warm-up");
   return schedule;
 }
 
 }  // namespace
 
-void add_grid_options(po::options_description& options) {
-  add_group(
-      options, "Ranks and solver",
+void add_grid_options(cli::Options& options) {
+  options.add(
+      "Ranks and solver",
       {whole_option("depth-ranks", 0, 0, kMostRanks,
                     "ranks that the steps are split over; 0: by the cost formulas"),
        whole_option("data-ranks", 0, 0, kMostRanks,
@@ -137,7 +136,7 @@ void add_grid_options(po::options_description& options) {
       {{"nonlinear", "auto", forward_solvers()}});
 }
 
-void add_train_options(po::options_description& options) {
+void add_train_options(cli::Options& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
   add_data_options(options);
   add_loss_options(options);
@@ -149,13 +148,13 @@ void add_train_options(po::options_description& options) {
 namespace {
 
 /// The forward solver: by its name, or by its linear solver.
-void read_forward(const po::variables_map& options, const std::string& linear,
+void read_forward(const OptionValues& options, const std::string& linear,
                   train::PassMethods& methods) {
-  const std::string name = text_of(options, "nonlinear");
+  const std::string name = options.text("nonlinear");
   OptionValues& own = methods.settings.own;
   const bool open = name == "auto", wants_linear = linear != "auto";
   if (open && !wants_linear) {
-    own = entry_values(forward_options(name), options);
+    own = options.part(forward_options(name));
     methods.forward = name;
     return;
   }
@@ -163,7 +162,7 @@ void read_forward(const po::variables_map& options, const std::string& linear,
   const bool by_steps = wants_linear && linear::find(linear).make()->walks_in_a_row();
   methods.forward = !open ? name : by_steps ? "sequential" : "newton";
   own = OptionValues(nonlinear::find(methods.forward).options);
-  own.take(entry_values(forward_options(methods.forward), options));
+  own.take(options.part(forward_options(methods.forward)));
   if (!wants_linear || (by_steps && !nonlinear::find(methods.forward).iterates)) return;
   if (!own.has("linear"))
     throw input_error("--linear {} goes with --nonlinear newton, not with {}; leave it out", linear,
@@ -173,44 +172,43 @@ void read_forward(const po::variables_map& options, const std::string& linear,
 
 }  // namespace
 
-train::WantedSharing read_sharing(const po::variables_map& options) {
+train::WantedSharing read_sharing(const OptionValues& options) {
   train::WantedSharing sharing;
-  sharing.depth_ranks = static_cast<int>(whole_of(options, "depth-ranks"));
-  sharing.data_ranks = static_cast<int>(whole_of(options, "data-ranks"));
+  sharing.depth_ranks = static_cast<int>(options.whole("depth-ranks"));
+  sharing.data_ranks = static_cast<int>(options.whole("data-ranks"));
   const auto direction = [&](const char* name) {
-    const std::string own = text_of(options, name);
-    return own == "linear" ? text_of(options, "linear") : own;
+    const std::string own = options.text(name);
+    return own == "linear" ? options.text("linear") : own;
   };
   train::PassMethods& methods = sharing.methods;
-  methods.settings.tolerance = {real_of(options, "newton-rtol"), 0};
-  if (given(options, "max-iterations"))
-    methods.settings.max_iterations = static_cast<int>(whole_of(options, "max-iterations"));
+  methods.settings.tolerance = {options.real("newton-rtol"), 0};
+  if (options.given("max-iterations"))
+    methods.settings.max_iterations = static_cast<int>(options.whole("max-iterations"));
   read_forward(options, direction("forward-linear"), methods);
   methods.backward = direction("backward-linear");
-  const bool follows = methods.backward == "auto" && text_of(options, "nonlinear") != "auto";
+  const bool follows = methods.backward == "auto" && options.text("nonlinear") != "auto";
   if (follows)
     methods.backward = nonlinear::find(methods.forward).backward_for(methods.settings.own);
   return sharing;
 }
 
-TrainConfig read_train_config(const po::variables_map& options) {
+TrainConfig read_train_config(const OptionValues& options) {
   refuse_contradictions(options);
   TrainConfig config;
   config.chain = read_chain_config(options);
-  config.samples = whole_of(options, "samples");
-  config.test_samples = whole_of(options, "test-samples");
-  config.epochs = whole_of(options, "epochs");
-  config.max_updates = whole_of(options, "max-steps");
-  config.epochs_per_evaluation = whole_of(options, "evaluate-every");
+  config.samples = options.whole("samples");
+  config.test_samples = options.whole("test-samples");
+  config.epochs = options.whole("epochs");
+  config.max_updates = options.whole("max-steps");
+  config.epochs_per_evaluation = options.whole("evaluate-every");
   config.optimiser = read_optimiser(options);
   config.schedule = read_schedule(options);
-  config.augmentation = {whole_of(options, "shift"), is_set(options, "flip"),
-                         config.chain.model.seed};
+  config.augmentation = {options.whole("shift"), options.flag("flip"), config.chain.model.seed};
   config.sharing = read_sharing(options);
-  config.trajectories_kept = whole_of(options, "keep-trajectories");
-  config.autoencoder = text_of(options, "autoencoder");
+  config.trajectories_kept = options.whole("keep-trajectories");
+  config.autoencoder = options.text("autoencoder");
   config.files = read_files_config(options);
-  config.updates_to_save = whole_of(options, "checkpoint-steps");
+  config.updates_to_save = options.whole("checkpoint-steps");
   return config;
 }
 
@@ -218,17 +216,13 @@ TrainConfig train_config_from(const std::string& path, const std::string& config
   const std::string title = "[train]\n";
   if (configuration.rfind(title, 0) != 0)
     throw input_error("--restart {}: it was not written by deeppcr train", path);
-  po::options_description options;
+  cli::Options options;
   add_train_options(options);
-  po::variables_map values;
+  OptionValues values = options.defaults();
   try {
-    po::parsed_options stored(&options);
-    for (const ConfigEntry& entry : parse_config_text(path, configuration))
-      if (options.find_nothrow(entry.key, false) != nullptr)
-        stored.options.push_back(option_of(entry));
-    po::store(stored, values);
-    po::notify(values);
-  } catch (const po::error& error) {
+    for (const cli::ConfigEntry& entry : cli::parse_config_text(path, configuration))
+      if (options.has(entry.key)) values.set(entry.key, entry.value);
+  } catch (const Error& error) {
     throw input_error("--restart {}: its configuration cannot be read: {}", path, error.what());
   }
   return read_train_config(values);

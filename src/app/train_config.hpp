@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/program_options.hpp>
 #include <string>
 
 #include "app/config.hpp"
@@ -29,13 +28,13 @@ struct TrainConfig {
   Index updates_to_save = 0;
 };
 
-void add_train_options(boost::program_options::options_description& options);
+void add_train_options(cli::Options& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
-void add_grid_options(boost::program_options::options_description& options);
-train::WantedSharing read_sharing(const boost::program_options::variables_map& options);
+void add_grid_options(cli::Options& options);
+train::WantedSharing read_sharing(const OptionValues& options);
 
 /// @throws Error for options that contradict each other
-TrainConfig read_train_config(const boost::program_options::variables_map& options);
+TrainConfig read_train_config(const OptionValues& options);
 
 /// The configuration that a checkpoint of `train` was written with. @throws Error where it was
 /// written by another command

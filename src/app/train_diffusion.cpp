@@ -4,15 +4,13 @@
 
 #include "app/files.hpp"
 #include "app/network.hpp"
-#include "app/options.hpp"
 #include "app/training.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
 namespace {
-
-namespace po = boost::program_options;
 
 OptionSpec hidden_option() {
   return whole_option("hidden", 256, 1, 32768, "numbers in a hidden layer");
@@ -45,10 +43,10 @@ std::vector<OptionSpec> denoiser_options() {
 int whole(const OptionValues& own, const char* name) { return static_cast<int>(own.whole(name)); }
 
 /// Batch, epochs and rate that suit these models, where the user has not said.
-TrainConfig read_config(const po::variables_map& options) {
+TrainConfig read_config(const OptionValues& options) {
   TrainConfig config = read_train_config(options);
   const bool denoiser = config.chain.model.model == "denoiser";
-  const auto left_out = [&](const char* name) { return !given(options, name); };
+  const auto left_out = [&](const char* name) { return !options.given(name); };
   if (left_out("batch")) config.chain.batch = denoiser ? 512 : 256;
   if (left_out("epochs")) config.epochs = denoiser ? 170 : 30;
   if (left_out("learning-rate")) config.schedule.peak = 1e-3;
@@ -58,11 +56,11 @@ TrainConfig read_config(const po::variables_map& options) {
   if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
   config.chain.model.steps = 1;
   config.sharing.methods.forward = config.sharing.methods.backward = "sequential";
-  const std::string autoencoder = text_of(options, "autoencoder");
+  const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
   for (const char* name : {"weights", "save-weights"}) {
-    if (!text_of(options, name).empty())
+    if (!options.text(name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",
                         name, config.chain.model.model);
   }
@@ -71,7 +69,7 @@ TrainConfig read_config(const po::variables_map& options) {
 
 /// Whatever is trained: on these ranks and images, with the loop around it.
 struct Job {
-  const Context& context;
+  const cli::Context& context;
   TrainConfig config;
   parallel::ProcessGrid grid{context.comm, 1, context.comm.size()};
   ImageSets sets = load_image_sets(grid, config);
@@ -93,9 +91,9 @@ struct Job {
   }
 };
 
-int train_autoencoder(Job& job, const po::variables_map& options) {
+int train_autoencoder(Job& job, const OptionValues& options) {
   const models::ModelOptions& named = job.config.chain.model;
-  const OptionValues own = entry_values(autoencoder_options(), options);
+  const OptionValues own = options.part(autoencoder_options());
   models::Autoencoder model({static_cast<int>(job.sets.training.features()), named.width,
                              whole(own, "hidden"), whole(own, "hidden-layers")},
                             named.seed);
@@ -107,13 +105,13 @@ int train_autoencoder(Job& job, const po::variables_map& options) {
   return job.run(training, [&] { return training.finish(job.sets.test); });
 }
 
-int train_denoiser(Job& job, const po::variables_map& options) {
-  const OptionValues own = entry_values(denoiser_options(), options);
+int train_denoiser(Job& job, const OptionValues& options) {
+  const OptionValues own = options.part(denoiser_options());
   const std::string& path = own.word("autoencoder");
   const models::Autoencoder autoencoder = read_autoencoder(job.context.comm, path);
   require_pixels(autoencoder, path, job.sets.training, job.config.chain.data);
   models::ModelOptions& named = job.config.chain.model;
-  if (given(options, "width") && named.width != autoencoder.shape().latent) {
+  if (options.given("width") && named.width != autoencoder.shape().latent) {
     throw input_error("--width {}: the latents of {} have {} numbers; leave it out", named.width,
                       path, autoencoder.shape().latent);
   }
@@ -136,8 +134,8 @@ int train_denoiser(Job& job, const po::variables_map& options) {
 
 }  // namespace
 
-const std::vector<OfferedEntry>& diffusion_models() {
-  static const std::vector<OfferedEntry> models{
+const std::vector<cli::OfferedEntry>& diffusion_models() {
+  static const std::vector<cli::OfferedEntry> models{
       {"autoencoder", "latents of images, --width numbers each", autoencoder_options()},
       {"denoiser", "noise predicted in the latents of an autoencoder", denoiser_options()}};
   return models;
@@ -146,7 +144,7 @@ const std::vector<OfferedEntry>& diffusion_models() {
 bool is_diffusion_model(const std::string& model) {
   const auto& models = diffusion_models();
   return std::any_of(models.begin(), models.end(),
-                     [&](const OfferedEntry& entry) { return entry.name == model; });
+                     [&](const cli::OfferedEntry& entry) { return entry.name == model; });
 }
 
 void require_pixels(const models::Autoencoder& autoencoder, const std::string& path,
@@ -156,7 +154,7 @@ void require_pixels(const models::Autoencoder& autoencoder, const std::string& p
                     autoencoder.shape().pixels, data, images.features());
 }
 
-int train_diffusion(const po::variables_map& options, const Context& context) {
+int train_diffusion(const OptionValues& options, const cli::Context& context) {
   Job job{context, read_config(options)};
   const bool denoiser = job.config.chain.model.model == "denoiser";
   return denoiser ? train_denoiser(job, options) : train_autoencoder(job, options);

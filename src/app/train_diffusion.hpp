@@ -1,18 +1,17 @@
 #pragma once
 
-#include <boost/program_options.hpp>
 #include <string>
 #include <vector>
 
-#include "app/options.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/train/images.hpp"
 
 namespace deeppcr::app {
 
 /// Models of `train` that are no chains: "autoencoder", "denoiser", with their options.
-const std::vector<OfferedEntry>& diffusion_models();
+const std::vector<cli::OfferedEntry>& diffusion_models();
 bool is_diffusion_model(const std::string& model);
 
 /// @throws Error where images of `data` have not the pixels of the autoencoder in `path`
@@ -20,6 +19,6 @@ void require_pixels(const models::Autoencoder& autoencoder, const std::string& p
                     const train::Images& images, const std::string& data);
 
 /// `train` for one of them: every rank holds the whole network, samples are split over all ranks.
-int train_diffusion(const boost::program_options::variables_map& options, const Context& context);
+int train_diffusion(const OptionValues& options, const cli::Context& context);
 
 }  // namespace deeppcr::app

@@ -27,7 +27,7 @@ std::string accuracy_text(double accuracy) {
 /// One run: the trainer, its files, and what may happen between two updates.
 class Run {
  public:
-  Run(const Context& context, const parallel::ProcessGrid& grid, const TrainConfig& config,
+  Run(const cli::Context& context, const parallel::ProcessGrid& grid, const TrainConfig& config,
       train::Trainable& model, const train::Images& images)
       : grid_(grid),
         config_(config),
@@ -63,7 +63,7 @@ class Run {
   Index last_update_;  ///< over all parts of the run
   TrainingFiles files_;
   Interrupts interrupts_;
-  ProgressLine progress_;
+  cli::ProgressLine progress_;
   train::History history_;
   std::vector<EvaluationRow> evaluations_;
   std::function<train::Evaluation()> score_;
@@ -255,7 +255,7 @@ std::string method_of(const train::PassMethods& methods) {
   return usual ? forward : fmt::format("{}, back {}", forward, methods.backward);
 }
 
-int print(const Context& context, const TrainConfig& config, const train::Sharing& sharing,
+int print(const cli::Context& context, const TrainConfig& config, const train::Sharing& sharing,
           const TrainingResult& result) {
   Report report(context, "train", result.status);
   Json& json = report.json;
@@ -286,7 +286,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
   return options;
 }
 
-TrainingResult run_training(const Context& context, const parallel::ProcessGrid& grid,
+TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
                             const train::Images& images, const std::vector<Index>& first_steps,
                             const std::function<train::Evaluation()>& evaluate) {

@@ -8,7 +8,7 @@
 #include "app/report.hpp"
 #include "app/train_config.hpp"
 #include "app/training_files.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/trainer.hpp"
@@ -35,7 +35,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
 /// number, with trace, checkpoints and progress; the same for every model. Goes on from a
 /// checkpoint where the files say so. first_steps: of the depth ranks, [D+1]. evaluate: scores the
 /// model on other samples, collectively. Collective.
-TrainingResult run_training(const Context& context, const parallel::ProcessGrid& grid,
+TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
                             const train::Images& images, const std::vector<Index>& first_steps,
                             const std::function<train::Evaluation()>& evaluate);
@@ -44,7 +44,7 @@ TrainingResult run_training(const Context& context, const parallel::ProcessGrid&
 std::string method_of(const train::PassMethods& methods);
 void add_evaluation(const train::Evaluation& evaluation, Report& report);
 /// Prints what `train` tells at its end; the exit code that goes with the status. Collective.
-int print(const Context& context, const TrainConfig& config, const train::Sharing& sharing,
+int print(const cli::Context& context, const TrainConfig& config, const train::Sharing& sharing,
           const TrainingResult& result);
 
 }  // namespace deeppcr::app

@@ -88,7 +88,7 @@ void read_tables(const io::Checkpoint& checkpoint, TrainingState& state) {
 
 }  // namespace
 
-TrainingFiles::TrainingFiles(const Context& context, const parallel::ProcessGrid& grid,
+TrainingFiles::TrainingFiles(const cli::Context& context, const parallel::ProcessGrid& grid,
                              FilesConfig files, io::Problem problem)
     : grid_(grid),
       files_(std::move(files)),

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "app/config.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/cli/command.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/trace.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
@@ -41,7 +41,7 @@ struct TrainingOutcome {
 class TrainingFiles {
  public:
   /// problem: what is trained; it must be equal where a run goes on.
-  TrainingFiles(const Context& context, const parallel::ProcessGrid& grid, FilesConfig files,
+  TrainingFiles(const cli::Context& context, const parallel::ProcessGrid& grid, FilesConfig files,
                 io::Problem problem);
 
   /// Fills the state from a checkpoint. @throws Error when it belongs to another run

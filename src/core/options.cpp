@@ -30,11 +30,6 @@ double to_number(const OptionSpec& spec, const std::string& text) {
   return value;
 }
 
-const std::string& to_word(const OptionSpec& spec, const std::string& text) {
-  if (std::find(spec.words.begin(), spec.words.end(), text) != spec.words.end()) return text;
-  throw input_error("--{} {}: unknown; allowed: {}", spec.name, text, fmt::join(spec.words, ", "));
-}
-
 bool to_flag(const OptionSpec& spec, const std::string& text) {
   if (text == "true" || text == "false") return text == "true";
   throw input_error("--{} {}: true or false is needed", spec.name, text);
@@ -84,7 +79,8 @@ OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text
     case Kind::real:
       return to_number(spec, text);
     case Kind::word:
-      return to_word(spec, text);
+      check_known(spec.name, text, spec.words);
+      return text;
     case Kind::flag:
       return to_flag(spec, text);
     case Kind::text:
@@ -93,8 +89,13 @@ OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text
   return text;
 }
 
-OptionValues::OptionValues(const std::vector<OptionSpec>& specs) : specs_(specs) {
-  for (const OptionSpec& spec : specs) values_[spec.name] = parse_option(spec, spec.otherwise);
+OptionValues::OptionValues(const std::vector<OptionSpec>& specs) {
+  for (const OptionSpec& spec : specs) declare(spec);
+}
+
+void OptionValues::declare(const OptionSpec& spec) {
+  specs_.push_back(spec);
+  values_[spec.name] = parse_option(spec, spec.otherwise);
 }
 
 OptionValues& OptionValues::set(const std::string& name, const std::string& text) {
@@ -119,6 +120,13 @@ void OptionValues::take(const OptionValues& others) {
   }
 }
 
+OptionValues OptionValues::part(const std::vector<OptionSpec>& specs) const {
+  OptionValues own(specs);
+  for (const OptionSpec& spec : specs)
+    if (given(spec.name)) own.set(spec.name, text(spec.name));
+  return own;
+}
+
 const OptionValues::Value& OptionValues::value(const std::string& name) const {
   const auto found = values_.find(name);
   DEEPPCR_ASSERT(found != values_.end(), "option {} was not declared", name);
@@ -133,6 +141,7 @@ const std::string& OptionValues::word(const std::string& name) const {
 bool OptionValues::flag(const std::string& name) const { return std::get<bool>(value(name)); }
 
 std::string OptionValues::text(const std::string& name) const {
+  if (!has(name)) return "";
   const Value& held = value(name);
   if (const auto* word = std::get_if<std::string>(&held)) return *word;
   if (const auto* on = std::get_if<bool>(&held)) return *on ? "true" : "false";

@@ -12,7 +12,7 @@
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/networks.hpp"
 #include "deeppcr/io/provenance.hpp"
-#include "deeppcr/io/recognise.hpp"
+#include "io/recognise.hpp"
 #include "io/replace_file.hpp"
 
 namespace deeppcr::io {

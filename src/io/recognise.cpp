@@ -1,4 +1,4 @@
-#include "deeppcr/io/recognise.hpp"
+#include "io/recognise.hpp"
 
 #include <algorithm>
 #include <fstream>

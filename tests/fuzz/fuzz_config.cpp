@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "app/config_text.hpp"
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "fuzz_target.hpp"
 
@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     std::set<std::string> keys;
     int line = 0;
-    for (const app::ConfigEntry& entry : app::parse_config_text("run.ini", text)) {
+    for (const cli::ConfigEntry& entry : cli::parse_config_text("run.ini", text)) {
       DEEPPCR_FUZZ_CHECK(!entry.key.empty());
       DEEPPCR_FUZZ_CHECK(entry.line > line);
       DEEPPCR_FUZZ_CHECK(text.find(entry.key) != std::string::npos);

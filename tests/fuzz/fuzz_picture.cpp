@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "deeppcr/io/recognise.hpp"
 #include "fuzz_target.hpp"
+#include "io/recognise.hpp"
 
 namespace deeppcr::fuzz {
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace deeppcr {
 
@@ -60,6 +61,14 @@ namespace detail {
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line,
                                    const std::string& values);
 }  // namespace detail
+
+/// "did you mean --steps or --seed?"; empty when no known word is near. `prefix` is put before
+/// each.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& known,
+                         const std::string& prefix = "");
+/// @throws Error that lists the known words where `word`, given for --option, is none of them
+void check_known(const std::string& option, const std::string& word,
+                 const std::vector<std::string>& known);
 
 }  // namespace deeppcr
 

@@ -51,6 +51,8 @@ class OptionValues {
   OptionValues() = default;
   /// All at their defaults.
   explicit OptionValues(const std::vector<OptionSpec>& specs);
+  /// One more, at its default.
+  void declare(const OptionSpec& spec);
 
   /// @throws Error for a name that was not declared, or a value that is not allowed
   OptionValues& set(const std::string& name, const std::string& text);
@@ -58,13 +60,16 @@ class OptionValues {
   /// Takes the values of `others` under the same names and of the same kind, and whether they were
   /// given.
   void take(const OptionValues& others);
+  /// The values of these options, which may be declared in another way here: those that are given
+  /// here, and the defaults of `specs`. @throws Error for a value that `specs` do not allow
+  OptionValues part(const std::vector<OptionSpec>& specs) const;
 
   /// @pre the name was declared, with this kind
   Index whole(const std::string& name) const;
   double real(const std::string& name) const;
   const std::string& word(const std::string& name) const;
   bool flag(const std::string& name) const;
-  /// Any of them as it is typed.
+  /// Any of them as it is typed; empty where none of that name was declared.
   std::string text(const std::string& name) const;
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }
@@ -83,6 +88,9 @@ class OptionValues {
 /// The value that a text stands for. @throws Error with one sentence: which option, which value,
 /// what is allowed
 OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text);
+
+/// The whole number from 1 that a text is; 0 where it is none.
+Index count_of(const std::string& text);
 
 /// Entries that each have a `name` of their own, in the order in which they came. References to
 /// them stay valid when others are added.

@@ -46,4 +46,11 @@ int petsc_index_bits();
 /// Host names of all ranks, on every rank. Collective.
 std::vector<std::string> host_names(const Communicator& comm);
 
+/// Memory that this computer can still give, in bytes; infinity where it does not say.
+double available_bytes();
+/// Refuses a run whose ranks on one computer need more than it has; `cause` begins the sentence.
+/// Collective. @throws Error on all ranks
+void check_memory(const Communicator& comm, double bytes_of_this_rank,
+                  const std::string& cause = "");
+
 }  // namespace deeppcr::parallel

@@ -6,8 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "app/parse.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/program.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "support/environment.hpp"
 #include "support/leaky_cell.hpp"
@@ -35,10 +34,10 @@ json report_of(const char* name, std::vector<std::string> words) {
   static const bool added = (models::add_to_catalogue(leaky_entry()), true);
   EXPECT_TRUE(added);
   words.insert(words.begin(), {"--model", "leaky"});
-  const Command& command = find_command(name);
-  const auto options = parse(command, words, world());
+  const cli::Command& command = cli::find_command(commands(), name);
+  const auto options = cli::parse(command, commands(), words, world());
   testing::internal::CaptureStdout();
-  Context context{world(), "", "", {}};
+  cli::Context context{world(), "", "", {}};
   context.json = true;
   EXPECT_EQ(command.run(options, context), 0) << name;
   std::fflush(stdout);

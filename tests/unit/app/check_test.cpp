@@ -3,8 +3,7 @@
 
 #include <string>
 
-#include "app/parse.hpp"
-#include "deeppcr/app/command.hpp"
+#include "deeppcr/app/program.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "models/affine.hpp"
@@ -51,10 +50,10 @@ struct Checked {
 Checked check(std::vector<std::string> words, bool json = false) {
   static const bool added = (models::add_to_catalogue(slanted_entry()), true);
   EXPECT_TRUE(added);
-  const Command& command = find_command("check");
-  const auto options = parse(command, words, world());
+  const cli::Command& command = cli::find_command(commands(), "check");
+  const auto options = cli::parse(command, commands(), words, world());
   testing::internal::CaptureStdout();
-  Context context{world(), "", "", {}};
+  cli::Context context{world(), "", "", {}};
   context.json = json;
   Checked result;
   result.code = command.run(options, context);
@@ -89,7 +88,7 @@ TEST(Check, FailsOnAllRanksForTheTangentOfOne) {
 
 TEST(Check, KnowsOptionsOfModelsFromOutside) {
   check({"--model", "slanted"});
-  const std::string help = command_help(find_command("solve"));
+  const std::string help = cli::command_help(cli::find_command(commands(), "solve"));
   EXPECT_NE(help.find("slanted: affine steps with a fault"), std::string::npos) << help;
   EXPECT_NE(help.find("slanted: added to the last tangent"), std::string::npos) << help;
   EXPECT_THROW(check({"--model", "affine", "--slant", "1"}), Error);

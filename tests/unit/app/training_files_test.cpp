@@ -39,7 +39,7 @@ struct Arrays {
 
 TEST(TrainingFiles, SharedRowsAreWrittenOnceAndReadByAll) {
   const int P = world().size();
-  const Context context{world(), "test", "[train]\n", {}, true, false};
+  const cli::Context context{world(), "test", "[train]\n", {}, true, false};
   FilesConfig files;
   files.checkpoint = fmt::format("training_files_test_{}.h5", P);
   const io::Problem model{"cell", P, 1, 1, 1};

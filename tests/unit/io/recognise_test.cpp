@@ -1,4 +1,4 @@
-#include "deeppcr/io/recognise.hpp"
+#include "io/recognise.hpp"
 
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/checkpoint.hpp"

@@ -1,5 +1,3 @@
-#include "app/run_lock.hpp"
-
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <sys/file.h>
@@ -14,8 +12,9 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/written_files.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::io {
 namespace {
 
 /// What a lock file begins with, and what is said of an empty one.
@@ -122,4 +121,4 @@ RunLock::~RunLock() {
   ::close(descriptor_);
 }
 
-}  // namespace deeppcr::app
+}  // namespace deeppcr::io

@@ -1,18 +1,18 @@
-#include "app/options.hpp"
-
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <sstream>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
+#include "deeppcr/cli/command.hpp"
+#include "support/environment.hpp"
 #include "support/refusal.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::cli {
 namespace {
 
 using test::refusal;
-
-namespace po = boost::program_options;
 
 using Words = std::vector<std::string>;
 
@@ -32,27 +32,24 @@ const std::vector<OfferedEntry>& solvers() {
   return entries;
 }
 
-po::options_description description() {
-  po::options_description options(100);
-  options.add_options()("steps", po::value<int>()->default_value(3), "length");
-  add_group(options, "Solver", {}, {{"nonlinear", "auto", solvers()}});
-  return options;
+void add_options(Options& options) {
+  options.add("Sizes", {whole_option("steps", 3, 0, 9, "length")});
+  options.add("Solver", {}, {{"nonlinear", "auto", solvers()}});
 }
 
+const Command command{"solve", "", "", add_options, nullptr};
+
 /// What the words of a command line and then a configuration file say, by the rule.
-po::variables_map parsed(const Words& words, const std::string& file = "") {
-  const po::options_description options = description();
-  po::variables_map values;
-  po::store(po::command_line_parser(words).options(options).run(), values);
-  std::istringstream text(file);
-  po::store(po::parse_config_file(text, options), values);
-  select_entries(options, values);
-  po::notify(values);
-  return values;
+OptionValues parsed(Words words, const std::string& file = "") {
+  const auto path =
+      std::filesystem::temp_directory_path() / fmt::format("deeppcr-options-{}.ini", ::getpid());
+  std::ofstream(path) << file;
+  words.insert(words.end(), {"--config", path.string()});
+  return parse(command, {command}, words, test::world());
 }
 
 std::string chosen(const Words& words, const std::string& file = "") {
-  return parsed(words, file)["nonlinear"].as<std::string>();
+  return parsed(words, file).word("nonlinear");
 }
 
 std::string refusal_of(const Words& words, const std::string& file = "") {
@@ -60,9 +57,7 @@ std::string refusal_of(const Words& words, const std::string& file = "") {
 }
 
 TEST(EntryOptions, AreOfferedOnceWithTheirOwners) {
-  std::ostringstream help;
-  help << description();
-  const std::string text = help.str();
+  const std::string text = command_help(command);
   for (const char* line : {"newton: all at once", "auto, shooting: how many", "newton: at most",
                            "shooting: sweeps at most", "shooting: no shortcut",
                            "--linear NAME (=hybrid)", "--chunks N (=0)", "--factor X (=0.5)"})
@@ -71,20 +66,17 @@ TEST(EntryOptions, AreOfferedOnceWithTheirOwners) {
 }
 
 TEST(EntryOptions, OfOneOwnerStandTogether) {
-  std::vector<std::string> names;
-  const po::options_description options = description();
-  for (const auto& option : options.options()) names.push_back(option->long_name());
-  EXPECT_EQ(names,
+  Options options;
+  add_options(options);
+  EXPECT_EQ(options.names(),
             (Words{"steps", "nonlinear", "chunks", "linear", "iterations", "exact", "factor"}));
 }
 
 TEST(EntryOptions, OfOneNameHaveOneKindAndDefault) {
-  po::options_description options;
+  Options options;
   const std::vector<OfferedEntry> entries{{"a", "", {whole_option("size", 1, 0, 9, "")}},
                                           {"b", "", {whole_option("size", 2, 0, 9, "")}}};
-  const std::string text = refusal([&] {
-    add_group(options, "Sizes", {}, {{"which", "a", entries}});
-  });
+  const std::string text = refusal([&] { options.add("Sizes", {}, {{"which", "a", entries}}); });
   for (const char* part : {"--size", "'b'"}) EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
@@ -121,8 +113,8 @@ TEST(EntryOptions, OfAnotherEntryAreRefused) {
 }
 
 TEST(EntryOptions, AreReadForOneEntry) {
-  const po::variables_map values = parsed({"--chunks", "4", "--factor", "0.1", "--exact"});
-  const OptionValues own = entry_values(solvers()[2].options, values);
+  const OptionValues values = parsed({"--chunks", "4", "--factor", "0.1", "--exact"});
+  const OptionValues own = values.part(solvers()[2].options);
   EXPECT_EQ(own.whole("chunks"), 4);
   EXPECT_EQ(own.real("factor"), 0.1);
   EXPECT_TRUE(own.flag("exact"));
@@ -132,21 +124,21 @@ TEST(EntryOptions, AreReadForOneEntry) {
 }
 
 TEST(EntryOptions, AreHeldToTheBoundsOfTheEntry) {
-  const po::variables_map values = parsed({"--nonlinear", "newton", "--iterations", "500"});
-  EXPECT_EQ(refusal([&] { entry_values(solvers()[1].options, values); }),
+  const OptionValues values = parsed({"--nonlinear", "newton", "--iterations", "500"});
+  EXPECT_EQ(refusal([&] { values.part(solvers()[1].options); }),
             "--iterations 500: a whole number from 0 to 100 is needed, such as --iterations 50");
-  EXPECT_EQ(entry_values(solvers()[2].options, values).whole("iterations"), 500);
+  EXPECT_EQ(values.part(solvers()[2].options).whole("iterations"), 500);
 }
 
 TEST(EntryOptions, AreIdleBesideAnotherEntry) {
-  const po::variables_map values = parsed({"--linear", "pcr"});
-  const po::options_description options = description();
-  EXPECT_FALSE(is_idle(options, values, "linear"));
-  EXPECT_FALSE(is_idle(options, values, "iterations"));
-  EXPECT_TRUE(is_idle(options, values, "chunks"));
-  EXPECT_FALSE(is_idle(options, values, "steps"));
-  EXPECT_FALSE(is_idle(options, values, "nonlinear"));
+  const OptionValues values = parsed({"--linear", "pcr"});
+  const Options options = options_of(command);
+  EXPECT_FALSE(options.is_idle(values, "linear"));
+  EXPECT_FALSE(options.is_idle(values, "iterations"));
+  EXPECT_TRUE(options.is_idle(values, "chunks"));
+  EXPECT_FALSE(options.is_idle(values, "steps"));
+  EXPECT_FALSE(options.is_idle(values, "nonlinear"));
 }
 
 }  // namespace
-}  // namespace deeppcr::app
+}  // namespace deeppcr::cli

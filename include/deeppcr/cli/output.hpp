@@ -2,9 +2,10 @@
 
 #include <string>
 
+#include "deeppcr/core/profile.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::cli {
 
 /// Text of a report, on stdout. What cannot be written is told of at the end of the run, by
 /// close_report(): the run itself goes on.
@@ -22,4 +23,26 @@ void prepare_standard_streams();
 /// before the end has read what it wanted. Collective.
 int close_report(const parallel::Communicator& comm, int code);
 
-}  // namespace deeppcr::app
+/// One line on stderr that follows the work: rewritten in place on a terminal, else a plain line
+/// now and then.
+class ProgressLine {
+ public:
+  /// speaks: on rank 0 of a run that is not quiet.
+  explicit ProgressLine(bool speaks);
+  /// Ends the line on a terminal.
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  /// Whether it is time for another show().
+  bool is_due() const;
+  void show(const std::string& line);
+
+ private:
+  bool speaks_;
+  bool terminal_;
+  bool line_open_ = false;
+  Stopwatch since_line_;
+};
+
+}  // namespace deeppcr::cli

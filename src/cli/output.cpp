@@ -1,4 +1,4 @@
-#include "app/output.hpp"
+#include "deeppcr/cli/output.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,8 +10,11 @@
 
 #include "deeppcr/core/error.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::cli {
 namespace {
+
+constexpr double kSecondsBetweenLines = 30;
+constexpr double kSecondsBetweenUpdates = 0.2;
 
 /// The first failure to write on stdout; 0: none.
 int first_failure = 0;
@@ -39,6 +42,24 @@ void prepare_standard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+ProgressLine::ProgressLine(bool speaks) : speaks_(speaks), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+ProgressLine::~ProgressLine() {
+  if (line_open_) print_error("\n");
+}
+
+bool ProgressLine::is_due() const {
+  const double interval = terminal_ ? kSecondsBetweenUpdates : kSecondsBetweenLines;
+  return speaks_ && since_line_.seconds() >= interval;
+}
+
+void ProgressLine::show(const std::string& line) {
+  since_line_.restart();
+  print_error(terminal_ ? "\r\033[K" + line : line + "\n");
+  std::fflush(stderr);
+  line_open_ = terminal_;
+}
+
 int close_report(const parallel::Communicator& comm, int code) {
   Index lost = 0;
   if (comm.is_root()) {
@@ -56,4 +77,4 @@ int close_report(const parallel::Communicator& comm, int code) {
   return lost != 0 && success ? static_cast<int>(ExitCode::internal) : code;
 }
 
-}  // namespace deeppcr::app
+}  // namespace deeppcr::cli

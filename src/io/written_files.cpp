@@ -1,4 +1,4 @@
-#include "app/written_files.hpp"
+#include "deeppcr/io/written_files.hpp"
 
 #include <unistd.h>
 
@@ -9,73 +9,15 @@
 #include <filesystem>
 #include <vector>
 
-#include "app/config.hpp"
-#include "app/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/io/recognise.hpp"
-#include "deeppcr/io/trace.hpp"
+#include "io/recognise.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::io {
 namespace {
 
 namespace fs = std::filesystem;
-namespace po = boost::program_options;
-
-struct ReadFile {
-  std::string option;
-  std::string path;
-};
-
-std::vector<fs::path> files_in(const std::string& folder) {
-  std::vector<fs::path> files;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed))
-    if (entry.path().filename().string().find("ubyte") != std::string::npos)
-      files.push_back(entry.path());
-  return files;
-}
-
-/// Existing files that the options name, and what --restart asks for; of a folder the images in it.
-std::vector<ReadFile> read_files(const po::options_description& known,
-                                 const po::variables_map& values) {
-  std::vector<ReadFile> files;
-  std::error_code failed;
-  for (const auto& option : known.options()) {
-    const std::string& name = option->long_name();
-    const OptionSpec* spec = spec_of(*option);
-    if (spec == nullptr || !spec->reads) continue;
-    const std::string path = text_of(values, name);
-    if (fs::is_directory(path, failed)) {
-      for (const fs::path& file : files_in(path)) files.push_back({name, file.string()});
-    } else if (!path.empty() && (name == "restart" || fs::exists(path, failed))) {
-      files.push_back({name, path});
-    }
-  }
-  return files;
-}
-
-/// Files that the options name, and those that come with them.
-std::vector<WrittenFile> written_files(const po::options_description& known,
-                                       const po::variables_map& values) {
-  std::vector<WrittenFile> files;
-  for (const auto& option : known.options()) {
-    const OptionSpec* spec = spec_of(*option);
-    if (spec == nullptr || spec->writes.empty()) continue;
-    const std::string path = text_of(values, spec->name), format = spec->writes;
-    if (!path.empty()) files.push_back({spec->name, path, format});
-    if (format == file_format::kCheckpoint) {
-      const std::string used = path.empty() ? default_checkpoint(text_of(values, "trace")) : path;
-      if (path.empty()) files.push_back({"", used, format});
-      files.push_back({"", link_target(used) + ".1", format});
-    }
-    const std::string states = text_of(values, "trace-states");
-    if (format == file_format::kTrace && !path.empty() && !states.empty() && states != "none")
-      files.push_back({"", io::Trace::states_path(link_target(path)), file_format::kStates});
-  }
-  return files;
-}
 
 /// A file's name, and those beside it that are used while it is written.
 std::vector<std::string> names_of(const WrittenFile& file) {
@@ -132,7 +74,7 @@ bool goes_on(const std::vector<ReadFile>& read) {
 void refuse_what_is_foreign(const WrittenFile& file, const std::vector<ReadFile>& read) {
   std::error_code failed;
   if (!fs::exists(file.path, failed)) return;
-  const io::Recognised found = io::recognise(file.path);
+  const Recognised found = recognise(file.path);
   if (found.format == file.format || found.format == file_format::kEmpty) return;
   // A run that goes on gives another name to what a killed one has left damaged.
   const bool left_behind =
@@ -162,8 +104,7 @@ void refuse_foreign_temporary(const WrittenFile& file) {
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(temporary, failed);
   if (!fs::exists(status)) return;
-  const io::Recognised found =
-      fs::is_regular_file(status) ? io::recognise(temporary) : io::Recognised{};
+  const Recognised found = fs::is_regular_file(status) ? recognise(temporary) : Recognised{};
   const bool leftover =
       found.format == file.format || found.format == file_format::kEmpty || found.damaged;
   if (leftover) return;
@@ -198,7 +139,10 @@ void refuse_shared_names(const WrittenFile& file, const WrittenFile& other) {
                               file.named());
 }
 
-void check(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& read, bool force) {
+}  // namespace
+
+void check_written_files(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& read,
+                         bool force) {
   for (const WrittenFile& file : files) {
     refuse_what_is_no_file(file);
     try_folder(file);
@@ -211,26 +155,8 @@ void check(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& r
   }
 }
 
-}  // namespace
-
-OptionSpec force_option() {
-  return flag_option("force",
-                     "replace files of those names even if this program did not write them");
-}
-
-std::vector<WrittenFile> check_written_files(const po::options_description& known,
-                                             const po::variables_map& values,
-                                             const parallel::Communicator& comm) {
-  const std::vector<WrittenFile> files = written_files(known, values);
-  if (files.empty()) return files;
-  parallel::agree(comm, [&] {
-    if (comm.is_root()) check(files, read_files(known, values), is_set(values, "force"));
-  });
-  return files;
-}
-
 std::string WrittenFile::named() const {
   return option.empty() ? fmt::format("'{}'", path) : fmt::format("--{} {}", option, path);
 }
 
-}  // namespace deeppcr::app
+}  // namespace deeppcr::io

@@ -1,5 +1,3 @@
-#include "app/memory.hpp"
-
 #include <fstream>
 #include <limits>
 #include <string>
@@ -8,7 +6,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::parallel {
 
 double available_bytes() {
   std::ifstream information("/proc/meminfo");
@@ -20,17 +18,16 @@ double available_bytes() {
   return std::numeric_limits<double>::infinity();
 }
 
-void check_memory(const parallel::Communicator& comm, double bytes_of_this_rank,
-                  const std::string& cause) {
+void check_memory(const Communicator& comm, double bytes_of_this_rank, const std::string& cause) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  const std::vector<std::string> hosts = parallel::host_names(comm);
+  const std::vector<std::string> hosts = host_names(comm);
   std::vector<double> needs(hosts.size(), 0.0);
   needs[static_cast<std::size_t>(comm.rank())] = bytes_of_this_rank;
   comm.max(needs);
   const std::string& here = hosts[static_cast<std::size_t>(comm.rank())];
   double needed = 0;
   for (std::size_t p = 0; p < hosts.size(); ++p) needed += hosts[p] == here ? needs[p] : 0;
-  parallel::agree(comm, [&] {
+  agree(comm, [&] {
     const double available = available_bytes();
     if (needed <= available) return;
     throw local_input_error(
@@ -40,4 +37,4 @@ void check_memory(const parallel::Communicator& comm, double bytes_of_this_rank,
   });
 }
 
-}  // namespace deeppcr::app
+}  // namespace deeppcr::parallel

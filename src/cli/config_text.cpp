@@ -1,12 +1,11 @@
-#include "app/config_text.hpp"
-
 #include <algorithm>
 #include <map>
 #include <utility>
 
+#include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::cli {
 namespace {
 
 constexpr const char* kBlanks = " \t";
@@ -77,4 +76,4 @@ std::vector<ConfigEntry> parse_config_text(const std::string& file, const std::s
   return entries;
 }
 
-}  // namespace deeppcr::app
+}  // namespace deeppcr::cli

@@ -1,10 +1,9 @@
-#include "app/config_text.hpp"
-
 #include <gtest/gtest.h>
 
+#include "deeppcr/cli/options.hpp"
 #include "support/refusal.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::cli {
 namespace {
 
 /// "section.key=value@line" for each entry.
@@ -52,4 +51,4 @@ TEST(ConfigText, WhatIsNoEntryIsRefusedWithItsLine) {
 }
 
 }  // namespace
-}  // namespace deeppcr::app
+}  // namespace deeppcr::cli

@@ -1,5 +1,3 @@
-#include "app/run_lock.hpp"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -8,10 +6,11 @@
 #include <fstream>
 #include <optional>
 
+#include "deeppcr/io/written_files.hpp"
 #include "support/environment.hpp"
 #include "support/refusal.hpp"
 
-namespace deeppcr::app {
+namespace deeppcr::io {
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,4 +76,4 @@ TEST_F(Lock, OfAKilledRunIsTakenOver) {
 TEST_F(Lock, NeedsAFile) { EXPECT_EQ(refused(""), ""); }
 
 }  // namespace
-}  // namespace deeppcr::app
+}  // namespace deeppcr::io
