@@ -119,7 +119,7 @@ class Run {
                 nonlinear::propagate_samples(comm_, chain_, states());
                 return;
               }
-              app::fill_guess(chain_, states());
+              chain_.fill_guess(states());
               report_ = solver_.solve(chain_, trajectory_);
             },
             once_};

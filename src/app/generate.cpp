@@ -76,13 +76,21 @@ struct Sampling {
   sequence::Trajectory trajectory;
 };
 
+/// Fills states 1..L; returns the sequential evaluations that it took.
+Index fill_guess(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+                 const Guess& guess) {
+  if (!guess.copy) return chain.fill_guess(trajectory.whole(), guess.coarse_steps);
+  trajectory.fill_with_input();
+  return 0;
+}
+
 /// All steps by sweeps, or one after another. Collective.
 SolverRun sample(const cli::Context& context, const GenerateConfig& config, Sampling& sampling) {
   Method method;
   method.iterates = config.method.sweeps;
   method.most_iterations = sampling.chain.num_steps();
   Index guessed = 0;
-  method.guess = [&] { guessed = fill_guess(sampling.chain, sampling.states(), config.guess); };
+  method.guess = [&] { guessed = fill_guess(sampling.chain, sampling.trajectory, config.guess); };
   method.solve = [&](Index frozen, const nonlinear::Monitors& monitors) {
     if (config.method.sweeps) {
       auto report = nonlinear::Windowed(config.solver)
@@ -220,7 +228,7 @@ double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfi
   nonlinear::WindowedOptions options = config.solver;
   options.fallback = false;
   options.max_iterations = 1;
-  fill_guess(chain, trajectory.whole(), config.guess);
+  fill_guess(chain, trajectory, config.guess);
   nonlinear::Windowed(options).solve(chain, trajectory);  // fills caches
   options.max_iterations = 2;
   const auto report = nonlinear::Windowed(options).solve(chain, trajectory);
@@ -258,28 +266,6 @@ Report report_of(const cli::Context& context, const GenerateConfig& config, cons
 }
 
 }  // namespace
-
-Index fill_guess(const models::DenoisingChain& chain, States states, const Guess& guess) {
-  const Index L = chain.num_steps(), S = states.extent(1), n = states.extent(2);
-  if (guess.copy) {
-    for (Index l = 1; l <= L; ++l) std::copy(states[0].begin(), states[0].end(), states[l].begin());
-    return 0;
-  }
-  Buffer<Real> values(S * n), zeros(S * n);
-  const State value(values.data(), {S, n}), drift(zeros.data(), {S, n});
-  // The drift of every (L / K)-th step stands for those up to the next.
-  const Index K = std::max<Index>(1, guess.coarse_steps);
-  for (Index k = 0; k < K; ++k) {
-    const Index first = k * L / K, last = (k + 1) * L / K;
-    const ConstState z = states[first];
-    if (guess.coarse_steps > 0) {
-      chain.value({first, first + 1}, {z.data(), {1, S, n}}, {value.data(), {1, S, n}});
-      chain.drift(first, z, value, drift);
-    }
-    chain.extrapolate({first, last}, z, drift, states.slice(first + 1, last + 1));
-  }
-  return guess.coarse_steps;
-}
 
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config) {

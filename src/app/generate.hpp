@@ -60,7 +60,4 @@ Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);
 
-/// Fills states 1..L from z_0 = states[0]; returns the sequential evaluations that it took.
-Index fill_guess(const models::DenoisingChain& chain, States states, const Guess& guess = {});
-
 }  // namespace deeppcr::app

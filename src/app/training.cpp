@@ -184,10 +184,7 @@ void Run::end() {
   if (whole && !config_.files.checkpoint.empty()) save();
   result_.updates = done;
   result_.seconds = grid_.world().max(watch_.seconds());
-  const std::vector<Index> confusion =
-      result_.evaluation ? result_.evaluation->confusion : std::vector<Index>{};
-  files_.finish({to_string(result_.status), result_.reason, done, seconds_before_ + result_.seconds,
-                 confusion});
+  files_.finish(result_, seconds_before_ + result_.seconds);
   result_.history = std::move(history_);
 }
 

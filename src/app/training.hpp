@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,24 +8,10 @@
 #include "app/train_config.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/cli/command.hpp"
-#include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/trainer.hpp"
 
 namespace deeppcr::app {
-
-/// How a training run ended.
-struct TrainingResult {
-  nonlinear::Status status = nonlinear::Status::converged;
-  std::string reason;      ///< a sentence where it failed or was stopped
-  std::string checkpoint;  ///< the last one written; empty without
-  Index updates = 0;       ///< of all parts of the run
-  Index updates_before = 0;
-  double seconds = 0;             ///< of this part
-  double checkpoint_seconds = 0;  ///< spent on writing them
-  train::History history;
-  std::optional<train::Evaluation> evaluation;  ///< the last one
-};
 
 /// The optimiser, order and learning rates of a configuration.
 train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images);

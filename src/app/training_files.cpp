@@ -2,8 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <cmath>
-
 #include "app/files.hpp"
 #include "app/same_run.hpp"
 #include "deeppcr/core/error.hpp"
@@ -164,17 +162,17 @@ void TrainingFiles::evaluated(const EvaluationRow& row) {
   trace_->flush();
 }
 
-void TrainingFiles::finish(const TrainingOutcome& outcome) {
+void TrainingFiles::finish(const TrainingResult& result, double seconds) {
   if (!trace_) return;
   trace_->outcome(parallel::Runtime::unused_petsc_options(), [&](io::hdf5::File& file) {
-    file.set_all("/outcome", {{"status", outcome.status},
-                              {"reason", outcome.reason},
-                              {"updates", outcome.updates},
-                              {"seconds", outcome.seconds}});
-    const auto numbers = static_cast<double>(outcome.confusion.size());
-    const auto classes = static_cast<Index>(std::llround(std::sqrt(numbers)));
-    if (classes == 0) return;
-    file.write<Index>("/evaluation/confusion", {classes, classes}, outcome.confusion.data(),
+    file.set_all("/outcome", {{"status", to_string(result.status)},
+                              {"reason", result.reason},
+                              {"updates", result.updates},
+                              {"seconds", seconds}});
+    if (!result.evaluation || result.evaluation->classes == 0) return;
+    const Index classes = result.evaluation->classes;
+    file.write<Index>("/evaluation/confusion", {classes, classes},
+                      result.evaluation->confusion.data(),
                       {"samples of a class taken for another, at the last evaluation",
                        {"class", "taken for"},
                        ""});

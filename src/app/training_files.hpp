@@ -10,7 +10,9 @@
 #include "deeppcr/cli/command.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/trace.hpp"
+#include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
+#include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/history.hpp"
 
 namespace deeppcr::app {
@@ -27,13 +29,17 @@ struct TrainingState {
   double seconds = 0;  ///< of all runs so far
 };
 
-/// How a training run ended, for its trace.
-struct TrainingOutcome {
-  std::string status;
-  std::string reason;
-  Index updates = 0;
-  double seconds = 0;
-  std::vector<Index> confusion;  ///< [classes, classes]; empty where nothing was evaluated
+/// How a training run ended.
+struct TrainingResult {
+  nonlinear::Status status = nonlinear::Status::converged;
+  std::string reason;      ///< a sentence where it failed or was stopped
+  std::string checkpoint;  ///< the last one written; empty without
+  Index updates = 0;       ///< of all parts of the run
+  Index updates_before = 0;
+  double seconds = 0;             ///< of this part
+  double checkpoint_seconds = 0;  ///< spent on writing them
+  train::History history;
+  std::optional<train::Evaluation> evaluation;  ///< the last one
 };
 
 /// Checkpoints and trace of one training run. Calls are collective over the grid but where it says
@@ -52,7 +58,8 @@ class TrainingFiles {
   /// The last row of the history. Not collective.
   void record(const train::History& history);
   void evaluated(const EvaluationRow& row);
-  void finish(const TrainingOutcome& outcome);
+  /// seconds: of all parts of the run.
+  void finish(const TrainingResult& result, double seconds);
 
  private:
   io::CheckpointArray to_checkpoint(const train::StoredArray& array) const;

@@ -55,6 +55,11 @@ class DenoisingChain : public sequence::Sequence {
   bool drift(Index l, ConstState z, ConstState f, State drift) const override;
   void extrapolate(StepRange range, ConstState z, ConstState drift, States out) const override;
 
+  /// States 1..L from z_0 = states[0] by few evaluations one after another, whose number is
+  /// returned: the drift of every (L / coarse_steps)-th step stands for those up to the next. 0
+  /// steps: as if there were no drift.
+  Index fill_guess(States states, Index coarse_steps = 0) const;
+
   const std::vector<SamplerStep>& steps() const { return steps_; }
 
  private:
