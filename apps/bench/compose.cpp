@@ -90,7 +90,7 @@ void add_double(Harness& harness, Index m, int n) {
   const ConstStates r(maps.r.data(), {m, 1, n});
   std::vector<Contender> contenders{
       {"hybrid's elimination", 1, [&] {
-         map.set_identity();
+         blocks::set_identity(map.panel());
          A.eliminate({0, m}, Direction::forward, r, map.panel(), scratch.panel());
        }}};
   for (Contender& loop : bare_loops(square, panel, m, maps.A.data())) contenders.push_back(loop);

@@ -149,8 +149,7 @@ class Run {
     made.solver.window = app::default_window(jacobian, plan.ranks, c.samples);
     made.solver.extrapolate = true;
     made.solver.sampler = true;
-    made.solver.rtol = 0;
-    made.solver.atol = plan.tolerance;
+    made.solver.tolerance = {0, plan.tolerance};
     return made;
   }
 

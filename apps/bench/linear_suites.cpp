@@ -27,7 +27,7 @@ double measure_product_weight(const Harness& harness, LinearCase* alone, const L
   const std::vector<Seconds> seconds = harness.race(
       {{"eliminate", 1,
         [&] {
-          map.set_identity();
+          blocks::set_identity(map.panel());
           alone->blocks().eliminate(all, Direction::forward, alone->right(), map.panel(),
                                     scratch.panel());
         }},

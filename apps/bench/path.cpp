@@ -50,8 +50,8 @@ void add_shooting(Harness& harness, const NamedChain& chain, const LinearSizes& 
     network.trajectory.fill_with_input();
     const auto report = nonlinear::Shooting(options).solve(*network.model, network.trajectory);
     if (report.status != nonlinear::Status::converged) continue;
-    Row row =
-        row_of(chain, fmt::format("shooting+{}", to_string(coupling)), sizes, chunks, report.path);
+    Row row = row_of(chain, fmt::format("shooting+{}", nonlinear::couplings().of(coupling)), sizes,
+                     chunks, report.path);
     row.iterations = report.iterations;
     const double share = 1.0 / static_cast<double>(chunks);
     const bool asked = chunks == 64 && sizes.steps == 4096;

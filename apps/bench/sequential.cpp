@@ -8,7 +8,7 @@
 #include "deeppcr/sequence/propagate.hpp"
 #include "hand_loops.hpp"
 #include "linear_case.hpp"
-#include "models/mlp.hpp"
+#include "models/layered_chain.hpp"
 #include "suites.hpp"
 
 namespace deeppcr::bench {
@@ -79,7 +79,8 @@ class LayerCases {
       : harness_(harness),
         s_(sizes),
         comm_(parallel::Communicator::self()),
-        model_(options_for(sizes), {0, sizes.steps}),
+        model_({sizes.width, 1, activation_of(sizes)}, sizes.steps, {0, sizes.steps},
+               {models::Initialisation::orthogonal, sizes.relu ? kReluGain : 1}),
         trajectory_(comm_, parallel::BlockLayout::balanced(sizes.steps, 1), sizes.batch,
                     sizes.width),
         chain_(comm_, trajectory_.layout(), sizes.batch, sizes.width),
@@ -139,14 +140,8 @@ class LayerCases {
   }
 
  private:
-  static models::MlpOptions options_for(const LayerSizes& s) {
-    models::MlpOptions options;
-    options.steps = s.steps;
-    options.width = s.width;
-    options.activation = s.relu ? models::Activation::relu : models::Activation::identity;
-    options.init = models::Initialisation::orthogonal;
-    options.gain = s.relu ? kReluGain : 1;
-    return options;
+  static models::Activation activation_of(const LayerSizes& s) {
+    return s.relu ? models::Activation::relu : models::Activation::identity;
   }
   std::array<Index, 3> shape() const { return {s_.steps, s_.batch, s_.width}; }
   ConstStates loss() const { return {loss_.data(), shape()}; }
@@ -166,7 +161,7 @@ class LayerCases {
   Harness& harness_;
   LayerSizes s_;
   parallel::Communicator comm_;
-  models::Mlp model_;
+  models::LayeredChain model_;
   sequence::Trajectory trajectory_;
   blocks::BlockBidiagonal chain_;
   linear::Sequential solver_;

@@ -53,8 +53,8 @@ void refuse_foreign_samples(const ChainConfig& config, Index features) {
 }
 
 /// The file's embedding, or one by the seed where samples and states differ in size.
-std::optional<models::Embedding> make_embedding(const parallel::Communicator& comm,
-                                                const ChainConfig& config, Index features) {
+std::optional<models::DenseLayer> make_embedding(const parallel::Communicator& comm,
+                                                 const ChainConfig& config, Index features) {
   const bool stored = config.stored.features > 0;
   if (features == 0) return std::nullopt;
   if (stored && features != config.stored.features) {
@@ -64,7 +64,8 @@ std::optional<models::Embedding> make_embedding(const parallel::Communicator& co
   const bool fits = !config.input.empty() && features == config.model.width;
   if (fits && !stored) return std::nullopt;
   if (!stored && !config.weights.empty()) refuse_foreign_samples(config, features);
-  models::Embedding embedding(static_cast<int>(features), config.model.width, config.model.seed);
+  models::DenseLayer embedding(models::LayerRole::embedding, static_cast<int>(features),
+                               config.model.width, config.model.seed);
   if (stored) read_layer(comm, config.weights, "/embedding", embedding);
   return embedding;
 }
@@ -265,7 +266,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) read_weights(comm, wanted.weights, wanted.stored, *model);
   std::vector<int> labels = make_labels(wanted, samples);
-  std::optional<models::Embedding> embedding;
+  std::optional<models::DenseLayer> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
   auto loss = make_loss(comm, wanted, labels);
   const bool headless = !wanted.weights.empty() && wanted.stored.classes == 0;

@@ -21,7 +21,7 @@ struct Chain {
   std::unique_ptr<sequence::Sequence> sequence;  ///< with its inputs, where it takes any
   sequence::Trajectory trajectory;               ///< z_0 is set, the states are not
   Buffer<Real> features;                         ///< [B, features]; empty without an embedding
-  std::optional<models::Embedding> embedding;    ///< for samples of another size than the states
+  std::optional<models::DenseLayer> embedding;   ///< for samples of another size than the states
   std::unique_ptr<models::Loss> loss;
   std::vector<int> labels;  ///< [B]
 

@@ -24,8 +24,8 @@ constexpr const char* kMinutesToSave = "10";
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
 std::vector<std::string> backward_names() {
-  std::vector<std::string> names{"same", "linear", "auto"};
-  for (const auto& entry : linear::catalogue()) names.emplace_back(entry.name);
+  std::vector<std::string> names = linear::names();
+  names.insert(names.begin(), {"same", "linear", "auto"});
   return names;
 }
 

@@ -273,7 +273,7 @@ std::string choose_method(const models::DenoisingChain& chain, sequence::Traject
   plan::SamplingProblem problem;
   problem.steps = chain.num_steps();
   problem.window = config.solver.window;
-  problem.tolerance = config.solver.atol;
+  problem.tolerance = config.solver.tolerance.atol;
   problem.eta = config.sampler.eta;
   problem.seconds_of_step = seconds_of_step(trajectory.comm(), chain, trajectory.whole());
   problem.seconds_of_sweep = seconds_of_sweep(chain, config, trajectory);

@@ -6,6 +6,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::app {
@@ -41,11 +42,9 @@ void add_method_options(cli::Options& options) {
   std::vector<cli::OfferedEntry> methods;
   for (const SamplingMethod& method : sampling_methods())
     methods.push_back({method.name, method.help, {}});
-  std::vector<std::string> linear;
-  for (const auto& entry : linear::catalogue()) linear.emplace_back(entry.name);
   options.add(
       "Method",
-      {word_option("linear", "hybrid", linear, "newton: solver of the linear chains"),
+      {word_option("linear", "hybrid", linear::names(), "newton: solver of the linear chains"),
        word_option("diagonal", "exact", {"exact", "probe"},
                    "quasi-newton: from n columns of jvp, or estimated from one random column"),
        text_option("window", "auto",
@@ -94,7 +93,7 @@ Index read_window(const std::string& word, const GenerateConfig& config, int ran
 Guess read_guess(const std::string& word, Index steps) {
   if (word == "extrapolate" || word == "gaussian") return {};
   if (word == "copy") return {true, 0};
-  const Index count = word.rfind("coarse:", 0) == 0 ? count_of(word.substr(7)) : 0;
+  const Index count = nonlinear::coarsening(word).value_or(0);
   if (count >= 1 && count <= steps) return {false, count};
   throw input_error(
       "--guess {}: allowed: extrapolate, gaussian, copy, coarse:K with K from 1 to the steps, {}",
@@ -186,9 +185,9 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   solver.window = read_window(options.text("window"), config, ranks);
   config.guess = read_guess(options.text("guess"), sampler.steps);
   solver.extrapolate = options.text("guess") == "extrapolate";
-  solver.rtol = 0;
+  solver.tolerance.rtol = 0;
   const double tolerance = options.real("tolerance");
-  solver.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
+  solver.tolerance.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
   solver.max_iterations = static_cast<int>(options.whole("max-iterations"));
   solver.fallback = !options.flag("no-fallback");
   solver.seed = sampler.seed;

@@ -173,12 +173,12 @@ Verification verify(const Chain& chain, const Gradients& ours) {
 void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
   io::write_last_state(file, chain.trajectory);
   const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
-  models::ClassifierHead* head = chain.loss->head();
+  models::DenseLayer* head = chain.loss->head();
   if (head != nullptr) {
     const Buffer<Real> z = last_state(chain.trajectory);
-    Buffer<Real> logits(B * head->classes());
-    head->forward({z.data(), {B, n}}, {logits.data(), {B, head->classes()}});
-    file.write<Real>("/logits", {B, head->classes()}, logits.data(),
+    Buffer<Real> logits(B * head->outputs());
+    head->forward({z.data(), {B, n}}, {logits.data(), {B, head->outputs()}});
+    file.write<Real>("/logits", {B, head->outputs()}, logits.data(),
                      {"output of the head", {"sample", "class"}, ""});
   }
   file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}, ""});

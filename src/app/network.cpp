@@ -163,14 +163,15 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
       models::make(model, options.layout.steps(grid.depth().rank())), std::nullopt,
       models::make(config.chain.loss, {model.steps, model.width, classes, model.seed})};
   if (parts.sequence->input_width() == 0)
-    parts.embedding.emplace(static_cast<int>(images.features()), model.width, model.seed);
+    parts.embedding.emplace(models::LayerRole::embedding, static_cast<int>(images.features()),
+                            model.width, model.seed);
   const std::string& file = config.chain.weights;
   if (!file.empty()) {
     const io::WeightsShape& stored = config.chain.stored;
     read_weights(grid.world(), file, stored, *parts.sequence);
     if (stored.features > 0 && parts.embedding)
       read_layer(grid.world(), file, "/embedding", *parts.embedding);
-    models::ClassifierHead* head = parts.loss->head();
+    models::DenseLayer* head = parts.loss->head();
     if (stored.classes > 0 && head != nullptr) read_layer(grid.world(), file, "/head", *head);
   }
   return {grid, std::move(parts), options, images};

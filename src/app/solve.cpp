@@ -21,14 +21,6 @@ namespace deeppcr::app {
 namespace {
 
 constexpr const char* kGuessWords[] = {"copy", "zero", "random"};
-constexpr const char* kCoarse = "coarse:";
-/// K of "coarse:K".
-Index coarsening(const std::string& guess) {
-  const Index factor = count_of(guess.substr(std::string(kCoarse).size()));
-  if (factor >= 1) return factor;
-  throw input_error(
-      "--guess {}: coarse:K with a whole number K from 1 is needed, such as coarse:16", guess);
-}
 
 void require_coarse_chain(const std::string& model, const std::string& guess) {
   if (models::find(model).coarse_chain) return;
@@ -48,10 +40,12 @@ void fill_guess(const RunConfig& config, Chain& chain) {
     trajectory.fill_with_zero();
   } else if (guess == "random") {
     trajectory.fill_with_noise(config.chain.model.seed);
-  } else if (guess.rfind(kCoarse, 0) == 0) {
-    const Index factor = coarsening(guess);
+  } else if (const std::optional<Index> factor = nonlinear::coarsening(guess)) {
+    if (*factor < 1)
+      throw input_error(
+          "--guess {}: coarse:K with a whole number K from 1 is needed, such as coarse:16", guess);
     require_coarse_chain(config.chain.model.model, guess);
-    nonlinear::fill_with_coarse_chain(*chain.sequence, factor, trajectory);
+    nonlinear::fill_with_coarse_chain(*chain.sequence, *factor, trajectory);
   } else {
     parallel::agree(trajectory.comm(), [&] {
       if (trajectory.comm().is_root() && !std::filesystem::exists(guess)) {

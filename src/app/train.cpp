@@ -27,7 +27,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
                   const cli::Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
-  models::ClassifierHead* head = parts.loss->head();
+  models::DenseLayer* head = parts.loss->head();
   if (head != nullptr)
     grid.depth().broadcast(head->parameters().data(), head->parameters().size(), owner);
   StepSet steps = parts.sequence->local_steps();

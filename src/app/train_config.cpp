@@ -17,9 +17,8 @@ constexpr Index kMostRanks = 1'000'000;
 
 /// "auto" and the linear solvers; for one of the passes also "linear".
 std::vector<std::string> methods(bool one_pass) {
-  std::vector<std::string> names{"auto"};
-  for (const auto& entry : linear::catalogue())
-    if (entry.takes(blocks::Structure::dense)) names.push_back(entry.name);
+  std::vector<std::string> names = linear::names(blocks::Structure::dense);
+  names.insert(names.begin(), "auto");
   if (one_pass) names.emplace_back("linear");
   return names;
 }

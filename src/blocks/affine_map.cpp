@@ -5,15 +5,14 @@
 
 namespace deeppcr::blocks {
 
+void set_identity(Panel V) {
+  std::fill(V.begin(), V.end(), 0.0);
+  for (Index b = 0; b < V.extent(0); ++b)
+    for (Index i = 0; i < V.extent(2); ++i) V(b, i, i) = 1.0;
+}
+
 AffineMap::AffineMap(Index batch, int width)
     : batch_(batch), width_(width), data_(batch * (width + 1) * width), product_(width, width) {}
-
-void AffineMap::set_identity() {
-  std::fill(data_.begin(), data_.end(), 0.0);
-  const Panel p = panel();
-  for (Index b = 0; b < batch_; ++b)
-    for (Index i = 0; i < width_; ++i) p(b, i, i) = 1.0;
-}
 
 void AffineMap::swap(AffineMap& other) noexcept {
   std::swap(batch_, other.batch_);

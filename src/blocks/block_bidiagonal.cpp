@@ -1,9 +1,9 @@
 #include "deeppcr/blocks/block_bidiagonal.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
-#include "blocks/shifted.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/exchange.hpp"
@@ -15,9 +15,6 @@ namespace deeppcr::blocks {
 namespace {
 
 constexpr const char* kMatType = "deeppcrbidiagonal";
-
-ConstPanel column(ConstState x) { return {x.data(), {x.extent(0), 1, x.extent(1)}}; }
-Panel column(State x) { return {x.data(), {x.extent(0), 1, x.extent(1)}}; }
 
 using Product = void (BlockBidiagonal::*)(ConstStates, States) const;
 
@@ -64,62 +61,46 @@ BlockBidiagonal::BlockBidiagonal(const parallel::Communicator& comm, parallel::B
                  "Newton and the linear solvers need one range of steps a rank");
 }
 
-BlockBidiagonal::~BlockBidiagonal() = default;
-
 const Linearisation& BlockBidiagonal::linearisation() const {
   DEEPPCR_ASSERT(linearisation_ != nullptr, "the operator has no Jacobians yet");
   return *linearisation_;
 }
 
 void BlockBidiagonal::set_linearisation(const Linearisation* A, Index first_step) {
-  const bool shifts = A != nullptr && first_step != 0;
-  shifted_ = shifts ? std::make_unique<Shifted>(*A, first_step) : nullptr;
-  linearisation_ = shifts ? shifted_.get() : A;
+  linearisation_ = A;
+  if (A != nullptr && first_step != 0) linearisation_ = &shifted_.emplace(*A, first_step);
   if (mat_) petsc::mark_changed(reinterpret_cast<PetscObject>(mat_.get()));
 }
 
+// y_l = x_l - A_l x_{l-1}, where nothing comes before step 0
 void BlockBidiagonal::multiply(ConstStates x, States y) const {
-  // y_l = x_l - A_l x_{l-1}
   const StepRange local = local_range();
-  const Index m = local.size(), state = batch_ * width_;
-  const int last = layout_.num_active_ranks() - 1;
-  Buffer<Real> left(state), product(state);
+  const Index m = local.size(), state = batch_ * width_, first = local.contains(0) ? 1 : 0;
+  const std::array<Index, 4> columns{std::max<Index>(0, m - first), batch_, 1, width_};
+  Buffer<Real> before((m + 1) * state), images(m * state);
   parallel::Traffic traffic;
-  parallel::halo(comm_, 0, last, Direction::forward, last_state(x), left.data(), state, traffic);
-  for (Index i = 0; i < m; ++i) {
-    std::copy_n(x.data() + i * state, state, y.data() + i * state);
-    if (local.first + i == 0) continue;
-    const ConstState before(i == 0 ? left.data() : x.data() + (i - 1) * state, {batch_, width_});
-    const State image(product.data(), {batch_, width_});
-    linearisation().product(local.first + i, Direction::forward, column(before), column(image));
-    for (Index j = 0; j < state; ++j) y.data()[i * state + j] -= image.data()[j];
-  }
+  parallel::halo(comm_, layout_, x.data(), before.data(), state, traffic);
+  std::copy(x.begin(), x.end(), before.data() + state);
+  if (columns[0] > 0)
+    linearisation().product_each({local.first + first, local.last}, Direction::forward,
+                                 {before.data() + first * state, columns},
+                                 {images.data() + first * state, columns});
+  std::transform(x.begin(), x.end(), images.begin(), y.begin(), std::minus<>());
 }
 
+// y_{l-1} = x_{l-1} - A_l^T x_l: each step serves the row to its left
 void BlockBidiagonal::multiply_transpose(ConstStates x, States y) const {
-  // y_{l-1} = x_{l-1} - A_l^T x_l: each step serves the row to its left
   const StepRange local = local_range();
   const Index m = local.size(), state = batch_ * width_;
-  const int last = layout_.num_active_ranks() - 1;
-  Buffer<Real> to_left(state), from_right(state);
-  std::copy_n(x.data(), m * state, y.data());
-  for (Index i = 0; i < m; ++i) {
-    if (local.first + i == 0) continue;
-    linearisation().product(local.first + i, Direction::backward, column(x[i]),
-                            column(State(to_left.data(), {batch_, width_})));
-    if (i == 0) {
-      std::copy_n(to_left.data(), state, from_right.data());  // kept until the loop is done
-    } else {
-      for (Index j = 0; j < state; ++j) y.data()[(i - 1) * state + j] -= to_left[j];
-    }
-  }
-  std::copy_n(from_right.data(), state, to_left.data());
-  std::fill(from_right.begin(), from_right.end(), 0.0);
+  const std::array<Index, 4> columns{m, batch_, 1, width_};
+  Buffer<Real> images((m + 1) * state);  // the last one comes from the right
+  if (m > 0)
+    linearisation().product_each(local, Direction::backward, {x.data(), columns},
+                                 {images.data(), columns});
   parallel::Traffic traffic;
-  parallel::halo(comm_, 0, last, Direction::backward, to_left.data(), from_right.data(), state,
-                 traffic);
-  if (m == 0) return;
-  for (Index j = 0; j < state; ++j) y.data()[(m - 1) * state + j] -= from_right[j];
+  parallel::halo(comm_, 0, layout_.num_active_ranks() - 1, Direction::backward, images.data(),
+                 images.data() + m * state, state, traffic);
+  std::transform(x.begin(), x.end(), images.data() + state, y.begin(), std::minus<>());
 }
 
 Mat BlockBidiagonal::mat() {
@@ -161,14 +142,11 @@ petsc::Handle<Mat> BlockBidiagonal::assemble(petsc::Handle<Mat> reuse) const {
   const auto first = static_cast<PetscInt>(local.first * batch_);
   const auto rows = static_cast<PetscInt>(local.size() * batch_);
   if (!reuse) {
-    std::vector<PetscInt> inside(static_cast<std::size_t>(rows), 2);
+    // Blocks of other ranks only in the rows of the first step.
     std::vector<PetscInt> outside(static_cast<std::size_t>(rows), 0);
-    for (PetscInt i = 0; i < std::min<PetscInt>(rows, static_cast<PetscInt>(batch_)); ++i) {
-      inside[static_cast<std::size_t>(i)] = 1;
-      outside[static_cast<std::size_t>(i)] = local.first > 0 ? 1 : 0;
-    }
+    std::fill_n(outside.begin(), std::min<Index>(rows, batch_), 1);
     DEEPPCR_PETSC(MatCreateBAIJ(comm_.get(), n, rows * n, rows * n, PETSC_DETERMINE,
-                                PETSC_DETERMINE, 0, inside.data(), 0, outside.data(), reuse.put()));
+                                PETSC_DETERMINE, 2, nullptr, 0, outside.data(), reuse.put()));
   }
   std::vector<Real> identity(static_cast<std::size_t>(width_) * static_cast<std::size_t>(width_));
   for (int i = 0; i < width_; ++i) identity[static_cast<std::size_t>(i * width_ + i)] = 1.0;

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "deeppcr/blocks/affine_map.hpp"
+
 namespace deeppcr::blocks {
 
 namespace {
@@ -109,9 +111,8 @@ void Linearisation::eliminate(StepRange range, Direction direction, ConstStates 
 
 void Linearisation::blocks(StepRange range, Blocks A) const {
   const Index n = A.extent(2);
-  std::vector<Real> identity(static_cast<std::size_t>(A.size()), 0.0);
-  for (Index row = 0; row < A.size() / n; ++row)
-    identity[static_cast<std::size_t>(row * n + row % n)] = 1.0;
+  std::vector<Real> identity(static_cast<std::size_t>(A.size()));
+  set_identity({identity.data(), {range.size() * A.extent(1), n, n}});
   product_each(range, Direction::forward, {identity.data(), A.shape()}, A);
 }
 

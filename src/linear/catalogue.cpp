@@ -84,6 +84,13 @@ void add_to_catalogue(CatalogueEntry entry) { table().add(std::move(entry)); }
 
 const CatalogueEntry& find(const std::string& name) { return table().find(name); }
 
+std::vector<std::string> names(blocks::Structure known) {
+  std::vector<std::string> all;
+  for (const CatalogueEntry& entry : catalogue())
+    if (entry.takes(known)) all.push_back(entry.name);
+  return all;
+}
+
 std::unique_ptr<LinearSolver> make(const std::string& name, Settings settings) {
   if (name != "auto") return find(name).make(settings);
   settings.may_choose = true;

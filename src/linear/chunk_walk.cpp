@@ -12,18 +12,10 @@ namespace {
 
 constexpr Index kBlock = Chunk::kBlock;
 
-/// Scales each sample to length one; the log of the longest of them before. A sample that has died
-/// starts anew from `fresh`, as grown by the smallest normal number.
-double normalise(Index batch, Index n, const Real* fresh, Real* x) {
-  const double kDead = std::log(std::numeric_limits<double>::min());
-  double most = kDead;
-  for (Index b = 0; b < batch; ++b) {
-    Real* sample = x + b * n;
-    const double norm = length(n, sample);
-    const bool alive = std::isfinite(norm) && norm > 0;
-    if (alive || norm != 0) most = std::max(most, alive ? std::log(norm) : -kDead);
-    for (Index i = 0; i < n; ++i) sample[i] = alive ? sample[i] / norm : fresh[b * n + i];
-  }
+/// Each sample of x [B, n] by itself; the log of the longest of them.
+double normalise_samples(Index batch, Index n, Real* x, const Real* fresh) {
+  double most = std::log(std::numeric_limits<double>::min());
+  for (Index b = 0; b < batch; ++b) most = std::max(most, normalise(n, x + b * n, fresh + b * n));
   return most;
 }
 
@@ -51,7 +43,7 @@ ChunkWalk::ChunkWalk(const blocks::BlockBidiagonal& J, const Chunks& chunks, Dir
   tangents_.reset(mine.size() * state_);
   first_tangents_.reset(state_);
   RandomStream(0, kStream).normal(0, state_, first_tangents_.data());
-  normalise(batch_, width_, first_tangents_.data(), first_tangents_.data());
+  normalise_samples(batch_, width_, first_tangents_.data(), first_tangents_.data());
   for (Index i = 0; i < mine.size(); ++i)
     std::copy_n(first_tangents_.data(), state_, tangents_.data() + i * state_);
 }
@@ -128,16 +120,11 @@ void ChunkWalk::push_tangents(Index k, Index steps) {
   std::copy_n(tangents, state_, carry_.data());
   for (; from < until; from += kBlock) {
     push(part(c, from, std::min(from + kBlock, until)), carry_, scratch_);
-    const double grown = normalise(batch_, width_, first_tangents_.data(), carry_.data());
+    const double grown = normalise_samples(batch_, width_, carry_.data(), first_tangents_.data());
     c.growth.push_back((c.growth.empty() ? 0.0 : c.growth.back()) + grown);
   }
   std::copy_n(carry_.data(), state_, tangents);
-  double square = 0;
-  for (Index i = 0; i < state_; ++i) {
-    const double change = std::exp(c.growth.back()) * tangents[i] - first_tangents_[i];
-    square += change * change;
-  }
-  c.drift = std::sqrt(square / static_cast<double>(batch_));
+  c.note_drift(batch_, width_, tangents, first_tangents_.data());
 }
 
 void ChunkWalk::homogeneous(Index k, const Real* x, Real* y) const {

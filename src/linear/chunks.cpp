@@ -14,13 +14,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The larger one of `most` and |value|; NaN counts as infinity.
-double larger(double most, Real value) {
-  const double size = std::abs(value);
-  if (size <= most) return most;
-  return std::isnan(size) ? kInfinity : size;
-}
-
 }  // namespace
 
 Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
@@ -82,22 +75,27 @@ void sums_before(const parallel::Communicator& comm, int active, Direction direc
   }
 }
 
-double largest(Index count, const Real* x) {
-  double most = 0;
-  for (Index i = 0; i < count; ++i) most = larger(most, x[i]);
-  return most;
+double normalise(Index n, Real* x, const Real* fresh) {
+  const double kDead = std::log(std::numeric_limits<double>::min());
+  double square = 0;
+  for (Index i = 0; i < n; ++i) square += x[i] * x[i];
+  const double length = std::sqrt(square);
+  if (!std::isfinite(length) || length == 0) {
+    std::copy_n(fresh, n, x);
+    return length == 0 ? kDead : -kDead;
+  }
+  for (Index i = 0; i < n; ++i) x[i] /= length;
+  return std::log(length);
 }
 
-double length(Index count, const Real* x) {
-  double sum = 0;
-  for (Index i = 0; i < count; ++i) sum += x[i] * x[i];
-  return std::sqrt(sum);
-}
-
-double largest_difference(Index count, const Real* a, const Real* b) {
-  double most = 0;
-  for (Index i = 0; i < count; ++i) most = larger(most, a[i] - b[i]);
-  return most;
+void Chunk::note_drift(Index samples, Index n, const Real* tangents, const Real* first) {
+  const double grown = std::exp(growth.back());
+  double square = 0;
+  for (Index i = 0; i < samples * n; ++i) {
+    const double change = grown * tangents[i] - first[i];
+    square += change * change;
+  }
+  drift = std::sqrt(square / static_cast<double>(samples));
 }
 
 void Chunk::merged(Index block, double size) {

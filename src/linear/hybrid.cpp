@@ -28,7 +28,7 @@ void Hybrid::run(Direction direction, ConstStates rhs, States result) {
     std::copy(carry.begin(), carry.end(), constant_out_.begin());
   } else if (!last) {
     const StageTimer timer(stages_, "eliminate");
-    inclusive_.set_identity();
+    blocks::set_identity(inclusive_.panel());
     A.eliminate(part.range, direction, part.rhs, inclusive_.panel(), scratch_.panel());
   }
   {

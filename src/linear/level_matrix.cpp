@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "deeppcr/petsc/check.hpp"
-
 namespace deeppcr::linear {
 
 namespace {
@@ -24,8 +22,7 @@ StepRange rows_to_fetch(const LevelShape& shape, StepRange local, Index margin) 
 }  // namespace
 
 LevelMatrix::LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape)
-    : comm_(comm),
-      shape_(shape),
+    : shape_(shape),
       rows_{0, shape.layout.num_steps()},
       local_(shape.layout.range(comm.rank())),
       shift_(shape.direction == Direction::forward ? -shape.stride : shape.stride),
@@ -81,29 +78,6 @@ void LevelMatrix::advance_row(const Real* A, const Real* partner_block, const Re
     const Real* other = partner_block + b * square;
     product_(forward ? A : other, n, forward ? other : A, nullptr, to.blocks + b * square);
   }
-}
-
-petsc::Handle<Mat> LevelMatrix::assemble(ConstBlocks blocks) const {
-  const auto n = static_cast<PetscInt>(shape_.width);
-  const auto rows = static_cast<PetscInt>(local_.size() * shape_.batch);
-  petsc::Handle<Mat> N;
-  DEEPPCR_PETSC(MatCreateBAIJ(comm_.get(), n, rows * n, rows * n, PETSC_DETERMINE, PETSC_DETERMINE,
-                              1, nullptr, 1, nullptr, N.put()));
-  // PETSc reads the column-major blocks by column; the transposed chain's are the same read by row.
-  DEEPPCR_PETSC(MatSetOption(N.get(), MAT_ROW_ORIENTED,
-                             shape_.direction == Direction::forward ? PETSC_FALSE : PETSC_TRUE));
-  for (Index row = local_.first; row < local_.last; ++row) {
-    if (!has_partner(row)) continue;
-    for (Index b = 0; b < shape_.batch; ++b) {
-      const auto at = static_cast<PetscInt>(row * shape_.batch + b);
-      const auto column = static_cast<PetscInt>(partner(row) * shape_.batch + b);
-      DEEPPCR_PETSC(MatSetValuesBlocked(N.get(), 1, &at, 1, &column,
-                                        blocks[row - local_.first][b].data(), INSERT_VALUES));
-    }
-  }
-  DEEPPCR_PETSC(MatAssemblyBegin(N.get(), MAT_FINAL_ASSEMBLY));
-  DEEPPCR_PETSC(MatAssemblyEnd(N.get(), MAT_FINAL_ASSEMBLY));
-  return N;
 }
 
 }  // namespace deeppcr::linear

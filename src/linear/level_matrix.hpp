@@ -1,7 +1,5 @@
 #pragma once
 
-#include <petscmat.h>
-
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
@@ -46,17 +44,12 @@ class LevelMatrix {
   /// Cost: 2 B n^2 (n + 1) flops a row that has a partner.
   void advance(Rows from, Rows to, Fetched& fetched, parallel::Traffic& traffic);
 
-  /// N itself as a MATMPIBAIJ with one block a block row (the transposed block for `backward`).
-  /// Collective.
-  petsc::Handle<Mat> assemble(ConstBlocks blocks) const;
-
  private:
   Index partner(Index row) const { return row + shift_; }
   bool has_partner(Index row) const { return rows_.contains(row) && rows_.contains(partner(row)); }
   /// One row, in `to`, from its block A and what its partner has; null where that has no block.
   void advance_row(const Real* A, const Real* partner_block, const Real* partner_r, Rows to) const;
 
-  const parallel::Communicator& comm_;
   LevelShape shape_;
   StepRange rows_, local_;
   Index shift_;           ///< to a row's partner

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
 
@@ -15,7 +16,6 @@ void Scan::prepare() {
         "the linear solver 'scan' takes diagonal Jacobians only, and this model's have other "
         "entries; use hybrid");
   }
-  scan_ = std::make_unique<DiagonalScan>(J.comm());
   diagonals_.reserve(local.size() * J.batch() * J.width());
   if (!local.empty()) {
     J.linearisation().diagonals(local,
@@ -31,11 +31,51 @@ void Scan::run(Direction direction, ConstStates rhs, States result) {
   const States head = part.result.slice(0, missing), rest = part.result.slice(missing, steps);
   if (part.rhs.data() != rest.data()) std::copy(part.rhs.begin(), part.rhs.end(), rest.begin());
   std::fill(head.begin(), head.end(), 0.0);
-  const Index skipped = J_->local_range().size() - steps;
-  const Real* diagonals = diagonals_.data() + skipped * J_->batch() * J_->width();
-  scan_->solve(part.first_rank, part.last_rank, {diagonals, part.result.shape()}, part.result,
-               direction);
-  levels_ = scan_->level_traffic();
+  const States d = part.result;
+  const bool forward = direction == Direction::forward;
+  const Index state = J_->batch() * J_->width();
+  const Real* diagonals = diagonals_.data() + (J_->local_range().size() - steps) * state;
+  own_.reset(2 * state);
+  before_.reset(2 * state);
+  std::fill_n(before_.data(), state, Real{1});
+  // The last rank's map is read by nobody.
+  if (part.position + 1 < part.count()) compose_own(diagonals, d, direction);
+  const auto compose = [state](Real* later, const Real* earlier) {
+    // (M, r) <- (M, r) o (M', r') = (M M', M r' + r)
+    for (Index i = 0; i < state; ++i) {
+      later[state + i] += later[i] * earlier[state + i];
+      later[i] *= earlier[i];
+    }
+  };
+  parallel::combine_before(J_->comm(), {part.first_rank, part.last_rank, 1, direction}, own_,
+                           before_, compose, levels_);
+  // What enters this rank's steps is the constant of the map before: zero enters the first.
+  Real* carry = before_.data() + state;
+  for (Index k = 0; k < steps; ++k) {
+    const Index l = forward ? k : steps - 1 - k;
+    const Real* A = diagonals + l * state;
+    Real* x = d.data() + l * state;
+    for (Index i = 0; i < state; ++i) {
+      x[i] += forward ? A[i] * carry[i] : carry[i];
+      carry[i] = forward ? x[i] : A[i] * x[i];
+    }
+  }
+}
+
+// [prod m_l | r pushed through]: forward v <- m v + r, backward v <- m (v + r).
+void Scan::compose_own(const Real* diagonals, ConstStates r, Direction direction) {
+  const bool forward = direction == Direction::forward;
+  const Index steps = r.extent(0), state = r.extent(1) * r.extent(2);
+  Real *matrix = own_.data(), *constant = matrix + state;
+  std::fill_n(matrix, state, Real{1});
+  for (Index k = 0; k < steps; ++k) {
+    const Index l = forward ? k : steps - 1 - k;
+    const Real *A = diagonals + l * state, *row = r.data() + l * state;
+    for (Index i = 0; i < state; ++i) {
+      constant[i] = forward ? A[i] * constant[i] + row[i] : A[i] * (constant[i] + row[i]);
+      matrix[i] *= A[i];
+    }
+  }
 }
 
 Cost Scan::cost(const Problem& problem) const {

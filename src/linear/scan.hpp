@@ -1,17 +1,17 @@
 #pragma once
 
-#include <memory>
-
 #include "deeppcr/core/buffer.hpp"
-#include "deeppcr/linear/diagonal_scan.hpp"
 #include "deeppcr/linear/linear_solver.hpp"
 
 namespace deeppcr::linear {
 
-/// DiagonalScan as a solver of chains: for Jacobians whose structure says that they are diagonal.
+/// For Jacobians whose structure says that they are diagonal: the composition of affine maps, whose
+/// matrices are here vectors. Forward d_l = m_l .* d_{l-1} + r_l, backward
+/// g_l = m_{l+1} .* g_{l+1} + c_l.
 ///
 /// Cost:   4 B n flops a step; ceil(log2 P) messages of 2 B n reals a rank
 /// Memory: the diagonals, B n L/P reals
+/// Source: Blelloch, Prefix sums and their applications, 1990
 class Scan : public LinearSolver {
  public:
   const char* name() const override { return "scan"; }
@@ -21,9 +21,11 @@ class Scan : public LinearSolver {
   /// @throws Error for Jacobians with other entries
   void prepare() override;
   void run(Direction direction, ConstStates rhs, States result) override;
+  /// The map of this rank's steps, from what enters them to what leaves.
+  void compose_own(const Real* diagonals, ConstStates r, Direction direction);
 
-  std::unique_ptr<DiagonalScan> scan_;
-  Buffer<Real> diagonals_;  ///< [m, B, n]
+  Buffer<Real> diagonals_;     ///< [m, B, n]
+  Buffer<Real> own_, before_;  ///< maps [2, B n]: matrix, then constant
 };
 
 }  // namespace deeppcr::linear

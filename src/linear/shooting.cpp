@@ -6,8 +6,6 @@
 
 namespace deeppcr::linear {
 
-Shooting::Shooting(Settings settings) : settings_(settings) {}
-
 void Shooting::run(Direction direction, ConstStates rhs, States result) {
   const StageTimer timer(stages_, "substitute");
   // The right-hand side is read again for each sweep; frozen steps have nothing to correct.

@@ -18,7 +18,7 @@ namespace deeppcr::linear {
 /// Cost: 2 B n^2 L/C flops a sweep on the longest path; one message of B n reals a rank and sweep.
 class Shooting final : public LinearSolver {
  public:
-  explicit Shooting(Settings settings);
+  explicit Shooting(Settings settings) : settings_(settings) {}
 
   const char* name() const override { return "shooting"; }
   /// A step that is walked more than once is walked from the right carry last.

@@ -1,13 +1,15 @@
 #include "linear/shooting_run.hpp"
 
 #include <fmt/format.h>
+#include <petscksp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "deeppcr/parallel/exchange.hpp"
-#include "linear/boundary_ksp.hpp"
+#include "deeppcr/petsc/callback.hpp"
+#include "deeppcr/petsc/handle.hpp"
 #include "linear/hybrid.hpp"
 
 namespace deeppcr::linear {
@@ -187,6 +189,47 @@ void ShootingRun::iterate(const plan::ChunkPlan& planned) {
   }
 }
 
+/// Solves apply(v) = b to |residual|_2 <= tolerance, in `most` vectors; false where it has not come
+/// to that. Options: -shooting_ksp_*. Shapes: b, v [C_local, B, n]. Collective.
+bool ShootingRun::gmres(const Real* b, double tolerance, int most, Real* v) {
+  constexpr PetscInt kRestart = 60;
+  const auto multiply = [](Mat mat, Vec x, Vec y) {
+    return petsc::guard([&] {
+      void* run = nullptr;
+      DEEPPCR_PETSC(MatShellGetContext(mat, &run));
+      petsc::with_arrays(x, y, [&](const Real* from, Real* to) {
+        static_cast<ShootingRun*>(run)->apply(from, to);
+      });
+    });
+  };
+  const auto local = static_cast<PetscInt>(local_size());
+  petsc::Handle<Mat> A;
+  petsc::Handle<Vec> right, found;
+  petsc::Handle<KSP> handle;
+  DEEPPCR_PETSC(
+      MatCreateShell(comm().get(), local, local, PETSC_DETERMINE, PETSC_DETERMINE, this, A.put()));
+  PetscErrorCode (*const callback)(Mat, Vec, Vec) = multiply;
+  DEEPPCR_PETSC(
+      MatShellSetOperation(A.get(), MATOP_MULT, reinterpret_cast<void (*)(void)>(callback)));
+  DEEPPCR_PETSC(VecCreateMPIWithArray(comm().get(), 1, local, PETSC_DETERMINE, b, right.put()));
+  DEEPPCR_PETSC(VecCreateMPIWithArray(comm().get(), 1, local, PETSC_DETERMINE, v, found.put()));
+  DEEPPCR_PETSC(KSPCreate(comm().get(), handle.put()));
+  KSP ksp = handle.get();
+  PC pc = nullptr;
+  KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+  DEEPPCR_PETSC(KSPSetOptionsPrefix(ksp, "shooting_"));
+  DEEPPCR_PETSC(KSPSetOperators(ksp, A.get(), A.get()));
+  DEEPPCR_PETSC(KSPSetType(ksp, KSPGMRES));
+  DEEPPCR_PETSC(KSPGMRESSetRestart(ksp, kRestart));
+  DEEPPCR_PETSC(KSPGetPC(ksp, &pc));
+  DEEPPCR_PETSC(PCSetType(pc, PCNONE));
+  DEEPPCR_PETSC(KSPSetTolerances(ksp, 0, tolerance, PETSC_DEFAULT, most));
+  DEEPPCR_PETSC(KSPSetFromOptions(ksp));
+  DEEPPCR_PETSC(KSPSolve(ksp, right.get(), found.get()));
+  DEEPPCR_PETSC(KSPGetConvergedReason(ksp, &reason));
+  return reason > 0;
+}
+
 /// GMRES for the carries, then one walk from them.
 void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   Buffer<Real> b(local_size()), v(local_size()), x(local_size());
@@ -195,15 +238,14 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   // More vectors than there are chunks tell nothing new.
   const double vectors = std::clamp(std::ceil(kPatience * planned.identity_sweeps), 1.0,
                                     static_cast<double>(chunks_.size()));
-  const KspOutcome ksp =
-      solve_boundary(*this, b.data(), tolerance, static_cast<int>(vectors), v.data());
+  const bool converged = gmres(b.data(), tolerance, static_cast<int>(vectors), v.data());
   sum_up(v.data(), x.data());
-  report_.sweeps += ksp.products;
-  report_.path.evaluations += ksp.products * static_cast<double>(longest_part(J_.layout()));
-  if (!ksp.converged) {
+  report_.sweeps += products_;
+  report_.path.evaluations += products_ * static_cast<double>(longest_part(J_.layout()));
+  if (!converged) {
     report_.reason = fmt::format(
         "GMRES has not converged in {} vectors, of which {:.0f} were predicted to be enough",
-        ksp.products, planned.identity_sweeps);
+        products_, planned.identity_sweeps);
     return;
   }
   ++report_.sweeps;
@@ -225,6 +267,7 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
 }
 
 void ShootingRun::apply(const Real* v, Real* y) {
+  ++products_;
   Buffer<Real> x(local_size()), leaving(local_size());
   sum_up(v, x.data());
   for (Index k = 0; k < sweep_.size(); ++k)

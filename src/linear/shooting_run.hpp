@@ -23,15 +23,15 @@ class ShootingRun {
   const SolveOutcome& report() const { return report_; }
   const parallel::Traffic& traffic() const { return traffic_; }
 
+ private:
+  const parallel::Communicator& comm() const { return J_.comm(); }
+  Index local_size() const { return sweep_.size() * state_; }
   /// For GMRES on the carries x that enter the chunks, [C_local, B, n] in the order of the walk:
   /// y = x - what leaves the chunk before when x enters it and the right-hand side is zero, where x
   /// are the sums of v over all chunks up to each. Those sums, which would be right were all chunks
   /// identities, precondition from the right: the residual is the mismatch at the seams.
   void apply(const Real* v, Real* y);
-  Index local_size() const { return sweep_.size() * state_; }
-  const parallel::Communicator& comm() const { return J_.comm(); }
-
- private:
+  bool gmres(const Real* b, double tolerance, int most, Real* v);
   void sum_up(const Real* v, Real* x);
   void push_tangents(Index steps);
   bool first_walk(bool with_tangents);
@@ -60,6 +60,7 @@ class ShootingRun {
   double scale_ = 0;   ///< largest entry of the result
   Buffer<Real> used_;  ///< carry that the chunk behind was walked from, [C_local, B, n]
   Buffer<Real> incoming_;
+  int products_ = 0;               ///< of apply()
   std::vector<ChunkFacts> facts_;  ///< of all chunks, in the order of the walk
   Judgement judgement_;
   PathClock clock_{{}};

@@ -6,9 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/options.hpp"
-#include "models/affine.hpp"
-#include "models/mlp.hpp"
-#include "models/resnet.hpp"
+#include "models/layered_models.hpp"
 
 namespace deeppcr::models {
 

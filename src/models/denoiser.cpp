@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/blocks/activation.hpp"
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::models {
@@ -26,10 +27,7 @@ void check(const DenoiserShape& shape) {
   need("classes", shape.classes, 0);
 }
 
-/// y += x
-void add(Index count, const Real* x, Real* y) {
-  for (Index i = 0; i < count; ++i) y[i] += x[i];
-}
+using blocks::add;
 
 }  // namespace
 

@@ -39,11 +39,20 @@ class DenoisingLinearisation final : public blocks::Linearisation {
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
     if (dense_) return dense_->product(l, direction, V, W);
-    push(direction, {l, l + 1}, V.extent(1), V.data(), W.data());
+    const std::array<Index, 4> shape{1, batch_, V.extent(1), width_};
+    product_each({l, l + 1}, direction, {V.data(), shape}, {W.data(), shape});
   }
   void product_each(StepRange range, Direction direction, View<const Real, 4> V,
                     View<Real, 4> W) const override {
-    push(direction, range, V.extent(2), V.data(), W.data());
+    const Index rows = (range.first - range_.first) * batch_;
+    network_.push(direction, slopes_.data() + rows * network_.slopes_per_row(), range, V, W);
+    for (Index l = range.first; l < range.last; ++l) {
+      const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
+      const auto from = V[l - range.first];
+      const auto to = W[l - range.first];
+      for (Index i = 0; i < to.size(); ++i)
+        to.data()[i] = step.state * from.data()[i] + step.noise_estimate * to.data()[i];
+    }
   }
   void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
                   State carry) const override {
@@ -55,21 +64,6 @@ class DenoisingLinearisation final : public blocks::Linearisation {
   }
 
  private:
-  void push(Direction direction, StepRange range, Index columns, const Real* V, Real* W) const {
-    std::vector<Index> steps;
-    for (Index l = range.first; l < range.last; ++l)
-      steps.insert(steps.end(), static_cast<std::size_t>(batch_), l);
-    const Index rows = (range.first - range_.first) * batch_;
-    network_.push(direction, slopes_.data() + rows * network_.slopes_per_row(), steps, columns, V,
-                  W);
-    const Index size = columns * width_;
-    for (std::size_t r = 0; r < steps.size(); ++r) {
-      const SamplerStep& step = steps_[static_cast<std::size_t>(steps[r])];
-      const Index at = static_cast<Index>(r) * size;
-      for (Index i = at; i < at + size; ++i) W[i] = step.state * V[i] + step.noise_estimate * W[i];
-    }
-  }
-
   const blocks::DenseLinearisation& dense() const {
     if (!dense_) {
       blocks::DenseLinearisation all(range_, batch_, width_);

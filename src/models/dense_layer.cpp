@@ -8,11 +8,6 @@
 
 namespace deeppcr::models {
 
-namespace {
-constexpr std::uint64_t kEmbeddingRole = 0x454d424544;
-constexpr std::uint64_t kHeadRole = 0x48454144;
-}  // namespace
-
 void dense_forward(const DenseShape& layer, const Real* theta, ConstState x, State y) {
   // y = W x + b
   blocks::Product(layer.outputs, layer.inputs)(theta + layer.offset, x.extent(0), x.data(),
@@ -53,12 +48,12 @@ void dense_initialise(const DenseShape& layer, std::uint64_t seed, std::uint64_t
   for (Index i = 0; i < layer.size(); ++i) own[i] = bound * (2 * own[i] - 1);
 }
 
-DenseLayer::DenseLayer(int inputs, int outputs, std::uint64_t seed, std::uint64_t role)
+DenseLayer::DenseLayer(LayerRole role, int inputs, int outputs, std::uint64_t seed)
     : shape_{inputs, outputs, 0} {
   if (inputs < 1 || outputs < 1)
     throw input_error("a layer from {} to {} numbers is not possible: 1 or more", inputs, outputs);
   parameters_ = Buffer<Real>(shape_.size());
-  dense_initialise(shape_, seed, role, parameters_.data());
+  dense_initialise(shape_, seed, static_cast<std::uint64_t>(role), parameters_.data());
 }
 
 void DenseLayer::forward(ConstState x, State y) const {
@@ -71,11 +66,5 @@ void DenseLayer::gradient(ConstState x, ConstState g, View<Real, 1> parameter_gr
                  parameter_gradient.size() > 0 ? parameter_gradient.data() : nullptr,
                  input_gradient);
 }
-
-Embedding::Embedding(int features, int width, std::uint64_t seed)
-    : DenseLayer(features, width, seed, kEmbeddingRole) {}
-
-ClassifierHead::ClassifierHead(int width, int classes, std::uint64_t seed)
-    : DenseLayer(width, classes, seed, kHeadRole) {}
 
 }  // namespace deeppcr::models

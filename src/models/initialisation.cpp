@@ -47,8 +47,8 @@ Real dot(int n, const Real* x, const Real* y) {
   return total;
 }
 
-}  // namespace
-
+/// Makes the columns of Q, column-major [n x n], orthonormal in place: the Q of Q R with R's
+/// diagonal positive. Gram-Schmidt, each column twice. Cost: 4 n^3 flops. @pre full rank
 void orthonormalise(int n, Real* Q) {
   for (int j = 0; j < n; ++j) {
     Real* q = Q + Index{j} * n;
@@ -64,6 +64,8 @@ void orthonormalise(int n, Real* Q) {
     }
   }
 }
+
+}  // namespace
 
 void initialise_weights(Initialisation kind, double gain, const LayerKey& key, int n, Real* W) {
   const RandomStream random = weight_stream(key);
@@ -100,8 +102,6 @@ void initialise_bias(Initialisation kind, const LayerKey& key, int n, Real* b) {
   bias_stream(key).uniform(key.step * n, n, b);
   stretch(1 / std::sqrt(n), n, b);
 }
-
-const char* name(Initialisation kind) { return kWords.of(kind); }
 
 Initialisation initialisation_from(const std::string& name) { return kWords.find(name); }
 

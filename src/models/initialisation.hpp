@@ -18,6 +18,13 @@ namespace deeppcr::models {
 /// Weights are multiplied by the gain. The bias is uniform on +-1/sqrt(n) in all but the last.
 enum class Initialisation { fan_in, xavier, he, orthogonal, zero };
 
+/// What the parameters of a chain begin with.
+struct FirstWeights {
+  Initialisation kind = Initialisation::fan_in;
+  double gain = 1;
+  std::uint64_t seed = 1;
+};
+
 /// Which random numbers a layer gets: they depend on these three only, not on the number of ranks.
 struct LayerKey {
   std::uint64_t seed = 0;
@@ -30,13 +37,8 @@ void initialise_weights(Initialisation kind, double gain, const LayerKey& key, i
 /// Fills b [n].
 void initialise_bias(Initialisation kind, const LayerKey& key, int n, Real* b);
 
-/// Makes the columns of Q, column-major [n x n], orthonormal in place: the Q of Q R with R's
-/// diagonal positive. Gram-Schmidt, each column twice. Cost: 4 n^3 flops. @pre full rank
-void orthonormalise(int n, Real* Q);
-
-/// "default", "xavier" and so on, as the command line has it.
-const char* name(Initialisation kind);
-/// @throws Error that lists the known names
+/// By "default", "xavier" and so on, as the command line has it. @throws Error that lists the known
+/// names
 Initialisation initialisation_from(const std::string& name);
 
 }  // namespace deeppcr::models

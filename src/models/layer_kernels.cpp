@@ -12,11 +12,7 @@ Real* room(Buffer<Real>& buffer, Index size) {
   return buffer.data();
 }
 
-// y += x
-void add(Index count, const Real* x, Real* y) {
-#pragma GCC ivdep
-  for (Index i = 0; i < count; ++i) y[i] += x[i];
-}
+using blocks::add;
 
 }  // namespace
 
@@ -46,9 +42,8 @@ void LayerKernels::run_with_tangent(const Real* theta, Index steps, Index batch,
   }
 }
 
-/// forward(); returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.
-const Real* LayerKernels::hidden_forward(const Real* theta, Index batch, const Real* z, Real* y,
-                                         Real* slopes) {
+const Real* LayerKernels::forward(const Real* theta, Index batch, const Real* z, Real* y,
+                                  Real* slopes) {
   const Index size = batch * n_;
   const int last = shape_.layers - 1;
   Real* hidden = room(hidden_, last * size);
@@ -186,7 +181,7 @@ void LayerKernels::parameter_gradient(const Real* theta, Index batch, const Real
   Real* back = delta + size;
   Real* y = back + size;
   Real* slopes = y + size;
-  const Real* hidden = hidden_forward(theta, batch, z, y, slopes);
+  const Real* hidden = forward(theta, batch, z, y, slopes);
   for (int j = shape_.layers - 1; j >= 0; --j) {
     // delta = d loss / d a_j; dW = delta x^T; db = sum of delta; then d loss / d x = W^T delta
     if (has_slopes()) {

@@ -33,9 +33,8 @@ class LayerKernels {
 
   /// y = f(z). Shapes: z, y [B, n]. A sample's y does not depend on the batch, to the last bit.
   /// Fills `slopes` unless it is null.
-  void forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes) {
-    hidden_forward(theta, batch, z, y, slopes);
-  }
+  /// Returns the outputs of all layers but the last, [layers - 1, B, n], in scratch.
+  const Real* forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
   /// forward() of steps one after another: states [steps, B, n], parameters of a step behind those
   /// of the one before.
   void run(const Real* theta, Index steps, Index batch, const Real* z, Real* states);
@@ -65,7 +64,6 @@ class LayerKernels {
     Index count() const { return samples * per_sample; }
   };
 
-  const Real* hidden_forward(const Real* theta, Index batch, const Real* z, Real* y, Real* slopes);
   void scale(const Real* slopes, int layer, const Columns& c, const Real* X, Real* Y) const;
   void push(const Real* theta, const Real* slopes, const Columns& c, const Real* X, Real* Y);
   void pull(const Real* theta, const Real* slopes, const Columns& c, const Real* X,

@@ -107,7 +107,7 @@ class StoredSlopes final : public LayeredLinearisation {
   }
   ~StoredSlopes() override { pool_->push_back(std::move(slopes_)); }
 
-  Real* own_slopes(Index l) { return slopes_.data() + (l - range().first) * num_slopes(); }
+  Real* all_slopes() { return slopes_.data(); }
   const Real* slopes(Index l) const override {
     return slopes_.data() + (l - range().first) * num_slopes();
   }
@@ -174,14 +174,24 @@ bool are_far(Index bytes) { return bytes > 2 * second_level_cache(); }
 
 }  // namespace
 
-LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepSet local)
+LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepSet local,
+                           const FirstWeights& first)
     : shape_(checked(shape, num_steps, local)),
       num_steps_(num_steps),
       local_(local),
       parameters_(local.size() * shape.parameters()),
       kernels_(
           std::make_unique<LayerKernels>(shape, are_far(parameters_.size() * Index{sizeof(Real)}))),
-      pool_(std::make_shared<SlopePool>()) {}
+      pool_(std::make_shared<SlopePool>()) {
+  for (Index row = 0; row < local_.size(); ++row) {
+    Real* theta = rows()[row].data();
+    for (int j = 0; j < shape.layers; ++j) {
+      const LayerKey key{first.seed, local_.step(row), j};
+      initialise_weights(first.kind, first.gain, key, shape.width, theta + shape.weight_offset(j));
+      if (shape.bias) initialise_bias(first.kind, key, shape.width, theta + shape.bias_offset(j));
+    }
+  }
+}
 
 LayeredChain::~LayeredChain() = default;
 
@@ -203,12 +213,18 @@ std::vector<sequence::ParameterGroup> LayeredChain::parameters() {
            "parameters of each step: for each layer W, column-major, then b"}};
 }
 
-void LayeredChain::value(StepRange range, ConstStates in, States out) const {
+/// slopes: of all steps, one after another; null where they are not wanted.
+void LayeredChain::evaluate(StepRange range, ConstStates in, States out, Real* slopes) const {
   const Index batch = in.extent(1), size = batch * shape_.width;
+  const Index num_slopes = slopes == nullptr ? 0 : kernels_->num_slopes(batch);
   const Real* theta = parameters_of(range);
   for (Index i = 0; i < range.size(); ++i)
     kernels_->forward(theta + i * shape_.parameters(), batch, in.data() + i * size,
-                      out.data() + i * size, nullptr);
+                      out.data() + i * size, slopes + i * num_slopes);
+}
+
+void LayeredChain::value(StepRange range, ConstStates in, States out) const {
+  evaluate(range, in, out, nullptr);
 }
 
 void LayeredChain::propagate(StepRange range, ConstState z, States out) const {
@@ -225,12 +241,9 @@ void LayeredChain::propagate_with_tangent(StepRange range, ConstState z, States 
 
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, ConstStates in,
                                                                States out) const {
-  const Index batch = in.extent(1), size = batch * shape_.width;
-  auto J = std::make_unique<StoredSlopes>(parameters_of(range), *kernels_, pool_, range, batch);
-  const Real* theta = parameters_of(range);
-  for (Index i = 0; i < range.size(); ++i)
-    kernels_->forward(theta + i * shape_.parameters(), batch, in.data() + i * size,
-                      out.data() + i * size, J->own_slopes(range.first + i));
+  auto J =
+      std::make_unique<StoredSlopes>(parameters_of(range), *kernels_, pool_, range, in.extent(1));
+  evaluate(range, in, out, J->all_slopes());
   return J;
 }
 

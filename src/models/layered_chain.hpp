@@ -6,6 +6,7 @@
 #include "deeppcr/blocks/activation.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/sequence/sequence.hpp"
+#include "models/initialisation.hpp"
 
 namespace deeppcr::models {
 
@@ -34,16 +35,17 @@ struct StepShape {
 using SlopePool = std::vector<Buffer<Real>>;
 class LayerKernels;
 
-/// A chain whose step is g(z) or z + h g(z), g = layers of sigma(W x + b): what Mlp, ResNet and
-/// Affine have in common.
+/// A chain whose step is g(z) or z + h g(z), g = layers of sigma(W x + b): mlp, resnet and
+/// affine.
 ///
 /// Not for use by several threads at once: kernels and scratch are kept between calls. A
 /// linearisation borrows them, so the chain must outlive it, and it sees the parameters of the
 /// moment when it is used.
 class LayeredChain : public sequence::Sequence {
  public:
-  /// Parameters of the `local` steps, all zero. @throws Error for sizes without sense
-  LayeredChain(const StepShape& shape, Index num_steps, StepSet local);
+  /// Parameters of the `local` steps only; they are the same for any split. @throws Error for sizes
+  /// without sense
+  LayeredChain(const StepShape& shape, Index num_steps, StepSet local, const FirstWeights& first);
   ~LayeredChain() override;
 
   Index num_steps() const override { return num_steps_; }
@@ -86,6 +88,7 @@ class LayeredChain : public sequence::Sequence {
   const StepShape& shape() const { return shape_; }
 
  private:
+  void evaluate(StepRange range, ConstStates in, States out, Real* slopes) const;
   /// Those of the steps of a range, one after another. @pre one of the local ranges holds it
   const Real* parameters_of(StepRange range) const;
 

@@ -9,9 +9,7 @@
 
 namespace deeppcr::models {
 
-namespace {
-
-void check_labels(const State& logits, const std::vector<int>& labels) {
+LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient) {
   const Index batch = logits.extent(0), classes = logits.extent(1);
   if (static_cast<Index>(labels.size()) != batch)
     throw input_error("{} labels for {} samples", labels.size(), batch);
@@ -19,13 +17,6 @@ void check_labels(const State& logits, const std::vector<int>& labels) {
     if (label < 0 || label >= classes)
       throw input_error("the label {} is none of the classes 0 to {}", label, classes - 1);
   }
-}
-
-}  // namespace
-
-LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient) {
-  check_labels(logits, labels);
-  const Index batch = logits.extent(0), classes = logits.extent(1);
   LossReport report;
   for (Index s = 0; s < batch; ++s) {
     Real* a = logits.data() + s * classes;
@@ -52,22 +43,22 @@ StepRange Loss::span(StepRange local) const {
 }
 
 CrossEntropy::CrossEntropy(Index num_steps, int width, int classes, std::uint64_t seed)
-    : last_(num_steps - 1), head_(width, classes, seed) {}
+    : last_(num_steps - 1), head_(LayerRole::head, width, classes, seed) {}
 
 std::vector<sequence::ParameterGroup> CrossEntropy::parameters() {
   const Index rows = head_.inputs() + 1;
   return {{"head",
            false,
            rows,
-           {head_.parameters().data(), {rows, head_.classes()}},
+           {head_.parameters().data(), {rows, head_.outputs()}},
            "weights by input, then the bias: head"}};
 }
 
 /// Logits of the last state, [samples, classes]. @pre it is here
 State CrossEntropy::forward(const LossData& data) {
   const ConstState z = data.states[last_ - data.local.first].slice(0, data.samples);
-  logits_.reserve(data.samples * head_.classes());
-  const State logits(logits_.data(), {data.samples, head_.classes()});
+  logits_.reserve(data.samples * head_.outputs());
+  const State logits(logits_.data(), {data.samples, head_.outputs()});
   head_.forward(z, logits);
   return logits;
 }

@@ -3,8 +3,6 @@
 #include <cmath>
 #include <utility>
 
-#include "models/layer_options.hpp"
-
 namespace deeppcr::models {
 
 namespace {
@@ -12,8 +10,8 @@ namespace {
 /// Keeps the variance away from zero; PyTorch's value.
 constexpr Real kEpsilon = 1e-5;
 
-StepShape block_shape(const ResNetOptions& options) {
-  return {options.width, options.block_layers, options.activation, options.bias, false, 1};
+StepShape without_skip(const StepShape& shape) {
+  return {shape.width, shape.layers, shape.activation, shape.bias, false, 1};
 }
 
 /// x = N(z), each row of n numbers. Returns 1 / deviation.
@@ -105,11 +103,9 @@ class NormalisedLinearisation final : public blocks::Linearisation {
 
 }  // namespace
 
-NormalisedResNet::NormalisedResNet(const ResNetOptions& options, const StepSet& local)
-    : block_(block_shape(options), options.steps, local),
-      scale_(factor(options.scale, options.steps)) {
-  initialise_chain(block_, options.init, options.gain, options.seed);
-}
+NormalisedResNet::NormalisedResNet(const StepShape& shape, Index num_steps, const StepSet& local,
+                                   const FirstWeights& first)
+    : block_(without_skip(shape), num_steps, local, first), scale_(shape.scale) {}
 
 void NormalisedResNet::value(StepRange range, ConstStates in, States out) const {
   normal_.reserve(in.size());

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "models/resnet.hpp"
+#include "models/layered_chain.hpp"
 
 namespace deeppcr::models {
 
@@ -11,12 +11,13 @@ namespace deeppcr::models {
 /// N(z) = (z - mean(z)) / sqrt(variance(z) + 1e-5) over the n numbers of a sample.
 ///
 /// N has no gain and shift of its own: the first layer's weights and bias would absorb them.
-/// Parameters lie as those of ResNet. Not for several threads at once.
+/// Parameters lie as those of resnet. Not for several threads at once.
 /// Source: Ba, Kiros and Hinton, arXiv 1607.06450; in front of the block as in arXiv 2002.04745
 class NormalisedResNet final : public sequence::Sequence {
  public:
-  /// Makes the weights of the `local` steps only; they are those of ResNet.
-  NormalisedResNet(const ResNetOptions& options, const StepSet& local);
+  /// shape: of the residual network without it, whose weights it has.
+  NormalisedResNet(const StepShape& shape, Index num_steps, const StepSet& local,
+                   const FirstWeights& first);
 
   Index num_steps() const override { return block_.num_steps(); }
   int width() const override { return block_.width(); }

@@ -13,10 +13,7 @@ namespace {
 /// Rows that go through all layers together: their activations stay in the second-level cache.
 constexpr Index kTile = 96;
 
-template <typename T>
-void add(Index count, const T* x, T* y) {
-  for (Index i = 0; i < count; ++i) y[i] += x[i];
-}
+using blocks::add;
 
 template <typename T>
 blocks::PackedMatrix<T> pack(const DenseShape& layer, const Real* theta, bool with_bias) {
@@ -83,6 +80,12 @@ void PackedDenoiser<T>::enter(const blocks::PackedMatrix<T>& input, Index rows,
 }
 
 template <typename T>
+void PackedDenoiser<T>::leave(Index step, const Real* from, const T* product, Real* to) const {
+  const Real g = skip_[static_cast<std::size_t>(step)];
+  for (int i = 0; i < latent_; ++i) to[i] = g * from[i] + static_cast<Real>(product[i]);
+}
+
+template <typename T>
 void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps, Index first_sample,
                                  T* slopes) const {
   const Index B = x.extent(1), all = range.size() * B;
@@ -105,11 +108,9 @@ void PackedDenoiser<T>::evaluate(StepRange range, ConstStates x, States eps, Ind
     }
     output_.multiply(rows, hidden_.data(), padded_, narrow_.data());
     for (Index r = 0; r < rows; ++r) {
-      const Real g = skip_[static_cast<std::size_t>(range.first + (first + r) / B)];
-      const Real* from = x.data() + (first + r) * latent_;
-      Real* to = eps.data() + (first + r) * latent_;
-      const T* correction = narrow_.data() + r * output_.padded_rows();
-      for (int i = 0; i < latent_; ++i) to[i] = g * from[i] + static_cast<Real>(correction[i]);
+      const Index at = (first + r) * latent_;
+      leave(range.first + (first + r) / B, x.data() + at,
+            narrow_.data() + r * output_.padded_rows(), eps.data() + at);
     }
   }
 }
@@ -144,25 +145,22 @@ void PackedDenoiser<T>::push_tile(Direction direction, const T* slopes, Index fi
 }
 
 template <typename T>
-void PackedDenoiser<T>::push(Direction direction, const T* slopes, const std::vector<Index>& steps,
-                             Index columns, const Real* V, Real* W) const {
+void PackedDenoiser<T>::push(Direction direction, const T* slopes, StepRange range,
+                             View<const Real, 4> V, View<Real, 4> W) const {
   const bool forward = direction == Direction::forward;
   const blocks::PackedMatrix<T>& in = forward ? input_ : output_transposed_;
   const blocks::PackedMatrix<T>& out = forward ? output_ : input_transposed_;
-  const Index all = static_cast<Index>(steps.size()) * columns;
+  const Index columns = V.extent(2), a_step = V.extent(1) * columns, all = range.size() * a_step;
   prepare_push();
   for (Index first = 0; first < all; first += kTile) {
     const Index rows = std::min(kTile, all - first);
-    enter(in, rows, V + first * latent_);
+    enter(in, rows, V.data() + first * latent_);
     push_tile(direction, slopes, first, rows, columns);
     out.multiply_linear(rows, hidden_.data(), padded_, narrow_.data());
     for (Index r = 0; r < rows; ++r) {
-      const Real g =
-          skip_[static_cast<std::size_t>(steps[static_cast<std::size_t>((first + r) / columns)])];
-      const Real* from = V + (first + r) * latent_;
-      Real* to = W + (first + r) * latent_;
-      const T* product = narrow_.data() + r * out.padded_rows();
-      for (int i = 0; i < latent_; ++i) to[i] = g * from[i] + static_cast<Real>(product[i]);
+      const Index at = (first + r) * latent_;
+      leave(range.first + (first + r) / a_step, V.data() + at,
+            narrow_.data() + r * out.padded_rows(), W.data() + at);
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/petsc/log_event.hpp"
@@ -31,30 +32,6 @@ Adjoint::Adjoint(const sequence::Sequence& sequence, const sequence::Trajectory&
       states_(trajectory.states().size()),
       input_(trajectory.input().size()) {}
 
-void Adjoint::transposed_solve(const blocks::Linearisation& A, ConstStates loss) {
-  J_.set_linearisation(&A);
-  linear_.setup(J_);
-  linear_.solve_transpose(loss, {states_.data(), trajectory_.states().shape()});
-}
-
-/// In pieces from the right, as on the way of a solver that substitutes once.
-void Adjoint::parameters_behind(const blocks::Linearisation& A, ConstStates in,
-                                sequence::ParameterGradients& parameters,
-                                const Ready& ready) const {
-  const StepRange local = trajectory_.local_range();
-  const Index piece = piece_of(parameters, local.size(), bool(ready));
-  sequence::GroupRows rows;
-  for (Index last = local.size(); last > 0;) {
-    const Index first = std::max<Index>(0, last - piece);
-    const StepRange range{local.first + first, local.first + last};
-    parameters.slice(first, last, rows);
-    sequence_.parameter_gradient_at(A, range, in.slice(first, last), states().slice(first, last),
-                                    rows);
-    if (ready) ready(range);
-    last = first;
-  }
-}
-
 void Adjoint::sum_shared(sequence::ParameterGradients& parameters) const {
   for (int g = 0; g < parameters.groups(); ++g)
     if (parameters.shared(g)) trajectory_.comm().sum(parameters[g].data(), parameters[g].size());
@@ -74,13 +51,13 @@ void Adjoint::solve(ConstStates loss, sequence::ParameterGradients* parameters,
   const ConstStates in = trajectory_.starts(halo);
   const auto A = sequence_.linearise_at_solution(local, in, trajectory_.states());
   const double linearised = watch.seconds();
-  if (together) {
-    transposed_solve(Backpropagation(*A, sequence_, local, in, *parameters,
-                                     piece_of(*parameters, local.size(), bool(ready)), ready),
-                     loss);
-  } else {
-    transposed_solve(*A, loss);
-  }
+  std::optional<Backpropagation> gradients;
+  if (wanted)
+    gradients.emplace(*A, sequence_, local, in, *parameters,
+                      piece_of(*parameters, local.size(), bool(ready)), ready);
+  J_.set_linearisation(together ? &*gradients : A.get());
+  linear_.setup(J_);
+  linear_.solve_transpose(loss, {states_.data(), trajectory_.states().shape()});
   const std::array<Index, 3> column{trajectory_.batch(), 1, trajectory_.width()};
   if (local.contains(0))
     A->product(0, Direction::backward, ConstPanel(states_.data(), column),
@@ -88,7 +65,7 @@ void Adjoint::solve(ConstStates loss, sequence::ParameterGradients* parameters,
   const double solved = watch.seconds();
   if (wanted && !together) {
     parameters->clear_shared();
-    parameters_behind(*A, in, *parameters, ready);
+    blocks::catch_up(*gradients, local, Direction::backward, states());
     sum_shared(*parameters);
   }
   J_.set_linearisation(nullptr);

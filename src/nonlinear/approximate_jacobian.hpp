@@ -3,42 +3,52 @@
 #include <memory>
 #include <string>
 
+#include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/view.hpp"
+#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
-#include "deeppcr/parallel/communicator.hpp"
-#include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 
 namespace deeppcr::nonlinear {
 
 /// The steps that are corrected together, consecutive ones on consecutive ranks.
 struct Section {
-  StepRange window;  ///< of all ranks
-  StepRange mine;    ///< of this rank
-  /// The ranks that have any; all of them between have some.
-  int first = 0;
-  int last = -1;
+  StepRange window;              ///< of all ranks
+  parallel::BlockLayout layout;  ///< of the window's steps, counted from its first
+  StepRange mine;                ///< this rank's, as steps of the chain
 };
 
-/// The linear model of a section by which its states are corrected.
+/// The linear model of a section by which its states are corrected: the Jacobians themselves, or
+/// diagonals from one of four sources, which a scan reduces.
 class ApproximateJacobian {
  public:
-  virtual ~ApproximateJacobian() = default;
+  /// linear: the solver for `dense`, a name from linear::catalogue(). The sequence and the
+  /// communicator must outlive the object. @throws Error where the model does not know the
+  /// diagonals asked for
+  ApproximateJacobian(Jacobian jacobian, const std::string& linear, std::uint64_t seed,
+                      const parallel::Communicator& comm, const sequence::Sequence& sequence);
 
   /// out = values of this rank's steps at `in`, and what solve() needs. Shapes: [mine.size(), B,
   /// n].
-  virtual void evaluate(const Section& section, ConstStates in, States out) = 0;
-  /// Turns r into d in place. Collective over the section's ranks.
-  virtual void solve(const Section& section, States d) = 0;
+  void evaluate(const Section& section, ConstStates in, States out);
+  /// Turns r into d in place. Collective.
+  void solve(const Section& section, States d);
   /// Sent by this rank in the last solve, by level.
-  virtual const parallel::TrafficByLevel& level_traffic() const = 0;
-};
+  const parallel::TrafficByLevel& level_traffic() const { return solver_->level_traffic(); }
 
-/// linear: the solver for `dense`, a name from linear::catalogue(). The sequence and the
-/// communicator must outlive the result. @throws Error where the model does not know the diagonals
-/// asked for
-std::unique_ptr<ApproximateJacobian> make_jacobian(Jacobian jacobian, const std::string& linear,
-                                                   std::uint64_t seed,
-                                                   const parallel::Communicator& comm,
-                                                   const sequence::Sequence& sequence);
+ private:
+  bool is_known() const;
+  void known(StepRange range, States D);
+  void probe(const blocks::Linearisation& J, StepRange range, States D);
+
+  Jacobian jacobian_;
+  std::uint64_t seed_;
+  const parallel::Communicator& comm_;
+  const sequence::Sequence& sequence_;
+  std::unique_ptr<linear::LinearSolver> solver_;
+  Index sweep_ = 0;
+  std::unique_ptr<blocks::Linearisation> J_;  ///< of the last evaluation
+  Buffer<Real> diagonals_, known_, probe_;
+};
 
 }  // namespace deeppcr::nonlinear

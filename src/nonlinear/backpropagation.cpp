@@ -11,15 +11,13 @@ Backpropagation::Backpropagation(const blocks::Linearisation& A, const sequence:
                                  StepRange local, ConstStates in,
                                  const sequence::ParameterGradients& grads, Index piece,
                                  std::function<void(StepRange)> ready)
-    : A_(A),
+    : Shifted(A),
       sequence_(sequence),
       local_(local),
       in_(in),
       grads_(grads),
       piece_(piece),
-      ready_(std::move(ready)) {
-  DEEPPCR_ASSERT(!grads.any_shared(), "{} groups, of which one is shared", grads.groups());
-}
+      ready_(std::move(ready)) {}
 
 template <typename Visit>
 void Backpropagation::each_piece(StepRange range, Visit&& visit) const {
@@ -34,14 +32,15 @@ void Backpropagation::each_piece(StepRange range, Visit&& visit) const {
 void Backpropagation::substitute(StepRange range, Direction direction, ConstStates rhs,
                                  States result, State carry) const {
   if (direction == Direction::forward) {
-    A_.substitute(range, direction, rhs, result, carry);
+    all().substitute(range, direction, rhs, result, carry);
     return;
   }
+  DEEPPCR_ASSERT(!grads_.any_shared(), "{} groups, of which one is shared", grads_.groups());
   each_piece(range, [&](StepRange piece) {
     const Index a = piece.first - range.first, b = piece.last - range.first;
     const Index first = piece.first - local_.first, last = piece.last - local_.first;
     grads_.slice(first, last, rows_);
-    sequence_.backpropagate(A_, piece,
+    sequence_.backpropagate(all(), piece,
                             {in_.slice(first, last), blocks::rows_at(rhs, range.size(), a, b),
                              result.slice(a, b), carry, rows_});
   });
@@ -52,7 +51,7 @@ void Backpropagation::catch_up(StepRange range, ConstStates result) const {
     const Index first = piece.first - local_.first, last = piece.last - local_.first;
     grads_.slice(first, last, rows_);
     sequence_.parameter_gradient_at(
-        A_, piece, in_.slice(first, last),
+        all(), piece, in_.slice(first, last),
         result.slice(piece.first - range.first, piece.last - range.first), rows_);
   });
 }

@@ -6,40 +6,26 @@
 
 namespace deeppcr::nonlinear {
 
-/// A linearisation that computes the parameter gradients while a solver substitutes through it; see
-/// LinearSolver::substitutes_once().
-class Backpropagation final : public blocks::Linearisation, private blocks::SideWork {
+/// A linearisation that computes the parameter gradients while a solver substitutes through it (see
+/// LinearSolver::substitutes_once()), or behind that in catch_up().
+class Backpropagation final : public blocks::Shifted, private blocks::SideWork {
  public:
   /// in [m, B, n] and the rows of grads: of the steps of `local`. `ready`, unless it is empty,
   /// hears of each range of steps whose gradients are final; ranges come from the right, in pieces
   /// of `piece` steps at most. All must outlive the object.
-  /// @pre no group is shared: solvers may walk a step more than once
   Backpropagation(const blocks::Linearisation& A, const sequence::Sequence& sequence,
                   StepRange local, ConstStates in, const sequence::ParameterGradients& grads,
                   Index piece, std::function<void(StepRange)> ready = {});
 
-  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
-    A_.product(l, direction, V, W);
-  }
-  void product_each(StepRange range, Direction direction, View<const Real, 4> V,
-                    View<Real, 4> W) const override {
-    A_.product_each(range, direction, V, W);
-  }
-  void diagonals(StepRange range, States D) const override { A_.diagonals(range, D); }
+  /// @pre no group is shared: solvers may walk a step more than once
   void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
                   State carry) const override;
-  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
-                 Panel scratch) const override {
-    A_.eliminate(range, direction, rhs, map, scratch);
-  }
-  void blocks(StepRange range, Blocks A) const override { A_.blocks(range, A); }
-  blocks::Structure structure() const override { return A_.structure(); }
   const SideWork* side_work() const override { return this; }
 
  private:
   void substitute_first(StepRange range, ConstStates rhs, States result,
                         State carry) const override {
-    A_.substitute(range, Direction::backward, rhs, result, carry);
+    all().substitute(range, Direction::backward, rhs, result, carry);
   }
   void catch_up(StepRange range, ConstStates result) const override;
   void skip(StepRange range, States result) const override;
@@ -48,7 +34,6 @@ class Backpropagation final : public blocks::Linearisation, private blocks::Side
   template <typename Visit>
   void each_piece(StepRange range, Visit&& visit) const;
 
-  const blocks::Linearisation& A_;
   const sequence::Sequence& sequence_;
   StepRange local_;
   ConstStates in_;

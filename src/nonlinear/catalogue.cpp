@@ -17,13 +17,10 @@ namespace {
 constexpr Index kMostChunks = 1'000'000'000'000;
 
 OptionSpec linear_option() {
-  std::vector<std::string> names;
-  std::string lines;
-  for (const auto& entry : linear::catalogue()) {
-    names.emplace_back(entry.name);
-    lines += fmt::format("{}{}: {}", lines.empty() ? "" : "\n", entry.name, entry.help);
-  }
-  return word_option("linear", "hybrid", std::move(names), "solver of the linear chains\n" + lines);
+  std::string help = "solver of the linear chains";
+  for (const auto& entry : linear::catalogue())
+    help += fmt::format("\n{}: {}", entry.name, entry.help);
+  return word_option("linear", "hybrid", linear::names(), std::move(help));
 }
 
 OptionSpec jacobian_option() {
@@ -39,7 +36,7 @@ OptionSpec chunks_option() {
 }
 
 OptionSpec coupling_option() {
-  return word_option("coupling", "auto", coupling_names(),
+  return word_option("coupling", "auto", {couplings().words.begin(), couplings().words.end()},
                      "Jacobian of a chunk that corrects the starts of the next: zero (none), "
                      "identity, first-order, dense; auto: by the contraction measured");
 }
@@ -57,8 +54,7 @@ std::unique_ptr<Solver> make_sequential(const Settings& settings) {
 template <typename Options>
 Options options_from(const Settings& settings) {
   Options options;
-  options.rtol = settings.tolerance.rtol;
-  options.atol = settings.tolerance.atol;
+  options.tolerance = settings.tolerance;
   if (settings.max_iterations >= 0) options.max_iterations = settings.max_iterations;
   options.fallback = settings.fallback;
   return options;
@@ -92,7 +88,7 @@ std::unique_ptr<Solver> make_windowed(const Settings& settings) {
 std::unique_ptr<Solver> make_shooting(const Settings& settings) {
   auto options = options_from<ShootingOptions>(settings);
   const OptionValues& own = settings.own;
-  options.coupling = own.has("coupling") ? coupling_from(own.word("coupling")) : Coupling::zero;
+  options.coupling = own.has("coupling") ? couplings().find(own.word("coupling")) : Coupling::zero;
   if (own.has("accelerate")) options.accelerate = own.word("accelerate");
   if (options.accelerate != "none" && options.coupling == Coupling::automatic)
     throw input_error(

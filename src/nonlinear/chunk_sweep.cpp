@@ -10,17 +10,6 @@
 
 namespace deeppcr::nonlinear {
 
-double normalise(Index n, Real* x, const Real* fresh) {
-  const double kDead = std::log(std::numeric_limits<double>::min());
-  const double size = length(n, x);
-  if (!std::isfinite(size) || size == 0) {
-    std::copy_n(fresh, n, x);
-    return size == 0 ? kDead : -kDead;
-  }
-  for (Index i = 0; i < n; ++i) x[i] /= size;
-  return std::log(size);
-}
-
 ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory& trajectory,
                        const Chunks& chunks, double merge)
     : sequence_(sequence),
@@ -43,11 +32,8 @@ ChunkSweep::ChunkSweep(const sequence::Sequence& sequence, sequence::Trajectory&
     samples_.push_back(0);
     chunks_.back().steps = chunks.steps(c);
     std::copy_n(first_tangent_.data(), width_, tangents_.data() + i * width_);
-    if (i > 0) {
-      std::copy_n(state_after(chunks_.back(), -1), state_size(), starts_.data() + i * state_size());
-    } else {
-      std::copy_n(trajectory.input().data(), state_size(), starts_.data());
-    }
+    const Real* start = i > 0 ? state_after(chunks_.back(), -1) : trajectory.input().data();
+    std::copy_n(start, state_size(), starts_.data() + i * state_size());
   }
 }
 
@@ -108,15 +94,7 @@ void ChunkSweep::advance(Index i, Index steps, bool with_tangent) {
     if (with_tangent) c.growth.push_back(grown + (c.growth.empty() ? 0.0 : c.growth.back()));
     at = to;
   }
-  if (with_tangent) {
-    const double grown = std::exp(c.growth.back());
-    double square = 0;
-    for (Index j = 0; j < width_; ++j) {
-      const double change = grown * tangents_[i * width_ + j] - first_tangent_[j];
-      square += change * change;
-    }
-    c.drift = std::sqrt(square);
-  }
+  if (with_tangent) c.note_drift(1, width_, &tangents_[i * width_], first_tangent_.data());
   c.done = until;
 }
 

@@ -13,13 +13,8 @@ using linear::Chunk;
 using linear::Chunks;
 using linear::largest;
 using linear::largest_difference;
-using linear::length;
+using linear::normalise;
 using linear::Seam;
-
-/// Scales a tangent x [n] to length one and returns the log of its length. One that has died counts
-/// as shrunk to the smallest normal number, one that is infinite or NaN as grown by its inverse;
-/// both become `fresh`.
-double normalise(Index n, Real* x, const Real* fresh);
 
 /// Sweeps through the chunks of this rank: steps one after another, from the state that each chunk
 /// starts from. No communication.

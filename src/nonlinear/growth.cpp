@@ -32,10 +32,9 @@ class Stretch {
 
   /// residual, growth: of one sample, at stride B.
   void add_sample(const double* residual, const double* growth, Index stride) {
-    constexpr double kNever = kInfinity;
     const auto m = static_cast<Index>(limits_.size());
     const double last = limits_.empty() ? 0 : limits_.back();
-    double error = 0, grown = 0, lowest = 0, lowest_behind = kNever;
+    double error = 0, grown = 0, lowest = 0, lowest_behind = kInfinity;
     for (Index l = 0; l < m; ++l) {
       // Held against the limit of its own step, where the judge has the last one's.
       const double scale = last / limits_[static_cast<std::size_t>(l)];
@@ -47,15 +46,15 @@ class Stretch {
       facts_.peak = std::max(facts_.peak, grown + std::log(scale));
       facts_.all_rise = std::max(facts_.all_rise, grown - lowest + std::log(scale));
       most_ = std::max(most_, grown - lowest);
-      if (r > 0 || lowest_behind < kNever) lowest_behind = std::min(lowest_behind, grown);
-      if (lowest_behind < kNever)
+      if (r > 0 || lowest_behind < kInfinity) lowest_behind = std::min(lowest_behind, grown);
+      if (lowest_behind < kInfinity)
         facts_.rise = std::max(facts_.rise, grown - lowest_behind + std::log(scale));
       lowest = std::min(lowest, grown);
     }
     facts_.seam_exit = std::max(facts_.seam_exit, error);
     facts_.exit = std::max(facts_.exit, grown);
     facts_.all_exit_rise = std::max(facts_.all_exit_rise, grown - lowest);
-    if (lowest_behind < kNever)
+    if (lowest_behind < kInfinity)
       facts_.exit_rise = std::max(facts_.exit_rise, grown - lowest_behind);
   }
 
@@ -154,7 +153,7 @@ class GrowthProbe {
     if (local_.first == 0)
       facts.scale = std::max(facts.scale, sequence::largest_entry(states_.input()));
     double sum = 0;
-    Index identical = local_.last;
+    Index identical = states_.layout().num_steps();
     for (std::size_t i = residuals_.size(); i-- > 0;) {
       sum += growth_[i];
       if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
@@ -162,12 +161,9 @@ class GrowthProbe {
     const std::vector<ChunkFacts> table =
         linear::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
     // The first step anywhere that is not identical: a minimum, negated.
-    std::vector<double> largest{stretch.most(),
-                                identical < local_.last
-                                    ? -static_cast<double>(identical)
-                                    : -static_cast<double>(states_.layout().num_steps())};
+    std::vector<double> largest{stretch.most(), -static_cast<double>(identical)};
     comm.max(largest);
-    Assessment found;
+    Assessment found{linear::judge(table, tolerance.rtol, tolerance.atol)};
     found.identical = static_cast<Index>(-largest[1]);
     found.growth = largest[0];
     double behind = 0;
@@ -178,11 +174,6 @@ class GrowthProbe {
     const double sums = comm.sum(sum);
     const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
     found.lyapunov = steps > 0 ? sums / steps : 0;
-    const linear::Judgement judgement = linear::judge(table, tolerance.rtol, tolerance.atol);
-    found.residual = judgement.residual;
-    found.error = judgement.error;
-    found.tolerance = judgement.tolerance;
-    found.hopeless = judgement.hopeless;
     return found;
   }
 

@@ -10,12 +10,9 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-linear::Problem linear_problem(const Problem& problem, const parallel::BlockLayout& layout) {
-  linear::Problem one;
-  one.layout = layout;
-  one.batch = problem.batch;
-  one.width = problem.width;
-  return one;
+linear::Cost linear_cost(const NewtonOptions& options, const Problem& problem,
+                         const parallel::BlockLayout& layout) {
+  return linear::find(options.linear).make()->cost({layout, problem.batch, problem.width});
 }
 
 }  // namespace
@@ -42,8 +39,7 @@ parallel::BlockLayout Newton::layout(const Problem& problem) const {
 Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   const int iterations = effort.iterations;
   const parallel::BlockLayout split = layout(problem);
-  const auto solver = linear::find(options_.linear).make();
-  const linear::Cost once = solver->cost(linear_problem(problem, split));
+  const linear::Cost once = linear_cost(options_, problem, split);
   const double k = iterations, m = static_cast<double>(linear::longest_part(split));
   // Residuals, and a tangent for each look; then the linear solves.
   const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
@@ -59,10 +55,7 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
 std::vector<std::string> Newton::stages() const { return NewtonSnes::stages(); }
 
 double Newton::largest_message(const Problem& problem) const {
-  return linear::find(options_.linear)
-      .make()
-      ->cost(linear_problem(problem, layout(problem)))
-      .largest_message;
+  return linear_cost(options_, problem, layout(problem)).largest_message;
 }
 
 double Newton::memory(const Problem& problem) const {
@@ -71,8 +64,7 @@ double Newton::memory(const Problem& problem) const {
   const parallel::BlockLayout split = layout(problem);
   const double states =
       static_cast<double>(linear::longest_part(split)) * static_cast<double>(problem.state_bytes());
-  const auto solver = linear::find(options_.linear).make();
-  return kArrays * states + solver->cost(linear_problem(problem, split)).memory;
+  return kArrays * states + linear_cost(options_, problem, split).memory;
 }
 
 }  // namespace deeppcr::nonlinear

@@ -24,8 +24,6 @@ constexpr double kFreeze = 1e-3;
 constexpr double kRise = 1e4;
 constexpr int kRisesAllowed = 8;
 
-const std::vector<std::string> kStages{"residual", "eliminate", "reduce", "substitute", "linear"};
-
 ConstStates states_of(const PetscScalar* data, const sequence::Trajectory& t) {
   return {data, {t.local_range().size(), t.batch(), t.width()}};
 }
@@ -58,7 +56,9 @@ PetscErrorCode convergence_callback(SNES, PetscInt iteration, PetscReal, PetscRe
 
 }  // namespace
 
-const std::vector<std::string>& NewtonSnes::stages() { return kStages; }
+std::vector<std::string> NewtonSnes::stages() {
+  return {"residual", "eliminate", "reduce", "substitute", "linear"};
+}
 
 void NewtonSnes::create_for(const sequence::Sequence& chain, sequence::Trajectory& trajectory) {
   // By the Vec, held here, and not by the address: another trajectory may come to lie where one was
@@ -126,15 +126,11 @@ void NewtonSnes::evaluate(ConstStates z, States F) {
   for (Index i = 0; i < F.size(); ++i) F.data()[i] = z.data()[i] - F.data()[i];
 }
 
-bool NewtonSnes::is_linearised_at(ConstStates z) const {
-  const bool same = linearisation_ &&
-                    std::equal(z.begin(), z.end(), evaluated_.data() + trajectory_->input().size());
-  return !comm().any(!same);
-}
-
 /// The line search ends at the states that it has evaluated last; other SNES types may not.
 void NewtonSnes::evaluate_unless_linearised_at(ConstStates z) {
-  if (is_linearised_at(z)) return;
+  const Real* evaluated = evaluated_.data() + trajectory_->input().size();
+  const bool same = linearisation_ && std::equal(z.begin(), z.end(), evaluated);
+  if (!comm().any(!same)) return;
   Buffer<Real> F(z.size());
   evaluate(z, States(F.data(), z.shape()));
 }
@@ -150,7 +146,7 @@ void NewtonSnes::linearise_at(ConstStates z) {
 
 NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
   const std::vector<double> residuals = sequence::step_norms(F);
-  const std::vector<double> allowed = limits(comm(), tolerance_, trajectory_->input(), z);
+  const std::vector<double> allowed = limits(comm(), options_.tolerance, trajectory_->input(), z);
   Norms found;
   Index exact = 0, identical = 0;
   for (std::size_t i = 0; i < allowed.size(); ++i) {
@@ -163,7 +159,7 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
     if (identical == static_cast<Index>(i) && residuals[i] == 0) ++identical;
   }
   if (allowed.empty())
-    found.tolerance = tolerance_.limit(sequence::largest_entry(trajectory_->input()));
+    found.tolerance = options_.tolerance.limit(sequence::largest_entry(trajectory_->input()));
   // The last three are minima: of what is left, negated.
   const StepRange range = trajectory_->local_range();
   const Index L = trajectory_->layout().num_steps();
@@ -178,14 +174,12 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
 }
 
 SNESConvergedReason NewtonSnes::judge(int iteration) {
-  Vec x = nullptr, f = nullptr, step = nullptr;
-  DEEPPCR_PETSC(SNESGetSolution(snes_.get(), &x));
+  Vec f = nullptr, step = nullptr;
   DEEPPCR_PETSC(SNESGetFunction(snes_.get(), &f, nullptr, nullptr));
-  const PetscScalar *z = nullptr, *F = nullptr;
-  DEEPPCR_PETSC(VecGetArrayRead(x, &z));
+  const PetscScalar* F = nullptr;
   DEEPPCR_PETSC(VecGetArrayRead(f, &F));
   const ConstStates residual = states_of(F, *trajectory_);
-  last_ = norms(residual, states_of(z, *trajectory_));
+  last_ = norms(residual, trajectory_->states());  // SNES works on them
   J_->set_frozen(last_.frozen);
   PetscReal step_norm = 0;
   if (iteration > 0) {
@@ -196,7 +190,6 @@ SNESConvergedReason NewtonSnes::judge(int iteration) {
   record(iteration, step_norm);
   const bool settled = last_.excess <= 1 && is_settled(residual);
   DEEPPCR_PETSC(VecRestoreArrayRead(f, &F));
-  DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
   if (settled) return SNES_CONVERGED_FNORM_ABS;
   if (recording_->stopped()) return SNES_CONVERGED_ITS;
   if (!std::isfinite(last_.residual)) return SNES_DIVERGED_FNORM_NAN;
@@ -208,20 +201,15 @@ SNESConvergedReason NewtonSnes::judge(int iteration) {
 /// larger error further on: Newton goes on until the residual makes up for the growth, or until
 /// that no longer falls.
 bool NewtonSnes::is_settled(ConstStates residual) {
-  look(residual);
-  const bool falls = found_.error < 0.5 * error_before_;
-  error_before_ = found_.error;
-  return found_.right() || !falls;
-}
-
-/// Growth along the trajectory, with its residual.
-void NewtonSnes::look(ConstStates residual) {
   evaluate_unless_linearised_at(trajectory_->states());
   const StageTimer timer(stages_, "residual");
-  found_ = assess(*trajectory_, residual, *linearisation_, tolerance_, neighbours_);
+  found_ = assess(*trajectory_, residual, *linearisation_, options_.tolerance, neighbours_);
   ++report_.looks;
   report_.lyapunov = found_.lyapunov;
   report_.growth = found_.growth;
+  const bool falls = found_.error < 0.5 * error_before_;
+  error_before_ = found_.error;
+  return found_.right() || !falls;
 }
 
 bool NewtonSnes::rises() {
@@ -252,16 +240,14 @@ void NewtonSnes::record(int iteration, double step_norm) {
     neighbours_ += solver->neighbour_traffic();
   }
   PetscInt ksp_iterations = 0;
-  if (iteration > 0) DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
-  if (iteration > 0) add_path(solver, ksp_iterations);
+  if (iteration > 0) {
+    DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
+    add_path(solver, ksp_iterations);
+  }
   if (!recording_->wanted()) return;
-  IterationRecord entry;
-  entry.iteration = iteration;
-  entry.residual = last_.residual;
-  entry.step_norm = step_norm;
-  entry.frozen_prefix = last_.frozen;
-  entry.ksp_iterations = static_cast<int>(ksp_iterations);
-  recording_->iteration(std::move(entry), current_stages(), sent, trajectory_->states().data());
+  recording_->iteration(
+      {iteration, last_.residual, step_norm, last_.frozen, static_cast<int>(ksp_iterations)},
+      current_stages(), sent, trajectory_->states().data());
 }
 
 /// The work in a row of one linear solve: by our solver, or a product with the operator for each
@@ -277,7 +263,7 @@ void NewtonSnes::add_path(const linear::LinearSolver* solver, PetscInt ksp_itera
 
 SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
                               const Monitors& monitors) {
-  const Stopwatch watch;
+  recording_.emplace(trajectory.comm(), monitors, stages());
   report_ = {};
   stages_ = {};
   levels_.clear();
@@ -287,7 +273,6 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   last_ = {kInfinity, kInfinity, 0, 0, 0};
   found_ = {};
   create_for(chain, trajectory);
-  recording_.emplace(comm(), monitors, kStages);
   J_->set_frozen(0);
   const linear::LinearSolver* solver = linear::solver_of(inner_solver().pc);
   solver_before_ = solver != nullptr ? solver->stages() : StageTimes();
@@ -303,12 +288,8 @@ SolveReport NewtonSnes::solve(const sequence::Sequence& chain, sequence::Traject
   report_.frozen_prefix = last_.frozen;
   neighbours_ +=
       conclude({recording_->stopped(), why_not_right(reason), last_.identical, options_.fallback},
-               tolerance_, chain, trajectory, report_);
-  StageTimes now = current_stages();
-  now.add("total", watch.seconds());
-  std::vector<std::string> stages = kStages;
-  stages.emplace_back("total");
-  add_up(comm(), now, stages, levels_, neighbours_, report_);
+               options_.tolerance, chain, trajectory, report_);
+  recording_->add_up(current_stages(), levels_, neighbours_, report_);
   return std::move(report_);
 }
 

@@ -17,13 +17,12 @@ namespace deeppcr::nonlinear {
 /// stopping rule.
 class NewtonSnes {
  public:
-  explicit NewtonSnes(const NewtonOptions& options)
-      : options_(options), tolerance_{options.rtol, options.atol} {}
+  explicit NewtonSnes(const NewtonOptions& options) : options_(options) {}
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
                     const Monitors& monitors);
 
-  static const std::vector<std::string>& stages();
+  static std::vector<std::string> stages();
 
   /// What the SNES calls back.
   void evaluate(ConstStates z, States F);
@@ -57,16 +56,13 @@ class NewtonSnes {
   Norms norms(ConstStates F, ConstStates z) const;
   void record(int iteration, double step_norm);
   void add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations);
-  bool is_linearised_at(ConstStates z) const;
   StageTimes current_stages() const;
   bool is_settled(ConstStates residual);
-  void look(ConstStates residual);
   bool rises();
   std::string why_not_right(SNESConvergedReason reason) const;
   std::string linear_name() const;
 
   NewtonOptions options_;
-  Tolerance tolerance_;
 
   const sequence::Sequence* chain_ = nullptr;
   sequence::Trajectory* trajectory_ = nullptr;

@@ -31,6 +31,19 @@ void Recording::end(const Real* local_states) {
   follow(action, local_states);
 }
 
+void Recording::add_up(const StageTimes& stages, const parallel::TrafficByLevel& levels,
+                       const parallel::Traffic& neighbours, SolveReport& report) const {
+  StageTimes all = stages;
+  all.add("total", watch_.seconds());
+  // A solve may end by substitution, whatever its iterations are made of.
+  std::vector<std::string> names = stages_;
+  names.insert(names.end(), {"substitute", "total"});
+  for (const auto& [stage, seconds] : slowest(comm_, all, names))
+    if (seconds > 0) report.seconds[stage] = seconds;
+  report.levels = total_traffic(comm_, levels);
+  report.neighbours = total_traffic(comm_, neighbours);
+}
+
 void Recording::follow(Monitor::Action action, const Real* local_states) {
   stopped_ = action == Monitor::Action::stop;
   if (action == Monitor::Action::go_on) return;
@@ -67,15 +80,6 @@ parallel::Traffic total_traffic(const parallel::Communicator& comm, const parall
   std::vector<Index> counts{mine.messages, mine.bytes};
   comm.sum(counts);
   return {counts[0], counts[1]};
-}
-
-void add_up(const parallel::Communicator& comm, const StageTimes& stages,
-            const std::vector<std::string>& names, const parallel::TrafficByLevel& levels,
-            const parallel::Traffic& neighbours, SolveReport& report) {
-  for (const auto& [stage, seconds] : slowest(comm, stages, names))
-    if (seconds > 0) report.seconds[stage] = seconds;
-  report.levels = total_traffic(comm, levels);
-  report.neighbours = total_traffic(comm, neighbours);
 }
 
 void accumulate(const parallel::TrafficByLevel& more, parallel::TrafficByLevel& sum) {

@@ -11,8 +11,6 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-const std::vector<std::string> kCouplings{"zero", "identity", "first-order", "dense", "auto"};
-
 /// What a coupling sends at most: a map a level for dense ones, a state for a prefix sum.
 parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& problem,
                                          int iterations) {
@@ -26,16 +24,11 @@ parallel::TrafficByLevel coupling_levels(const Chunks& chunks, const Problem& pr
 
 }  // namespace
 
-const char* to_string(Coupling coupling) {
-  return kCouplings[static_cast<std::size_t>(coupling)].c_str();
+const Words<Coupling>& couplings() {
+  static const Words<Coupling> all{"coupling",
+                                   {"zero", "identity", "first-order", "dense", "auto"}};
+  return all;
 }
-Coupling coupling_from(const std::string& name) {
-  const auto found = std::find(kCouplings.begin(), kCouplings.end(), name);
-  if (found == kCouplings.end())
-    throw input_error("unknown coupling '{}'; known: {}", name, fmt::join(kCouplings, ", "));
-  return static_cast<Coupling>(found - kCouplings.begin());
-}
-const std::vector<std::string>& coupling_names() { return kCouplings; }
 
 parallel::BlockLayout Shooting::layout(const Problem& problem) const {
   if (options_.chunks > problem.ranks) return Solver::layout(problem);

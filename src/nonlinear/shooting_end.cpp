@@ -20,7 +20,7 @@ void ShootingRun::conclude_sweeps() {
   report_.residual = comm().max(seam_residual());
   traffic_ += conclude(
       {recording_.stopped(), right_ ? "" : why_not_right(), exact_steps(), options_.fallback},
-      tolerance_, chain_, states_, report_);
+      options_.tolerance, chain_, states_, report_);
 }
 
 std::string ShootingRun::why_not_right() const {
@@ -58,7 +58,7 @@ double ShootingRun::seam_residual() {
 SolveReport ShootingRun::solve_sequentially() {
   recording_.end(states_.states().data());
   if (recording_.stopped()) {
-    conclude({true, "", 0, false}, tolerance_, chain_, states_, report_);
+    conclude({true, "", 0, false}, options_.tolerance, chain_, states_, report_);
     return finished();
   }
   parallel::Traffic all;
@@ -71,14 +71,12 @@ SolveReport ShootingRun::solve_sequentially() {
   report_.chunks = 0;
   report_.path.evaluations = static_cast<double>(num_steps());
   report_.evaluations = report_.sequential_evaluations = num_steps();
-  end_sequential(comm().max(largest_state(states_)), num_steps(), tolerance_, report_);
+  end_sequential(comm().max(largest_state(states_)), num_steps(), options_.tolerance, report_);
   return finished();
 }
 
 SolveReport ShootingRun::finished() {
-  stages_.add("total", watch_.seconds());
-  add_up(comm(), stages_, {"sweep", "couple", "check", "substitute", "total"}, {}, traffic_,
-         report_);
+  recording_.add_up(stages_, {}, traffic_, report_);
   return std::move(report_);
 }
 

@@ -26,10 +26,9 @@ ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& 
       states_(states),
       options_(options),
       monitors_(monitors),
-      tolerance_{options.rtol, options.atol},
       chunks_(states.layout(), options.chunks),
       own_(chunks_.of_rank(states.comm().rank())),
-      sweep_(chain, states, chunks_, merge_tolerance(options.rtol)),
+      sweep_(chain, states, chunks_, merge_tolerance(options.tolerance.rtol)),
       starts_(states, chunks_, sweep_),
       recording_(states.comm(), monitors, {"sweep", "couple", "check"}),
       coupling_(options.coupling),
@@ -60,7 +59,7 @@ ShootingRun::Method ShootingRun::choose() {
   plan::ChunkProblem problem = linear::plan_problem(states_.layout(), chunks_);
   problem.batch = states_.batch();
   problem.width = states_.width();
-  problem.rtol = options_.rtol;
+  problem.rtol = options_.tolerance.rtol;
   problem.newton = options_.newton;
   const plan::ChunkPlan plan = plan::choose_for_chunks({table_.begin(), table_.end()}, problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
@@ -74,9 +73,9 @@ SolveReport ShootingRun::solve_by_newton() {
 }
 
 void ShootingRun::shoot() {
-  report_.linear = to_string(coupling_);
+  report_.linear = couplings().of(coupling_);
   if (coupling_ != Coupling::zero && chunks_.size() > 1)
-    coupler_ = make_coupling(coupling_, chain_, states_, chunks_, sweep_);
+    coupler_.emplace(coupling_, chain_, states_, chunks_, sweep_);
   first_sweep(num_steps(), sweeps_tell_growth());
   if (chunks_.size() <= 1) {
     gather();
@@ -104,13 +103,13 @@ void ShootingRun::gather() {
   for (Index i = 0; i < own_.size(); ++i)
     mine.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
   table_ = linear::gather(comm(), mine);
-  judgement_ = linear::judge(table_, tolerance_.rtol, tolerance_.atol);
+  judgement_ = linear::judge(table_, options_.tolerance.rtol, options_.tolerance.atol);
 }
 
 /// The start of each next chunk: the end of this one, and what the coupling adds.
 void ShootingRun::propose() {
   const StageTimer timer(stages_, "couple");
-  starts_.propose(coupler_.get(), judgement_.exact_chunks);
+  starts_.propose(coupler_ ? &*coupler_ : nullptr, judgement_.exact_chunks);
   if (!coupler_) return;
   const CriticalPath path = coupler_->path();
   report_.path.evaluations += path.evaluations;
@@ -127,7 +126,7 @@ bool ShootingRun::correct() {
       if (starts_.changed()[static_cast<std::size_t>(i)]) sweep_.again(i);
   }
   gather();
-  clock_.sweep(table_, coupler_ != nullptr);
+  clock_.sweep(table_, coupler_.has_value());
   ++report_.iterations;
   return std::any_of(table_.begin(), table_.end(),
                      [](const auto& chunk) { return chunk.swept > 0; });
@@ -158,7 +157,7 @@ bool ShootingRun::is_right_along_the_whole() {
   if (exact_steps() == num_steps()) return true;
   const StageTimer timer(stages_, "check");
   states_.touched();
-  assessed_ = assess(chain_, states_, tolerance_, traffic_);
+  assessed_ = assess(chain_, states_, options_.tolerance, traffic_);
   ++report_.looks;
   tighter_ *= 0.1 / std::max(1.0, assessed_.error);
   return assessed_.right();
@@ -174,14 +173,9 @@ Index ShootingRun::exact_steps() const {
 
 void ShootingRun::record() {
   if (!recording_.wanted()) return;
-  IterationRecord entry;
-  entry.iteration = report_.iterations;
-  entry.residual = judgement_.residual;
-  entry.step_norm = comm().max(change_);
-  entry.frozen_prefix = exact_steps();
-  recording_.iteration(std::move(entry), stages_,
-                       coupler_ ? coupler_->traffic() : parallel::TrafficByLevel(),
-                       states_.states().data());
+  recording_.iteration(
+      {report_.iterations, judgement_.residual, comm().max(change_), exact_steps()}, stages_,
+      coupler_ ? coupler_->traffic() : parallel::TrafficByLevel(), states_.states().data());
 }
 
 }  // namespace deeppcr::nonlinear

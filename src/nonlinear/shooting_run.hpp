@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <optional>
 
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/linear/chunk_table.hpp"
@@ -59,7 +59,6 @@ class ShootingRun {
   sequence::Trajectory& states_;
   ShootingOptions options_;
   Monitors monitors_;
-  Tolerance tolerance_;
   Chunks chunks_;
   StepRange own_;  ///< this rank's
   ChunkSweep sweep_;
@@ -68,10 +67,9 @@ class ShootingRun {
   linear::Judgement judgement_;
   Recording recording_;
   Coupling coupling_;
-  std::unique_ptr<ChunkCoupling> coupler_;
+  std::optional<ChunkCoupling> coupler_;
   linear::PathClock clock_;
   SolveReport report_;
-  Stopwatch watch_;
   StageTimes stages_;
   parallel::Traffic traffic_;
   Assessment assessed_;  ///< where sweeps do not tell what errors grow to

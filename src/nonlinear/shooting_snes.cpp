@@ -44,15 +44,13 @@ void ShootingRun::accelerate() {
     return 0;
   };
   const States first = starts_.next();
+  Buffer<Real> x(first.size());
   petsc::Handle<Vec> starts, residual;
   petsc::Handle<SNES> handle;
-  DEEPPCR_PETSC(VecCreateMPI(comm().get(), static_cast<PetscInt>(first.size()), PETSC_DETERMINE,
-                             starts.put()));
+  std::copy(first.begin(), first.end(), x.begin());
+  DEEPPCR_PETSC(VecCreateMPIWithArray(comm().get(), 1, static_cast<PetscInt>(x.size()),
+                                      PETSC_DETERMINE, x.data(), starts.put()));
   DEEPPCR_PETSC(VecDuplicate(starts.get(), residual.put()));
-  PetscScalar* x = nullptr;
-  DEEPPCR_PETSC(VecGetArrayWrite(starts.get(), &x));
-  std::copy(first.begin(), first.end(), x);
-  DEEPPCR_PETSC(VecRestoreArrayWrite(starts.get(), &x));
   DEEPPCR_PETSC(SNESCreate(comm().get(), handle.put()));
   SNES snes = handle.get();
   DEEPPCR_PETSC(SNESSetOptionsPrefix(snes, "shooting_"));

@@ -9,9 +9,6 @@
 
 namespace deeppcr::nonlinear {
 
-Windowed::Windowed(WindowedOptions options) : options_(std::move(options)) {}
-Windowed::~Windowed() = default;
-
 SolveReport Windowed::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                             const Monitors& monitors) {
   if (options_.sampler) return sample(chain, states, 0, monitors);
@@ -41,8 +38,8 @@ Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
 }
 
 double Windowed::memory(const Problem& problem) const {
-  // A copy of the states, the corrections, the diagonals, and what a linearisation keeps.
-  constexpr double kArrays = 5;
+  // A copy of the states, the corrections, the diagonals twice, and what a linearisation keeps.
+  constexpr double kArrays = 6;
   return kArrays *
          static_cast<double>(linear::longest_part(layout(problem)) * problem.state_bytes());
 }

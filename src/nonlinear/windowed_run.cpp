@@ -9,26 +9,19 @@
 
 namespace deeppcr::nonlinear {
 
-namespace {
-
-const std::vector<std::string> kStages{"residual", "linear", "exchange"};
-
-}  // namespace
-
 WindowedRun::WindowedRun(const sequence::Sequence& chain, sequence::Trajectory& trajectory,
                          const WindowedOptions& options, const Monitors& monitors)
     : chain_(chain),
       trajectory_(trajectory),
       options_(options),
-      tolerance_{options.rtol, options.atol},
-      jacobian_(make_jacobian(options.jacobian, options.linear, options.seed, comm(), chain)),
+      jacobian_(options.jacobian, options.linear, options.seed, comm(), chain),
       steps_(trajectory.layout().num_steps()),
       batch_(trajectory.batch()),
       width_(trajectory.width()),
       all_here_(options.sampler),
       first_(all_here_ ? 0 : trajectory.local_range().first),
       states_(trajectory.with_front()),
-      recording_(comm(), monitors, kStages) {}
+      recording_(comm(), monitors, {"residual", "linear", "exchange"}) {}
 
 StepRange WindowedRun::window() const {
   const Index steps = options_.sampler && options_.window > 0 ? options_.window : steps_;
@@ -36,17 +29,15 @@ StepRange WindowedRun::window() const {
 }
 
 Section WindowedRun::section_of(StepRange window) const {
-  if (window.empty()) return {window, {window.first, window.first}, 0, -1};
-  const parallel::BlockLayout& layout = trajectory_.layout();
-  if (!all_here_)
-    return {window, intersect(window, trajectory_.local_range()), layout.owner(window.first),
-            layout.owner(window.last - 1)};
-  const auto parts = parallel::BlockLayout::balanced(window.size(), comm().size());
-  const StepRange mine = parts.range(comm().rank());
-  return {window,
-          {window.first + mine.first, window.first + mine.last},
-          0,
-          parts.num_active_ranks() - 1};
+  parallel::BlockLayout layout = parallel::BlockLayout::balanced(window.size(), comm().size());
+  if (!all_here_) {
+    std::vector<Index> first_steps = trajectory_.layout().first_steps();
+    for (Index& step : first_steps)
+      step = std::clamp(step, window.first, window.last) - window.first;
+    layout = parallel::BlockLayout(std::move(first_steps));
+  }
+  const StepRange mine = layout.range(comm().rank());
+  return {window, layout, {window.first + mine.first, window.first + mine.last}};
 }
 
 void WindowedRun::exchange(const Section& section) {
@@ -54,8 +45,7 @@ void WindowedRun::exchange(const Section& section) {
     trajectory_.starts(traffic_);
     return;
   }
-  const auto parts = parallel::BlockLayout::balanced(section.window.size(), comm().size());
-  parallel::gather_rows(comm(), parts.first_steps(), state(section.window.first + 1),
+  parallel::gather_rows(comm(), section.layout.first_steps(), state(section.window.first + 1),
                         batch_ * width_, traffic_);
 }
 
@@ -63,7 +53,7 @@ void WindowedRun::exchange(const Section& section) {
 /// it. Newton's leave about their square.
 double WindowedRun::largest_correction(double size) const {
   constexpr double kMargin = 0.4, kNewtonMargin = 0.1;
-  const double limit = tolerance_.limit(size);
+  const double limit = options_.tolerance.limit(size);
   const double most = kMargin * limit;
   return tighter_ * (options_.jacobian == Jacobian::dense
                          ? std::max(most, kNewtonMargin * std::sqrt(limit))
@@ -76,7 +66,7 @@ double WindowedRun::residual(const Section& section) {
   const Index m = section.mine.size();
   correction_.reserve(m * batch_ * width_);
   const States r(correction_.data(), {m, batch_, width_});
-  jacobian_->evaluate(section, states(section.mine.first, m), r);
+  jacobian_.evaluate(section, states(section.mine.first, m), r);
   double size = 0;
   const Real* after = m > 0 ? state(section.mine.first + 1) : nullptr;
   for (Index i = 0; i < r.size(); ++i) r.data()[i] -= after[i];
@@ -92,7 +82,7 @@ WindowedRun::Sweep WindowedRun::correct(const Section& section) {
   const States d(correction_.data(), {m, batch_, width_});
   {
     const StageTimer timer(stages_, "linear");
-    jacobian_->solve(section, d);
+    jacobian_.solve(section, d);
   }
   Sweep found;
   double size = largest_;
@@ -138,21 +128,16 @@ WindowedRun::Sweep WindowedRun::sweep() {
 }
 
 void WindowedRun::record(const Sweep& sweep) {
-  accumulate(jacobian_->level_traffic(), levels_);
+  accumulate(jacobian_.level_traffic(), levels_);
   report_.residual = sweep.residual;
-  IterationRecord entry;
-  entry.iteration = report_.iterations;
-  entry.residual = sweep.residual;
-  entry.step_norm = sweep.correction;
-  entry.frozen_prefix = frozen_;
-  recording_.iteration(std::move(entry), stages_, jacobian_->level_traffic(),
-                       trajectory_.states().data());
+  recording_.iteration({report_.iterations, sweep.residual, sweep.correction, frozen_}, stages_,
+                       jacobian_.level_traffic(), trajectory_.states().data());
 }
 
 /// The drift of the last step in the window, on the rank that has it.
 void WindowedRun::keep_drift(const Section& section) {
   drift_.reserve(batch_ * width_);
-  if (comm().rank() != section.last) return;
+  if (comm().rank() != section.layout.num_active_ranks() - 1) return;
   const Index l = section.window.last - 1, row = batch_ * width_;
   const Real* r = correction_.data() + (section.mine.size() - 1) * row;
   const Real* after = state(l + 1);
@@ -168,7 +153,7 @@ void WindowedRun::extrapolate(const Section& before) {
   if (entered.empty()) return;
   const StageTimer timer(stages_, "exchange");
   const std::array<Index, 2> shape{batch_, width_};
-  comm().broadcast(drift_.data(), batch_ * width_, before.last);
+  comm().broadcast(drift_.data(), batch_ * width_, before.layout.num_active_ranks() - 1);
   chain_.extrapolate(entered, {state(entered.first), shape}, {drift_.data(), shape},
                      states(entered.first + 1, entered.size()));
 }
@@ -210,7 +195,7 @@ SolveReport WindowedRun::solve() {
     trajectory_.touched();
     const Assessment found = [&] {
       const StageTimer timer(stages_, "residual");
-      return assess(chain_, trajectory_, tolerance_, traffic_);
+      return assess(chain_, trajectory_, options_.tolerance, traffic_);
     }();
     ++report_.looks;
     report_.residual = found.residual;
@@ -236,10 +221,10 @@ void WindowedRun::end(Index exact, bool measures_growth) {
   trajectory_.touched();
   recording_.end(trajectory_.states().data());
   report_.frozen_prefix = frozen_;
-  report_.tolerance = tolerance_.limit(largest_);
+  report_.tolerance = options_.tolerance.limit(largest_);
   Conclusion conclusion{recording_.stopped(), why_not_, exact, options_.fallback};
   conclusion.measures_growth = measures_growth;
-  traffic_ += conclude(conclusion, tolerance_, chain_, trajectory_, report_);
+  traffic_ += conclude(conclusion, options_.tolerance, chain_, trajectory_, report_);
 }
 
 /// log of the most that an error grows to behind where it is made, were the data Gaussian: no
@@ -279,10 +264,7 @@ SolveReport WindowedRun::sample(Index frozen) {
 SolveReport WindowedRun::finish() {
   report_.method = "windowed";
   report_.linear = name(options_.jacobian);
-  stages_.add("total", comm().max(watch_.seconds()));
-  std::vector<std::string> stages = kStages;
-  stages.emplace_back("total");
-  add_up(comm(), stages_, stages, levels_, traffic_, report_);
+  recording_.add_up(stages_, levels_, traffic_, report_);
   return std::move(report_);
 }
 

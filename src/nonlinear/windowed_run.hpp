@@ -59,8 +59,7 @@ class WindowedRun {
   const sequence::Sequence& chain_;
   sequence::Trajectory& trajectory_;
   const WindowedOptions& options_;
-  Tolerance tolerance_;
-  std::unique_ptr<ApproximateJacobian> jacobian_;
+  ApproximateJacobian jacobian_;
   Index steps_, batch_, width_;
   bool all_here_;  ///< every rank holds all states
   Index first_;    ///< local step
@@ -76,7 +75,6 @@ class WindowedRun {
   parallel::Traffic traffic_;
   parallel::TrafficByLevel levels_;
   SolveReport report_;
-  Stopwatch watch_;
 };
 
 }  // namespace deeppcr::nonlinear

@@ -105,15 +105,6 @@ double largest_residual(const Sequence& sequence, const Trajectory& trajectory) 
   return comm.max(largest);
 }
 
-double largest_entry(ConstState x) {
-  double largest = 0, probe = 0;
-  for (const Real value : x) {
-    largest = std::max(largest, std::abs(value));
-    probe += value * 0.0;  // NaN for NaN and infinity, which max() may drop
-  }
-  return probe == 0.0 ? largest : std::numeric_limits<double>::infinity();
-}
-
 std::vector<double> step_norms(ConstStates r) {
   std::vector<double> norms;
   for (Index i = 0; i < r.extent(0); ++i) norms.push_back(largest_entry(r[i]));

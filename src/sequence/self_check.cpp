@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/random.hpp"
 
@@ -21,15 +22,8 @@ constexpr double kTolerance = 1e3 * std::numeric_limits<double>::epsilon() / kSt
 /// The larger one, where NaN is larger than any number.
 double worse(double a, double b) { return b > a || std::isnan(b) ? b : a; }
 
-double largest(Index count, const Real* x) {
-  return std::accumulate(x, x + count, 0.0,
-                         [](double most, Real v) { return worse(most, std::abs(v)); });
-}
-
-double largest_difference(Index count, const Real* x, const Real* y) {
-  return std::inner_product(x, x + count, y, 0.0, worse,
-                            [](Real a, Real b) { return std::abs(a - b); });
-}
+using blocks::largest;
+using blocks::largest_difference;
 
 /// difference / size; zero only when the difference is.
 double relative(double difference, double size) {

@@ -24,7 +24,7 @@ struct Maps {
 /// The same by AffineMap, one after another.
 blocks::AffineMap composed(Index m, int n, const Maps& maps) {
   blocks::AffineMap all(1, n), step(1, n), next(1, n);
-  all.set_identity();
+  blocks::set_identity(all.panel());
   for (Index l = 0; l < m; ++l) {
     std::copy_n(maps.A.data() + l * n * n, n * n, step.panel().data());
     std::copy_n(maps.r.data() + l * n, n, step.panel().data() + n * n);

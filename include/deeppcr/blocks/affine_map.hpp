@@ -6,6 +6,9 @@
 
 namespace deeppcr::blocks {
 
+/// V <- [I | 0] for each sample: of shape [B, n or more columns, n].
+void set_identity(Panel V);
+
 /// d -> A d + r for B samples at once, kept as panels [A | r]: shape [B, n + 1, n], so column n is
 /// r.
 class AffineMap {
@@ -19,7 +22,6 @@ class AffineMap {
   Panel panel() { return {data_.data(), {batch_, width_ + 1, width_}}; }
   ConstPanel panel() const { return {data_.data(), {batch_, width_ + 1, width_}}; }
 
-  void set_identity();
   void swap(AffineMap& other) noexcept;
 
   /// out = later o earlier: A = A2 A1, r = A2 r1 + r2. Cost: 2 B n^2 (n + 1) flops. out is none of

@@ -3,7 +3,7 @@
 #include <petscmat.h>
 
 #include <algorithm>
-#include <memory>
+#include <optional>
 
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
@@ -11,8 +11,6 @@
 #include "deeppcr/petsc/handle.hpp"
 
 namespace deeppcr::blocks {
-
-class Shifted;
 
 /// The linear system of a chain: x_l - A_l x_{l-1} = r_l for the steps of a layout, B samples of
 /// width n.
@@ -26,7 +24,6 @@ class BlockBidiagonal {
   /// @pre layout.is_contiguous()
   BlockBidiagonal(const parallel::Communicator& comm, parallel::BlockLayout layout, Index batch,
                   int width);
-  ~BlockBidiagonal();
   BlockBidiagonal(const BlockBidiagonal&) = delete;
   BlockBidiagonal& operator=(const BlockBidiagonal&) = delete;
 
@@ -70,7 +67,7 @@ class BlockBidiagonal {
   Index batch_;
   int width_;
   const Linearisation* linearisation_ = nullptr;
-  std::unique_ptr<Shifted> shifted_;  ///< of a window
+  std::optional<Shifted> shifted_;  ///< of a window
   Index frozen_ = 0;
   petsc::Handle<Mat> mat_;
 };

@@ -93,6 +93,16 @@ struct LayerSizes {
 void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const Real* delta,
                     Real* scratch, Real* gradient);
 
+/// y += x
+template <typename T>
+void add(Index count, const T* x, T* y) {
+  for (Index i = 0; i < count; ++i) y[i] += x[i];
+}
+
+/// max |x|, and max |a - b|; infinity where there is a NaN.
+double largest(Index count, const Real* x);
+double largest_difference(Index count, const Real* a, const Real* b);
+
 /// Y = s .* X for `columns` columns of n numbers; Y may be X.
 void scale_columns(int n, Index columns, const Real* s, const Real* X, Real* Y);
 

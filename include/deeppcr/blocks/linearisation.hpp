@@ -78,6 +78,41 @@ class SideWork {
   virtual void skip(StepRange range, States result) const = 0;
 };
 
+/// Steps first.. of another linearisation, counted from 0; a base for those that change some of its
+/// calls. Its side work is not passed on.
+class Shifted : public Linearisation {
+ public:
+  explicit Shifted(const Linearisation& all, Index first = 0) : all_(all), first_(first) {}
+
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    all_.product(l + first_, direction, V, W);
+  }
+  void product_each(StepRange range, Direction direction, View<const Real, 4> V,
+                    View<Real, 4> W) const override {
+    all_.product_each(shift(range), direction, V, W);
+  }
+  void diagonals(StepRange range, States D) const override { all_.diagonals(shift(range), D); }
+  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
+                  State carry) const override {
+    all_.substitute(shift(range), direction, rhs, result, carry);
+  }
+  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
+                 Panel scratch) const override {
+    all_.eliminate(shift(range), direction, rhs, map, scratch);
+  }
+  void blocks(StepRange range, Blocks A) const override { all_.blocks(shift(range), A); }
+  Structure structure() const override { return all_.structure(); }
+
+ protected:
+  const Linearisation& all() const { return all_; }
+
+ private:
+  StepRange shift(StepRange range) const { return {range.first + first_, range.last + first_}; }
+
+  const Linearisation& all_;
+  Index first_;
+};
+
 /// SideWork's calls for any linearisation and direction.
 void substitute_first(const Linearisation& A, StepRange range, Direction direction, ConstStates rhs,
                       States result, State carry);

@@ -36,6 +36,9 @@ const std::deque<CatalogueEntry>& catalogue();
 void add_to_catalogue(CatalogueEntry entry);
 /// @throws Error that lists the known names
 const CatalogueEntry& find(const std::string& name);
+/// The names of those that take Jacobians of which so much is known, in the order of the help;
+/// by default of all.
+std::vector<std::string> names(blocks::Structure known = blocks::Structure::scaled_identity);
 /// find(name).make(settings); `auto`: shooting, which may end as the method that is predicted to be
 /// fastest.
 std::unique_ptr<LinearSolver> make(const std::string& name, Settings settings = {});

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
@@ -9,6 +10,9 @@
 #include "deeppcr/plan/chunks.hpp"
 
 namespace deeppcr::linear {
+
+using blocks::largest;
+using blocks::largest_difference;
 
 /// A chain cut into chunks of consecutive steps, none of them empty; a rank has consecutive chunks.
 class Chunks {
@@ -74,6 +78,8 @@ struct Chunk {
   /// end.
   double rise_after(Index block) const;
   double exit_rise_after(Index block) const;
+  /// What tangents [samples, n] of length one, behind all of `growth`, began as: tells the drift.
+  void note_drift(Index samples, Index n, const Real* tangents, const Real* first);
 };
 
 /// v_c = the sum of r over all chunks before c, in the order of the walk; zero for the first.
@@ -81,10 +87,9 @@ struct Chunk {
 void sums_before(const parallel::Communicator& comm, int active, Direction direction, ConstStates r,
                  States v, parallel::TrafficByLevel& traffic);
 
-/// max |x|, max |a - b|; NaN gives infinity.
-double largest(Index count, const Real* x);
-double largest_difference(Index count, const Real* a, const Real* b);
-/// |x|_2.
-double length(Index count, const Real* x);
+/// Scales a tangent x [n] to length one and returns the log of its length. One that has died counts
+/// as shrunk to the smallest normal number, one that is infinite or NaN as grown by its inverse;
+/// both become `fresh`.
+double normalise(Index n, Real* x, const Real* fresh);
 
 }  // namespace deeppcr::linear

@@ -35,12 +35,15 @@ double mean_square(View<Real, 1> y, const Real* target);
 /// Uniform on +-1/sqrt(inputs), as PyTorch's nn.Linear, by (seed, role) and position.
 void dense_initialise(const DenseShape& layer, std::uint64_t seed, std::uint64_t role, Real* theta);
 
-/// y = W x + b from `inputs` to `outputs` numbers, for the two ends of a network; starts as
-/// PyTorch's nn.Linear.
+/// The two ends of a network: an embedding brings the features of a sample, such as the pixels of
+/// an image, to the width of the chain; a head makes logits of its last state, the linear
+/// classifier. As numbers they tell apart the random streams of layers with the same seed.
+enum class LayerRole : std::uint64_t { embedding = 0x454d424544, head = 0x48454144 };
+
+/// y = W x + b from `inputs` to `outputs` numbers; starts as PyTorch's nn.Linear.
 class DenseLayer {
  public:
-  /// role tells apart the random numbers of layers with the same seed.
-  DenseLayer(int inputs, int outputs, std::uint64_t seed, std::uint64_t role);
+  DenseLayer(LayerRole role, int inputs, int outputs, std::uint64_t seed);
 
   int inputs() const { return shape_.inputs; }
   int outputs() const { return shape_.outputs; }
@@ -63,19 +66,6 @@ class DenseLayer {
  private:
   DenseShape shape_;
   Buffer<Real> parameters_;
-};
-
-/// Brings the features of a sample, such as the pixels of an image, to the width of the chain.
-class Embedding : public DenseLayer {
- public:
-  Embedding(int features, int width, std::uint64_t seed);
-};
-
-/// The linear classifier behind a chain: logits from its last state.
-class ClassifierHead : public DenseLayer {
- public:
-  ClassifierHead(int width, int classes, std::uint64_t seed);
-  int classes() const { return outputs(); }
 };
 
 }  // namespace deeppcr::models

@@ -53,7 +53,7 @@ class Loss {
   /// Trainable numbers of its own, such as a head. Default: none.
   virtual std::vector<sequence::ParameterGroup> parameters() { return {}; }
   /// The classifier that weights files hold; null without.
-  virtual ClassifierHead* head() { return nullptr; }
+  virtual DenseLayer* head() { return nullptr; }
 
   /// Classes that it tells apart; 0: it classifies nothing, and has no accuracy.
   virtual int classes() const { return 0; }
@@ -74,15 +74,15 @@ class CrossEntropy final : public Loss {
   LossReport evaluate(const LossData& data, const LossGradients* gradients) override;
   /// "head": a row for each number of a state, then the bias.
   std::vector<sequence::ParameterGroup> parameters() override;
-  ClassifierHead* head() override { return &head_; }
-  int classes() const override { return head_.classes(); }
+  DenseLayer* head() override { return &head_; }
+  int classes() const override { return head_.outputs(); }
   std::vector<int> classify(const LossData& data) override;
 
  private:
   State forward(const LossData& data);
 
   Index last_;
-  ClassifierHead head_;
+  DenseLayer head_;
   Buffer<Real> logits_;
 };
 

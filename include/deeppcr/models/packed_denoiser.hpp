@@ -31,16 +31,18 @@ class PackedDenoiser {
   void evaluate(StepRange range, ConstStates x, States eps, Index first_sample = 0,
                 T* slopes = nullptr) const;
 
-  /// W = (d eps / d x) V or its transpose applied to V, k columns for each of `rows` pairs whose
-  /// slopes are given; steps [rows] are the pairs' steps. Shapes: V, W [rows, k, n]. Cost: 2 rows k
-  /// K H^2 flops.
-  void push(Direction direction, const T* slopes, const std::vector<Index>& steps, Index columns,
-            const Real* V, Real* W) const;
+  /// W = (d eps / d x) V or its transpose applied to V, k columns for each of the `batch` samples
+  /// of each step of a range, whose slopes are given. Shapes: V, W [m, B, k, n]. Cost: 2 m B k K
+  /// H^2 flops.
+  void push(Direction direction, const T* slopes, StepRange range, View<const Real, 4> V,
+            View<Real, 4> W) const;
 
  private:
   int blocks() const { return static_cast<int>(layers_.size()); }
   /// h_0 of a tile of rows, from x in double.
   void enter(const blocks::PackedMatrix<T>& input, Index rows, const Real* x) const;
+  /// to = skip from + product, for one row.
+  void leave(Index step, const Real* from, const T* product, Real* to) const;
   void push_tile(Direction direction, const T* slopes, Index first, Index rows,
                  Index columns) const;
   /// Packs what only push() needs.

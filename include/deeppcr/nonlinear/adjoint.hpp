@@ -57,9 +57,6 @@ class Adjoint {
   AdjointReport report() const;
 
  private:
-  void transposed_solve(const blocks::Linearisation& A, ConstStates loss);
-  void parameters_behind(const blocks::Linearisation& A, ConstStates in,
-                         sequence::ParameterGradients& parameters, const Ready& ready) const;
   void sum_shared(sequence::ParameterGradients& parameters) const;
 
   const sequence::Sequence& sequence_;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/linear/chunk_table.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -27,14 +28,10 @@ std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& 
 
 /// How far states are from those of sequential execution, as their residuals tell with what these
 /// grow to further on: the one rule of what is right.
-struct Assessment {
-  double residual = 0;    ///< max_l ||f_l(z_{l-1}) - z_l||_inf
-  double error = 0;       ///< what the residuals add up and grow to, over the tolerance; estimated
-  double tolerance = 0;   ///< atol + rtol max ||z||_inf
-  double growth = 0;      ///< log of the most that a change of a state becomes further on
-  double lyapunov = 0;    ///< average log growth a step
-  Index identical = 0;    ///< leading steps without any residual: sequential execution's own bits
-  bool hopeless = false;  ///< rounding alone grows beyond the tolerance
+struct Assessment : linear::Judgement {
+  double growth = 0;    ///< log of the most that a change of a state becomes further on
+  double lyapunov = 0;  ///< average log growth a step
+  Index identical = 0;  ///< leading steps without any residual: sequential execution's own bits
 
   /// Whether the states are within the tolerance. An estimate from one tangent a sample: with a
   /// margin.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
@@ -11,8 +12,7 @@ class NewtonSnes;
 
 struct NewtonOptions {
   std::string linear = "hybrid";  ///< a name from linear::catalogue()
-  double rtol = 1e-10;            ///< relative to the largest state
-  double atol = 0;
+  Tolerance tolerance;
   int max_iterations = 50;
   bool fallback = true;  ///< end by sequential substitution where Newton does not converge
 };

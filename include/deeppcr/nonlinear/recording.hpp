@@ -29,6 +29,11 @@ class Recording {
   /// Behind the last iteration, before what nobody hears of. Collective where it is wanted().
   void end(const Real* local_states);
 
+  /// In the end: fills report.seconds (stages that took any time, slowest rank; "total" since the
+  /// recording began), levels and neighbours with those of all ranks, from this rank's. Collective.
+  void add_up(const StageTimes& stages, const parallel::TrafficByLevel& levels,
+              const parallel::Traffic& neighbours, SolveReport& report) const;
+
   /// Whether a monitor has asked to stop.
   bool stopped() const { return stopped_; }
 
@@ -42,6 +47,7 @@ class Recording {
   const parallel::Communicator& comm_;
   Monitors monitors_;
   std::vector<std::string> stages_;
+  Stopwatch watch_;
   StageTimes before_;
   IterationRecord last_;
   bool stopped_ = false;
@@ -56,12 +62,6 @@ std::map<std::string, double> slowest(const parallel::Communicator& comm, const 
 parallel::Traffic total_traffic(const parallel::Communicator& comm, const parallel::Traffic& mine);
 parallel::TrafficByLevel total_traffic(const parallel::Communicator& comm,
                                        const parallel::TrafficByLevel& mine);
-/// Fills report.seconds (stages that took any time, slowest rank), levels and neighbours with those
-/// of all ranks, from this rank's. Collective.
-void add_up(const parallel::Communicator& comm, const StageTimes& stages,
-            const std::vector<std::string>& names, const parallel::TrafficByLevel& levels,
-            const parallel::Traffic& neighbours, SolveReport& report);
-
 /// sum[k] += more[k], for levels of any number.
 void accumulate(const parallel::TrafficByLevel& more, parallel::TrafficByLevel& sum);
 

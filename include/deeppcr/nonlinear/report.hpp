@@ -20,9 +20,9 @@ struct IterationRecord {
   double step_norm = 0;     ///< max ||d||_inf of the step that led here; 0 for iteration 0
   Index frozen_prefix = 0;  ///< leading states that are exact
   int ksp_iterations = 0;
-  std::map<std::string, double> seconds;  ///< by stage since the last record, maximum over ranks
-  std::map<std::string, double> seconds_min;  ///< the same, minimum
-  parallel::TrafficByLevel levels;            ///< of the linear solve, all ranks together
+  std::map<std::string, double> seconds = {};      ///< by stage since the last one, slowest rank
+  std::map<std::string, double> seconds_min = {};  ///< the same, minimum
+  parallel::TrafficByLevel levels = {};            ///< of the linear solve, all ranks together
 };
 
 using linear::CriticalPath;
@@ -76,10 +76,7 @@ class Monitor {
   /// After the last iteration, before what nobody hears of (the fallback).
   virtual Action iterations_end() { return Action::go_on; }
   /// One of all monitors has asked to keep these states, of which `record` is the last.
-  virtual void save(const IterationRecord& record, const Real* local_states) {
-    static_cast<void>(record);
-    static_cast<void>(local_states);
-  }
+  virtual void save(const IterationRecord& /*record*/, const Real* /*local_states*/) {}
 };
 /// Those of one solve. They must outlive it.
 using Monitors = std::vector<Monitor*>;

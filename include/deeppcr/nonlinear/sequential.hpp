@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
@@ -29,6 +32,9 @@ class Sequential final : public Solver {
  private:
   Tolerance tolerance_;
 };
+
+/// K of the guess "coarse:K", 0 where that is no whole number; nothing for other words.
+std::optional<Index> coarsening(const std::string& guess);
 
 /// Fills the states with those of a coarser chain: every `factor`-th step, with `factor` times the
 /// change that it makes, and straight lines between. A first guess for chains whose steps change

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "deeppcr/core/options.hpp"
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
@@ -16,17 +18,14 @@ enum class Coupling {
   dense,        ///< M = A_last .. A_first: multiple shooting, Newton's method on the chunk ends
   automatic     ///< the cheapest by the contraction measured on the first steps of each chunk
 };
-const char* to_string(Coupling coupling);
-/// "zero", "identity", "first-order", "dense", "auto". @throws Error that lists the known names
-Coupling coupling_from(const std::string& name);
-const std::vector<std::string>& coupling_names();
+/// "zero", "identity", "first-order", "dense", "auto".
+const Words<Coupling>& couplings();
 
 struct ShootingOptions {
   Coupling coupling = Coupling::automatic;
   std::string accelerate = "none";  ///< or the SNES on the chunk starts: "anderson", "ngmres"
   Index chunks = 0;                 ///< 0: one a rank
-  double rtol = 1e-10;
-  double atol = 0;
+  Tolerance tolerance;
   int max_iterations = 0;  ///< 0: as many as there are chunks, after which the states are exact
   bool fallback = true;    ///< end by sequential substitution where the sweeps do not converge
   bool newton = false;     ///< automatic may choose Newton too

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/solver.hpp"
 
 namespace deeppcr::nonlinear {
@@ -28,8 +29,7 @@ struct WindowedOptions {
   std::string linear = "hybrid";  ///< for Jacobian::dense, a name from linear::catalogue()
   Index window = 0;               ///< steps corrected together; 0: all
   bool extrapolate = false;       ///< steps that enter the window start from the model's drift
-  double rtol = 1e-10;            ///< relative to the largest state
-  double atol = 0;
+  Tolerance tolerance;
   int max_iterations = 1000;  ///< sweeps
   bool fallback = true;       ///< end by sequential substitution where the sweeps do not converge
   std::uint64_t seed = 1;     ///< of random probes
@@ -46,8 +46,7 @@ struct WindowedOptions {
 /// Source: ParaDiGMS, arXiv 2305.16317 (linear_part, the window); ELK, arXiv 2407.19115 (diagonal)
 class Windowed final : public Solver {
  public:
-  explicit Windowed(WindowedOptions options);
-  ~Windowed() override;
+  explicit Windowed(WindowedOptions options) : options_(std::move(options)) {}
 
   /// Where each rank holds its own steps all are corrected together, whatever options.window says,
   /// until their residual is right with what it grows to. Of a sampler (options.sampler, a

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
@@ -22,7 +23,7 @@ void propagate(const Sequence& sequence, Trajectory& trajectory, Index frozen = 
 double largest_residual(const Sequence& sequence, const Trajectory& trajectory);
 
 /// max |x|; infinity where there is a NaN.
-double largest_entry(ConstState x);
+inline double largest_entry(ConstState x) { return blocks::largest(x.size(), x.data()); }
 /// That of each step: [m].
 std::vector<double> step_norms(ConstStates r);
 

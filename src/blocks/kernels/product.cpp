@@ -1,4 +1,7 @@
 // Products with vectors as wide as the build's registers.
+#include <cmath>
+#include <limits>
+
 #include "blocks/kernels/sums.hpp"
 #include "deeppcr/blocks/kernels.hpp"
 
@@ -94,6 +97,16 @@ Kernel choose(int rows, int columns) {
   return kernel;
 }
 
+template <typename Value>
+double largest_of(Index count, Value&& value) {
+  double largest = 0, probe = 0;
+  for (Index i = 0; i < count; ++i) {
+    largest = std::max(largest, std::abs(value(i)));
+    probe += value(i) * 0.0;  // NaN for NaN and infinity, which max() may drop
+  }
+  return probe == 0.0 ? largest : std::numeric_limits<double>::infinity();
+}
+
 }  // namespace
 
 Product::Product(int rows, int columns)
@@ -114,6 +127,14 @@ void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const R
   choose<kLanes, true>(sizes.outputs, samples)(
       Product(sizes.outputs, samples),
       {delta, sizes.inputs + (sizes.bias ? 1 : 0), scratch, nullptr, 0, gradient});
+}
+
+double largest(Index count, const Real* x) {
+  return largest_of(count, [x](Index i) { return x[i]; });
+}
+
+double largest_difference(Index count, const Real* a, const Real* b) {
+  return largest_of(count, [a, b](Index i) { return a[i] - b[i]; });
 }
 
 void scale_columns(int n, Index columns, const Real* s, const Real* X, Real* Y) {

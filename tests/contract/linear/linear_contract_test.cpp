@@ -263,12 +263,6 @@ TEST_P(LinearAgreement, WithSequentialSubstitution) {
   }
 }
 
-std::vector<std::string> names() {
-  std::vector<std::string> all;
-  for (const CatalogueEntry& entry : catalogue()) all.emplace_back(entry.name);
-  return all;
-}
-
 constexpr Index kAsManyAsRanks = -1;
 
 INSTANTIATE_TEST_SUITE_P(Sizes, LinearContract,

@@ -30,7 +30,6 @@ class Run {
         states_(states),
         steps_(states.layout().num_steps()),
         next_(states.states().size()),
-        names_(stages),
         recording_(states.comm(), monitors, stages) {
     end_.fallback = settings.fallback;
   }
@@ -52,7 +51,6 @@ class Run {
   sequence::Trajectory& states_;
   Index steps_;
   Buffer<Real> next_;  ///< [L_local, B, n]
-  std::vector<std::string> names_;
   Recording recording_;
   Conclusion end_;
   SolveReport report_;
@@ -109,15 +107,11 @@ void Run::judge(const Change& change) {
 }
 
 void Run::record(const Change& change) {
-  IterationRecord entry;
-  entry.iteration = report_.iterations;
-  entry.residual = entry.step_norm = change.largest;
-  entry.frozen_prefix = end_.exact;
-  recording_.iteration(std::move(entry), times_, {}, states_.states().data());
+  recording_.iteration({report_.iterations, change.largest, change.largest, end_.exact}, times_, {},
+                       states_.states().data());
 }
 
 SolveReport Run::solve() {
-  const Stopwatch watch;
   const int most = settings_.max_iterations;
   Change change{0, sequence::largest_entry(states_.input()), false};
   while (end_.exact < steps_ && !done_ && !recording_.stopped() && end_.why_not.empty()) {
@@ -146,9 +140,7 @@ SolveReport Run::solve() {
   if (end_.exact == steps_ && end_.why_not.empty())
     take_sequential(change.size, steps_, settings_.tolerance, report_);
   sent_ += conclude(end_, settings_.tolerance, chain_, states_, report_);
-  times_.add("total", states_.comm().max(watch.seconds()));
-  names_.emplace_back("total");
-  add_up(states_.comm(), times_, names_, {}, sent_, report_);
+  recording_.add_up(times_, {}, sent_, report_);
   return std::move(report_);
 }
 

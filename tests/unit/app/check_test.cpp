@@ -6,7 +6,7 @@
 #include "deeppcr/app/program.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "models/affine.hpp"
+#include "models/layered_chain.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::app {
@@ -15,13 +15,15 @@ namespace {
 using test::world;
 
 /// Affine steps; the last of them pushes tangents wrongly where it is told to.
-class Slanted final : public models::Affine {
+class Slanted final : public models::LayeredChain {
  public:
-  Slanted(const models::AffineOptions& options, const StepSet& local, double slant)
-      : Affine(options, local), slant_(slant) {}
+  Slanted(const models::ModelOptions& options, const StepSet& local)
+      : LayeredChain({options.width}, options.steps, local,
+                     {models::Initialisation::orthogonal, 0.9, options.seed}),
+        slant_(options.own.real("slant")) {}
   void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                               View<Real, 1> tangent) const override {
-    Affine::propagate_with_tangent(range, z, out, sample, tangent);
+    LayeredChain::propagate_with_tangent(range, z, out, sample, tangent);
     if (range.contains(num_steps() - 1)) tangent(0) += slant_;
   }
 
@@ -35,9 +37,7 @@ models::CatalogueEntry slanted_entry() {
   entry.help = "affine steps with a fault";
   entry.options = {real_option("slant", "0", -1e300, 1e300, "added to the last tangent")};
   entry.make = [](const models::ModelOptions& options, const StepSet& local) {
-    return std::make_unique<Slanted>(
-        models::AffineOptions{options.steps, options.width, 0.9, options.seed}, local,
-        options.own.real("slant"));
+    return std::make_unique<Slanted>(options, local);
   };
   return entry;
 }

@@ -36,7 +36,7 @@ TEST(AffineMap, CompositionIsApplyingOneAfterTheOther) {
 
 TEST(AffineMap, IdentityChangesNothing) {
   AffineMap identity(2, 3);
-  identity.set_identity();
+  set_identity(identity.panel());
   const std::vector<Real> x{1, 2, 3, 4, 5, 6};
   std::vector<Real> y(6);
   identity.apply(ConstState(x.data(), {2, 3}), State(y.data(), {2, 3}));

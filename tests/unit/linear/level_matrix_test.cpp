@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "deeppcr/petsc/check.hpp"
+#include "deeppcr/petsc/handle.hpp"
 #include "support/environment.hpp"
 #include "support/random_chain.hpp"
 
@@ -20,15 +21,16 @@ constexpr int kWidth = 3;
 /// A random chain with the numbers of two levels.
 class LevelMatrixTest : public ::testing::TestWithParam<std::tuple<Index, Direction>> {
  protected:
-  LevelMatrix level(Index stride) const {
-    return {world(), {layout_, kBatch, kWidth, std::get<1>(GetParam()), stride}};
+  LevelShape level(Index stride) const {
+    return {layout_, kBatch, kWidth, std::get<1>(GetParam()), stride};
   }
   /// From the numbers of one level to those of the next; what is zero there is not written.
   void advance(Index stride, int from) {
     const int to = 1 - from;
     std::fill(blocks_[to].begin(), blocks_[to].end(), 0.0);
-    level(stride).advance({blocks_[from].data(), right_[from].data()},
-                          {blocks_[to].data(), right_[to].data()}, fetched_, traffic_);
+    LevelMatrix(world(), level(stride))
+        .advance({blocks_[from].data(), right_[from].data()},
+                 {blocks_[to].data(), right_[to].data()}, fetched_, traffic_);
   }
   ConstBlocks blocks(int of) const {
     return {blocks_[of].data(), {problem_.shape()[0], kBatch, kWidth, kWidth}};
@@ -44,10 +46,29 @@ class LevelMatrixTest : public ::testing::TestWithParam<std::tuple<Index, Direct
   parallel::Traffic traffic_;
 };
 
-/// The level of these blocks as PETSc multiplies matrices.
-petsc::Handle<Mat> as_aij(const LevelMatrix& level, ConstBlocks blocks) {
-  const petsc::Handle<Mat> N = level.assemble(blocks);
-  petsc::Handle<Mat> plain;
+/// N with these blocks as PETSc multiplies matrices; of the backward chain the transposed blocks.
+petsc::Handle<Mat> as_aij(const LevelShape& level, ConstBlocks blocks) {
+  constexpr PetscInt n = kWidth;
+  const bool forward = level.direction == Direction::forward;
+  const StepRange local = level.layout.range(world().rank()), all{0, level.layout.num_steps()};
+  const auto rows = static_cast<PetscInt>(local.size() * kBatch);
+  petsc::Handle<Mat> N, plain;
+  DEEPPCR_PETSC(MatCreateBAIJ(world().get(), n, rows * n, rows * n, PETSC_DETERMINE,
+                              PETSC_DETERMINE, 1, nullptr, 1, nullptr, N.put()));
+  // PETSc reads the column-major blocks by column; the transposed chain's are the same read by row.
+  DEEPPCR_PETSC(MatSetOption(N.get(), MAT_ROW_ORIENTED, forward ? PETSC_FALSE : PETSC_TRUE));
+  for (Index row = local.first; row < local.last; ++row) {
+    const Index partner = forward ? row - level.stride : row + level.stride;
+    if (!all.contains(partner)) continue;
+    for (Index b = 0; b < kBatch; ++b) {
+      const auto at = static_cast<PetscInt>(row * kBatch + b);
+      const auto column = static_cast<PetscInt>(partner * kBatch + b);
+      DEEPPCR_PETSC(MatSetValuesBlocked(N.get(), 1, &at, 1, &column,
+                                        blocks[row - local.first][b].data(), INSERT_VALUES));
+    }
+  }
+  DEEPPCR_PETSC(MatAssemblyBegin(N.get(), MAT_FINAL_ASSEMBLY));
+  DEEPPCR_PETSC(MatAssemblyEnd(N.get(), MAT_FINAL_ASSEMBLY));
   DEEPPCR_PETSC(MatConvert(N.get(), MATAIJ, MAT_INITIAL_MATRIX, plain.put()));
   return plain;
 }

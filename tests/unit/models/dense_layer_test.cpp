@@ -24,7 +24,7 @@ Buffer<Real> normal(Index count, std::uint64_t stream) {
 }
 
 TEST(DenseLayer, ForwardIsWxPlusB) {
-  DenseLayer layer(3, 2, 1, 1);
+  DenseLayer layer(LayerRole::head, 3, 2, 1);
   // W = [1 2 3; 4 5 6], column-major, b = [10, 20]
   const double theta[] = {1, 4, 2, 5, 3, 6, 10, 20};
   ASSERT_EQ(layer.parameters().size(), 8);
@@ -39,7 +39,7 @@ TEST(DenseLayer, ForwardIsWxPlusB) {
 }
 
 TEST(DenseLayer, StartsLikeNnLinear) {
-  const Embedding embedding(100, 8, 1);
+  const DenseLayer embedding(LayerRole::embedding, 100, 8, 1);
   double largest = 0;
   for (const Real value : embedding.parameters()) largest = std::fmax(largest, std::fabs(value));
   EXPECT_LE(largest, 0.1);
@@ -47,8 +47,9 @@ TEST(DenseLayer, StartsLikeNnLinear) {
 }
 
 TEST(DenseLayer, EmbeddingAndHeadHaveTheirOwnNumbers) {
-  const Embedding embedding(4, 4, 1), same(4, 4, 1), other_seed(4, 4, 2);
-  const ClassifierHead head(4, 4, 1);
+  constexpr LayerRole kRole = LayerRole::embedding;
+  const DenseLayer embedding(kRole, 4, 4, 1), same(kRole, 4, 4, 1), other_seed(kRole, 4, 4, 2);
+  const DenseLayer head(LayerRole::head, 4, 4, 1);
   EXPECT_EQ(embedding.weights()[0], same.weights()[0]);
   EXPECT_NE(embedding.weights()[0], other_seed.weights()[0]);
   EXPECT_NE(embedding.weights()[0], head.weights()[0]);
@@ -56,7 +57,7 @@ TEST(DenseLayer, EmbeddingAndHeadHaveTheirOwnNumbers) {
 
 TEST(DenseLayer, GradientIsThatOfCentralDifferences) {
   constexpr Index B = 3, in = 4, out = 2;
-  DenseLayer layer(in, out, 1, 1);
+  DenseLayer layer(LayerRole::head, in, out, 1);
   Buffer<Real> x = normal(B * in, 1), y(B * out), dx(B * in);
   const Buffer<Real> g = normal(B * out, 2);
   Buffer<Real> dtheta(layer.parameters().size());
@@ -84,7 +85,7 @@ TEST(DenseLayer, GradientIsThatOfCentralDifferences) {
 
 TEST(ClassifierHead, GradientIsThatOfCentralDifferences) {
   constexpr Index B = 3, n = 4, classes = 5;
-  ClassifierHead head(n, classes, 1);
+  DenseLayer head(LayerRole::head, n, classes, 1);
   Buffer<Real> z = normal(B * n, 1), logits(B * classes), dz(B * n);
   Buffer<Real> dtheta(head.parameters().size());
   const std::vector<int> labels{4, 0, 2};

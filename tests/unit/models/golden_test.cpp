@@ -59,8 +59,8 @@ class Network {
         L_(golden["steps"]),
         B_(golden["batch"]),
         n_(golden["width"]),
-        embedding_(golden["features"], n_, 1),
-        head_(n_, golden["classes"], 1),
+        embedding_(LayerRole::embedding, golden["features"], n_, 1),
+        head_(LayerRole::head, n_, golden["classes"], 1),
         states_((L_ + 1) * B_ * n_),
         gradients_((L_ + 1) * B_ * n_) {
     ModelOptions options;
@@ -87,7 +87,7 @@ class Network {
 
   void check_head() {
     const std::vector<int> labels = case_["labels"];
-    const Index classes = head_.classes();
+    const Index classes = head_.outputs();
     Buffer<Real> logits(B_ * classes), dtheta(head_.parameters().size());
     const State logit_view{logits.data(), {B_, classes}};
     head_.forward(states()[L_], logit_view);
@@ -169,8 +169,8 @@ class Network {
   Index L_;
   Index B_;
   int n_;
-  Embedding embedding_;
-  ClassifierHead head_;
+  DenseLayer embedding_;
+  DenseLayer head_;
   std::unique_ptr<sequence::Sequence> chain_;
   StepShape shape_;
   Buffer<Real> states_;

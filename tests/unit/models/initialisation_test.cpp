@@ -41,7 +41,7 @@ TEST(Initialisation, HasTheVarianceOfItsKind) {
     const std::vector<double> W = weights(expected.kind, 1, {3, 0, 0}, n);
     // The mean of n^2 squares scatters by sqrt(2) / n of itself at most: five times that.
     EXPECT_NEAR(mean_square(W) / expected.variance, 1, 5 * std::sqrt(2.0) / n)
-        << name(expected.kind);
+        << static_cast<int>(expected.kind);
   }
 }
 
@@ -75,17 +75,17 @@ TEST(Initialisation, GainMultipliesWeights) {
     const std::vector<double> one = weights(kind, 1, {1, 2, 0}, 5);
     const std::vector<double> three = weights(kind, 3, {1, 2, 0}, 5);
     for (std::size_t i = 0; i < one.size(); ++i)
-      EXPECT_NEAR(three[i], 3 * one[i], 1e-15) << name(kind);
+      EXPECT_NEAR(three[i], 3 * one[i], 1e-15) << static_cast<int>(kind);
   }
 }
 
 TEST(Initialisation, DependsOnSeedStepAndLayerOnly) {
   for (const Initialisation kind : kRandom) {
     const std::vector<double> W = weights(kind, 1, {1, 2, 0}, 4);
-    EXPECT_EQ(W, weights(kind, 1, {1, 2, 0}, 4)) << name(kind);
-    EXPECT_NE(W, weights(kind, 1, {2, 2, 0}, 4)) << name(kind);
-    EXPECT_NE(W, weights(kind, 1, {1, 3, 0}, 4)) << name(kind);
-    EXPECT_NE(W, weights(kind, 1, {1, 2, 1}, 4)) << name(kind);
+    EXPECT_EQ(W, weights(kind, 1, {1, 2, 0}, 4)) << static_cast<int>(kind);
+    EXPECT_NE(W, weights(kind, 1, {2, 2, 0}, 4)) << static_cast<int>(kind);
+    EXPECT_NE(W, weights(kind, 1, {1, 3, 0}, 4)) << static_cast<int>(kind);
+    EXPECT_NE(W, weights(kind, 1, {1, 2, 1}, 4)) << static_cast<int>(kind);
   }
 }
 
@@ -103,7 +103,8 @@ TEST(Initialisation, BiasIsUniform) {
     const double bound = 1 / std::sqrt(n);
     for (const double value : b) EXPECT_LE(std::fabs(value), bound);
     // A square of a uniform number scatters by 0.9 of its mean.
-    EXPECT_NEAR(mean_square(b) / (bound * bound / 3), 1, 5 * 0.9 / std::sqrt(n)) << name(kind);
+    EXPECT_NEAR(mean_square(b) / (bound * bound / 3), 1, 5 * 0.9 / std::sqrt(n))
+        << static_cast<int>(kind);
   }
 }
 
@@ -115,8 +116,10 @@ TEST(Initialisation, ZeroIsZero) {
   EXPECT_EQ(b, std::vector<double>(3, 0.0));
 }
 
-TEST(Initialisation, NamesAreKnownBothWays) {
-  for (const Initialisation kind : kRandom) EXPECT_EQ(initialisation_from(name(kind)), kind);
+TEST(Initialisation, NamesAreKnown) {
+  const char* names[] = {"default", "xavier", "he", "orthogonal", "zero"};
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(initialisation_from(names[i]), static_cast<Initialisation>(i));
   EXPECT_EQ(initialisation_from("default"), Initialisation::fan_in);
   EXPECT_THROW(initialisation_from("normal"), Error);
 }

@@ -13,9 +13,6 @@
 #include "deeppcr/core/processor.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "models/affine.hpp"
-#include "models/mlp.hpp"
-#include "models/resnet.hpp"
 #include "support/model_options.hpp"
 #include "support/rows.hpp"
 
@@ -30,11 +27,9 @@ Buffer<Real> normal(Index count, std::uint64_t stream) {
   return x;
 }
 
-MlpOptions mlp_options(Index steps, int width) {
-  MlpOptions options;
-  options.steps = steps;
-  options.width = width;
-  return options;
+LayeredChain mlp_chain(Index steps, int width, const StepSet& local,
+                       Initialisation kind = Initialisation::fan_in) {
+  return {{width, 1, Activation::tanh}, steps, local, {kind}};
 }
 
 TEST(LayeredChain, ParametersDoNotDependOnTheSplit) {
@@ -60,9 +55,7 @@ TEST(LayeredChain, ParametersDoNotDependOnTheSplit) {
 }
 
 TEST(LayeredChain, MlpStepIsSigmaOfWzPlusB) {
-  MlpOptions options = mlp_options(1, 2);
-  options.init = Initialisation::zero;
-  Mlp mlp(options, {0, 1});
+  LayeredChain mlp = mlp_chain(1, 2, {0, 1}, Initialisation::zero);
   // W = [1 2; 3 4], column-major, b = [0.5, -0.5]
   const double theta[] = {1, 3, 2, 4, 0.5, -0.5};
   std::copy(std::begin(theta), std::end(theta), mlp.rows().begin());
@@ -75,40 +68,33 @@ TEST(LayeredChain, MlpStepIsSigmaOfWzPlusB) {
 }
 
 TEST(LayeredChain, ResNetScalesItsBranch) {
-  struct Expected {
-    ResidualScale scale;
-    double h;
-  };
   constexpr Index kSteps = 16;
   for (const auto& [scale, h] :
-       {Expected{ResidualScale::none, 1.0}, Expected{ResidualScale::inverse_sqrt, 0.25},
-        Expected{ResidualScale::inverse, 0.0625}}) {
-    ResNetOptions options;
+       {std::pair{"none", 1.0}, std::pair{"1/sqrt(L)", 0.25}, std::pair{"1/L", 0.0625}}) {
+    ModelOptions options;
+    options.model = "resnet";
     options.steps = kSteps;
-    options.width = 1;
-    options.block_layers = 2;
-    options.activation = Activation::tanh;
-    options.scale = scale;
-    options.init = Initialisation::zero;
-    ResNet net(options, {7, 8});
+    options.set("residual-scale", scale).set("init", "zero");
+    const auto net = make(options, {7, 8});
     const double theta[] = {2, 0.1, -3, 0.2};  // W1, b1, W2, b2
-    std::copy(std::begin(theta), std::end(theta), net.rows().begin());
+    std::copy(std::begin(theta), std::end(theta), test::rows_of(*net).begin());
     const double z = 0.3;
     double out = 0;
-    net.value({7, 8}, {&z, {1, 1, 1}}, {&out, {1, 1, 1}});
+    net->value({7, 8}, {&z, {1, 1, 1}}, {&out, {1, 1, 1}});
     EXPECT_NEAR(out, z + h * std::tanh(-3 * std::tanh(2 * z + 0.1) + 0.2), 8 * kEps);
   }
 }
 
 TEST(LayeredChain, AffineContractsEverySingularValue) {
-  AffineOptions options;
+  ModelOptions options;
+  options.model = "affine";
   options.steps = 2;
   options.width = 6;
-  options.contraction = 0.7;
-  const Affine affine(options, {0, 2});
+  options.set("contraction", 0.7);
+  const auto affine = make(options, {0, 2});
   const int n = options.width;
   for (Index l = 0; l < 2; ++l) {
-    const Real* A = affine.rows()[l].data();
+    const Real* A = test::rows_of(*affine)[l].data();
     for (int j = 0; j < n; ++j)
       for (int k = 0; k < n; ++k) {
         double product = 0;
@@ -122,12 +108,7 @@ TEST(LayeredChain, AffineContractsEverySingularValue) {
 TEST(LayeredChain, WideAndManyColumnsAgreeWithTheBlocks) {
   for (const int n : {8, 16, 32, 64, 65, 129}) {
     for (const int layers : {1, 2}) {
-      ResNetOptions options;
-      options.steps = 1;
-      options.width = n;
-      options.block_layers = layers;
-      options.activation = Activation::tanh;
-      const ResNet net(options, {0, 1});
+      const LayeredChain net({n, layers, Activation::tanh, true, true}, 1, {0, 1}, {});
       const Index batch = 3, k = n + 1;
       const Buffer<Real> z = normal(batch * n, 1), V = normal(batch * k * n, 2);
       Buffer<Real> out(batch * n), A(batch * n * n), W(V.size()), Wt(V.size());
@@ -155,7 +136,7 @@ TEST(LayeredChain, WideAndManyColumnsAgreeWithTheBlocks) {
 
 // Linearisations share kernels and give their memory back to one pool; neither may mix them up.
 TEST(LayeredChain, LinearisationsAtDifferentStatesLiveSideBySide) {
-  const Mlp mlp(mlp_options(3, 4), {0, 3});
+  const LayeredChain mlp = mlp_chain(3, 4, {0, 3});
   const auto linearise_at = [&](const Buffer<Real>& z, Index batch) {
     Buffer<Real> out(z.size());
     return mlp.linearise({0, 3}, {z.data(), {3, batch, 4}}, {out.data(), {3, batch, 4}});
@@ -273,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(Models, OneSample,
 
 TEST(LayeredChain, NaNInAWeightReachesStateAndTangent) {
   for (const int n : {4, 16, 17}) {
-    Mlp mlp(mlp_options(3, n), {0, 3});
+    LayeredChain mlp = mlp_chain(3, n, {0, 3});
     mlp.rows()(1, 5) = std::numeric_limits<double>::quiet_NaN();
     const Buffer<Real> z = normal(n, 1);
     Buffer<Real> out(3 * n), tangent = normal(n, 2);
@@ -287,21 +268,18 @@ TEST(LayeredChain, NaNInAWeightReachesStateAndTangent) {
 }
 
 TEST(LayeredChain, RefusesSizesWithoutSense) {
-  EXPECT_THROW(Mlp(mlp_options(1, 0), {0, 0}), Error);
-  EXPECT_THROW(Mlp(mlp_options(1, -3), {0, 0}), Error);
-  EXPECT_THROW(Mlp(mlp_options(1, 1000000000), {0, 1}), Error);
-  EXPECT_THROW(Mlp(mlp_options(-1, 4), {0, 0}), Error);
-  EXPECT_THROW(Mlp(mlp_options(Index{1} << 60, 4), {0, Index{1} << 60}), Error);
-  ResNetOptions no_layers;
-  no_layers.block_layers = 0;
-  EXPECT_THROW(ResNet(no_layers, {0, 0}), Error);
+  EXPECT_THROW(mlp_chain(1, 0, {0, 0}), Error);
+  EXPECT_THROW(mlp_chain(1, -3, {0, 0}), Error);
+  EXPECT_THROW(mlp_chain(1, 1000000000, {0, 1}), Error);
+  EXPECT_THROW(mlp_chain(-1, 4, {0, 0}), Error);
+  EXPECT_THROW(mlp_chain(Index{1} << 60, 4, {0, Index{1} << 60}), Error);
+  EXPECT_THROW(LayeredChain({1, 0}, 0, {0, 0}, {}), Error);
 }
 
-TEST(LayeredChain, NamesOfScalesAreKnownBothWays) {
-  for (const auto scale :
-       {ResidualScale::none, ResidualScale::inverse_sqrt, ResidualScale::inverse})
-    EXPECT_EQ(residual_scale_from(name(scale)), scale);
-  EXPECT_THROW(residual_scale_from("L"), Error);
+TEST(LayeredChain, RefusesUnknownScales) {
+  ModelOptions options;
+  options.model = "resnet";
+  EXPECT_THROW(options.set("residual-scale", "L"), Error);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "models/mlp.hpp"
+#include "models/layered_chain.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
@@ -69,7 +69,7 @@ TEST_P(ShootingModels, AgreesWithSequential) {
         const ShootingOutcome outcome =
             shoot(options_of(GetParam(), kSteps, 6), with(coupling, chunks), batch);
         const std::string what =
-            fmt::format("{}, {} chunks, B = {}", to_string(coupling), chunks, batch);
+            fmt::format("{}, {} chunks, B = {}", couplings().of(coupling), chunks, batch);
         EXPECT_TRUE(outcome.report.status == Status::converged ||
                     outcome.report.status == Status::fell_back)
             << what << ": " << outcome.report.reason;
@@ -102,8 +102,9 @@ TEST_F(ShootingSpecial, AgreesForAllLengths) {
   for (const Index steps : {0, 1, 2, 3, world().size(), 33})
     for (const Coupling coupling : {Coupling::zero, Coupling::identity, Coupling::automatic}) {
       const ShootingOutcome outcome = shoot(layers(steps, 0.9), with(coupling, 0));
-      EXPECT_EQ(outcome.report.status, Status::converged) << to_string(coupling) << " L " << steps;
-      EXPECT_LE(outcome.error, 1e-10) << to_string(coupling) << " L = " << steps;
+      EXPECT_EQ(outcome.report.status, Status::converged)
+          << couplings().of(coupling) << " L " << steps;
+      EXPECT_LE(outcome.error, 1e-10) << couplings().of(coupling) << " L = " << steps;
     }
 }
 
@@ -114,16 +115,17 @@ TEST_F(ShootingSpecial, ChaoticChainsEndRight) {
     const ShootingOutcome outcome = shoot(layers(512, 2, 32), with(coupling, 8));
     EXPECT_TRUE(outcome.report.status == Status::converged ||
                 outcome.report.status == Status::fell_back)
-        << to_string(coupling);
-    EXPECT_LE(outcome.error, 1e-10) << to_string(coupling) << ": " << outcome.report.reason;
+        << couplings().of(coupling);
+    EXPECT_LE(outcome.error, 1e-10) << couplings().of(coupling) << ": " << outcome.report.reason;
   }
 }
 
 /// Layers that contract up to `turn` and expand behind it.
-class Turning : public models::Mlp {
+class Turning : public models::LayeredChain {
  public:
-  Turning(const models::MlpOptions& options, StepRange local, Index turn, double expansion)
-      : Mlp(options, local) {
+  Turning(Index steps, int width, StepRange local, Index turn, double expansion)
+      : LayeredChain({width, 1, models::Activation::tanh}, steps, local,
+                     {models::Initialisation::xavier, 0.8}) {
     for (Index l = std::max(turn, local.first); l < local.last; ++l)
       for (Real& value : rows()[l - local.first]) value *= expansion;
   }
@@ -134,11 +136,6 @@ class Turning : public models::Mlp {
 TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
   constexpr Index kSteps = 1200, kTurn = 900;
   constexpr int kWidth = 48;
-  models::MlpOptions options;
-  options.steps = kSteps;
-  options.width = kWidth;
-  options.init = models::Initialisation::xavier;
-  options.gain = 0.8;
   bool seen = false;
   for (const double expansion : {1.0, 1.6, 3.0}) {
     // One chunk has the turn inside, so that its sweep merges before.
@@ -147,7 +144,7 @@ TEST_F(ShootingSpecial, MergedStatesThatPartAgainAreFound) {
       Shooting solver(with(Coupling::zero, chunks));
       const auto layout = solver.layout({kSteps, 2, kWidth, world().size()});
       const StepRange local = layout.range(world().rank());
-      const Turning chain(options, local, kTurn, expansion);
+      const Turning chain(kSteps, kWidth, local, kTurn, expansion);
       sequence::Trajectory found(world(), layout, 2, kWidth), expected(world(), layout, 2, kWidth);
       for (sequence::Trajectory* z : {&found, &expected})
         RandomStream(17, 1).normal(0, z->input().size(), z->input().data());
@@ -177,7 +174,7 @@ TEST_F(ShootingSpecial, ChainsWithoutABias) {
         chain.set("no-bias", "true");
         const ShootingOutcome outcome = shoot(chain, with(coupling, 8), batch);
         const std::string what =
-            fmt::format("gain {}, B = {}, {}", gain, batch, to_string(coupling));
+            fmt::format("gain {}, B = {}, {}", gain, batch, couplings().of(coupling));
         EXPECT_NE(outcome.report.status, Status::failed) << what << " " << outcome.report.reason;
         EXPECT_LE(outcome.error, 1e-10) << what << " " << outcome.report.reason;
       }
@@ -247,7 +244,7 @@ TEST_F(ShootingSpecial, NaNWeightsAreAStatedFailure) {
     if (world().rank() == world().size() - 1) problem.rows().data()[1] = std::nan("");
     problem.trajectory.fill_with_input();
     const SolveReport report = solver.solve(*problem.sequence, problem.trajectory);
-    EXPECT_EQ(report.status, Status::failed) << to_string(coupling);
+    EXPECT_EQ(report.status, Status::failed) << couplings().of(coupling);
     EXPECT_FALSE(report.reason.empty());
   }
 }

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/linear/diagonal_scan.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/denoiser_problem.hpp"
 #include "support/environment.hpp"
@@ -19,33 +18,6 @@ namespace {
 using test::world;
 
 constexpr Index kBatch = 2, kWidth = 5;
-
-TEST(DiagonalScan, AgreesWithSubstitution) {
-  const int P = world().size(), p = world().rank();
-  for (const Index L : {P, 7 * P + 1}) {
-    const parallel::BlockLayout layout = parallel::BlockLayout::balanced(L, P);
-    const StepRange mine = layout.range(p);
-    constexpr Index kRow = kBatch * kWidth;
-    Buffer<Real> m(L * kRow), r(L * kRow), d(mine.size() * kRow), expected(L * kRow);
-    RandomStream(2, 1).normal(0, m.size(), m.data());
-    RandomStream(2, 2).normal(0, r.size(), r.data());
-    for (Index i = 0; i < L * kRow; ++i)
-      expected[i] = r[i] + (i < kRow ? 0 : m[i] * expected[i - kRow]);
-    std::copy_n(r.data() + mine.first * kRow, d.size(), d.data());
-    linear::DiagonalScan scan(world());
-    scan.solve(0, P - 1, {m.data() + mine.first * kRow, {mine.size(), kBatch, kWidth}},
-               {d.data(), {mine.size(), kBatch, kWidth}});
-    EXPECT_LT(
-        test::relative_difference(world(), d.data(), expected.data() + mine.first * kRow, d.size()),
-        1e-12);
-    ASSERT_EQ(static_cast<int>(scan.level_traffic().size()), parallel::ceil_log2(P));
-    for (std::size_t k = 0; k < scan.level_traffic().size(); ++k) {
-      const Index senders = P - (1 << k);
-      EXPECT_EQ(world().sum(scan.level_traffic()[k].messages), senders);
-      EXPECT_EQ(world().sum(scan.level_traffic()[k].bytes), senders * 2 * kRow * 8);
-    }
-  }
-}
 
 /// A sampler's chain, from noise, with its sequential trajectory.
 struct Sampling {
@@ -144,7 +116,7 @@ TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
     WindowedOptions options = sampler();
     options.jacobian = Jacobian::gaussian;
     options.window = 20;
-    options.rtol = 1e-3;
+    options.tolerance.rtol = 1e-3;
     options.extrapolate = extrapolate;
     Windowed solver(options);
     const SolveReport report = solver.solve(sampling.chain, sampling.trajectory);

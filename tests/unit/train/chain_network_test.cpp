@@ -96,7 +96,7 @@ struct Fixture {
     model.width = golden()["width"];
     const int features = golden()["height"].get<int>() * golden()["columns"].get<int>();
     return {models::make(model, layout_of(grid).range(grid.depth().rank())),
-            models::Embedding(features, model.width, 1),
+            models::DenseLayer(models::LayerRole::embedding, features, model.width, 1),
             std::make_unique<models::CrossEntropy>(model.steps, model.width, 10, 1)};
   }
   static ChainNetwork::Options options_of(const Method& method, const parallel::ProcessGrid& grid) {
