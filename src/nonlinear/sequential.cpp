@@ -1,10 +1,10 @@
 #include "deeppcr/nonlinear/sequential.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/options.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
@@ -72,14 +72,9 @@ double Sequential::memory(const Problem& problem) const {
 }
 
 std::optional<Index> coarsening(const std::string& guess) {
-  constexpr Index kMostDigits = 11;
   const std::string coarse = "coarse:";
   if (guess.rfind(coarse, 0) != 0) return std::nullopt;
-  const char *first = guess.data() + coarse.size(), *last = guess.data() + guess.size();
-  Index factor = 0;
-  const auto [end, error] = std::from_chars(first, last, factor);
-  const bool whole = end == last && error == std::errc() && last - first <= kMostDigits;
-  return whole ? std::max<Index>(factor, 0) : 0;
+  return count_of(guess.substr(coarse.size()));
 }
 
 // rank 0 [steps ..] --last state--> rank 1 [steps ..] --last state--> rank 2 ..
