@@ -53,8 +53,9 @@ void write_column(hdf5::File& file, const Column& column, const std::vector<Row>
 void write_hdf5(const cli::Context& context, const std::string& path,
                 const std::vector<Row>& rows) {
   io::Provenance about = app::provenance(context);
-  about.library_versions.push_back("BLAS: " + blocks::blas_library());
-  about.library_versions.push_back("small products: " + gemm_library());
+  about.emplace_back("kernel_libraries",
+                     std::vector<std::string>{"BLAS: " + blocks::blas_library(),
+                                              "small products: " + gemm_library()});
   parallel::agree(context.comm, [&] {
     if (!context.comm.is_root()) return;  // the rows are its own
     io::write_file(parallel::Communicator::self(), path, file_format::kBench, about,

@@ -66,7 +66,7 @@ std::optional<models::DenseLayer> make_embedding(const parallel::Communicator& c
   if (!stored && !config.weights.empty()) refuse_foreign_samples(config, features);
   models::DenseLayer embedding(models::LayerRole::embedding, static_cast<int>(features),
                                config.model.width, config.model.seed);
-  if (stored) read_layer(comm, config.weights, "/embedding", embedding);
+  if (stored) io::read_dense_layer(comm, config.weights, "/embedding", embedding.rows());
   return embedding;
 }
 
@@ -108,7 +108,8 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
   const models::ModelOptions& model = config.model;
   auto loss = models::make(config.loss,
                            {std::max<Index>(model.steps, 1), model.width, classes, model.seed});
-  if (stored && loss->head() != nullptr) read_layer(comm, config.weights, "/head", *loss->head());
+  if (stored && loss->head() != nullptr)
+    io::read_dense_layer(comm, config.weights, "/head", loss->head()->rows());
   return loss;
 }
 

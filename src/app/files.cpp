@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <sstream>
 
-#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/networks.hpp"
 
@@ -25,8 +23,7 @@ io::WeightsShape file_shape(const models::ModelOptions& model) {
   shape.settings["model"] = entry.name;
   if (!entry.weights) return shape;
   shape.nested = entry.weights->nested;
-  OptionValues own(entry.options);
-  own.take(model.own);
+  const OptionValues own(entry.options, model.own);
   for (const std::string& name : entry.weights->settings) shape.settings[name] = own.text(name);
   return shape;
 }
@@ -48,15 +45,17 @@ void fill(const std::string& path, const char* what, const io::StoredNetwork& st
 }  // namespace
 
 io::Provenance provenance(const cli::Context& context) {
-  io::Provenance about = io::Provenance::collect(context.comm);
-  about.command_line = context.command_line;
-  about.configuration = context.configuration;
+  std::vector<std::string> options;
   std::istringstream lines(context.configuration);
   std::string line;
   while (std::getline(lines, line)) {
-    if (line.find(" = ") != std::string::npos) about.options_set.push_back(line);
+    if (line.find(" = ") != std::string::npos) options.push_back(line);
   }
-  for (const std::string& word : context.petsc_options) about.options_set.push_back(word);
+  options.insert(options.end(), context.petsc_options.begin(), context.petsc_options.end());
+  io::Provenance about = io::collect_provenance(context.comm);
+  about.insert(about.end(), {{"command_line", context.command_line},
+                             {"configuration", context.configuration},
+                             {"options_set", options}});
   return about;
 }
 
@@ -79,27 +78,6 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
   io::read_weights(comm, path, shape, model.local_steps(), layer_rows(model));
 }
 
-void read_layer(const parallel::Communicator& comm, const std::string& path,
-                const std::string& group, models::DenseLayer& layer) {
-  const io::DenseLayer stored = io::read_dense_layer(comm, path, group);
-  if (stored.in != layer.inputs() || stored.out != layer.outputs()) {
-    throw input_error("{}: {} is [{}, {}], but [{}, {}] is needed", path, group, stored.out,
-                      stored.in, layer.outputs(), layer.inputs());
-  }
-  blocks::transpose(layer.inputs(), layer.outputs(), stored.weight.data(), layer.weights());
-  std::copy(stored.bias.begin(), stored.bias.end(), layer.bias());
-}
-
-/// Between our column-major [out x in] and the files' row-major [out, in].
-io::DenseLayer to_file(const models::DenseLayer& layer, const Real* parameters) {
-  io::DenseLayer stored{layer.outputs(), layer.inputs(), {}, {}};
-  const Index weights = stored.out * stored.in;
-  stored.weight.resize(static_cast<std::size_t>(weights));
-  blocks::transpose(layer.outputs(), layer.inputs(), parameters, stored.weight.data());
-  stored.bias.assign(parameters + weights, parameters + weights + stored.out);
-  return stored;
-}
-
 FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> rows)
     : shape(file_shape(model)), steps(rows.extent(0)), values(steps * shape.parameters_per_step()) {
   const Index layer = rows.extent(1) / shape.block_layers;
@@ -110,19 +88,11 @@ FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> ro
 
 void save_weights(const cli::Context& context, const std::string& path,
                   const NetworkParts& network) {
-  FileLayers layers(network.model, network.parameters);
-  std::optional<io::DenseLayer> embedding, head;
-  if (network.embedding != nullptr) {
-    embedding = to_file(*network.embedding, network.embedding->parameters().data());
-    layers.shape.features = embedding->in;
-  }
-  if (network.head != nullptr) {
-    head = to_file(*network.head, network.head->parameters().data());
-    layers.shape.classes = head->out;
-  }
-  io::write_weights(context.comm, path, provenance(context),
-                    {layers.shape, network.steps, layers.view(), embedding ? &*embedding : nullptr,
-                     head ? &*head : nullptr});
+  const FileLayers layers(network.model, network.parameters);
+  io::WeightsToSave weights{layers.shape, network.steps, layers.view()};
+  if (network.embedding != nullptr) weights.embedding = network.embedding->rows();
+  if (network.head != nullptr) weights.head = network.head->rows();
+  io::write_weights(context.comm, path, provenance(context), weights);
 }
 
 models::Denoiser read_denoiser(const parallel::Communicator& comm, const std::string& path) {

@@ -28,12 +28,6 @@ void check_save_weights(const models::ModelOptions& model, const std::string& fi
 /// Fills the parameters of the local steps. Collective.
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   const io::WeightsShape& shape, sequence::Sequence& model);
-/// Fills the embedding ("/embedding") or the head ("/head"). Collective.
-void read_layer(const parallel::Communicator& comm, const std::string& path,
-                const std::string& group, models::DenseLayer& layer);
-
-/// A layer with the values of `parameters`, which may be its gradient, as files have it.
-io::DenseLayer to_file(const models::DenseLayer& layer, const Real* parameters);
 /// Rows of a chain's layers as files have them: with a bias of zero where the model has none.
 struct FileLayers {
   FileLayers(const models::ModelOptions& model, View<const Real, 2> rows);

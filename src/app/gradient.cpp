@@ -179,12 +179,11 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
     Buffer<Real> logits(B * head->outputs());
     head->forward({z.data(), {B, n}}, {logits.data(), {B, head->outputs()}});
     file.write<Real>("/logits", {B, head->outputs()}, logits.data(),
-                     {"output of the head", {"sample", "class"}, ""});
+                     {"output of the head", {"sample", "class"}});
   }
-  file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}, ""});
-  file.write<Real>(
-      "/input_gradient", {B, n}, g.input.data(),
-      {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}, ""});
+  file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}});
+  file.write<Real>("/input_gradient", {B, n}, g.input.data(),
+                   {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}});
   const StepSet local(chain.trajectory.local_range());
   const auto groups = chain.sequence->parameters();
   for (int k = 0; k < g.parameters.groups(); ++k) {
@@ -200,15 +199,15 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
     const View<const Real, 2> rows = g.parameters[k];
     file.write_rows<Real>("/gradients/" + group.name, {group.rows, rows.extent(1)},
                           {{own, rows.data()}},
-                          {"gradient of the loss by " + group.content, {"row", "number"}, ""});
+                          {"gradient of the loss by " + group.content, {"row", "number"}});
   }
   if (chain.embedding) {
     io::write_dense_layer(file, "/gradients/embedding",
-                          to_file(*chain.embedding, g.embedding.data()),
+                          {g.embedding.data(), chain.embedding->rows().shape()},
                           "gradient of the loss by the embedding");
   }
   if (head != nullptr) {
-    io::write_dense_layer(file, "/gradients/head", to_file(*head, g.of_loss[0].data()),
+    io::write_dense_layer(file, "/gradients/head", g.of_loss[0],
                           "gradient of the loss by the head");
   }
 }

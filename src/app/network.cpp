@@ -170,9 +170,10 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
     const io::WeightsShape& stored = config.chain.stored;
     read_weights(grid.world(), file, stored, *parts.sequence);
     if (stored.features > 0 && parts.embedding)
-      read_layer(grid.world(), file, "/embedding", *parts.embedding);
+      io::read_dense_layer(grid.world(), file, "/embedding", parts.embedding->rows());
     models::DenseLayer* head = parts.loss->head();
-    if (stored.classes > 0 && head != nullptr) read_layer(grid.world(), file, "/head", *head);
+    if (stored.classes > 0 && head != nullptr)
+      io::read_dense_layer(grid.world(), file, "/head", head->rows());
   }
   return {grid, std::move(parts), options, images};
 }

@@ -1,8 +1,8 @@
 #include "app/report.hpp"
 
 #include "deeppcr/cli/output.hpp"
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/profile.hpp"
 
 namespace deeppcr::app {
 

@@ -160,8 +160,8 @@ void read_forward(const OptionValues& options, const std::string& linear,
   // Step after step has a name of its own among the nonlinear solvers.
   const bool by_steps = wants_linear && linear::find(linear).make()->walks_in_a_row();
   methods.forward = !open ? name : by_steps ? "sequential" : "newton";
-  own = OptionValues(nonlinear::find(methods.forward).options);
-  own.take(options.part(forward_options(methods.forward)));
+  own = OptionValues(nonlinear::find(methods.forward).options,
+                     options.part(forward_options(methods.forward)));
   if (!wants_linear || (by_steps && !nonlinear::find(methods.forward).iterates)) return;
   if (!own.has("linear"))
     throw input_error("--linear {} goes with --nonlinear newton, not with {}; leave it out", linear,
@@ -171,8 +171,8 @@ void read_forward(const OptionValues& options, const std::string& linear,
 
 }  // namespace
 
-train::WantedSharing read_sharing(const OptionValues& options) {
-  train::WantedSharing sharing;
+train::Sharing read_sharing(const OptionValues& options) {
+  train::Sharing sharing;
   sharing.depth_ranks = static_cast<int>(options.whole("depth-ranks"));
   sharing.data_ranks = static_cast<int>(options.whole("data-ranks"));
   const auto direction = [&](const char* name) {

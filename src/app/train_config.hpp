@@ -21,7 +21,7 @@ struct TrainConfig {
   train::OptimiserOptions optimiser;
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
-  train::WantedSharing sharing;
+  train::Sharing sharing;
   Index trajectories_kept = 0;
   std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
   FilesConfig files;
@@ -31,7 +31,7 @@ struct TrainConfig {
 void add_train_options(cli::Options& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(cli::Options& options);
-train::WantedSharing read_sharing(const OptionValues& options);
+train::Sharing read_sharing(const OptionValues& options);
 
 /// @throws Error for options that contradict each other
 TrainConfig read_train_config(const OptionValues& options);

@@ -77,9 +77,7 @@ struct Job {
   /// score: mean loss of the averaged network on the test images; called at the end of the
   /// training.
   int run(train::Trainable& model, const std::function<double()>& score) const {
-    train::Sharing sharing;
-    sharing.data_ranks = context.comm.size();
-    sharing.methods = config.sharing.methods;
+    const train::Sharing sharing{1, context.comm.size(), config.sharing.methods, "", ""};
     const auto evaluate = [&] {
       train::Evaluation evaluation;
       evaluation.loss = score();

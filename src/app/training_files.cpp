@@ -52,7 +52,7 @@ io::TraceRow trace_row(const train::History& history, Index row) {
 /// A table of numbers, written by rank 0.
 io::CheckpointArray table(const parallel::Communicator& comm, const char* name, Index rows,
                           Index columns, const double* values, const std::string& long_name) {
-  io::CheckpointArray array{name, {rows, columns}, {}, {long_name, {"row", "column"}, ""}};
+  io::CheckpointArray array{name, {rows, columns}, {}, {long_name, {"row", "column"}}};
   if (comm.is_root()) array.pieces.push_back({0, rows, values});
   return array;
 }
@@ -91,11 +91,12 @@ TrainingFiles::TrainingFiles(const cli::Context& context, const parallel::Proces
     : grid_(grid),
       files_(std::move(files)),
       problem_(std::move(problem)),
-      about_(provenance(context)) {}
+      about_(provenance(context)),
+      configuration_(context.configuration) {}
 
 io::CheckpointArray TrainingFiles::to_checkpoint(const train::StoredArray& array) const {
   io::CheckpointArray stored{
-      "/" + array.name, {array.rows, array.row_size}, {}, {array.long_name, {"row", "number"}, ""}};
+      "/" + array.name, {array.rows, array.row_size}, {}, {array.long_name, {"row", "number"}}};
   const bool first_holder = !array.shared || grid_.depth().rank() == 0;
   if (first_holder && (array.per_data_rank || grid_.data().rank() == 0))
     stored.pieces.push_back({array.own, array.values});
@@ -128,7 +129,7 @@ void TrainingFiles::save(const TrainingState& state) const {
 void TrainingFiles::resume(const std::string& path, TrainingState& state) const {
   const io::Checkpoint checkpoint(grid_.world(), path);
   checkpoint.require(problem_);
-  require_same_run(grid_.world(), path, checkpoint.configuration(), about_.configuration);
+  require_same_run(grid_.world(), path, checkpoint.configuration(), configuration_);
   for (const train::StoredArray& array : state.arrays) read_array(checkpoint, array);
   state.updates = checkpoint.progress().iteration;
   state.seconds = checkpoint.progress().elapsed_seconds;
@@ -171,11 +172,9 @@ void TrainingFiles::finish(const TrainingResult& result, double seconds) {
                               {"seconds", seconds}});
     if (!result.evaluation || result.evaluation->classes == 0) return;
     const Index classes = result.evaluation->classes;
-    file.write<Index>("/evaluation/confusion", {classes, classes},
-                      result.evaluation->confusion.data(),
-                      {"samples of a class taken for another, at the last evaluation",
-                       {"class", "taken for"},
-                       ""});
+    file.write<Index>(
+        "/evaluation/confusion", {classes, classes}, result.evaluation->confusion.data(),
+        {"samples of a class taken for another, at the last evaluation", {"class", "taken for"}});
   });
   trace_->close();
 }

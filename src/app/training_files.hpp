@@ -68,6 +68,7 @@ class TrainingFiles {
   FilesConfig files_;
   io::Problem problem_;
   io::Provenance about_;
+  std::string configuration_;
   std::unique_ptr<io::Trace> trace_;
 };
 

@@ -7,7 +7,6 @@
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::blocks {

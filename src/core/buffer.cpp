@@ -1,9 +1,8 @@
 #include "deeppcr/core/buffer.hpp"
 
 #include <sys/mman.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
-#include <cstdint>
 #include <cstdlib>
 
 #include "deeppcr/core/error.hpp"
@@ -17,40 +16,18 @@ constexpr std::size_t kVectorAlignment = 64;
 /// along (SuperLU_DIST) tell malloc to keep all that is ever freed.
 constexpr std::size_t kMapped = std::size_t{64} << 20;
 
-std::size_t whole_pages(std::size_t bytes) {
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return (bytes + page - 1) / page * page;
-}
-
-/// Null when there is none.
-void* map(std::size_t bytes) {
-  const std::size_t length = whole_pages(bytes);
-  void* memory =
-      mmap(nullptr, length + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  // Only the part from the first huge page on is kept.
-  auto* first = static_cast<char*>(memory);
-  const std::size_t before =
-      (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
-  if (before > 0) munmap(first, before);
-  munmap(first + before + length, kHugePage - before);
-  return first + before;
-}
-
-/// Null when there is none.
-void* from_malloc(std::size_t bytes) {
-  void* memory = nullptr;
-  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kVectorAlignment;
-  return posix_memalign(&memory, alignment, bytes) == 0 ? memory : nullptr;
-}
-
 }  // namespace
 
 namespace detail {
 
 void* allocate_aligned(std::size_t bytes) {
-  void* memory = bytes >= kMapped ? map(bytes) : from_malloc(bytes);
-  if (memory == nullptr) {
+  void* memory = nullptr;
+  if (bytes >= kMapped) {
+    memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  } else if (posix_memalign(&memory, bytes >= kHugePage ? kHugePage : kVectorAlignment, bytes)) {
+    memory = nullptr;
+  }
+  if (memory == nullptr || memory == MAP_FAILED) {
     throw internal_error("no memory for {:.1f} MiB on this rank; use more ranks or a smaller batch",
                          static_cast<double>(bytes) / (1 << 20));
   }
@@ -60,12 +37,18 @@ void* allocate_aligned(std::size_t bytes) {
 
 void free_aligned(void* memory, std::size_t bytes) noexcept {
   if (memory != nullptr && bytes >= kMapped) {
-    munmap(memory, whole_pages(bytes));
+    munmap(memory, bytes);
   } else {
     std::free(memory);
   }
 }
 
 }  // namespace detail
+
+std::size_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
 
 }  // namespace deeppcr

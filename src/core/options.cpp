@@ -37,60 +37,50 @@ bool to_flag(const OptionSpec& spec, const std::string& text) {
 
 }  // namespace
 
-OptionSpec whole_option(std::string name, Index otherwise, Index lowest, Index highest,
-                        std::string help) {
-  return {std::move(name),
-          Kind::whole,
-          std::to_string(otherwise),
-          static_cast<double>(lowest),
-          static_cast<double>(highest),
-          {},
-          std::move(help),
-          ""};
-}
-
 OptionSpec real_option(std::string name, std::string otherwise, double lowest, double highest,
                        std::string help) {
-  return {std::move(name), Kind::real, std::move(otherwise), lowest,
-          highest,         {},         std::move(help),      ""};
+  return {std::move(name), Kind::real, std::move(otherwise), std::move(help), lowest, highest};
+}
+
+OptionSpec whole_option(std::string name, Index otherwise, Index lowest, Index highest,
+                        std::string help) {
+  OptionSpec spec =
+      real_option(std::move(name), std::to_string(otherwise), static_cast<double>(lowest),
+                  static_cast<double>(highest), std::move(help));
+  spec.kind = Kind::whole;
+  return spec;
 }
 
 OptionSpec word_option(std::string name, std::string otherwise, std::vector<std::string> words,
                        std::string help) {
-  return {std::move(name), Kind::word, std::move(otherwise), 0, 0, std::move(words),
-          std::move(help), ""};
+  OptionSpec spec{std::move(name), Kind::word, std::move(otherwise), std::move(help)};
+  spec.words = std::move(words);
+  return spec;
 }
 
 OptionSpec text_option(std::string name, std::string otherwise, std::string help,
                        std::string placeholder) {
-  const bool reads = placeholder == "FILE";
-  return {std::move(name),        Kind::text, std::move(otherwise), 0, 0, {}, std::move(help),
-          std::move(placeholder), reads};
+  OptionSpec spec{std::move(name), Kind::text, std::move(otherwise), std::move(help)};
+  spec.reads = placeholder == "FILE";
+  spec.placeholder = std::move(placeholder);
+  return spec;
 }
 
 OptionSpec flag_option(std::string name, std::string help) {
-  return {std::move(name), Kind::flag, "false", 0, 0, {}, std::move(help), ""};
+  return {std::move(name), Kind::flag, "false", std::move(help)};
 }
 
 OptionValues::Value parse_option(const OptionSpec& spec, const std::string& text) {
-  switch (spec.kind) {
-    case Kind::whole:
-      return static_cast<Index>(to_number(spec, text));
-    case Kind::real:
-      return to_number(spec, text);
-    case Kind::word:
-      check_known(spec.name, text, spec.words);
-      return text;
-    case Kind::flag:
-      return to_flag(spec, text);
-    case Kind::text:
-      break;
-  }
+  if (spec.kind == Kind::whole) return static_cast<Index>(to_number(spec, text));
+  if (spec.kind == Kind::real) return to_number(spec, text);
+  if (spec.kind == Kind::flag) return to_flag(spec, text);
+  if (spec.kind == Kind::word) check_known(spec.name, text, spec.words);
   return text;
 }
 
-OptionValues::OptionValues(const std::vector<OptionSpec>& specs) {
+OptionValues::OptionValues(const std::vector<OptionSpec>& specs, const OptionValues& own) {
   for (const OptionSpec& spec : specs) declare(spec);
+  take(own);
 }
 
 void OptionValues::declare(const OptionSpec& spec) {

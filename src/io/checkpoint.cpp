@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "deeppcr/core/buffer.hpp"
@@ -33,22 +34,17 @@ void add_checksum(Checksums& to, Index first, Index rows, Index row_entries, con
 /// rows, each once. Collective.
 std::string joined_checksum(const parallel::Communicator& comm, const std::string& name,
                             const hdf5::Shape& shape, const Checksums& mine) {
-  struct Part {
-    double first, rows, crc;
-  };
   const std::vector<double> all = comm.gather_all(mine);
-  std::vector<Part> parts;
+  std::vector<std::array<double, 3>> parts;
   for (auto at = all.begin(); at != all.end(); at += 3) parts.push_back({at[0], at[1], at[2]});
-  std::sort(parts.begin(), parts.end(),
-            [](const Part& a, const Part& b) { return a.first < b.first; });
+  std::sort(parts.begin(), parts.end());
   const double row_bytes = static_cast<double>(hdf5::row_entries(shape)) * sizeof(Real);
   uLong crc = 0;
   double next = 0;
-  for (const Part& part : parts) {
-    DEEPPCR_ASSERT(part.first == next, "row {} of {} follows row {}", part.first, name, next);
-    crc = crc32_combine(crc, static_cast<uLong>(part.crc),
-                        static_cast<z_off_t>(part.rows * row_bytes));
-    next = part.first + part.rows;
+  for (const auto& [first, rows, part] : parts) {
+    DEEPPCR_ASSERT(first == next, "row {} of {} follows row {}", first, name, next);
+    crc = crc32_combine(crc, static_cast<uLong>(part), static_cast<z_off_t>(rows * row_bytes));
+    next = first + rows;
   }
   DEEPPCR_ASSERT(next == static_cast<double>(shape[0]), "{} has rows 0..{} of {}", name, next,
                  shape[0]);
@@ -79,14 +75,13 @@ std::string stored_checksum(const parallel::Communicator& comm, const hdf5::File
   const StepRange rows = parallel::BlockLayout::balanced(shape[0], comm.size()).range(comm.rank());
   const Index at_once = std::max<Index>(
       1, kVerifyBytes / std::max<Index>(row_entries * static_cast<Index>(sizeof(Real)), 1));
-  const Index rounds = comm.max((rows.size() + at_once - 1) / at_once);
+  std::vector<StepSet> pieces = StepSet(rows).cut(at_once);
+  pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
   Buffer<Real> values(std::min(at_once, rows.size()) * row_entries);
   Checksums mine;
-  for (Index i = 0; i < rounds; ++i) {
-    const Index first = std::min(rows.first + i * at_once, rows.last);
-    const Index count = std::min(at_once, rows.last - first);
-    file.read_rows<Real>(name, {{first, count, values.data()}});
-    if (count > 0) add_checksum(mine, first, count, row_entries, values.data());
+  for (const StepSet& piece : pieces) {
+    file.read_rows<Real>(name, {{piece, values.data()}});
+    if (!piece.empty()) add_checksum(mine, piece.step(0), piece.size(), row_entries, values.data());
   }
   return joined_checksum(comm, name, shape, mine);
 }
@@ -125,7 +120,7 @@ void write_content(hdf5::File& file, const parallel::Communicator& comm,
 
 /// Opens and checks everything; the file is closed on all ranks when it is refused.
 hdf5::File open_verified(const parallel::Communicator& comm, const std::string& path) {
-  hdf5::File file = hdf5::File::open(path, hdf5::File::Access::read, comm);
+  hdf5::File file = hdf5::File::open(path, hdf5::File::Access::read, &comm);
   try {
     std::vector<std::string> names;
     parallel::agree(comm, [&] {
@@ -154,7 +149,7 @@ CheckpointArray state_array(const parallel::Communicator& comm, const parallel::
   array.shape = {layout.num_steps() + 1, input.extent(0), input.extent(1)};
   if (comm.is_root()) array.pieces.push_back({0, 1, input.data()});
   array.pieces.emplace_back(layout.written_steps(comm.rank()).shifted(1), local_states);
-  array.about = {"states z_0..z_L of the chain", {"state", "sample", "component"}, ""};
+  array.about = {"states z_0..z_L of the chain", {"state", "sample", "component"}};
   return array;
 }
 

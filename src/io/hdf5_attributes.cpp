@@ -14,49 +14,41 @@ struct Stored {
   std::string bytes;
   Index count = 1;
   bool is_list = false;
-  hid_t number = H5I_INVALID_HID;  ///< type of an entry; none for texts
+  hid_t number = H5I_INVALID_HID;  ///< its type; none for texts
 };
 
-Stored stored(const std::vector<std::string>& texts) {
+template <typename Number>
+Stored stored_number(const Number& value, hid_t type) {
+  return {{reinterpret_cast<const char*>(&value), sizeof(value)}, 1, false, type};
+}
+
+Stored stored(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return {padded({*text})};
+  if (const auto* number = std::get_if<double>(&value))
+    return stored_number(*number, H5T_IEEE_F64LE);
+  if (const auto* number = std::get_if<Index>(&value)) return stored_number(*number, H5T_STD_I64LE);
+  const auto& texts = std::get<std::vector<std::string>>(value);
   return {padded(texts), static_cast<Index>(texts.size()), true};
 }
 
-Stored stored(const std::string& text) { return {padded({text}), 1, false}; }
-
-template <typename T>
-std::string bytes_of(const T* numbers, std::size_t count) {
-  return {reinterpret_cast<const char*>(numbers), count * sizeof(T)};
-}
-
-Stored stored(const double& number) { return {bytes_of(&number, 1), 1, false, H5T_IEEE_F64LE}; }
-
-Stored stored(const Index& number) { return {bytes_of(&number, 1), 1, false, H5T_STD_I64LE}; }
-
-Stored stored(const std::vector<Index>& numbers) {
-  return {bytes_of(numbers.data(), numbers.size()), static_cast<Index>(numbers.size()), true,
-          H5T_STD_I64LE};
-}
-
-Id type_of(const Stored& value) {
-  if (value.number >= 0) return {H5Tcopy(value.number), H5Tclose, "H5Tcopy"};
-  return text_type(value.bytes.size() / static_cast<std::size_t>(std::max<Index>(value.count, 1)));
-}
-
-Id space_of(const Stored& value) {
-  if (!value.is_list) return {H5Screate(H5S_SCALAR), H5Sclose, "H5Screate"};
-  const auto size = static_cast<hsize_t>(value.count);
-  return {H5Screate_simple(1, &size, nullptr), H5Sclose, "H5Screate_simple"};
-}
-
 struct Attribute {
+  std::string label;  ///< for messages
   Id handle;
   Id type;
   H5T_class_t kind = H5T_NO_CLASS;
   std::size_t count = 1;
   std::size_t bytes = 0;  ///< of an entry
 
-  void read(hid_t memory_type, void* out, const std::string& name) const {
-    check(H5Aread(handle.get(), memory_type, out), fmt::format("read attribute '{}'", name));
+  void read(hid_t memory_type, void* out) const {
+    check(H5Aread(handle.get(), memory_type, out), "read " + label);
+  }
+  template <typename Number>
+  Number number(hid_t memory_type) const {
+    if ((kind != H5T_INTEGER && kind != H5T_FLOAT) || count != 1)
+      throw local_input_error("{} is not a number", label);
+    Number value{};
+    read(memory_type, &value);
+    return value;
   }
 };
 
@@ -66,8 +58,9 @@ Attribute open_attribute(hid_t file, const std::string& path, const std::string&
     clear_errors();
     throw local_input_error("'{}' has no attribute '{}' on {}", path, name, object);
   }
-  const std::string what = fmt::format("read attribute '{}' of {} in '{}'", name, object, path);
   Attribute found;
+  found.label = fmt::format("attribute '{}' of {} in '{}'", name, object, path);
+  const std::string what = "read " + found.label;
   found.handle = Id(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
                     H5Aclose, what);
   found.type = Id(H5Aget_type(found.handle.get()), H5Tclose, what);
@@ -76,17 +69,6 @@ Attribute open_attribute(hid_t file, const std::string& path, const std::string&
   found.count = static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get()));
   found.bytes = H5Tget_size(found.type.get());
   return found;
-}
-
-template <typename T>
-T read_number(const Attribute& attribute, hid_t type, const std::string& name,
-              const std::string& path) {
-  const bool number = attribute.kind == H5T_INTEGER || attribute.kind == H5T_FLOAT;
-  if (!number || attribute.count != 1)
-    throw local_input_error("attribute '{}' of '{}' is not a number", name, path);
-  T value{};
-  attribute.read(type, &value, name);
-  return value;
 }
 
 }  // namespace
@@ -108,7 +90,7 @@ std::string padded(const std::vector<std::string>& texts) {
 }
 
 void File::set(const std::string& object, const std::string& name, const Value& value) {
-  Stored content = std::visit([](const auto& held) { return stored(held); }, value);
+  Stored content = stored(value);
   if (comm_ != nullptr) {
     comm_->broadcast(content.bytes, 0);
     comm_->broadcast(content.count, 0);
@@ -117,7 +99,12 @@ void File::set(const std::string& object, const std::string& name, const Value& 
   together([&] {
     if (H5Aexists_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT) > 0)
       check(H5Adelete_by_name(id(), object.c_str(), name.c_str(), H5P_DEFAULT), what);
-    const Id type = type_of(content), space = space_of(content);
+    const auto count = static_cast<hsize_t>(content.count);
+    const Id type = content.number >= 0
+                        ? Id(H5Tcopy(content.number), H5Tclose, "H5Tcopy")
+                        : text_type(content.bytes.size() / std::max<std::size_t>(count, 1));
+    const Id space(content.is_list ? H5Screate_simple(1, &count, nullptr) : H5Screate(H5S_SCALAR),
+                   H5Sclose, "H5Screate");
     const Id attribute(H5Acreate_by_name(id(), object.c_str(), name.c_str(), type.get(),
                                          space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                        H5Aclose, what);
@@ -142,13 +129,12 @@ std::vector<std::string> File::attributes(const std::string& object) const {
 
 std::vector<std::string> File::texts(const std::string& object, const std::string& name) const {
   const Attribute attribute = open_attribute(id(), path_, object, name);
-  if (attribute.kind != H5T_STRING)
-    throw local_input_error("attribute '{}' of '{}' is not text", name, path_);
+  if (attribute.kind != H5T_STRING) throw local_input_error("{} is not text", attribute.label);
   std::vector<std::string> texts;
   if (attribute.count == 0) return texts;
   const bool of_others = H5Tis_variable_str(attribute.type.get()) > 0;  // texts elsewhere
   std::vector<char> bytes(attribute.count * attribute.bytes);
-  attribute.read(attribute.type.get(), bytes.data(), name);
+  attribute.read(attribute.type.get(), bytes.data());
   for (auto at = bytes.cbegin(); at != bytes.cend(); at += static_cast<long>(attribute.bytes)) {
     const auto end = at + static_cast<long>(attribute.bytes);
     if (of_others) {
@@ -166,7 +152,7 @@ std::vector<std::string> File::texts(const std::string& object, const std::strin
 std::string File::text(const std::string& object, const std::string& name) const {
   const auto all = texts(object, name);
   if (all.size() != 1)
-    throw local_input_error("attribute '{}' of '{}' is not one text", name, path_);
+    throw local_input_error("attribute '{}' of {} in '{}' is not one text", name, object, path_);
   return all.front();
 }
 
@@ -178,20 +164,18 @@ std::optional<std::string> File::as_text(const std::string& object, const std::s
   if (attribute.kind == H5T_FLOAT) return fmt::format("{}", number(object, name));
   if (attribute.kind == H5T_ENUM && attribute.bytes == 1) {  // h5py's truth values
     signed char value = 0;
-    attribute.read(attribute.type.get(), &value, name);
+    attribute.read(attribute.type.get(), &value);
     return value != 0 ? "true" : "false";
   }
   return std::nullopt;
 }
 
 double File::number(const std::string& object, const std::string& name) const {
-  return read_number<double>(open_attribute(id(), path_, object, name), H5T_NATIVE_DOUBLE, name,
-                             path_);
+  return open_attribute(id(), path_, object, name).number<double>(H5T_NATIVE_DOUBLE);
 }
 
 Index File::integer(const std::string& object, const std::string& name) const {
-  return read_number<Index>(open_attribute(id(), path_, object, name), H5T_NATIVE_INT64, name,
-                            path_);
+  return open_attribute(id(), path_, object, name).number<Index>(H5T_NATIVE_INT64);
 }
 
 }  // namespace deeppcr::io::hdf5

@@ -133,17 +133,11 @@ Shape File::shape(const std::string& name) const {
 File::Kind File::kind(const std::string& name) const {
   const Id dataset = open_dataset(id(), path_, name);
   const Id type(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type");
-  switch (H5Tget_class(type.get())) {
-    case H5T_FLOAT:
-      return H5Tget_size(type.get()) <= sizeof(double) ? Kind::real : Kind::other;
-    case H5T_INTEGER:
-    case H5T_ENUM:
-      return Kind::whole;
-    case H5T_STRING:
-      return Kind::text;
-    default:
-      return Kind::other;
-  }
+  const H5T_class_t held = H5Tget_class(type.get());
+  if (held == H5T_STRING) return Kind::text;
+  if (held == H5T_INTEGER || held == H5T_ENUM) return Kind::whole;
+  const bool fits = held == H5T_FLOAT && H5Tget_size(type.get()) <= sizeof(double);
+  return fits ? Kind::real : Kind::other;
 }
 
 Id File::create_dataset(const std::string& name, hid_t type, const Shape& shape,

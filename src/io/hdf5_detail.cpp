@@ -22,26 +22,9 @@ std::string system_reason(const std::string& text) {
   return text.substr(first, text.find('\'', first) - first);
 }
 
-double mebibytes(Index bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
-void require_free(const std::string& path, Index bytes) {
-  struct statvfs disk {};
-  if (::statvfs(path.c_str(), &disk) != 0) return;
-  const auto free_bytes = static_cast<Index>(disk.f_bavail) * static_cast<Index>(disk.f_frsize);
-  if (free_bytes >= bytes) return;
-  throw internal_error("cannot write '{}': {} ({:.1f} MiB needed, {:.1f} MiB free)", path,
-                       std::strerror(ENOSPC), mebibytes(bytes), mebibytes(free_bytes));
-}
-
 }  // namespace
 
-void silence_hdf5() {
-  static const bool done = [] {
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-    return true;
-  }();
-  (void)done;
-}
+void silence_hdf5() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 std::string take_error_text() {
   struct Found {
@@ -77,13 +60,15 @@ void reserve(const std::string& path, Index bytes) {
   int reason = descriptor < 0 ? errno : 0;
   if (reason == 0 && ::fallocate(descriptor, 0, 0, bytes) != 0) reason = errno;
   if (descriptor >= 0) ::close(descriptor);
-  if (reason == 0) return;
   if (reason == EOPNOTSUPP || reason == ENOSYS) {
-    require_free(path, bytes);
-    return;
+    struct statvfs disk {};
+    const bool known = ::statvfs(path.c_str(), &disk) == 0;
+    const auto free = static_cast<Index>(disk.f_bavail) * static_cast<Index>(disk.f_frsize);
+    reason = known && free < bytes ? ENOSPC : 0;
   }
+  if (reason == 0) return;
   throw internal_error("cannot write '{}': {} ({:.1f} MiB needed)", path, std::strerror(reason),
-                       mebibytes(bytes));
+                       static_cast<double>(bytes) / (1 << 20));
 }
 
 }  // namespace deeppcr::io::hdf5

@@ -2,13 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
@@ -21,16 +20,12 @@ namespace {
 
 /// Says on this rank why the system will not open `path`; nothing is kept open.
 void try_open(const std::string& path, int flags, const char* purpose) {
-  const int descriptor = ::open(path.c_str(), flags, 0666);
-  if (descriptor < 0) {
-    throw local_input_error("cannot {} '{}': {}", purpose, path, std::strerror(errno));
-  }
-  struct stat status {};
-  ::fstat(descriptor, &status);
-  ::close(descriptor);
-  if (S_ISDIR(status.st_mode)) {
+  if (std::filesystem::is_directory(path))
     throw local_input_error("cannot {} '{}': it is a directory", purpose, path);
-  }
+  const int descriptor = ::open(path.c_str(), flags, 0666);
+  if (descriptor < 0)
+    throw local_input_error("cannot {} '{}': {}", purpose, path, std::strerror(errno));
+  ::close(descriptor);
 }
 
 /// How often metadata of a file that is being written are read until their checksum is right.
@@ -66,77 +61,71 @@ void keep_attributes_in_header(const Id& properties) {
         "H5Pset_attr_phase_change");
 }
 
-/// Opens by open(access properties); a file system without locks (some NFS, Lustre) is used as it
-/// is. Below 0 with HDF5's text in `reason` where it cannot be opened.
+/// HDF5's open(name, access properties); a file system without locks (some NFS, Lustre) is used as
+/// it is. No file, and HDF5's text in `reason`, where it cannot be opened for this `purpose`.
 template <typename Open>
-hid_t open_locked(const std::string& path, const parallel::Communicator* comm, bool locked,
-                  Open&& open, std::string& reason) {
+Id open_locked(const std::string& path, const parallel::Communicator* comm, bool locked,
+               const char* purpose, const Open& open, std::string& reason) {
+  const std::string name = comm == nullptr ? path : short_path(path);
   const Id access = access_properties(comm, locked);  // closing it would clear the reason
-  const hid_t file = open(access.get());
-  if (file >= 0) return file;
-  reason = take_error_text();
-  const bool no_locks = reason.find(std::strerror(ENOLCK)) != std::string::npos ||
-                        reason.find(std::strerror(EOPNOTSUPP)) != std::string::npos ||
-                        reason.find(std::strerror(ENOSYS)) != std::string::npos;
-  if (comm != nullptr || !no_locks) return file;
-  static bool said = false;
-  if (!std::exchange(said, true)) {
-    log::warn(
-        "'{}': its file system has no locks ({}), so files are used without; programs that read "
-        "them need HDF5_USE_FILE_LOCKING=FALSE in their environment",
-        path, reason);
+  hid_t file = open(name.c_str(), access.get());
+  if (file < 0) reason = take_error_text();
+  const auto says = [&](int code) {
+    return file < 0 && reason.find(std::strerror(code)) != std::string::npos;
+  };
+  if (says(EAGAIN)) {
+    throw local_input_error(
+        "cannot {} '{}': another program has it open and holds its lock; end that, or set "
+        "HDF5_USE_FILE_LOCKING=FALSE where locks are left behind",
+        purpose, path);
   }
-  const Id without = access_properties(comm, false);
-  return open(without.get());
-}
-
-void refuse_locked(const std::string& path, const char* purpose, const std::string& reason) {
-  if (reason.find(std::strerror(EAGAIN)) == std::string::npos) return;
-  throw local_input_error(
-      "cannot {} '{}': another program has it open and holds its lock; end that, or set "
-      "HDF5_USE_FILE_LOCKING=FALSE where locks are left behind",
-      purpose, path);
+  if (comm == nullptr && (says(ENOLCK) || says(EOPNOTSUPP) || says(ENOSYS))) {
+    static bool said = false;
+    if (!std::exchange(said, true)) {
+      log::warn(
+          "'{}': its file system has no locks ({}), so files are used without; programs that read "
+          "them need HDF5_USE_FILE_LOCKING=FALSE in their environment",
+          path, reason);
+    }
+    const Id without = access_properties(comm, false);
+    file = open(name.c_str(), without.get());
+  }
+  return file < 0 ? Id() : Id(file, H5Fclose, "H5Fopen");
 }
 
 Id create_file(const std::string& path, const parallel::Communicator* comm) {
   const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "H5Pcreate");
   keep_attributes_in_header(creation);
-  const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
-  const hid_t file = open_locked(
-      path, comm, true,
-      [&](hid_t access) { return H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access); },
+  Id file = open_locked(
+      path, comm, true, "write",
+      [&](const char* name, hid_t access) {
+        return H5Fcreate(name, H5F_ACC_TRUNC, creation.get(), access);
+      },
       reason);
-  if (file >= 0) return {file, H5Fclose, "H5Fcreate"};
-  refuse_locked(path, "write", reason);
-  throw internal_error("cannot create '{}': {}", path, reason);
+  if (file.get() < 0) throw internal_error("cannot create '{}': {}", path, reason);
+  return file;
 }
 
 Id open_file(const std::string& path, File::Access mode, const parallel::Communicator* comm) {
   const unsigned flags = mode == File::Access::read ? H5F_ACC_RDONLY : H5F_ACC_RDWR;
-  const std::string name = comm == nullptr ? path : short_path(path);
   std::string reason;
-  hid_t file = open_locked(
-      path, comm, mode != File::Access::finish,
-      [&](hid_t access) { return H5Fopen(name.c_str(), flags, access); }, reason);
-  if (file < 0) {
-    refuse_locked(path, "open", reason);
-    if (reason.find("truncated file") != std::string::npos) {
-      throw local_input_error("'{}' is truncated or was never finished ({})", path, reason);
-    }
-    // A file that a run is writing, or was when it was killed, opens for readers that expect that.
-    const bool marked = reason.find("already open for") != std::string::npos;
-    if (comm == nullptr && mode == File::Access::read && marked) {
-      const Id access = access_properties(nullptr, true);
-      file = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
-    }
-    if (file < 0) {
-      clear_errors();
-      throw local_input_error("cannot open '{}' as HDF5: it is damaged or in use ({})", path,
-                              reason);
-    }
+  Id file = open_locked(
+      path, comm, mode != File::Access::finish, "open",
+      [&](const char* name, hid_t access) { return H5Fopen(name, flags, access); }, reason);
+  if (file.get() >= 0) return file;
+  if (reason.find("truncated file") != std::string::npos)
+    throw local_input_error("'{}' is truncated or was never finished ({})", path, reason);
+  // A file that a run is writing, or was when it was killed, opens for readers that expect that.
+  const bool marked = reason.find("already open for") != std::string::npos;
+  hid_t live = H5I_INVALID_HID;
+  if (comm == nullptr && mode == File::Access::read && marked) {
+    const Id access = access_properties(nullptr, true);
+    live = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
   }
-  return {file, H5Fclose, "H5Fopen"};
+  if (live >= 0) return {live, H5Fclose, "H5Fopen"};
+  clear_errors();
+  throw local_input_error("cannot open '{}' as HDF5: it is damaged or in use ({})", path, reason);
 }
 
 /// From here on what HDF5 writes to this file goes to memory and is forgotten; what is on the disk
@@ -261,32 +250,15 @@ void File::create_group(const std::string& name) {
 }
 
 bool File::has(const std::string& name) const {
-  // H5Lexists asks for one link at a time: /a, /a/b, ...
-  for (std::size_t slash = name.find('/', 1);; slash = name.find('/', slash + 1)) {
-    const std::string part = name.substr(0, slash);
-    if (part != "/" && H5Lexists(id(), part.c_str(), H5P_DEFAULT) <= 0) {
-      clear_errors();
-      return false;
-    }
-    if (slash == std::string::npos) break;
-  }
-  const bool resolves = H5Oexists_by_name(id(), name.c_str(), H5P_DEFAULT) > 0;
+  const bool found = H5Oexists_by_name(id(), name.c_str(), H5P_DEFAULT) > 0;
   clear_errors();
-  return resolves;
+  return found;
 }
 
 bool File::is_dataset(const std::string& name) const {
   if (!has(name)) return false;
   const Id object(H5Oopen(id(), name.c_str(), H5P_DEFAULT), H5Oclose, name);
   return H5Iget_type(object.get()) == H5I_DATASET;
-}
-
-bool File::same_object(const std::string& a, const std::string& b) const {
-  H5O_info_t first{}, second{};
-  const bool found = H5Oget_info_by_name(id(), a.c_str(), &first, H5P_DEFAULT) >= 0 &&
-                     H5Oget_info_by_name(id(), b.c_str(), &second, H5P_DEFAULT) >= 0;
-  clear_errors();
-  return found && first.fileno == second.fileno && first.addr == second.addr;
 }
 
 std::vector<std::string> File::children(const std::string& group) const {

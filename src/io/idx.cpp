@@ -94,19 +94,16 @@ std::vector<Index> read_sizes(Reader& reader, const std::string& path, int axes)
   return sizes;
 }
 
-/// Names that a file of a set goes by: "train-images" and "idx3-ubyte" with a dash or a dot between
+/// The file of a set in a folder: "train-images" and "idx3-ubyte" with a dash or a dot between
 /// them, plain or gzipped.
-std::vector<std::string> names_of(const std::string& what, const char* kind) {
+std::string file_of_set(const fs::path& folder, const std::string& what, const char* kind) {
   std::vector<std::string> names;
-  for (const char* between : {"-", "."})
-    for (const char* ending : {"", ".gz"}) names.push_back(what + between + kind + ending);
-  return names;
-}
-
-/// The first of these names that is a file in a folder.
-std::string existing(const fs::path& folder, const std::vector<std::string>& names) {
-  for (const std::string& name : names)
-    if (fs::is_regular_file(folder / name)) return (folder / name).string();
+  for (const char* between : {"-", "."}) {
+    for (const char* ending : {"", ".gz"}) {
+      names.push_back(what + between + kind + ending);
+      if (fs::is_regular_file(folder / names.back())) return (folder / names.back()).string();
+    }
+  }
   throw local_input_error("'{}' has none of the files {}", folder.string(), fmt::join(names, ", "));
 }
 
@@ -175,8 +172,8 @@ IdxFile read_idx(const std::string& path, int axes) {
 ImageSet read_image_set(const std::string& name, const ImageSelection& selection) {
   const fs::path folder = find_image_folder(name);
   const std::string set = selection.training_set ? "train" : "t10k";
-  const std::string image_path = existing(folder, names_of(set + "-images", "idx3-ubyte"));
-  const std::string label_path = existing(folder, names_of(set + "-labels", "idx1-ubyte"));
+  const std::string image_path = file_of_set(folder, set + "-images", "idx3-ubyte");
+  const std::string label_path = file_of_set(folder, set + "-labels", "idx1-ubyte");
   const Index total = samples_of(image_path, 3), labelled = samples_of(label_path, 1);
   if (labelled != total) {
     throw local_input_error("'{}' has {} images, but '{}' has {} labels", image_path, total,

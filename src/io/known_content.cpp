@@ -14,19 +14,6 @@ bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string path_of(const std::string& group, const std::string& member) {
-  return (group == "/" ? "/" : group + "/") + member;
-}
-
-/// Another name of a known member, such as what a soft link leads to.
-bool is_alias(const hdf5::File& file, const std::string& group, const std::string& member,
-              const std::vector<std::string>& known) {
-  return std::any_of(known.begin(), known.end(), [&](const std::string& name) {
-    return file.has(path_of(group, name)) &&
-           file.same_object(path_of(group, name), path_of(group, member));
-  });
-}
-
 /// Attributes that everybody may set.
 const std::vector<std::string> kRemarks{
     // ours, in each file
@@ -43,11 +30,10 @@ void require_known_members(const hdf5::File& file, const std::string& group,
                            const std::vector<std::string>& known, const std::string& what) {
   for (const std::string& member : file.children(group)) {
     if (holds(known, member)) continue;
-    const std::string name = path_of(group, member);
+    const std::string name = (group == "/" ? "/" : group + "/") + member;
     if (!file.has(name)) {
       throw local_input_error("'{}': {} is a link to what is not there", file.path(), name);
     }
-    if (is_alias(file, group, member, known)) continue;
     throw local_input_error("'{}' has {}, which nothing here reads: {}; rename or remove it",
                             file.path(), name, what);
   }

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/files.hpp"
 #include "deeppcr/io/networks.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "io/recognise.hpp"

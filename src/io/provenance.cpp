@@ -20,36 +20,23 @@ constexpr Index kFormatVersion = 1;
 
 }  // namespace
 
-Provenance Provenance::collect(const parallel::Communicator& comm) {
-  Provenance here;
-  here.program_version = io::program_version();
-  here.git_commit = io::git_commit();
-  here.library_versions = {
-      hdf5_version(),
-      "PETSc " + parallel::petsc_version(),
-      "MPI " + parallel::mpi_version(),
-      fmt::format("zlib {}", zlibVersion()),
-  };
-  here.ranks = comm.size();
-  here.hosts = parallel::host_names(comm);
-  here.start_time = utc_now();
-  comm.broadcast(here.start_time, 0);
-  return here;
+Provenance collect_provenance(const parallel::Communicator& comm) {
+  return {{"program_version", program_version()},
+          {"git_commit", git_commit()},
+          {"library_versions",
+           std::vector<std::string>{hdf5_version(), "PETSc " + parallel::petsc_version(),
+                                    "MPI " + parallel::mpi_version(),
+                                    fmt::format("zlib {}", zlibVersion())}},
+          {"ranks", Index{comm.size()}},
+          {"hosts", parallel::host_names(comm)},
+          {"start_time", utc_now()}};
 }
 
 void write_provenance(hdf5::File& file, const std::string& format, const Provenance& provenance) {
   file.set_all("/", {{"format", format},
                      {"format_version", kFormatVersion},
-                     {"program_version", provenance.program_version},
-                     {"git_commit", provenance.git_commit},
-                     {"command_line", provenance.command_line},
-                     {"options_set", provenance.options_set},
-                     {"options_unused", provenance.options_unused},
-                     {"configuration", provenance.configuration},
-                     {"library_versions", provenance.library_versions},
-                     {"ranks", provenance.ranks},
-                     {"hosts", provenance.hosts},
-                     {"start_time", provenance.start_time}});
+                     {"options_unused", std::vector<std::string>{}}});
+  file.set_all("/", provenance);
 }
 
 void write_file(const parallel::Communicator& comm, const std::string& path,

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
@@ -16,6 +15,9 @@
 namespace deeppcr::io {
 
 namespace {
+
+/// What a file is called until it is whole.
+std::string temporary_name(const std::string& path) { return path + ".tmp"; }
 
 void remove_quietly(const std::string& path) { ::unlink(path.c_str()); }
 
@@ -34,30 +36,6 @@ void sync_path(const std::string& path, int flags) {
     throw internal_error("cannot flush '{}' to the disk: {}", path, std::strerror(reason));
   }
 }
-
-}  // namespace
-
-std::string temporary_name(const std::string& path) { return path + ".tmp"; }
-
-std::string older_name(const std::string& path) { return path + ".1"; }
-
-void keep_older(const std::string& path) {
-  const std::string older = older_name(path), second = temporary_name(older);
-  // A second name, not a move: `path` itself is never without a whole file. By way of a temporary
-  // name, because a rename replaces and a link does not. Some file systems have no second names.
-  remove_quietly(second);
-  const std::string& from = ::link(path.c_str(), second.c_str()) == 0 ? second : path;
-  if (::rename(from.c_str(), older.c_str()) != 0 && errno != ENOENT)
-    throw internal_error("cannot rename '{}' to '{}': {}", from, older, std::strerror(errno));
-  remove_quietly(second);  // still there where both were names of one file
-}
-
-void set_damaged_aside(const std::string& path) {
-  const std::string kept = path + ".damaged";
-  if (::rename(path.c_str(), kept.c_str()) == 0) log::warn("'{}' is now '{}'", path, kept);
-}
-
-namespace {
 
 /// A file keeps the rights that its owner has given to its name.
 void keep_rights(const std::string& path) {
@@ -79,7 +57,7 @@ void take_name(const std::string& path) {
 void write_whole(const parallel::Communicator& comm, const std::string& path,
                  const std::function<void(hdf5::File&)>& body) {
   if (comm.is_root()) remove_quietly(path);
-  hdf5::File file = hdf5::File::create(path, comm);
+  hdf5::File file = hdf5::File::create(path, &comm);
   try {
     body(file);
     file.close();
@@ -93,6 +71,24 @@ void write_whole(const parallel::Communicator& comm, const std::string& path,
 }
 
 }  // namespace
+
+std::string older_name(const std::string& path) { return path + ".1"; }
+
+void keep_older(const std::string& path) {
+  const std::string older = older_name(path), second = temporary_name(older);
+  // A second name, not a move: `path` itself is never without a whole file. By way of a temporary
+  // name, because a rename replaces and a link does not. Some file systems have no second names.
+  remove_quietly(second);
+  const std::string& from = ::link(path.c_str(), second.c_str()) == 0 ? second : path;
+  if (::rename(from.c_str(), older.c_str()) != 0 && errno != ENOENT)
+    throw internal_error("cannot rename '{}' to '{}': {}", from, older, std::strerror(errno));
+  remove_quietly(second);  // still there where both were names of one file
+}
+
+void set_damaged_aside(const std::string& path) {
+  const std::string kept = path + ".damaged";
+  if (::rename(path.c_str(), kept.c_str()) == 0) log::warn("'{}' is now '{}'", path, kept);
+}
 
 void replace_file(const parallel::Communicator& comm, const std::string& name,
                   const std::function<void(hdf5::File&)>& body,

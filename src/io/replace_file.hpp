@@ -3,15 +3,10 @@
 #include <functional>
 #include <string>
 
-#include "deeppcr/core/error.hpp"
-#include "deeppcr/core/types.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::io {
-
-/// "x.h5" -> "x.h5.tmp": what a file is called until it is whole.
-std::string temporary_name(const std::string& path);
 
 /// "x.h5" -> "x.h5.1": what the file before is called that is kept.
 std::string older_name(const std::string& path);

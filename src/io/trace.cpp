@@ -1,12 +1,12 @@
 #include "deeppcr/io/trace.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "io/hdf5_detail.hpp"
 #include "io/replace_file.hpp"
@@ -115,12 +115,12 @@ void write_layout(hdf5::File& file, const parallel::BlockLayout& layout) {
     }
     first_steps.push_back(layout.num_steps());
     file.write<Index>("/layout/rank", {static_cast<Index>(ranks.size())}, ranks.data(),
-                      {"rank that holds each range, -1 for all", {"range"}, ""});
+                      {"rank that holds each range, -1 for all", {"range"}});
   }
   const std::string axis = layout.is_contiguous() ? "rank" : "range";
   file.write<Index>("/layout/first_step", {static_cast<Index>(first_steps.size())},
                     first_steps.data(),
-                    {"first step of each " + axis + ", then the number of steps", {axis}, ""});
+                    {"first step of each " + axis + ", then the number of steps", {axis}});
 }
 
 /// /iterations of a solve, with times and traffic in axes of their own.
@@ -137,48 +137,73 @@ TraceTable iterations() {
            {"bytes", "bytes sent by all ranks, by reduction level", true, "level", "B"}}};
 }
 
-}  // namespace
-
-/// Rank 0 has the file; the others only take part in collective calls.
-struct Trace::State {
-  struct Table {
-    TraceTable about;
-    std::vector<hdf5::Shape> row_shapes;  ///< of each column; empty for one number
-    std::vector<TraceRow> waiting;
-  };
-  const parallel::Communicator& comm;
-  std::string path;
-  TraceHeader header;
-  double flush_seconds;
-  std::vector<Table> tables;
-  std::unique_ptr<hdf5::File> file;
-  Stopwatch since_flush;
-
-  void begin(const std::string& temporary);
-  void create(Table& table) const;
-  void write(Table& table) const;
-  void flush();
+/// Where a trajectory is found.
+struct StoredStates {
+  std::string file;
+  std::string dataset;
 };
 
-void Trace::State::begin(const std::string& temporary) {
-  file = std::make_unique<hdf5::File>(hdf5::File::create(temporary));
-  write_provenance(*file, file_format::kTrace, header.provenance);
-  write_problem(*file, header.problem);
-  file->set_all("/problem", header.more_of_problem);
-  write_layout(*file, header.layout);
-  for (const TraceTable& table : header.tables) create(tables.emplace_back(Table{table, {}, {}}));
-  file->create_group("/outcome");
-  file->set("/outcome", "status", "running");
-  file->set("/outcome", "iterations_before", header.iterations_before.value_or(0));
-  if (header.states.kind != StateSelection::Kind::none)
-    file->link_external("/states", fs::path(states_path(path)).filename().string(), "/");
-  file->start_single_writer();
-  tables[0].waiting = std::move(header.rows);
-  flush();
-  if (header.iterations_before) keep_earlier(path, header.problem);
+/// Looks into a trace, a states file or a checkpoint. This rank alone.
+StoredStates locate(const std::string& path) {
+  const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+  const std::string format = format_of(file);
+  if (format == file_format::kCheckpoint) return {path, "/state/z"};
+  if (format == file_format::kStates) return {path, "/z"};
+  if (format == file_format::kTrace) {
+    const std::string link = file.linked_file("/states");
+    if (link.empty()) {
+      throw local_input_error(
+          "'{}' holds no states; write the trace with --trace-states all to start from it", path);
+    }
+    return {(fs::path(path).parent_path() / link).string(), "/z"};
+  }
+  throw local_input_error("'{}' is neither a trace nor a checkpoint of deeppcr", path);
 }
 
-void Trace::State::create(Table& table) const {
+}  // namespace
+
+StateSelection StateSelection::parse(const std::string& text) {
+  if (text == "all") return {Kind::all, 1};
+  if (text == "last") return {Kind::last, 1};
+  if (text == "none") return {Kind::none, 1};
+  const std::string every = "every:";
+  const char* end = text.data() + text.size();
+  Index stride = 0;
+  const bool number = text.rfind(every, 0) == 0 &&
+                      std::from_chars(text.data() + every.size(), end, stride).ptr == end;
+  if (number && stride > 0) return {Kind::every, stride};
+  throw input_error(
+      "states '{}': allowed: all, last, none, every:K with K from 1, such as every:64", text);
+}
+
+std::vector<Index> StateSelection::states(Index num_steps) const {
+  std::vector<Index> numbers;
+  if (kind == Kind::last) numbers.push_back(num_steps);
+  if (kind == Kind::all || kind == Kind::every) {
+    for (Index state = 0; state <= num_steps; state += stride) numbers.push_back(state);
+  }
+  return numbers;
+}
+
+void Trace::begin(const std::string& temporary) {
+  file_.emplace(hdf5::File::create(temporary));
+  write_provenance(*file_, file_format::kTrace, header_.provenance);
+  write_problem(*file_, header_.problem);
+  file_->set_all("/problem", header_.more_of_problem);
+  write_layout(*file_, header_.layout);
+  for (const TraceTable& table : header_.tables) create(tables_.emplace_back(Table{table, {}, {}}));
+  file_->create_group("/outcome");
+  file_->set("/outcome", "status", "running");
+  file_->set("/outcome", "iterations_before", header_.iterations_before.value_or(0));
+  if (header_.states.kind != StateSelection::Kind::none)
+    file_->link_external("/states", fs::path(states_path(path_)).filename().string(), "/");
+  file_->start_single_writer();
+  tables_[0].waiting = std::move(header_.rows);
+  flush();
+  if (header_.iterations_before) keep_earlier(path_, header_.problem);
+}
+
+void Trace::create(Table& table) {
   using Kind = hdf5::File::Kind;
   for (const TraceColumn& column : table.about.columns) {
     const std::string name = table.about.group + "/" + column.name;
@@ -186,21 +211,15 @@ void Trace::State::create(Table& table) const {
     hdf5::Description about{column.long_name, {table.about.axis}, column.units};
     const bool by_stage = column.axis == "stage";
     if (!column.axis.empty()) {
-      row.push_back(by_stage ? static_cast<Index>(header.stages.size()) : 0);
+      row.push_back(by_stage ? static_cast<Index>(header_.stages.size()) : 0);
       about.dimensions.push_back(column.axis);
     }
-    file->create_extendible(name, column.whole ? Kind::whole : Kind::real, row, about);
-    if (by_stage) file->set(name, "stages", header.stages);
+    file_->create_extendible(name, column.whole ? Kind::whole : Kind::real, row, about);
+    if (by_stage) file_->set(name, "stages", header_.stages);
   }
 }
 
-void Trace::State::flush() {
-  for (Table& table : tables) write(table);
-  file->flush();
-  since_flush.restart();
-}
-
-void Trace::State::write(Table& table) const {
+void Trace::write(Table& table) {
   std::vector<TraceRow>& rows = table.waiting;
   if (rows.empty()) return;
   for (std::size_t c = 0; c < table.row_shapes.size(); ++c) {
@@ -213,39 +232,38 @@ void Trace::State::write(Table& table) const {
       values.insert(values.end(), row[c].begin(), row[c].end());
       values.resize(values.size() + static_cast<std::size_t>(width) - row[c].size());
     }
-    file->append(table.about.group + "/" + table.about.columns[c].name,
-                 static_cast<Index>(rows.size()), row_shape, values.data());
+    file_->append(table.about.group + "/" + table.about.columns[c].name,
+                  static_cast<Index>(rows.size()), row_shape, values.data());
   }
   rows.clear();
 }
 
 Trace::Trace(const parallel::Communicator& comm, const std::string& path, TraceHeader header,
              double flush_seconds)
-    : state_(std::make_unique<State>(State{
-          comm, link_target(path), std::move(header), flush_seconds, {}, nullptr, Stopwatch{}})) {
-  TraceHeader& about = state_->header;
-  if (about.tables.empty()) {
-    about.tables = {iterations()};
-    about.stages.push_back("other");
+    : comm_(comm),
+      path_(link_target(path)),
+      header_(std::move(header)),
+      flush_seconds_(flush_seconds) {
+  if (header_.tables.empty()) {
+    header_.tables = {iterations()};
+    header_.stages.push_back("other");
   }
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    begin_file(path, [&](const std::string& temporary) { state_->begin(temporary); });
-    state_->file->renamed(state_->path);
+    begin_file(path, [&](const std::string& temporary) { begin(temporary); });
+    file_->renamed(path_);
   });
 }
 
-Trace::~Trace() = default;
-
 void Trace::append(std::size_t table, TraceRow row) {
-  if (!state_->file) return;
-  state_->tables[table].waiting.push_back(std::move(row));
-  if (state_->since_flush.seconds() >= state_->flush_seconds) state_->flush();
+  if (!file_) return;
+  tables_[table].waiting.push_back(std::move(row));
+  if (since_flush_.seconds() >= flush_seconds_) flush();
 }
 
 void Trace::append(const nonlinear::IterationRecord& record) {
-  const std::vector<std::string>& stages = state_->header.stages;
-  parallel::agree(state_->comm, [&] {
+  const std::vector<std::string>& stages = header_.stages;
+  parallel::agree(comm_, [&] {
     append(0, {{record.residual},
                {record.step_norm},
                {static_cast<double>(record.frozen_prefix)},
@@ -259,17 +277,20 @@ void Trace::append(const nonlinear::IterationRecord& record) {
 }
 
 void Trace::flush() {
-  if (state_->file) state_->flush();
+  if (!file_) return;
+  for (Table& table : tables_) write(table);
+  file_->flush();
+  since_flush_.restart();
 }
 
 void Trace::outcome(const std::vector<std::string>& options_unused,
                     const std::function<void(hdf5::File&)>& body) {
-  parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->flush();
+  parallel::agree(comm_, [&] {
+    if (!file_) return;
+    flush();
     // A file with live readers takes no attributes: it is opened anew as an ordinary one.
-    state_->file->close();
-    hdf5::File& file = *state_->file = hdf5::File::open(state_->path, hdf5::File::Access::finish);
+    file_->close();
+    hdf5::File& file = *file_ = hdf5::File::open(path_, hdf5::File::Access::finish);
     body(file);
     file.set("/", "options_unused", options_unused);
     file.flush();
@@ -297,27 +318,26 @@ void Trace::outcome(const nonlinear::SolveReport& report,
 }
 
 void Trace::states(const sequence::Trajectory& trajectory) {
-  const TraceHeader& header = state_->header;
-  if (header.states.kind == StateSelection::Kind::none) return;
-  const std::vector<Index> wanted = header.states.states(trajectory.layout().num_steps());
+  if (header_.states.kind == StateSelection::Kind::none) return;
+  const std::vector<Index> wanted = header_.states.states(trajectory.layout().num_steps());
   const auto count = static_cast<Index>(wanted.size());
-  write_file(state_->comm, states_path(state_->path), file_format::kStates, header.provenance,
+  write_file(comm_, states_path(path_), file_format::kStates, header_.provenance,
              [&](hdf5::File& file) {
-               write_problem(file, header.problem);
+               write_problem(file, header_.problem);
                file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()},
                                      own_rows(wanted, trajectory),
-                                     {"states of the chain", {"state", "sample", "component"}, ""});
+                                     {"states of the chain", {"state", "sample", "component"}});
                file.write<Index>("/state", {count}, wanted.data(),
-                                 {"number of each stored state, 0 the input", {"state"}, ""});
+                                 {"number of each stored state, 0 the input", {"state"}});
              });
 }
 
 void Trace::close() {
-  parallel::agree(state_->comm, [&] {
-    if (!state_->file) return;
-    state_->flush();
-    state_->file->close();
-    state_->file.reset();
+  parallel::agree(comm_, [&] {
+    if (!file_) return;
+    flush();
+    file_->close();
+    file_.reset();
   });
 }
 
@@ -325,6 +345,29 @@ std::string Trace::states_path(const std::string& path) {
   fs::path name(path);
   if (name.extension() == ".h5") name.replace_extension();
   return name.string() + ".states.h5";
+}
+
+void read_guess(const std::string& path, sequence::Trajectory& trajectory) {
+  const parallel::Communicator& comm = trajectory.comm();
+  StoredStates stored;
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    stored = locate(path);
+    const auto file = hdf5::File::open(stored.file, hdf5::File::Access::read);
+    const hdf5::Shape found = file.shape(stored.dataset);
+    const hdf5::Shape wanted{trajectory.layout().num_steps() + 1, trajectory.batch(),
+                             trajectory.width()};
+    if (found == wanted) return;
+    throw local_input_error("'{}' has states [{}], but this run needs [L + 1, B, n] = [{}]",
+                            stored.file, fmt::join(found, ", "), fmt::join(wanted, ", "));
+  });
+  comm.broadcast(stored.file, 0);
+  comm.broadcast(stored.dataset, 0);
+  auto file = hdf5::File::open(stored.file, hdf5::File::Access::read, &comm);
+  file.read_rows<Real>(stored.dataset,
+                       {{trajectory.local_steps().shifted(1), trajectory.states().data()}});
+  file.close();
+  trajectory.touched();
 }
 
 }  // namespace deeppcr::io

@@ -12,7 +12,7 @@ namespace deeppcr::io {
 
 namespace {
 
-/// How much of a stacked dataset a rank holds beside the parameters while it reads.
+/// How much of a file a rank holds beside the parameters while it reads.
 constexpr Index kReadBytes = Index{64} << 20;
 
 constexpr const char* kLayerHolds = "a layer holds weight and bias";
@@ -189,59 +189,42 @@ WeightsShape inspect(const std::string& path) {
   return shape;
 }
 
-/// One layer's weights and bias at their place in the parameters of its step.
-void place_layer(const Real* weight, const Real* bias, Index n, Real* parameters) {
-  blocks::transpose(static_cast<int>(n), static_cast<int>(n), weight, parameters);
-  std::copy_n(bias, n, parameters + n * n);
+/// The layers of some steps, one after another, row-major as in the file.
+void read_layers(const hdf5::File& file, const WeightsShape& shape, const StepSet& steps,
+                 Real* weight, Real* bias) {
+  if (shape.stacked) {
+    file.read_rows<Real>("/layers/weight", {{steps, weight}});
+    if (shape.bias) file.read_rows<Real>("/layers/bias", {{steps, bias}});
+    return;
+  }
+  const Index n = shape.width;
+  for (Index k = 0; k < steps.size() * shape.block_layers; ++k) {
+    const std::string name =
+        layer_name(shape, steps.step(k / shape.block_layers), k % shape.block_layers);
+    require_sizes(file, name + "/weight", {n, n});
+    file.read_rows<Real>(name + "/weight", {{0, n, weight + k * n * n}});
+    if (!shape.bias) continue;
+    require_sizes(file, name + "/bias", {n});
+    file.read_rows<Real>(name + "/bias", {{0, n, bias + k * n}});
+  }
 }
 
-void read_stacked(const parallel::Communicator& comm, const hdf5::File& file,
-                  const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters) {
-  const Index n = shape.width;
-  const Index weights = shape.block_layers * n * n;
-  const Index biases = shape.block_layers * n;
-  const Index at_once = std::max<Index>(
-      1, kReadBytes / std::max<Index>(1, weights * static_cast<Index>(sizeof(Real))));
-  std::vector<StepSet> pieces = steps.cut(at_once);
-  pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
-  Buffer<Real> weight(std::min(at_once, steps.size()) * weights);
-  Buffer<Real> bias(std::min(at_once, steps.size()) * biases);
+/// Reads the pieces of the local steps one after another, each into its place.
+void read_pieces(const hdf5::File& file, const WeightsShape& shape,
+                 const std::vector<StepSet>& pieces, View<Real, 2> parameters) {
+  const Index n = shape.width, layers = shape.block_layers;
+  const Index largest = pieces.empty() ? 0 : pieces.front().size();
+  Buffer<Real> weight(largest * layers * n * n), bias(largest * layers * n);
   Index row = 0;  // of the piece's first step
   for (const StepSet& piece : pieces) {
-    file.read_rows<Real>("/layers/weight", {{piece, weight.data()}});
-    if (shape.bias) file.read_rows<Real>("/layers/bias", {{piece, bias.data()}});
-    for (Index k = 0; k < piece.size() * shape.block_layers; ++k) {
-      place_layer(weight.data() + k * n * n, bias.data() + k * n, n,
-                  &parameters(row + k / shape.block_layers, k % shape.block_layers * (n * n + n)));
+    read_layers(file, shape, piece, weight.data(), bias.data());
+    for (Index k = 0; k < piece.size() * layers; ++k) {
+      Real* to = &parameters(row + k / layers, k % layers * (n * n + n));
+      blocks::transpose(static_cast<int>(n), static_cast<int>(n), weight.data() + k * n * n, to);
+      std::copy_n(bias.data() + k * n, n, to + n * n);
     }
     row += piece.size();
   }
-}
-
-void read_separate(const hdf5::File& file, const WeightsShape& shape, const StepSet& steps,
-                   View<Real, 2> parameters) {
-  const Index n = shape.width;
-  Buffer<Real> weight(n * n);
-  Buffer<Real> bias(n);
-  for (Index row = 0; row < steps.size(); ++row) {
-    for (Index layer = 0; layer < shape.block_layers; ++layer) {
-      const std::string name = layer_name(shape, steps.step(row), layer);
-      require_sizes(file, name + "/weight", {n, n});
-      file.read_rows<Real>(name + "/weight", {{0, n, weight.data()}});
-      if (shape.bias) {
-        require_sizes(file, name + "/bias", {n});
-        file.read_rows<Real>(name + "/bias", {{0, n, bias.data()}});
-      }
-      place_layer(weight.data(), bias.data(), n, &parameters(row, layer * (n * n + n)));
-    }
-  }
-}
-
-void broadcast(const parallel::Communicator& comm, std::vector<std::string>& texts) {
-  Index count = static_cast<Index>(texts.size());
-  comm.broadcast(count, 0);
-  texts.resize(static_cast<std::size_t>(count));
-  for (std::string& text : texts) comm.broadcast(text, 0);
 }
 
 }  // namespace
@@ -251,23 +234,22 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
   parallel::agree(comm, [&] {
     if (comm.is_root()) shape = inspect(path);
   });
-  Index bias = shape.bias;
-  Index stacked = shape.stacked;
-  Index nested = shape.nested;
-  for (Index* value : {&shape.num_steps, &shape.width, &shape.block_layers, &shape.features,
-                       &shape.classes, &bias, &stacked, &nested}) {
+  for (Index* value :
+       {&shape.num_steps, &shape.width, &shape.block_layers, &shape.features, &shape.classes})
     comm.broadcast(*value, 0);
-  }
-  shape.bias = bias != 0;
-  shape.stacked = stacked != 0;
-  shape.nested = nested != 0;
+  for (bool* flag : {&shape.bias, &shape.stacked, &shape.nested})
+    *flag = comm.any(comm.is_root() && *flag);
   std::vector<std::string> names, values;
   for (const auto& [name, value] : shape.settings) {
     names.push_back(name);
     values.push_back(value);
   }
-  for (std::vector<std::string>* texts : {&names, &values, &shape.unknown_attributes})
-    broadcast(comm, *texts);
+  for (std::vector<std::string>* texts : {&names, &values, &shape.unknown_attributes}) {
+    auto count = static_cast<Index>(texts->size());
+    comm.broadcast(count, 0);
+    texts->resize(static_cast<std::size_t>(count));
+    for (std::string& text : *texts) comm.broadcast(text, 0);
+  }
   for (std::size_t i = 0; i < names.size(); ++i) shape.settings[names[i]] = values[i];
   return shape;
 }
@@ -278,32 +260,96 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
       parameters.extent(0) == steps.size() && parameters.extent(1) == shape.parameters_per_step(),
       "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
       steps.size(), shape.parameters_per_step());
+  const Index step_bytes = shape.parameters_per_step() * static_cast<Index>(sizeof(Real));
+  std::vector<StepSet> pieces =
+      steps.cut(std::max<Index>(1, kReadBytes / std::max<Index>(1, step_bytes)));
   if (shape.stacked) {
-    const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
-    read_stacked(comm, file, shape, steps, parameters);
+    pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
+    read_pieces(hdf5::File::open(path, hdf5::File::Access::read, &comm), shape, pieces, parameters);
   } else {  // no collective reads: each rank has other layers
     parallel::agree(comm, [&] {
-      read_separate(hdf5::File::open(path, hdf5::File::Access::read), shape, steps, parameters);
+      read_pieces(hdf5::File::open(path, hdf5::File::Access::read), shape, pieces, parameters);
     });
   }
 }
 
-DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
-                            const std::string& group) {
-  const auto file = hdf5::File::open(path, hdf5::File::Access::read, comm);
-  DenseLayer layer;
+void read_dense_layer(const parallel::Communicator& comm, const std::string& path,
+                      const std::string& group, View<Real, 2> rows) {
+  const Index in = rows.extent(0) - 1, out = rows.extent(1);
+  const auto file = hdf5::File::open(path, hdf5::File::Access::read, &comm);
   bool bias = false;
   parallel::agree(comm, [&] {
     const hdf5::Shape sizes = outer_layer(file, group);
     if (sizes[0] == 0) throw local_input_error("'{}' has no {}/weight", path, group);
-    layer.out = sizes[0];
-    layer.in = sizes[1];
+    if (sizes != hdf5::Shape{out, in}) {
+      throw local_input_error("{}: {} is {}, but [{}, {}] is needed", path, group, text_of(sizes),
+                              out, in);
+    }
     bias = file.is_dataset(group + "/bias");
   });
-  layer.weight = file.read<Real>(group + "/weight");
-  if (bias) layer.bias = file.read<Real>(group + "/bias");
-  layer.bias.resize(static_cast<std::size_t>(layer.out), 0.0);
-  return layer;
+  const std::vector<Real> weight = file.read<Real>(group + "/weight");
+  blocks::transpose(static_cast<int>(in), static_cast<int>(out), weight.data(), rows.data());
+  std::fill_n(rows[in].data(), out, Real{0});
+  if (bias) file.read_rows<Real>(group + "/bias", {{0, out, rows[in].data()}});
+}
+
+void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,
+                  const StepSet& steps, View<const Real, 2> local, const std::string& what) {
+  const Index m = steps.size();
+  const Index n = shape.width;
+  Buffer<Real> weight(m * shape.block_layers * n * n);
+  Buffer<Real> bias(m * shape.block_layers * n);
+  for (Index k = 0; k < m * shape.block_layers; ++k) {  // W column-major, b
+    const Real* from = &local(k / shape.block_layers, k % shape.block_layers * (n * n + n));
+    blocks::transpose(static_cast<int>(n), static_cast<int>(n), from, weight.data() + k * n * n);
+    std::copy_n(from + n * n, n, bias.data() + k * n);
+  }
+  hdf5::Shape sizes{shape.num_steps, n};
+  std::vector<std::string> dimensions{"step", "out"};
+  if (shape.nested) {
+    sizes.insert(sizes.begin() + 1, shape.block_layers);
+    dimensions.insert(dimensions.begin() + 1, "layer");
+  }
+  file.write_rows<Real>(group + "/layers/bias", sizes, {{steps, bias.data()}},
+                        {what + ", biases", dimensions, ""});
+  sizes.push_back(n);
+  dimensions.emplace_back("in");
+  file.write_rows<Real>(group + "/layers/weight", sizes, {{steps, weight.data()}},
+                        {what + ", weights row-major", dimensions, ""});
+}
+
+void write_dense_layer(hdf5::File& file, const std::string& group, View<const Real, 2> rows,
+                       const std::string& what) {
+  const Index in = rows.extent(0) - 1, out = rows.extent(1);
+  Buffer<Real> weight(in * out);
+  blocks::transpose(static_cast<int>(out), static_cast<int>(in), rows.data(), weight.data());
+  file.write<Real>(group + "/weight", {out, in}, weight.data(),
+                   {what + ", weights row-major", {"out", "in"}});
+  file.write<Real>(group + "/bias", {out}, rows[in].data(), {what + ", biases", {"out"}});
+}
+
+void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory) {
+  const Index last = trajectory.layout().num_steps();
+  const StepSet steps = trajectory.layout().written_steps(trajectory.comm().rank());
+  hdf5::Rows<const Real> mine;
+  if (last == 0 && trajectory.comm().is_root())
+    mine = {0, trajectory.batch(), trajectory.input().data()};
+  if (last > 0 && steps.contains(last - 1))
+    mine = {0, trajectory.batch(), trajectory.states()[steps.size() - 1].data()};
+  file.write_rows<Real>("/z_last", {trajectory.batch(), trajectory.width()}, {mine},
+                        {"last state of the chain", {"sample", "component"}});
+}
+
+void write_weights(const parallel::Communicator& comm, const std::string& path,
+                   const Provenance& provenance, const WeightsToSave& weights) {
+  write_file(comm, path, file_format::kWeights, provenance, [&](hdf5::File& file) {
+    for (const auto& [name, value] : weights.shape.settings) file.set("/", name, value);
+    write_layers(file, "", weights.shape, weights.steps, weights.parameters,
+                 "parameters of the chain");
+    if (weights.embedding.size() > 0)
+      write_dense_layer(file, "/embedding", weights.embedding, "embedding");
+    if (weights.head.size() > 0) write_dense_layer(file, "/head", weights.head, "head");
+  });
 }
 
 }  // namespace deeppcr::io

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "deeppcr/linear/catalogue.hpp"
-#include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
 #include "linear/matrix_chain.hpp"
 

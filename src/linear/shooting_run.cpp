@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/petsc/callback.hpp"
+#include "deeppcr/petsc/check.hpp"
 #include "deeppcr/petsc/handle.hpp"
 #include "linear/hybrid.hpp"
 

@@ -21,8 +21,7 @@ Catalogue<CatalogueEntry>& table() {
 /// The options with the entry's defaults where one is missing.
 ModelOptions complete(const CatalogueEntry& entry, const ModelOptions& options) {
   ModelOptions all = options;
-  all.own = OptionValues(entry.options);
-  all.own.take(options.own);
+  all.own = OptionValues(entry.options, options.own);
   return all;
 }
 

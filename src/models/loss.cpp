@@ -47,11 +47,7 @@ CrossEntropy::CrossEntropy(Index num_steps, int width, int classes, std::uint64_
 
 std::vector<sequence::ParameterGroup> CrossEntropy::parameters() {
   const Index rows = head_.inputs() + 1;
-  return {{"head",
-           false,
-           rows,
-           {head_.parameters().data(), {rows, head_.outputs()}},
-           "weights by input, then the bias: head"}};
+  return {{"head", false, rows, head_.rows(), "weights by input, then the bias: head"}};
 }
 
 /// Logits of the last state, [samples, classes]. @pre it is here
@@ -180,9 +176,7 @@ const LossEntry& find_loss(const std::string& name) { return table().find(name);
 
 std::unique_ptr<Loss> make(const LossOptions& options, const LossSizes& sizes) {
   const LossEntry& entry = find_loss(options.name);
-  OptionValues values(entry.options);
-  values.take(options.own);
-  return entry.make(values, sizes);
+  return entry.make(OptionValues(entry.options, options.own), sizes);
 }
 
 }  // namespace deeppcr::models

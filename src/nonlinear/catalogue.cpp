@@ -174,16 +174,12 @@ Catalogue<CatalogueEntry>& table() {
 }  // namespace
 
 std::unique_ptr<Solver> CatalogueEntry::make(Settings settings) const {
-  OptionValues all(options);
-  all.take(settings.own);
-  settings.own = std::move(all);
+  settings.own = OptionValues(options, settings.own);
   return make_with(settings);
 }
 
 std::string CatalogueEntry::backward_for(const OptionValues& own) const {
-  OptionValues all(options);
-  all.take(own);
-  return backward ? backward(all) : "sequential";
+  return backward ? backward(OptionValues(options, own)) : "sequential";
 }
 
 const std::deque<CatalogueEntry>& catalogue() { return table().entries(); }

@@ -7,7 +7,6 @@
 #include "deeppcr/linear/pc.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
-#include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "deeppcr/petsc/callback.hpp"
 #include "deeppcr/petsc/check.hpp"
 #include "deeppcr/petsc/handle.hpp"
 #include "nonlinear/shooting_run.hpp"

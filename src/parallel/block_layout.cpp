@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "deeppcr/core/error.hpp"
 
@@ -21,39 +22,15 @@ BlockLayout::BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block)
 }
 
 BlockLayout BlockLayout::balanced(Index num_steps, int num_ranks) {
-  return by_work(num_steps, num_ranks, [](Index l) { return static_cast<double>(l); });
-}
-
-BlockLayout BlockLayout::by_work(Index num_steps, int num_ranks,
-                                 const std::function<double(Index)>& work_up_to) {
   DEEPPCR_ASSERT(num_steps >= 0 && num_ranks >= 1, "L = {}, P = {}", num_steps, num_ranks);
-  std::vector<Index> first(static_cast<std::size_t>(num_ranks) + 1, 0);
-  for (int p = 0; p < num_ranks; ++p) {
-    const Index begin = first[static_cast<std::size_t>(p)];
-    const int ranks_left = num_ranks - p;
-    const double target =
-        work_up_to(begin) + (work_up_to(num_steps) - work_up_to(begin)) / ranks_left;
-    Index low = begin, high = num_steps;  // the first l whose work reaches the target
-    while (low < high) {
-      const Index middle = low + (high - low) / 2;
-      if (work_up_to(middle) < target) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    // One step for each rank while there are any, so that empty ranks come last.
-    const Index at_least = std::min(num_steps, begin + 1);
-    const Index at_most = std::max(at_least, num_steps - (ranks_left - 1));
-    first[static_cast<std::size_t>(p) + 1] =
-        ranks_left == 1 ? num_steps : std::clamp(low, at_least, at_most);
-  }
+  std::vector<Index> first;
+  for (Index p = 0; p <= num_ranks; ++p)
+    first.push_back(p * (num_steps / num_ranks) + std::min(p, num_steps % num_ranks));
   return BlockLayout(std::move(first));
 }
 
 BlockLayout BlockLayout::by_share(Index num_steps, const std::vector<double>& share) {
-  double total = 0;
-  for (double s : share) total += s;
+  const double total = std::accumulate(share.begin(), share.end(), 0.0);
   const auto num_ranks = static_cast<Index>(share.size());
   std::vector<Index> first(share.size() + 1, 0);
   double sum = 0;

@@ -6,8 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include "parallel/mpi_count.hpp"
-
 namespace deeppcr::parallel {
 
 void check_mpi(int code, const char* call) {
@@ -16,6 +14,12 @@ void check_mpi(int code, const char* call) {
   int length = 0;
   MPI_Error_string(code, text, &length);
   throw internal_error("MPI error in {}: {}", call, std::string(text, text + length));
+}
+
+int to_count(Index count) {
+  DEEPPCR_ASSERT(0 <= count && count <= std::numeric_limits<int>::max(),
+                 "a message of {} elements; use fewer samples at a time", count);
+  return static_cast<int>(count);
 }
 
 namespace {
@@ -46,16 +50,11 @@ void wait_aside(MPI_Request request) {
 
 double without_nan(double v) { return v != v ? std::numeric_limits<double>::infinity() : v; }
 
-MPI_Comm duplicate(MPI_Comm comm) {
-  MPI_Comm copy = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_dup(comm, &copy), "MPI_Comm_dup");
-  MPI_Comm_set_errhandler(copy, MPI_ERRORS_RETURN);
-  return copy;
-}
-
 }  // namespace
 
-Communicator::Communicator(MPI_Comm comm) : comm_(duplicate(comm)) {
+Communicator::Communicator(MPI_Comm comm) {
+  check_mpi(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+  MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
 }
@@ -147,13 +146,6 @@ void Communicator::broadcast(void* data, Index count, MPI_Datatype type, int roo
   check_mpi(MPI_Bcast(data, to_count(count), type, root, comm_), "MPI_Bcast");
 }
 
-void Communicator::broadcast(std::string& text, int root) const {
-  auto length = static_cast<Index>(text.size());
-  broadcast(length, root);
-  text.resize(static_cast<std::size_t>(length));
-  broadcast(text.data(), length, root);
-}
-
 void Communicator::send(const Real* data, Index count, int to) const {
   check_mpi(MPI_Send(data, to_count(count), MPI_DOUBLE, to, 0, comm_), "MPI_Send");
 }
@@ -164,20 +156,25 @@ void Communicator::receive(Real* data, Index count, int from) const {
   wait_aside(request);
 }
 
-namespace detail {
-
-void throw_together(const Communicator& comm, const Outcome& mine) {
+void agree(const Communicator& comm, const std::function<void()>& body) {
+  auto code = static_cast<Index>(ExitCode::success);
+  std::string text;
+  try {
+    body();
+  } catch (const Error& error) {
+    code = static_cast<Index>(error.code());
+    text = error.what();
+  } catch (const std::exception& error) {
+    code = static_cast<Index>(ExitCode::internal);
+    text = error.what();
+  }
   const Index nobody = comm.size();
-  const Index first = comm.min(mine.failed ? Index{comm.rank()} : nobody);
+  const bool failed = code != static_cast<Index>(ExitCode::success);
+  const Index first = comm.min(failed ? Index{comm.rank()} : nobody);
   if (first == nobody) return;
-  const int root = static_cast<int>(first);
-  auto code = static_cast<Index>(mine.code);
-  std::string text = mine.text;
-  comm.broadcast(code, root);
-  comm.broadcast(text, root);
+  comm.broadcast(code, static_cast<int>(first));
+  comm.broadcast(text, static_cast<int>(first));
   throw Error(static_cast<ExitCode>(code), Error::Seen::everywhere, text);
 }
-
-}  // namespace detail
 
 }  // namespace deeppcr::parallel

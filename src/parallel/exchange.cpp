@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "parallel/mpi_count.hpp"
-
 namespace deeppcr::parallel {
 
 namespace {

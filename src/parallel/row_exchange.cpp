@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "deeppcr/petsc/check.hpp"
-#include "parallel/mpi_count.hpp"
 
 namespace deeppcr::parallel {
 

@@ -5,13 +5,13 @@
 #include <string>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/petsc/callback.hpp"
 
 namespace deeppcr::petsc {
 
 namespace {
 
 std::string last_error;
+std::exception_ptr captured;
 
 PetscErrorCode keep_error(MPI_Comm, int, const char* function, const char*, PetscErrorCode code,
                           PetscErrorType type, const char* message, void*) {
@@ -25,11 +25,15 @@ PetscErrorCode keep_error(MPI_Comm, int, const char* function, const char*, Pets
 void install_error_handler() { PetscPushErrorHandler(keep_error, nullptr); }
 
 void fail(int code, const char* call) {
-  rethrow_captured();
+  if (captured) std::rethrow_exception(std::exchange(captured, nullptr));
   const char* text = nullptr;
   PetscErrorMessage(static_cast<PetscErrorCode>(code), &text, nullptr);
   throw internal_error("PETSc error {} in {}: {} ({})", code, call, text ? text : "unknown",
                        last_error);
+}
+
+void capture_current_exception() noexcept {
+  if (!captured) captured = std::current_exception();
 }
 
 void mark_changed(PetscObject object) { DEEPPCR_PETSC(PetscObjectStateIncrease(object)); }

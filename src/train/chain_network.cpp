@@ -23,21 +23,6 @@ StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
   return parallel::BlockLayout::balanced(batch, data_ranks).range(grid.data().rank());
 }
 
-View<Real, 1> view(Buffer<Real>& buffer) { return {buffer.data(), {buffer.size()}}; }
-
-/// The parameters of a dense layer: one row for each input, then the bias, each [outputs].
-ParameterGroup group_of(const char* name, models::DenseLayer& layer, bool owned,
-                        const Buffer<Real>& gradient) {
-  const Index rows = layer.inputs() + 1;
-  StoredArray array{name,
-                    rows,
-                    layer.outputs(),
-                    {0, owned ? rows : 0},
-                    layer.parameters().data(),
-                    std::string("weights by input, then the bias: ") + name};
-  return {std::move(array), gradient.data()};
-}
-
 /// Depth ranks with a state that the loss reads.
 int count_readers(const models::Loss& loss, const parallel::BlockLayout& layout) {
   int readers = 0;
@@ -47,11 +32,11 @@ int count_readers(const models::Loss& loss, const parallel::BlockLayout& layout)
 }
 
 ParameterGroup group_of(const sequence::ParameterGroup& group, const StepSet& own, bool shared,
-                        const View<Real, 2>& gradient) {
+                        const Real* gradient) {
   StoredArray array{group.name, group.rows,          group.row_size(),
                     own,        group.values.data(), group.content};
   array.shared = shared;
-  return {std::move(array), gradient.data()};
+  return {std::move(array), gradient};
 }
 
 }  // namespace
@@ -118,15 +103,20 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
     const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : trajectory_.local_steps();
-    all.push_back(group_of(group, own, group.shared, chain_gradients_[g]));
+    all.push_back(group_of(group, own, group.shared, chain_gradients_[g].data()));
   }
-  if (parts_.embedding)
-    all.push_back(group_of("embedding", *parts_.embedding, owns_embedding(), embedding_gradient_));
+  if (parts_.embedding) {
+    const View<Real, 2> values = parts_.embedding->rows();
+    const Index rows = values.extent(0);
+    all.push_back(
+        group_of({"embedding", false, rows, values, "weights by input, then the bias: embedding"},
+                 StepRange{0, owns_embedding() ? rows : 0}, false, embedding_gradient_.data()));
+  }
   for (int g = 0; g < loss_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = loss_groups_[static_cast<std::size_t>(g)];
     const bool held = loss_readers_ > 1 || !loss_steps_.empty();
     all.push_back(group_of(group, StepRange{0, held ? group.rows : 0}, loss_readers_ > 1,
-                           loss_gradients_[g]));
+                           loss_gradients_[g].data()));
   }
   return all;
 }
@@ -286,16 +276,18 @@ void ChainNetwork::backward(parallel::PendingSums& sums) {
   start(true, {first, first});
   if (!owns_embedding()) return;
   parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}},
-                             adjoint_.input(), view(embedding_gradient_), State());
+                             adjoint_.input(),
+                             {embedding_gradient_.data(), {embedding_gradient_.size()}}, State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 
 void ChainNetwork::share(models::LossReport report, StepOutcome& outcome) const {
   double sums[2] = {report.loss, static_cast<double>(report.correct)};
   grid_.world().sum(sums, 2);
-  outcome.loss = outcome.failure.empty() ? sums[0] : std::numeric_limits<double>::quiet_NaN();
-  outcome.accuracy = parts_.loss->classes() > 0 ? sums[1] / static_cast<double>(options_.batch)
-                                                : std::numeric_limits<double>::quiet_NaN();
+  constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
+  outcome.loss = outcome.failure.empty() ? sums[0] : kNoNumber;
+  outcome.accuracy =
+      parts_.loss->classes() > 0 ? sums[1] / static_cast<double>(options_.batch) : kNoNumber;
 }
 
 Evaluation ChainNetwork::evaluate(const Images& images) {
@@ -312,23 +304,17 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     embed(images, samples.data(), 0, {});
     forward(nullptr);
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
-    if (used > 0 && !loss_steps_.empty()) count(images, samples.data(), used, evaluation);
+    if (used == 0 || loss_steps_.empty()) continue;
+    const models::LossData data = loss_data(images, samples.data(), used);
+    evaluation.loss += static_cast<double>(used) * parts_.loss->evaluate(data, nullptr).loss;
+    const std::vector<int> taken = parts_.loss->classify(data);
+    for (std::size_t b = 0; b < taken.size(); ++b)
+      ++evaluation.confusion[static_cast<std::size_t>(data.labels[b] * classes + taken[b])];
   }
   grid_.world().sum(&evaluation.loss, 1);
   grid_.world().sum(evaluation.confusion);
   evaluation.loss /= static_cast<double>(std::max<Index>(total, 1));
   return evaluation;
-}
-
-/// Adds the first `used` samples of a batch, whose states are in the solver.
-void ChainNetwork::count(const Images& images, const Index* samples, Index used,
-                         Evaluation& evaluation) {
-  const models::LossData data = loss_data(images, samples, used);
-  evaluation.loss += static_cast<double>(used) * parts_.loss->evaluate(data, nullptr).loss;
-  const std::vector<int> taken = parts_.loss->classify(data);
-  for (std::size_t b = 0; b < taken.size(); ++b)
-    ++evaluation
-          .confusion[static_cast<std::size_t>(data.labels[b] * evaluation.classes + taken[b])];
 }
 
 }  // namespace deeppcr::train

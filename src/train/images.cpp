@@ -70,10 +70,8 @@ Normalisation Images::normalisation() const {
 }
 
 void Images::broadcast_labels(const parallel::Communicator& comm) {
-  Index number = count();
-  for (Index* size : {&height_, &width_, &number}) comm.broadcast(*size, 0);
-  labels_.resize(static_cast<std::size_t>(number));
-  comm.broadcast(labels_.data(), number, 0);
+  for (Index* size : {&height_, &width_}) comm.broadcast(*size, 0);
+  comm.broadcast(labels_, 0);
   classes_ = classes_of(labels_);
 }
 

@@ -49,9 +49,8 @@ Catalogue<ScheduleEntry>& table() {
 double Schedule::rate(Index step) const {
   if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up);
   const ScheduleEntry& entry = find_schedule(name);
-  OptionValues values(entry.options);
-  values.take(own);
-  return peak * entry.factor(step - warm_up, std::max<Index>(total - warm_up, 1), values);
+  return peak * entry.factor(step - warm_up, std::max<Index>(total - warm_up, 1),
+                             OptionValues(entry.options, own));
 }
 
 const std::deque<ScheduleEntry>& schedules() { return table().entries(); }

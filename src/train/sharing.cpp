@@ -1,7 +1,6 @@
 #include "deeppcr/train/sharing.hpp"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "deeppcr/core/machine.hpp"
@@ -12,12 +11,6 @@ namespace deeppcr::train {
 namespace {
 
 constexpr const char* kOpen = "auto";
-
-nonlinear::Settings with_linear(nonlinear::Settings settings, const std::string& linear) {
-  settings.own = OptionValues(nonlinear::find("newton").options);
-  settings.own.set("linear", linear);
-  return settings;
-}
 
 /// Those whose cost does not depend on the numbers in the chain.
 std::vector<std::string> direct_solvers() {
@@ -34,8 +27,11 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
   std::vector<PassMethods> forward{wanted}, all;
   if (wanted.forward == kOpen) {
     forward.front().forward = "sequential";
-    for (const std::string& name : linear)
-      forward.push_back({"newton", with_linear(wanted.settings, name), wanted.backward});
+    PassMethods newton{"newton", wanted.settings, wanted.backward};
+    for (const std::string& name : linear) {
+      newton.settings.own = OptionValues(nonlinear::find("newton").options).set("linear", name);
+      forward.push_back(newton);
+    }
   }
   const bool open = wanted.backward == kOpen;
   for (PassMethods& one : forward) {
@@ -50,17 +46,10 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
 /// Flops on the longest path through one linear solve, in steps of one layer for one sample.
 double linear_cost(const TrainingProblem& training, const std::string& method,
                    const parallel::BlockLayout& layout, Index batch) {
-  linear::Problem problem;
-  problem.layout = layout;
-  problem.batch = batch;
-  problem.width = training.width;
+  linear::Problem problem{layout, batch, training.width};
   problem.product_weight = machine().product_flop_ratio(training.width);
   const double step = 2.0 * training.width * training.width;
   return linear::make(method)->cost(problem).critical_flops / step;
-}
-
-Index samples_a_rank(const TrainingProblem& training, int data_ranks) {
-  return (training.batch + data_ranks - 1) / data_ranks;
 }
 
 /// "newton+hybrid", as --nonlinear and --linear name it.
@@ -86,28 +75,19 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   return forward + own + training.layers * backward + machine().parameter_passes * own;
 }
 
-/// All ways that a request leaves open, with what stands behind their keys.
-struct Ways {
+/// All ways that a request leaves open; their keys are positions in candidates(wanted.methods).
+std::vector<plan::Way> ways_for(const TrainingProblem& training, const Sharing& wanted, int ranks) {
+  const std::vector<PassMethods> methods = candidates(wanted.methods);
   std::vector<plan::Way> ways;
-  std::vector<PassMethods> methods;
-};
-
-Ways ways_for(const TrainingProblem& training, const WantedSharing& wanted, int ranks) {
-  Ways all;
   const plan::Grid grid{wanted.depth_ranks, wanted.data_ranks};
   for (const plan::Grid& one : plan::possible_grids(grid, ranks, training.batch)) {
-    for (PassMethods& methods : candidates(wanted.methods)) {
-      plan::Way way;
-      way.grid = one;
-      way.forward = words(methods);
-      way.in_a_row = !nonlinear::find(methods.forward).iterates;
-      way.cost = update_cost(training, {one.depth, one.data, methods, "", ""});
-      way.key = static_cast<int>(all.methods.size());
-      all.ways.push_back(std::move(way));
-      all.methods.push_back(std::move(methods));
+    for (std::size_t key = 0; key < methods.size(); ++key) {
+      const double cost = update_cost(training, {one.depth, one.data, methods[key], "", ""});
+      const bool in_a_row = !nonlinear::find(methods[key].forward).iterates;
+      ways.push_back({one, words(methods[key]), in_a_row, cost, key});
     }
   }
-  return all;
+  return ways;
 }
 
 /// Whether the steps are to be split: who asks for a method that works on all ranks at once wants
@@ -122,7 +102,8 @@ bool asks_for_depth(const PassMethods& methods) {
 }  // namespace
 
 nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
-  return {training.steps, samples_a_rank(training, data_ranks), training.width, depth_ranks,
+  const Index samples_a_rank = (training.batch + data_ranks - 1) / data_ranks;
+  return {training.steps, samples_a_rank, training.width, depth_ranks,
           linear::Passes::forward_and_backward};
 }
 
@@ -130,17 +111,17 @@ std::unique_ptr<nonlinear::Solver> Sharing::forward() const {
   return nonlinear::find(methods.forward).make(methods.settings);
 }
 
-Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wanted, int ranks) {
-  WantedSharing asked = wanted;
+Sharing choose_sharing(const TrainingProblem& training, const Sharing& wanted, int ranks) {
+  Sharing asked = wanted;
   const bool open = wanted.depth_ranks == 0 && wanted.data_ranks == 0;
   if (open && asks_for_depth(wanted.methods)) asked.depth_ranks = ranks;
-  WantedSharing free;
+  Sharing free;
   free.methods.settings = wanted.methods.settings;
   free.methods.settings.own = {};
-  const Ways ways = ways_for(training, asked, ranks);
-  const plan::Sharing plan = plan::choose_sharing(ways.ways, ways_for(training, free, ranks).ways);
-  Sharing chosen{plan.way.grid.depth, plan.way.grid.data,
-                 ways.methods[static_cast<std::size_t>(plan.way.key)], plan.choice, plan.advice};
+  const plan::Sharing plan =
+      plan::choose_sharing(ways_for(training, asked, ranks), ways_for(training, free, ranks));
+  Sharing chosen{plan.way.grid.depth, plan.way.grid.data, candidates(asked.methods)[plan.way.key],
+                 plan.choice, plan.advice};
   const bool looks = wanted.methods.forward == kOpen && chosen.depth_ranks > 1 &&
                      !nonlinear::find(chosen.methods.forward).iterates;
   if (looks) chosen.methods.forward = kOpen;

@@ -72,4 +72,7 @@ class Buffer {
   Index capacity_ = 0;
 };
 
+/// Largest resident memory of this process so far, in bytes.
+std::size_t peak_resident_bytes();
+
 }  // namespace deeppcr

@@ -58,8 +58,11 @@ Error internal_error(fmt::format_string<Args...> text, Args&&... args) {
 }
 
 namespace detail {
-[[noreturn]] void assertion_failed(const char* condition, const char* file, int line,
-                                   const std::string& values);
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line,
+                                          const std::string& values) {
+  throw internal_error("internal error, please report it: '{}' is false at {}:{} ({})", condition,
+                       file, line, values);
+}
 }  // namespace detail
 
 /// "did you mean --steps or --seed?"; empty when no known word is near. `prefix` is put before

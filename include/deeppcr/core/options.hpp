@@ -19,13 +19,13 @@ struct OptionSpec {
   enum class Kind { whole, real, word, text, flag };
   std::string name;
   Kind kind = Kind::text;
-  std::string otherwise;           ///< the default, as it is typed; "false" for a flag
-  double lowest = 0, highest = 0;  ///< of whole and real
-  std::vector<std::string> words;  ///< those allowed, of word
+  std::string otherwise;  ///< the default, as it is typed; "false" for a flag
   std::string help;
-  std::string placeholder = "TEXT";  ///< what --help shows for a text, such as FILE
-  bool reads = false;                ///< of text: names a file that a run reads
-  std::string writes = "";           ///< of text: names a file that a run writes, in this format
+  double lowest = 0, highest = 0;       ///< of whole and real
+  std::vector<std::string> words = {};  ///< those allowed, of word
+  std::string placeholder = "TEXT";     ///< what --help shows for a text, such as FILE
+  bool reads = false;                   ///< of text: names a file that a run reads
+  std::string writes = "";              ///< of text: names a file that a run writes, in this format
 };
 
 /// A whole number in [lowest, highest], held as Index.
@@ -49,8 +49,8 @@ class OptionValues {
   using Value = std::variant<Index, double, std::string, bool>;
 
   OptionValues() = default;
-  /// All at their defaults.
-  explicit OptionValues(const std::vector<OptionSpec>& specs);
+  /// All at their defaults, but for what take(own) takes.
+  explicit OptionValues(const std::vector<OptionSpec>& specs, const OptionValues& own = {});
   /// One more, at its default.
   void declare(const OptionSpec& spec);
 

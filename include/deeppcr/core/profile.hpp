@@ -46,7 +46,4 @@ class StageTimer {
   Stopwatch watch_;
 };
 
-/// Largest resident memory of this process so far, in bytes.
-std::size_t peak_resident_bytes();
-
 }  // namespace deeppcr

@@ -3,7 +3,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "deeppcr/core/types.hpp"
@@ -22,16 +21,12 @@ class File {
   /// finish: modify a file that this run has written for live readers, whose locks do not matter.
   enum class Access { read, modify, finish };
 
-  /// Replaces what has that name. @throws Error that names the path and the system's reason
-  static File create(const std::string& path) { return create(path, nullptr); }
-  static File create(const std::string& path, const parallel::Communicator& comm) {
-    return create(path, &comm);
-  }
+  /// Replaces what has that name; a file of this rank alone where there is no communicator.
+  /// @throws Error that names the path and the system's reason
+  static File create(const std::string& path, const parallel::Communicator* comm = nullptr);
   /// @throws Error in one sentence for a missing, foreign (no HDF5) or truncated file
-  static File open(const std::string& path, Access access) { return open(path, access, nullptr); }
-  static File open(const std::string& path, Access access, const parallel::Communicator& comm) {
-    return open(path, access, &comm);
-  }
+  static File open(const std::string& path, Access access,
+                   const parallel::Communicator* comm = nullptr);
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
   ~File();
@@ -57,8 +52,6 @@ class File {
   void create_group(const std::string& name);
   bool has(const std::string& name) const;
   bool is_dataset(const std::string& name) const;
-  /// Whether two names lead to one object, through links.
-  bool same_object(const std::string& a, const std::string& b) const;
   std::vector<std::string> children(const std::string& group) const;
   /// `name` shows what `file` (relative to this file's folder) has at `object`; an external link of
   /// that name is replaced.
@@ -110,8 +103,6 @@ class File {
 
  private:
   File(std::string path, const parallel::Communicator* comm);
-  static File create(const std::string& path, const parallel::Communicator* comm);
-  static File open(const std::string& path, Access access, const parallel::Communicator* comm);
   /// Whether this rank does what one rank does for all.
   bool is_first() const { return comm_ == nullptr || comm_->is_root(); }
   /// Runs body; on a communicator an error of any rank is thrown on all.

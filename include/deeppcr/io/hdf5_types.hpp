@@ -42,15 +42,14 @@ class Id {
 using Shape = std::vector<Index>;
 
 /// What an attribute can hold.
-using Value =
-    std::variant<std::string, double, Index, std::vector<std::string>, std::vector<Index>>;
+using Value = std::variant<std::string, double, Index, std::vector<std::string>>;
 using Attributes = std::vector<std::pair<std::string, Value>>;
 
 /// The attributes that each dataset carries; `units` is left out where empty.
 struct Description {
   std::string long_name;
   std::vector<std::string> dimensions;
-  std::string units;
+  std::string units = {};
 };
 
 /// Entries of a dataset's first axis, one after another in memory at `data`.

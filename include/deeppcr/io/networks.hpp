@@ -5,7 +5,6 @@
 
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/provenance.hpp"
 
 namespace deeppcr::io {

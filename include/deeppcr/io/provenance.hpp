@@ -2,10 +2,10 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/io/hdf5_types.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 
 namespace deeppcr::io {
@@ -14,27 +14,17 @@ namespace hdf5 {
 class File;
 }
 
-/// Where a file comes from: the root attributes of every file that the program writes.
-struct Provenance {
-  std::string program_version;
-  std::string git_commit;
-  std::string command_line;
-  std::vector<std::string> options_set;       ///< "name = value"
-  std::vector<std::string> options_unused;    ///< set by the user, asked for by nobody
-  std::string configuration;                  ///< resolved, as the text that --config reads
-  std::vector<std::string> library_versions;  ///< "HDF5 1.10.8", ...
-  Index ranks = 1;
-  std::vector<std::string> hosts;  ///< of each rank
-  std::string start_time;          ///< UTC, ISO 8601
+/// Where a file comes from: root attributes of every file that the program writes, by name. Those
+/// of a run also have `command_line`, `configuration` (resolved, as the text that --config reads)
+/// and `options_set` ("name = value").
+using Provenance = hdf5::Attributes;
 
-  /// Fills what the program knows by itself: versions, ranks, hosts and the time of now.
-  /// Collective.
-  static Provenance collect(const parallel::Communicator& comm);
-};
+/// What the program knows by itself: `program_version`, `git_commit`, `library_versions`, `ranks`,
+/// `hosts` (of each rank) and `start_time` (now; UTC, ISO 8601). Collective.
+Provenance collect_provenance(const parallel::Communicator& comm);
 
-/// Writes the root attributes `format`, `format_version`, `program_version`, `git_commit`,
-/// `command_line`, `options_set`, `options_unused`, `configuration`, `library_versions`, `ranks`,
-/// `hosts`, `start_time`. `format` is one of core's file_format.
+/// Writes the root attributes: `format`, one of core's file_format, `format_version`, `provenance`,
+/// and `options_unused` (none so far: set by the user, asked for by nobody).
 void write_provenance(hdf5::File& file, const std::string& format, const Provenance& provenance);
 
 /// Writes a file of that format, `body` what it holds. It takes its name only when it is whole;

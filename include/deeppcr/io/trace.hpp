@@ -1,12 +1,12 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "deeppcr/io/hdf5_types.hpp"
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/trajectory.hpp"
@@ -73,7 +73,6 @@ class Trace {
   /// @throws Error (on all ranks) when the path cannot be written
   Trace(const parallel::Communicator& comm, const std::string& path, TraceHeader header,
         double flush_seconds = 0.5);
-  ~Trace();
 
   /// One row of a table; only rank 0's is written. Not collective. @throws Error (this rank)
   void append(std::size_t table, TraceRow row);
@@ -96,8 +95,22 @@ class Trace {
   static std::string states_path(const std::string& path);
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Table {
+    TraceTable about;
+    std::vector<hdf5::Shape> row_shapes;  ///< of each column; empty for one number
+    std::vector<TraceRow> waiting;
+  };
+  void begin(const std::string& temporary);
+  void create(Table& table);
+  void write(Table& table);
+
+  const parallel::Communicator& comm_;
+  std::string path_;
+  TraceHeader header_;
+  double flush_seconds_;
+  std::vector<Table> tables_;
+  std::optional<hdf5::File> file_;  ///< rank 0 has it; the others only take part
+  Stopwatch since_flush_;
 };
 
 /// Fills trajectory.states() from the trajectory that a trace (/states/z, all states) or a

@@ -31,15 +31,6 @@ struct WeightsShape {
   Index parameters_per_step() const { return block_layers * (width * width + width); }
 };
 
-/// One fully connected layer outside the chain (embedding, head): weight row-major [out, in], bias
-/// [out].
-struct DenseLayer {
-  Index out = 0;
-  Index in = 0;
-  std::vector<Real> weight;
-  std::vector<Real> bias;
-};
-
 /// Collective: rank 0 looks, all get the answer. @throws Error (on all ranks) when the file is no
 /// weights file:
 ///   /layers/weight [L, n, n] or [L, block_layers, n, n], /layers/bias [L, n] or [L, block_layers,
@@ -53,9 +44,11 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
 /// are, not-a-numbers too. Collective.
 void read_weights(const parallel::Communicator& comm, const std::string& path,
                   const WeightsShape& shape, const StepSet& steps, View<Real, 2> parameters);
-/// "/embedding" or "/head", on every rank. Collective. @throws Error where the file has none
-DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::string& path,
-                            const std::string& group);
+/// Fills the rows of a fully connected layer outside the chain, one for each input, then the bias
+/// [in + 1, out], from "/embedding" or "/head", on every rank. Collective. @throws Error (on all
+/// ranks) where the file has none, or one of other sizes
+void read_dense_layer(const parallel::Communicator& comm, const std::string& path,
+                      const std::string& group, View<Real, 2> rows);
 
 /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
 /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
@@ -63,8 +56,8 @@ DenseLayer read_dense_layer(const parallel::Communicator& comm, const std::strin
 /// Collective.
 void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,
                   const StepSet& steps, View<const Real, 2> local, const std::string& what);
-/// group + "/weight" and "/bias", from rank 0. Collective.
-void write_dense_layer(hdf5::File& file, const std::string& group, const DenseLayer& layer,
+/// group + "/weight" [out, in] and "/bias" [out], from rank 0's rows [in + 1, out]. Collective.
+void write_dense_layer(hdf5::File& file, const std::string& group, View<const Real, 2> rows,
                        const std::string& what);
 /// /z_last [B, n], from the rank that owns it (z_0 for L = 0). Collective.
 void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory);
@@ -74,8 +67,8 @@ struct WeightsToSave {
   WeightsShape shape;
   StepSet steps;  ///< that this rank writes, as in write_layers()
   View<const Real, 2> parameters;
-  const DenseLayer* embedding = nullptr;  ///< may be missing
-  const DenseLayer* head = nullptr;       ///< may be missing
+  View<const Real, 2> embedding = {};  ///< as in write_dense_layer(); empty: none
+  View<const Real, 2> head = {};
 };
 /// shape.settings become attributes.
 void write_weights(const parallel::Communicator& comm, const std::string& path,

@@ -51,10 +51,11 @@ class DenseLayer {
   /// W, column-major [outputs x inputs] (the transpose of PyTorch's [out, in]), then b [outputs].
   View<Real, 1> parameters() { return {parameters_.data(), {parameters_.size()}}; }
   View<const Real, 1> parameters() const { return {parameters_.data(), {parameters_.size()}}; }
-  Real* weights() { return parameters_.data(); }
-  const Real* weights() const { return parameters_.data(); }
-  Real* bias() { return parameters_.data() + shape_.bias_offset(); }
-  const Real* bias() const { return parameters_.data() + shape_.bias_offset(); }
+  /// The same by rows, one for each input, then the bias: [inputs + 1, outputs].
+  View<Real, 2> rows() { return {parameters_.data(), {shape_.inputs + 1, shape_.outputs}}; }
+  View<const Real, 2> rows() const {
+    return {parameters_.data(), {shape_.inputs + 1, shape_.outputs}};
+  }
 
   /// Shapes: x [B, inputs], y [B, outputs].
   void forward(ConstState x, State y) const;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "deeppcr/core/step_set.hpp"
@@ -28,10 +27,6 @@ class BlockLayout {
 
   /// Equal counts, to one step; the first L mod P ranks have one more.
   static BlockLayout balanced(Index num_steps, int num_ranks);
-
-  /// Ranges of equal work. work_up_to(l) is the work of steps 0..l-1: zero at 0 and never falling.
-  static BlockLayout by_work(Index num_steps, int num_ranks,
-                             const std::function<double(Index)>& work_up_to);
 
   /// Counts in proportion to speed: rank p gets about L * share[p] / sum(share) steps.
   static BlockLayout by_share(Index num_steps, const std::vector<double>& share);

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@ namespace deeppcr::parallel {
 
 /// Turns an MPI error code into an exception.
 void check_mpi(int code, const char* call);
+
+/// A number of elements as MPI takes it. @throws Error where it is beyond an int
+int to_count(Index count);
 
 inline MPI_Datatype mpi_type(const double*) { return MPI_DOUBLE; }
 inline MPI_Datatype mpi_type(const Index*) { return MPI_INT64_T; }
@@ -86,7 +90,14 @@ class Communicator {
     broadcast(data, count, mpi_type(data), root);
   }
   void broadcast(Index& value, int root) const { broadcast(&value, 1, root); }
-  void broadcast(std::string& text, int root) const;
+  /// Of a text or a vector, which takes the root's size.
+  template <typename Container>
+  void broadcast(Container& values, int root) const {
+    auto count = static_cast<Index>(values.size());
+    broadcast(count, root);
+    values.resize(static_cast<std::size_t>(count));
+    broadcast(values.data(), count, root);
+  }
 
   /// Blocking messages of reals, not collective; the pipelines of sequential substitution use them.
   void send(const Real* data, Index count, int to) const;
@@ -104,30 +115,6 @@ class Communicator {
 /// Runs `body` on every rank; if it throws on any, all ranks throw the error of the lowest such
 /// rank (with Seen::everywhere). For work that only some ranks do, such as reading a file.
 /// Collective.
-template <typename Body>
-void agree(const Communicator& comm, Body&& body);
-
-namespace detail {
-struct Outcome {
-  bool failed = false;
-  ExitCode code = ExitCode::success;
-  std::string text;
-};
-/// Collective: throws on all ranks when one has failed.
-void throw_together(const Communicator& comm, const Outcome& mine);
-}  // namespace detail
-
-template <typename Body>
-void agree(const Communicator& comm, Body&& body) {
-  detail::Outcome mine;
-  try {
-    body();
-  } catch (const Error& error) {
-    mine = {true, error.code(), error.what()};
-  } catch (const std::exception& error) {
-    mine = {true, ExitCode::internal, error.what()};
-  }
-  detail::throw_together(comm, mine);
-}
+void agree(const Communicator& comm, const std::function<void()>& body);
 
 }  // namespace deeppcr::parallel

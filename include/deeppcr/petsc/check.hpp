@@ -1,8 +1,18 @@
 #pragma once
 
-#include <petscsys.h>
+#include <petscvec.h>
+
+#include <exception>
+#include <utility>
 
 #include "deeppcr/core/types.hpp"
+
+/// Calls PETSc and turns an error code into an exception.
+#define DEEPPCR_PETSC(call)                                                         \
+  do {                                                                              \
+    const int deeppcr_petsc_code = static_cast<int>(call);                          \
+    if (deeppcr_petsc_code != 0) ::deeppcr::petsc::fail(deeppcr_petsc_code, #call); \
+  } while (false)
 
 namespace deeppcr::petsc {
 
@@ -20,11 +30,33 @@ void mark_changed(PetscObject object);
 /// indices).
 Index max_global_size();
 
-}  // namespace deeppcr::petsc
+/// Keeps the exception in flight, to be thrown again once PETSc's C frames are left.
+void capture_current_exception() noexcept;
 
-/// Calls PETSc and turns an error code into an exception.
-#define DEEPPCR_PETSC(call)                                                         \
-  do {                                                                              \
-    const int deeppcr_petsc_code = static_cast<int>(call);                          \
-    if (deeppcr_petsc_code != 0) ::deeppcr::petsc::fail(deeppcr_petsc_code, #call); \
-  } while (false)
+/// Runs the body of a PETSc callback: an exception must not cross C frames, so it is kept and PETSc
+/// gets an error code. The DEEPPCR_PETSC check around the PETSc call that led here throws it again
+/// with its type.
+template <typename Body>
+PetscErrorCode guard(Body&& body) noexcept {
+  try {
+    std::forward<Body>(body)();
+    return 0;
+  } catch (...) {
+    capture_current_exception();
+    return PETSC_ERR_LIB;
+  }
+}
+
+/// body(const PetscScalar* in, PetscScalar* out) on this rank's entries of two vectors.
+template <typename Body>
+void with_arrays(Vec in, Vec out, Body&& body) {
+  const PetscScalar* from = nullptr;
+  PetscScalar* to = nullptr;
+  DEEPPCR_PETSC(VecGetArrayRead(in, &from));
+  DEEPPCR_PETSC(VecGetArrayWrite(out, &to));
+  body(from, to);
+  DEEPPCR_PETSC(VecRestoreArrayWrite(out, &to));
+  DEEPPCR_PETSC(VecRestoreArrayRead(in, &from));
+}
+
+}  // namespace deeppcr::petsc

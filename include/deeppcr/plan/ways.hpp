@@ -22,7 +22,7 @@ struct Way {
   std::string forward;    ///< words for the sentence, such as "newton+hybrid"
   bool in_a_row = false;  ///< whether its ranks in depth wait for each other
   double cost = 0;        ///< by the formulas, in any unit that all ways share
-  int key = 0;            ///< what the caller knows it by
+  std::size_t key = 0;    ///< what the caller knows it by
 };
 
 /// The decision how ranks share an update, and why.

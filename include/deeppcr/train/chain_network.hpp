@@ -91,7 +91,6 @@ class ChainNetwork final : public Trainable {
   void backward(parallel::PendingSums& sums);
   ConstStates loss_gradient() const;
   void share(models::LossReport report, StepOutcome& outcome) const;
-  void count(const Images& images, const Index* samples, Index used, Evaluation& evaluation);
 
   const parallel::ProcessGrid& grid_;
   Parts parts_;

@@ -58,9 +58,7 @@ class WholeNetwork : public Trainable {
  protected:
   /// Mean loss of the samples [first, last) of a batch, and its gradient.
   virtual double loss(const MiniBatch& batch, StepRange part, View<Real, 1> gradient) = 0;
-  /// The average of what there was before the next update.
-  void follow(Index updates);
-  StoredArray whole_array(const char* what, Index size, Real* values, const char* long_name) const;
+  StoredArray whole_array(const char* what, View<Real, 1> values, const char* long_name) const;
 
   const parallel::ProcessGrid& grid_;
   const char* name_;

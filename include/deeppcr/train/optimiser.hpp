@@ -81,8 +81,6 @@ class Optimiser {
   std::vector<StoredArray> state();
 
  private:
-  double square_norm() const;
-
   const parallel::Communicator& holders_;
   double clip_norm_;
   std::unique_ptr<UpdateRule> rule_;

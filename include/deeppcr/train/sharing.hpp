@@ -14,19 +14,13 @@ struct TrainingProblem {
   double layers = 1;  ///< products [n x n] in a step, one after another
 };
 
-/// What the user asks for; 0 and "auto" are left to the cost formulas. The linear solver of a
-/// forward solver that is left open is open too.
-struct WantedSharing {
+/// How ranks share an update: what the user asks for, where 0 and "auto" are left to the cost
+/// formulas, or the decision and why. The linear solver of a forward solver that is left open is
+/// open too.
+struct Sharing {
   int depth_ranks = 0;
   int data_ranks = 0;
   PassMethods methods = {"auto", {}, "auto"};
-};
-
-/// The decision how ranks share an update, and why.
-struct Sharing {
-  int depth_ranks = 1;
-  int data_ranks = 1;
-  PassMethods methods;
   /// A sentence on what it was chosen from; empty where the user left nothing open.
   std::string choice;
   /// A sentence where another choice would be faster by the formulas; else empty.
@@ -41,6 +35,6 @@ struct Sharing {
 /// ranks, the forward pass looks at the chain in each update and takes a faster way if there is one
 /// ("auto").
 /// @throws Error when the grid does not fit the ranks or the batch
-Sharing choose_sharing(const TrainingProblem& training, const WantedSharing& wanted, int ranks);
+Sharing choose_sharing(const TrainingProblem& training, const Sharing& wanted, int ranks);
 
 }  // namespace deeppcr::train

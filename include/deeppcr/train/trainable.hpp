@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "deeppcr/core/step_set.hpp"
-#include "deeppcr/core/view.hpp"
 
 namespace deeppcr::train {
 

@@ -26,8 +26,6 @@ class SampleOrder {
   const Index* batch(Index step);
 
  private:
-  void permute(Index epoch);
-
   Index samples_;
   Index batch_;
   std::uint64_t seed_;

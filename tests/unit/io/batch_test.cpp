@@ -19,7 +19,7 @@ struct SampleFile {
   void write(const std::vector<X>& x, const io::hdf5::Shape& shape) const {
     on_root([&] {
       File file = File::create(path);
-      file.write<X>("/inputs", shape, x.data(), {"", {}, ""});
+      file.write<X>("/inputs", shape, x.data(), {"", {}});
       file.close();
     });
   }
@@ -28,8 +28,8 @@ struct SampleFile {
     on_root([&] {
       const std::vector<float> x{0, 1, 2, 3, 4, 5};
       File file = File::create(path);
-      file.write<float>("/inputs", {2, 3}, x.data(), {"", {}, ""});
-      file.write<Label>("/labels", shape, labels.data(), {"", {}, ""});
+      file.write<float>("/inputs", {2, 3}, x.data(), {"", {}});
+      file.write<Label>("/labels", shape, labels.data(), {"", {}});
       file.close();
     });
   }

@@ -85,11 +85,11 @@ TEST(Checkpoint, KeepsProgressProvenanceAndNamedArrays) {
   content.arrays.push_back({"/parameters/weight",
                             {rows},
                             {{mine.first, mine.size(), split.data()}},
-                            {"weights", {"step"}, ""}});
+                            {"weights", {"step"}}});
   content.arrays.push_back({"/optimiser/momentum",
                             {3},
                             {{0, world().is_root() ? 3 : 0, replicated.data()}},
-                            {"momentum", {"entry"}, ""}});
+                            {"momentum", {"entry"}}});
   save_checkpoint(world(), path, example_provenance(world()), content);
   const Checkpoint stored(world(), path);
   EXPECT_EQ(stored.progress().iteration, 3);

@@ -15,7 +15,7 @@ TEST(Hdf5File, AttributesComeBackAsWritten) {
   const std::string path = folder / "a.h5";
   const std::string long_text(200000, 'x');
   {
-    File file = File::create(path, world());
+    File file = File::create(path, &world());
     file.create_group("/deep/er");
     file.set("/deep/er", "text", std::string("two\nlines, \xc3\xa9"));
     file.set("/deep/er", "empty", std::string());
@@ -24,11 +24,10 @@ TEST(Hdf5File, AttributesComeBackAsWritten) {
     file.set("/deep/er", "integer", Index{1} << 40);
     file.set("/deep/er", "texts", std::vector<std::string>{"a", "", "ccc"});
     file.set("/deep/er", "no_texts", std::vector<std::string>{});
-    file.set("/deep/er", "integers", std::vector<Index>{});
     file.set("/deep/er", "text", std::string("replaced"));
     file.close();
   }
-  const File file = File::open(path, File::Access::read, world());
+  const File file = File::open(path, File::Access::read, &world());
   EXPECT_EQ(file.text("/deep/er", "text"), "replaced");
   EXPECT_EQ(file.text("/deep/er", "empty"), "");
   EXPECT_EQ(file.text("/deep/er", "long"), long_text);
@@ -36,7 +35,7 @@ TEST(Hdf5File, AttributesComeBackAsWritten) {
   EXPECT_EQ(file.integer("/deep/er", "integer"), Index{1} << 40);
   EXPECT_EQ(file.texts("/deep/er", "texts"), (std::vector<std::string>{"a", "", "ccc"}));
   EXPECT_TRUE(file.texts("/deep/er", "no_texts").empty());
-  EXPECT_EQ(file.attributes("/deep/er").size(), 8U);
+  EXPECT_EQ(file.attributes("/deep/er").size(), 7U);
   EXPECT_ERROR(file.text("/deep/er", "number"), "is not text");
   EXPECT_ERROR(file.number("/deep/er", "text"), "is not a number");
   EXPECT_ERROR(file.number("/deep/er", "absent"), "has no attribute 'absent'");
@@ -46,11 +45,11 @@ TEST(Hdf5File, AttributesComeBackAsWritten) {
 TEST(Hdf5File, RankZeroDecidesAnAttribute) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.h5";
-  File file = File::create(path, world());
+  File file = File::create(path, &world());
   file.set("/", "number", 1.0 + world().rank());
   file.set("/", "text", std::string(static_cast<std::size_t>(1 + world().rank()), 'r'));
   file.close();
-  const File again = File::open(path, File::Access::read, world());
+  const File again = File::open(path, File::Access::read, &world());
   EXPECT_EQ(again.number("/", "number"), 1.0);
   EXPECT_EQ(again.text("/", "text"), "r");
 }
@@ -73,12 +72,12 @@ TEST_P(RowsOfDatasets, ReadOnAnotherLayout) {
     for (Index r = mine.first; r < mine.last; ++r) {
       for (Index c = 0; c < 3; ++c) data.push_back(value(r, c));
     }
-    File file = File::create(path, world());
+    File file = File::create(path, &world());
     file.write_rows<double>("/group/x", {rows, 3}, {{mine.first, mine.size(), data.data()}},
                             {"example", {"row", "column"}, "m"});
     file.close();
   }
-  const File file = File::open(path, File::Access::read, world());
+  const File file = File::open(path, File::Access::read, &world());
   EXPECT_EQ(file.shape("/group/x"), (Shape{rows, 3}));
   EXPECT_EQ(file.kind("/group/x"), File::Kind::real);
   EXPECT_EQ(file.text("/group/x", "long_name"), "example");
@@ -112,9 +111,9 @@ TEST(Hdf5File, ScalarAndUnevenPieces) {
   std::vector<Rows<const Index>> pieces;
   for (Index k = 0; k <= world().rank(); ++k)
     pieces.push_back({first + k, 1, &values[static_cast<std::size_t>(k)]});
-  File file = File::create(path, world());
-  file.write<double>("/loss", {}, &loss, {"loss", {}, ""});
-  file.write_rows<Index>("/x", {size * (size + 1) / 2}, pieces, {"x", {"row"}, ""});
+  File file = File::create(path, &world());
+  file.write<double>("/loss", {}, &loss, {"loss", {}});
+  file.write_rows<Index>("/x", {size * (size + 1) / 2}, pieces, {"x", {"row"}});
   file.close();
   const File again = File::open(path, File::Access::read);
   EXPECT_EQ(again.read<double>("/loss"), std::vector<double>{0.25});
@@ -127,7 +126,7 @@ TEST(Hdf5File, ExtendibleGrowsAlongBothAxes) {
   const std::string path = folder / "a.h5";
   on_root([&] {
     File file = File::create(path);
-    file.create_extendible("/x", File::Kind::whole, {0}, {"x", {"row", "column"}, ""});
+    file.create_extendible("/x", File::Kind::whole, {0}, {"x", {"row", "column"}});
     const std::vector<double> one{1, 2};
     const std::vector<double> two{3, 4, 5, 6, 7, 8};
     file.append("/x", 1, {2}, one.data());
@@ -149,22 +148,24 @@ TEST(Hdf5File, RefusalsAreOneSentence) {
     write_file(empty, "");
     File file = File::create(good);
     const std::vector<double> x(1000, 1.0);
-    file.write<double>("/x", {1000}, x.data(), {"x", {"row"}, ""});
+    file.write<double>("/x", {1000}, x.data(), {"x", {"row"}});
     file.close();
     const std::string bytes = contents(good);
     write_file(short_file, bytes.substr(0, bytes.size() / 2));
   });
-  const auto open = [&](const std::string& path) { File::open(path, File::Access::read, world()); };
+  const auto open = [&](const std::string& path) {
+    File::open(path, File::Access::read, &world());
+  };
   EXPECT_ERROR(open(folder / "absent.h5"), "absent.h5': No such file or directory");
   EXPECT_ERROR(open(text), "text.h5' is not an HDF5 file");
   EXPECT_ERROR(open(empty), "empty.h5' is not an HDF5 file");
   EXPECT_ERROR(open(short_file), "short.h5' is truncated");
   EXPECT_ERROR(open(folder.path()), "it is a directory");
   // Root may write anywhere, but nobody can put a file below a file.
-  EXPECT_ERROR(File::create(text + "/x.h5", world()), "cannot write");
-  EXPECT_ERROR(File::create(text + "/x.h5", world()), "Not a directory");
-  EXPECT_ERROR(File::create(folder / "no/such/folder.h5", world()), "No such file or directory");
-  const File file = File::open(good, File::Access::read, world());
+  EXPECT_ERROR(File::create(text + "/x.h5", &world()), "cannot write");
+  EXPECT_ERROR(File::create(text + "/x.h5", &world()), "Not a directory");
+  EXPECT_ERROR(File::create(folder / "no/such/folder.h5", &world()), "No such file or directory");
+  const File file = File::open(good, File::Access::read, &world());
   EXPECT_ERROR(file.read<double>("/y"), "has no dataset /y");
   EXPECT_FALSE(file.has("/y/z"));
   EXPECT_TRUE(file.has("/x"));
@@ -173,12 +174,12 @@ TEST(Hdf5File, RefusalsAreOneSentence) {
 /// An error that one rank alone meets is thrown on all.
 TEST(Hdf5File, OneRanksErrorIsEverybodys) {
   const TemporaryFolder folder;
-  File file = File::create(folder / "a.h5", world());
+  File file = File::create(folder / "a.h5", &world());
   const double value = 1;
   const bool wrong = world().rank() == world().size() - 1;
-  EXPECT_ERROR(file.write_rows<double>("/x", {1}, {{wrong ? 5 : 0, wrong ? 1 : 0, &value}},
-                                       {"x", {"row"}, ""}),
-               "rows 5 + 1 of 1");
+  EXPECT_ERROR(
+      file.write_rows<double>("/x", {1}, {{wrong ? 5 : 0, wrong ? 1 : 0, &value}}, {"x", {"row"}}),
+      "rows 5 + 1 of 1");
 }
 
 }  // namespace

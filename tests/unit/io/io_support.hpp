@@ -130,10 +130,10 @@ inline Index wrong_input(const sequence::Trajectory& trajectory, Real shift = 0)
 }
 
 inline io::Provenance example_provenance(const parallel::Communicator& comm) {
-  io::Provenance provenance = io::Provenance::collect(comm);
-  provenance.command_line = "deeppcr solve --steps 7";
-  provenance.options_set = {"steps = 7", "model = resnet"};
-  provenance.configuration = "steps = 7\nmodel = resnet\n";
+  io::Provenance provenance = io::collect_provenance(comm);
+  provenance.emplace_back("command_line", "deeppcr solve --steps 7");
+  provenance.emplace_back("options_set", std::vector<std::string>{"steps = 7", "model = resnet"});
+  provenance.emplace_back("configuration", "steps = 7\nmodel = resnet\n");
   return provenance;
 }
 

@@ -191,8 +191,8 @@ TEST(Hdf5Rows, AnySetOfRowsIsMovedWhole) {
     std::vector<Index> values;
     for (Index row = 0; row < mine.size(); ++row)
       for (Index c = 0; c < columns; ++c) values.push_back(mine.step(row) * columns + c);
-    File file = File::create(folder / "a.h5", world());
-    file.write_rows<Index>("/x", {rows, columns}, {{mine, values.data()}}, {"x", {}, ""});
+    File file = File::create(folder / "a.h5", &world());
+    file.write_rows<Index>("/x", {rows, columns}, {{mine, values.data()}}, {"x", {}});
     std::vector<Index> back(values.size(), -1);
     file.read_rows<Index>("/x", {{mine, back.data()}});
     EXPECT_EQ(back, values);

@@ -54,7 +54,7 @@ TEST(Recognise, WhatThisProgramWrites) {
   const double number = 1;
   on_root([&] {
     File file = File::open(folder / "w.h5", File::Access::modify);
-    file.write<double>("/inputs", {1, 1}, &number, {"", {}, ""});
+    file.write<double>("/inputs", {1, 1}, &number, {"", {}});
     file.close();
   });
   EXPECT_EQ(format_at(folder / "w.h5"), "") << "somebody's samples stand beside the weights";
@@ -113,7 +113,7 @@ TEST(Links, StayLinks) {
   on_root([&] { io::write_image_grid(folder / "p.png", {pixels.data(), {1, 2, 2}}); });
   const double number = 1;
   io::CheckpointContent content;
-  content.arrays.push_back({"/parameters/x", {1}, {}, {"", {}, ""}});
+  content.arrays.push_back({"/parameters/x", {1}, {}, {"", {}}});
   if (world().is_root()) content.arrays.back().pieces.push_back({0, 1, &number});
   for (int i = 0; i < 2; ++i)
     io::save_checkpoint(world(), folder / "c.h5", example_provenance(world()), content);

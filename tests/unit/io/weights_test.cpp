@@ -8,7 +8,6 @@
 namespace deeppcr::test {
 namespace {
 
-using io::DenseLayer;
 using io::WeightsShape;
 using io::hdf5::File;
 using io::hdf5::Shape;
@@ -49,15 +48,15 @@ void write_by_hand(const std::string& path, const Case& c) {
   }
   if (c.layout == Layout::stacked || c.layout == Layout::stacked_blocks) {
     Shape sizes = nested(c.layout) ? Shape{c.num_steps, c.block_layers, n} : Shape{c.num_steps, n};
-    file.write<float>("/layers/bias", sizes, bias.data(), {"", {}, ""});
+    file.write<float>("/layers/bias", sizes, bias.data(), {"", {}});
     sizes.push_back(n);
-    file.write<float>("/layers/weight", sizes, weight.data(), {"", {}, ""});
+    file.write<float>("/layers/weight", sizes, weight.data(), {"", {}});
   } else {
     for (Index layer = 0; layer < c.num_steps * c.block_layers; ++layer) {
       std::string group = "/layers/" + std::to_string(layer / c.block_layers);
       if (nested(c.layout)) group += "/" + std::to_string(layer % c.block_layers);
-      file.write<float>(group + "/weight", {n, n}, weight.data() + layer * n * n, {"", {}, ""});
-      file.write<float>(group + "/bias", {n}, bias.data() + layer * n, {"", {}, ""});
+      file.write<float>(group + "/weight", {n, n}, weight.data() + layer * n * n, {"", {}});
+      file.write<float>(group + "/bias", {n}, bias.data() + layer * n, {"", {}});
     }
   }
   file.close();
@@ -130,19 +129,26 @@ TEST(Weights, OuterLayersAndNotANumbers) {
   Buffer<Real> values(mine.size() * 6);
   for (Real& v : values) v = std::nan("");
   const View<Real, 2> parameters(values.data(), {mine.size(), 6});
-  const DenseLayer embedding{2, 3, {1, 2, 3, 4, 5, 6}, {7, 8}};
-  const DenseLayer head{4, 2, {1, 2, 3, 4, 5, 6, 7, 8}, {0, 0, 0, 1}};
+  const std::vector<Real> embedding{1, 4, 2, 5, 3, 6, 7, 8};         // [3 + 1, 2]
+  const std::vector<Real> head{1, 3, 5, 7, 2, 4, 6, 8, 0, 0, 0, 1};  // [2 + 1, 4]
   io::write_weights(world(), path, example_provenance(world()),
-                    {shape, mine, parameters, &embedding, &head});
+                    {shape, mine, parameters, {embedding.data(), {4, 2}}, {head.data(), {3, 4}}});
   const WeightsShape stored = io::inspect_weights(world(), path);
   EXPECT_EQ(stored.features, 3);
   EXPECT_EQ(stored.classes, 4);
-  const DenseLayer back = io::read_dense_layer(world(), path, "/embedding");
-  EXPECT_EQ(back.out, 2);
-  EXPECT_EQ(back.in, 3);
-  EXPECT_EQ(back.weight, embedding.weight);
-  EXPECT_EQ(back.bias, embedding.bias);
-  EXPECT_EQ(io::read_dense_layer(world(), path, "/head").weight, head.weight);
+  const auto read = [&](const char* group, Index rows, Index row_size) {
+    std::vector<Real> layer(static_cast<std::size_t>(rows * row_size), -1);
+    io::read_dense_layer(world(), path, group, {layer.data(), {rows, row_size}});
+    return layer;
+  };
+  EXPECT_EQ(read("/embedding", 4, 2), embedding);
+  EXPECT_EQ(read("/head", 3, 4), head);
+  EXPECT_ERROR(read("/head", 4, 4), "/head is [4, 2], but [4, 3] is needed");
+  on_root([&] {
+    const File file = File::open(path, File::Access::read);
+    EXPECT_EQ(file.shape("/embedding/weight"), (io::hdf5::Shape{2, 3}));
+    EXPECT_EQ(file.read<Real>("/embedding/weight"), (std::vector<Real>{1, 2, 3, 4, 5, 6}));
+  });
   for (Real& v : values) v = 0;
   io::read_weights(world(), path, stored, mine, parameters);
   for (const Real v : values) EXPECT_TRUE(std::isnan(v)) << "taken as it is";
@@ -168,7 +174,7 @@ TEST(Weights, MismatchesAreOneSentence) {
   };
   const std::vector<double> x(100, 1.0);
   const std::vector<Index> k(100, 1);
-  const io::hdf5::Description about{"", {}, ""};
+  const io::hdf5::Description about{"", {}};
   const auto expect = [](const std::string& error, const std::string& text) {
     EXPECT_NE(error.find(text), std::string::npos) << "got: " << error;
   };
@@ -201,7 +207,7 @@ TEST(Weights, MismatchesAreOneSentence) {
            f.write<double>("/embedding/weight", {5, 4}, x.data(), about);
          }),
          "/embedding/weight in '" + path + "' has width 5, but the chain has 2");
-  EXPECT_ERROR(io::read_dense_layer(world(), path, "/head"), "has no /head/weight");
+  EXPECT_ERROR(io::read_dense_layer(world(), path, "/head", {}), "has no /head/weight");
   const auto with = [&](const std::string& name) {
     return refused([&](File& f) {
       f.write<double>("/layers/weight", {3, 2, 2}, x.data(), about);
@@ -231,7 +237,7 @@ TEST(Weights, AllLayersAreAlike) {
   const std::string path = folder / "w.h5";
   const std::vector<double> x(100, 1.0);
   const std::vector<Index> k(100, 1);
-  const io::hdf5::Description about{"", {}, ""};
+  const io::hdf5::Description about{"", {}};
   const auto refused = [&](const std::function<void(File&)>& change) {
     on_root([&] {
       File file = File::create(path);
@@ -276,7 +282,7 @@ TEST(Weights, WhatTheFileSaysOfItsModel) {
   const std::vector<double> x(8, 1.0);
   on_root([&] {
     File file = File::create(path);
-    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}, ""});
+    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}});
     file.set("/", "model", std::string("mlp"));
     file.set("/", "activation", std::string("relu"));
     file.set("/", "epochs", Index{7});
@@ -308,7 +314,7 @@ TEST(Weights, WithoutBiasItIsZero) {
   const std::vector<double> x(8, 1.0);
   on_root([&] {
     File file = File::create(path);
-    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}, ""});
+    file.write<double>("/layers/weight", {2, 2, 2}, x.data(), {"", {}});
     file.close();
   });
   const WeightsShape shape = io::inspect_weights(world(), path);
@@ -336,8 +342,8 @@ TEST(Results, OfAGradientRun) {
   io::write_file(world(), path, file_format::kResults, example_provenance(world()),
                  [&](File& results) {
                    io::write_last_state(results, trajectory);
-                   results.write<Real>("/logits", {2, 3}, logits.data(), {"", {}, ""});
-                   results.write<double>("/loss", {}, &loss, {"", {}, ""});
+                   results.write<Real>("/logits", {2, 3}, logits.data(), {"", {}});
+                   results.write<double>("/loss", {}, &loss, {"", {}});
                    io::write_layers(results, "/gradients", shape, mine,
                                     {gradient.data(), {mine.size(), 6}}, "gradient");
                    EXPECT_FALSE(std::filesystem::exists(path)) << "not before it is whole";

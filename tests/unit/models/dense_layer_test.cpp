@@ -50,9 +50,9 @@ TEST(DenseLayer, EmbeddingAndHeadHaveTheirOwnNumbers) {
   constexpr LayerRole kRole = LayerRole::embedding;
   const DenseLayer embedding(kRole, 4, 4, 1), same(kRole, 4, 4, 1), other_seed(kRole, 4, 4, 2);
   const DenseLayer head(LayerRole::head, 4, 4, 1);
-  EXPECT_EQ(embedding.weights()[0], same.weights()[0]);
-  EXPECT_NE(embedding.weights()[0], other_seed.weights()[0]);
-  EXPECT_NE(embedding.weights()[0], head.weights()[0]);
+  EXPECT_EQ(embedding.rows()(0, 0), same.rows()(0, 0));
+  EXPECT_NE(embedding.rows()(0, 0), other_seed.rows()(0, 0));
+  EXPECT_NE(embedding.rows()(0, 0), head.rows()(0, 0));
 }
 
 TEST(DenseLayer, GradientIsThatOfCentralDifferences) {

@@ -132,9 +132,9 @@ class Network {
   States gradients() { return {gradients_.data(), {L_ + 1, B_, n_}}; }
 
   void load_layer(const json& layer, DenseLayer& to) const {
-    load(layer["W"], to.outputs(), to.inputs(), to.weights());
+    load(layer["W"], to.outputs(), to.inputs(), to.parameters().data());
     const std::vector<Real> b = layer["b"];
-    std::copy(b.begin(), b.end(), to.bias());
+    std::copy(b.begin(), b.end(), to.rows()[to.inputs()].data());
   }
 
   void load_parameters() {

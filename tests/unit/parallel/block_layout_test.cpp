@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 namespace deeppcr::parallel {
 namespace {
 
@@ -29,8 +27,6 @@ TEST(BlockLayout, IsValidForAllSizes) {
   for (const Index steps : {0, 1, 2, 3, 7, 33, 1000}) {
     for (const int ranks : {1, 2, 3, 7, 8, 64}) {
       expect_valid(BlockLayout::balanced(steps, ranks), steps, ranks);
-      expect_valid(BlockLayout::by_work(steps, ranks, [](Index l) { return std::pow(l, 3.0); }),
-                   steps, ranks);
       std::vector<double> share(static_cast<std::size_t>(ranks), 1.0);
       share.front() = 50;
       expect_valid(BlockLayout::by_share(steps, share), steps, ranks);
@@ -45,15 +41,6 @@ TEST(BlockLayout, BalancedDiffersByOneStepAtMost) {
       EXPECT_GE(layout.range(p).size(), steps / 8);
       EXPECT_LE(layout.range(p).size(), (steps + 7) / 8);
     }
-  }
-}
-
-TEST(BlockLayout, ByWorkSplitsTheWork) {
-  const auto work = [](Index l) { return static_cast<double>(l) * static_cast<double>(l); };
-  const BlockLayout layout = BlockLayout::by_work(10000, 4, work);
-  for (int p = 0; p < 4; ++p) {
-    const double part = work(layout.range(p).last) - work(layout.range(p).first);
-    EXPECT_NEAR(part, work(10000) / 4, 4 * 2 * 10000.0);  // one step is at most 2 L work
   }
 }
 
