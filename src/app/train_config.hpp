@@ -5,7 +5,6 @@
 #include "app/config.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/optimiser.hpp"
-#include "deeppcr/train/schedule.hpp"
 #include "deeppcr/train/sharing.hpp"
 
 namespace deeppcr::app {

@@ -1,10 +1,9 @@
-#include "deeppcr/train/schedule.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/train/optimiser.hpp"
 
 namespace deeppcr::train {
 

@@ -5,7 +5,6 @@
 
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/optimiser.hpp"
-#include "deeppcr/train/schedule.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {

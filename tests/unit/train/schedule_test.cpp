@@ -1,4 +1,4 @@
-#include "deeppcr/train/schedule.hpp"
+#include "deeppcr/train/optimiser.hpp"
 
 #include <gtest/gtest.h>
 
