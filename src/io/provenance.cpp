@@ -21,6 +21,8 @@ constexpr Index kFormatVersion = 1;
 }  // namespace
 
 Provenance collect_provenance(const parallel::Communicator& comm) {
+  std::string start_time = utc_now();
+  comm.broadcast(start_time, 0);  // attributes are written by all ranks alike
   return {{"program_version", program_version()},
           {"git_commit", git_commit()},
           {"library_versions",
@@ -29,7 +31,7 @@ Provenance collect_provenance(const parallel::Communicator& comm) {
                                     fmt::format("zlib {}", zlibVersion())}},
           {"ranks", Index{comm.size()}},
           {"hosts", parallel::host_names(comm)},
-          {"start_time", utc_now()}};
+          {"start_time", start_time}};
 }
 
 void write_provenance(hdf5::File& file, const std::string& format, const Provenance& provenance) {
