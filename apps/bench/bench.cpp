@@ -199,7 +199,7 @@ void add_options(cli::Options& options) {
                    "generate: what is expected to take longer in all its runs is run once; what "
                    "takes longer in one is left out, and listed with the speedup that its "
                    "evaluations predict"),
-       list("chains", "chains of shooting and path, such as 'mlp tanh,resnet 1/L relu'"),
+       list("chains", "chains of shooting, pipeline and path, such as 'mlp tanh,resnet 1/L relu'"),
        flag_option("quick", "one run of a small size each, to see that all works; no measurement"),
        cli::written_file("csv", file_format::kCsv,
                          "write the rows as comma-separated values, as they come"),

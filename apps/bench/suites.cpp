@@ -22,6 +22,8 @@ const std::vector<Suite>& suites() {
        Ranks::all, run_generate},
       {"shooting", "shooting, as auto chooses, on all ranks against sequential execution on one",
        Ranks::all, run_shooting},
+      {"pipeline", "pipelines on all ranks against sequential execution on one", Ranks::all,
+       run_pipeline},
       {"path", "steps in a row for 2 to 4096 chunks: shooting, Newton, sequential", Ranks::one,
        run_path},
       {"memory", "peak memory of hybrid and pcr", Ranks::all, run_memory},

@@ -129,7 +129,7 @@ std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples
 /// The inputs of the local steps: the features of the samples dealt to them, or normal noise by
 /// (seed, sample, step); z_0 is zero then.
 void bind_inputs(Chain& chain, const ChainConfig& config) {
-  const StepRange local = chain.trajectory.local_range();
+  const StepSet local = chain.trajectory.local_steps();
   const Index L = config.model.steps, B = config.batch, d = chain.sequence->input_width();
   chain.inputs.reset(local.size() * B * d);
   const View<Real, 3> inputs(chain.inputs.data(), {local.size(), B, d});
@@ -145,7 +145,7 @@ void bind_inputs(Chain& chain, const ChainConfig& config) {
     const RandomStream noise(config.model.seed, kStepInputStream);
     for (Index i = 0; i < local.size(); ++i)
       for (Index b = 0; b < B; ++b)
-        noise.normal((b * L + local.first + i) * d, d, inputs[i][b].data());
+        noise.normal((b * L + local.step(i)) * d, d, inputs[i][b].data());
   }
   chain.steps = std::move(chain.sequence);
   chain.sequence = chain.steps->bound_to({local, inputs});

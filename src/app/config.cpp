@@ -9,7 +9,7 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/trace.hpp"
-#include "deeppcr/linear/catalogue.hpp"
+#include "deeppcr/nonlinear/adjoint.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -24,8 +24,8 @@ constexpr const char* kMinutesToSave = "10";
 constexpr const char* kDefaultCheckpoint = "deeppcr.ckpt.h5";
 
 std::vector<std::string> backward_names() {
-  std::vector<std::string> names = linear::names();
-  names.insert(names.begin(), {"same", "linear", "auto"});
+  std::vector<std::string> names = nonlinear::backward_names();
+  names.insert(names.begin(), {"same", "linear"});
   return names;
 }
 
@@ -46,8 +46,8 @@ void add_solver_options(cli::Options& options) {
   options.add(
       "Solver",
       {word_option("backward", "same", backward_names(),
-                   "gradient: the linear solver of the backward pass; linear: that of --linear; "
-                   "auto: what is predicted to be fastest; same: as suits --nonlinear"),
+                   "gradient: the backward pass, by a linear solver or a pipeline; linear: that of "
+                   "--linear; auto: what is predicted to be fastest; same: as suits --nonlinear"),
        real_option("rtol", "1e-10", 0, 1,
                    "stop at states that are so close to sequential execution, relative to the "
                    "largest state"),

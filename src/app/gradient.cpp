@@ -5,7 +5,6 @@
 #include "app/interrupts.hpp"
 #include "app/run_commands.hpp"
 #include "app/solve.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 
@@ -29,7 +28,7 @@ Buffer<Real> last_state(const sequence::Trajectory& trajectory) {
   const Index size = trajectory.input().size();
   Buffer<Real> state(size);
   const Index L = layout.num_steps();
-  const bool owns = trajectory.local_range().contains(L - 1);
+  const bool owns = L > 0 && trajectory.local_steps().contains(L - 1);
   const Real* source = owns ? trajectory.states().end() - size : trajectory.input().data();
   std::copy(source, source + size, state.data());
   if (L > 0) trajectory.comm().broadcast(state.data(), size, layout.owner(L - 1));
@@ -42,15 +41,20 @@ View<Real, 1> view(Buffer<Real>& buffer) { return {buffer.data(), {buffer.size()
 /// one.
 models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
   models::LossData data;
-  data.local = at.local_range();
+  data.local = at.local_steps();
   data.states = at.states();
   data.samples = at.batch();
   data.labels = chain.labels;
   if (at.layout().num_steps() == 0 && at.comm().is_root()) {
-    data.local = {0, 1};
+    data.local = StepRange{0, 1};
     data.states = {at.input().data(), {1, at.batch(), at.width()}};
   }
   return data;
+}
+
+/// Whether every rank has the whole: what is summed over ranks would count several times.
+bool on_every_rank(const sequence::Trajectory& at) {
+  return at.comm().size() > 1 && at.layout().is_replicated();
 }
 
 /// The loss, its gradients by parameters of its own on every rank, and by the rows of states from
@@ -58,12 +62,13 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
 std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Trajectory& at,
                                         Gradients& g, Buffer<Real>& gradient) {
   const models::LossData data = loss_data(chain, at);
-  const std::array<Index, 3> shape{chain.loss->span(data.local).size(), at.batch(), at.width()};
+  const std::array<Index, 3> shape{chain.loss->rows(data.local), at.batch(), at.width()};
   gradient.reset(shape[0] * shape[1] * shape[2]);
   g.of_loss = sequence::ParameterGradients(chain.loss->parameters());
   models::LossGradients into{{gradient.data(), shape}, {}};
   for (int k = 0; k < g.of_loss.groups(); ++k) into.parameters.push_back(g.of_loss[k]);
   if (shape[0] > 0) g.loss = chain.loss->evaluate(data, &into);
+  if (on_every_rank(at)) return shape;
   g.loss.loss = at.comm().sum(g.loss.loss);
   g.loss.correct = at.comm().sum(g.loss.correct);
   for (const View<Real, 2>& rows : into.parameters) at.comm().sum(rows.data(), rows.size());
@@ -71,7 +76,7 @@ std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Traj
 }
 
 Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
-                        linear::LinearSolver& linear) {
+                        std::unique_ptr<nonlinear::Backward> backward) {
   const bool no_steps = at.layout().num_steps() == 0;
   const std::array<Index, 2> state{at.batch(), at.width()};
   Gradients g;
@@ -79,7 +84,7 @@ Gradients differentiate(const Chain& chain, const sequence::Trajectory& at,
   std::array<Index, 3> shape = differentiate_loss(chain, at, g, of_states);
   if (no_steps) shape[0] = 0;
   g.parameters = sequence::ParameterGradients(chain.sequence->parameters());
-  g.adjoint = std::make_unique<nonlinear::Adjoint>(*chain.sequence, at, linear);
+  g.adjoint = std::make_unique<nonlinear::Adjoint>(*chain.sequence, at, std::move(backward));
   g.adjoint->solve({of_states.data(), shape}, &g.parameters);
   g.adjoint->share_input();
   g.report = g.adjoint->report();
@@ -104,13 +109,14 @@ double square_sum(const Values& values) {
   return sum;
 }
 
-/// Of all groups over all ranks; shared rows count once. Collective.
-double square_sum(const parallel::Communicator& comm,
-                  const sequence::ParameterGradients& gradients) {
+/// Of all groups over all ranks; rows that all have count once. Collective.
+double square_sum(const sequence::Trajectory& at, const sequence::ParameterGradients& gradients) {
   double sum = 0;
-  for (int g = 0; g < gradients.groups(); ++g)
-    if (!gradients.shared(g) || comm.is_root()) sum += square_sum(gradients[g]);
-  return comm.sum(sum);
+  for (int g = 0; g < gradients.groups(); ++g) {
+    const bool everywhere = gradients.shared(g) || on_every_rank(at);
+    if (!everywhere || at.comm().is_root()) sum += square_sum(gradients[g]);
+  }
+  return at.comm().sum(sum);
 }
 
 GradientSummary summarise(const Chain& chain, const Gradients& g) {
@@ -125,19 +131,19 @@ GradientSummary summarise(const Chain& chain, const Gradients& g) {
     const std::string& name = groups[static_cast<std::size_t>(k)].name;
     summary.norms[name] = std::sqrt(square_sum(g.of_loss[k]));
   }
-  summary.norms["parameters"] = std::sqrt(square_sum(chain.trajectory.comm(), g.parameters));
+  summary.norms["parameters"] = std::sqrt(square_sum(chain.trajectory, g.parameters));
   if (chain.embedding) summary.norms["embedding"] = std::sqrt(square_sum(g.embedding));
   summary.adjoint = g.report;
   return summary;
 }
 
-std::unique_ptr<linear::LinearSolver> backward_solver(const SolverConfig& solver) {
-  const std::string method = solver.backward_solver();
+std::unique_ptr<nonlinear::Backward> make_backward(const SolverConfig& solver) {
   const OptionValues& own = solver.settings.own;
-  linear::Settings settings;
-  settings.chunks = own.has("chunks") ? own.whole("chunks") : 0;
-  settings.rtol = solver.settings.tolerance.rtol;
-  return linear::make(method, settings);
+  nonlinear::BackwardSettings settings;
+  settings.linear.chunks = own.has("chunks") ? own.whole("chunks") : 0;
+  settings.linear.rtol = solver.settings.tolerance.rtol;
+  settings.micro_batches = own.has("micro-batches") ? own.whole("micro-batches") : 0;
+  return nonlinear::make_backward(solver.backward_solver(), settings);
 }
 
 double largest_entry(ConstStates values) {
@@ -146,12 +152,21 @@ double largest_entry(ConstStates values) {
   return largest;
 }
 
-/// Compares with the sequential trajectory and the sequential linear solver at it.
+/// Step after step with the whole batch: on other layouts than contiguous ones a pipeline of one
+/// micro-batch.
+std::unique_ptr<nonlinear::Backward> sequential_backward(const parallel::BlockLayout& layout) {
+  if (layout.is_contiguous()) return nonlinear::make_backward("sequential");
+  nonlinear::BackwardSettings settings;
+  settings.micro_batches = 1;
+  return nonlinear::make_backward("pipeline", settings);
+}
+
+/// Compares with the sequential trajectory and the sequential backward pass at it.
 Verification verify(const Chain& chain, const Gradients& ours) {
   const parallel::Communicator& comm = chain.trajectory.comm();
   const SequentialRun sequential = run_sequential(chain);
-  const auto solver = linear::find("sequential").make();
-  const Gradients theirs = differentiate(chain, sequential.trajectory, *solver);
+  const Gradients theirs =
+      differentiate(chain, sequential.trajectory, sequential_backward(chain.trajectory.layout()));
   const auto error = [&](const auto& a, const auto& b) {
     return relative_difference(comm, a.size(), a.data(), b.data());
   };
@@ -184,7 +199,8 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
   file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}});
   file.write<Real>("/input_gradient", {B, n}, g.input.data(),
                    {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}});
-  const StepSet local(chain.trajectory.local_range());
+  const int rank = chain.trajectory.comm().rank();
+  const StepSet local = chain.trajectory.layout().written_steps(rank);
   const auto groups = chain.sequence->parameters();
   for (int k = 0; k < g.parameters.groups(); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
@@ -224,13 +240,14 @@ void save(const Chain& chain, const RunConfig& config, const Gradients& g,
 int run_gradient(const OptionValues& options, const cli::Context& context) {
   RunConfig config = read_run_config(options, linear::Passes::forward_and_backward);
   Chain chain = set_up(context, config);
+  auto backward = make_backward(config.solver);
+  require_layout(*backward, chain.trajectory.layout());
   ChainReport report;
+  report.weight_bytes = weight_bytes(chain);
   report.run = run_forward(chain, config, context);
   if (report.run.solved()) {
-    const auto linear = backward_solver(config.solver);
-    const Gradients gradients = differentiate(chain, chain.trajectory, *linear);
+    const Gradients gradients = differentiate(chain, chain.trajectory, std::move(backward));
     report.gradient = summarise(chain, gradients);
-    report.gradient->outcome = linear->report(chain.trajectory.layout());
     if (!config.files.output.empty()) save(chain, config, gradients, context);
     if (config.solver.verify) report.verification = verify(chain, gradients);
   }

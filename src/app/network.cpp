@@ -132,7 +132,7 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const nonlinear::Problem problem = sharing.problem(training_problem(config));
   const auto forward = sharing.forward();
   const double solver =
-      forward->memory(problem) + linear::make(sharing.methods.backward)
+      forward->memory(problem) + nonlinear::make_backward(sharing.methods.backward)
                                      ->cost({forward->layout(problem), batch, model.width})
                                      .memory;
   const double pixels = static_cast<double>(images.features()) *
@@ -144,7 +144,12 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {
-  return sharing.forward()->layout(sharing.problem(training_problem(config)));
+  const auto layout = sharing.forward()->layout(sharing.problem(training_problem(config)));
+  if (layout.is_replicated() && layout.num_ranks() > 1)
+    throw input_error(
+        "--pipeline-layout samples: training splits samples over --data-ranks; use {} of them",
+        layout.num_ranks());
+  return layout;
 }
 
 train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainConfig& config,

@@ -78,6 +78,20 @@ Json levels_json(const parallel::TrafficByLevel& levels) {
   return list;
 }
 
+/// What is said of a pass that was a pipeline; keys begin with `prefix`.
+void add_pipeline(const std::optional<nonlinear::PipelineReport>& found, const std::string& prefix,
+                  const char* label, Report& report) {
+  if (!found) return;
+  report.json[prefix + "layout"] = found->layout;
+  report.json[prefix + "micro_batches"] = found->micro_batches;
+  report.json[prefix + "block_steps"] = found->block_steps;
+  report.json[prefix + "idle"] = found->idle;
+  report.json[prefix + "idle_by_formula"] = found->idle_by_formula;
+  report.line(label, "{}, {} micro-batches, blocks of {} steps; idle {:.3g} %, by formula {:.3g} %",
+              found->layout, found->micro_batches, found->block_steps, 100 * found->idle,
+              100 * found->idle_by_formula);
+}
+
 void add_forward(const nonlinear::SolveReport& solve, Index steps, Report& report) {
   Json& json = report.json;
   json["exact_states"] = solve.exact_states;
@@ -94,12 +108,13 @@ void add_forward(const nonlinear::SolveReport& solve, Index steps, Report& repor
   if (solve.growth > 0)
     report.line("growth", "a change of a state grows up to {:.1e} times further on, estimated",
                 std::exp(solve.growth));
+  add_pipeline(solve.pipeline, "pipeline_", "pipeline", report);
   report.line("in a row", "{}{}", path_text(solve.path, steps),
               solve.chunks > 0 ? fmt::format(", with {} chunks", solve.chunks) : "");
 }
 
 void add_gradient(const GradientSummary& gradient, Index steps, Report& report) {
-  const linear::SolveOutcome& outcome = gradient.outcome;
+  const linear::SolveOutcome& outcome = gradient.adjoint.outcome;
   Json& json = report.json;
   json["loss"] = gradient.loss;
   json["accuracy"] = gradient.accuracy;
@@ -117,6 +132,7 @@ void add_gradient(const GradientSummary& gradient, Index steps, Report& report) 
       std::isnan(gradient.accuracy) ? "" : fmt::format(", accuracy {:.3g}", gradient.accuracy));
   report.line("backward by", "{}{}", outcome.method,
               outcome.reason.empty() ? "" : ": " + outcome.reason);
+  add_pipeline(gradient.adjoint.pipeline, "gradient_pipeline_", "pipeline, backward", report);
   if (outcome.sweeps > 0)
     report.line("sweeps backward", "{}, residual {:.3e} of the largest gradient", outcome.sweeps,
                 outcome.residual);
@@ -130,7 +146,7 @@ void add_gradient(const GradientSummary& gradient, Index steps, Report& report) 
 bool ran_in_a_row(const ChainReport& report, Index steps) {
   if (report.run.report.sequential_evaluations != steps) return false;
   if (!report.gradient) return true;
-  const linear::CriticalPath& back = report.gradient->outcome.path;
+  const linear::CriticalPath& back = report.gradient->adjoint.outcome.path;
   return back.products == 0 && back.evaluations >= static_cast<double>(steps);
 }
 
@@ -235,6 +251,13 @@ double relative_difference(const parallel::Communicator& comm, Index count, cons
   return largest[1] > 0 ? largest[0] / largest[1] : largest[0];
 }
 
+double weight_bytes(const Chain& chain) {
+  double bytes = 0;
+  for (const sequence::ParameterGroup& group : chain.sequence->parameters())
+    bytes += sizeof(Real) * static_cast<double>(group.values.size());
+  return chain.trajectory.comm().max(bytes);
+}
+
 int print(const cli::Context& context, const char* command, const RunConfig& config,
           const ChainReport& found) {
   const nonlinear::SolveReport& solve = found.run.report;
@@ -246,6 +269,8 @@ int print(const cli::Context& context, const char* command, const RunConfig& con
       found.gradient ? found.gradient->adjoint : nonlinear::AdjointReport{};
   report.add_solve(found.run, "iterations", total(backward.levels, backward.neighbours));
   add_forward(solve, steps, report);
+  report.json["weight_bytes_per_rank"] = found.weight_bytes;
+  report.line("weights", "{:.4g} MiB a rank", found.weight_bytes / (1024 * 1024));
   if (found.gradient) add_gradient(*found.gradient, steps, report);
   if (found.verification) add_verification(found, report);
   const std::string faster = advice(found, steps, context.comm.size());
@@ -257,6 +282,7 @@ int run_solve(const OptionValues& options, const cli::Context& context) {
   RunConfig config = read_run_config(options, linear::Passes::forward);
   Chain chain = set_up(context, config);
   ChainReport report;
+  report.weight_bytes = weight_bytes(chain);
   report.run = run_forward(chain, config, context);
   if (report.run.solved() && !config.files.output.empty()) {
     const UndisturbedWriting undisturbed;

@@ -8,7 +8,6 @@
 #include "app/config.hpp"
 #include "app/run_solver.hpp"
 #include "deeppcr/cli/command.hpp"
-#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 
 namespace deeppcr::app {
@@ -42,15 +41,18 @@ struct GradientSummary {
   double accuracy = 0;                  ///< not a number without a classifier
   std::map<std::string, double> norms;  ///< 2-norms: "input", "parameters", "embedding", "head"
   nonlinear::AdjointReport adjoint;
-  linear::SolveOutcome outcome;
 };
 
 /// All that the report of `solve` and `gradient` is made of; equal on all ranks.
 struct ChainReport {
   SolverRun run;
+  double weight_bytes = 0;  ///< of the rank that holds most
   std::optional<GradientSummary> gradient;
   std::optional<Verification> verification;
 };
+
+/// Bytes of the parameters on the rank that holds most. Collective.
+double weight_bytes(const Chain& chain);
 
 /// Prints it; the exit code that goes with the status. Collective.
 int print(const cli::Context& context, const char* command, const RunConfig& config,

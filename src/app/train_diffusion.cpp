@@ -85,7 +85,8 @@ struct Job {
       return evaluation;
     };
     return print(context, config, sharing,
-                 run_training(context, grid, config, model, sets.training, {0, 1}, evaluate));
+                 run_training(context, grid, config, model, sets.training,
+                              parallel::BlockLayout::balanced(1, 1), evaluate));
   }
 };
 

@@ -40,7 +40,7 @@ class Run {
     if (config.max_updates > 0) last_update_ = std::min(last_update_, config.max_updates);
   }
 
-  TrainingResult run(const std::vector<Index>& first_steps,
+  TrainingResult run(const parallel::BlockLayout& layout,
                      const std::function<train::Evaluation()>& evaluate);
 
  private:
@@ -73,13 +73,13 @@ class Run {
   bool stopped_ = false;
 };
 
-TrainingResult Run::run(const std::vector<Index>& first_steps,
+TrainingResult Run::run(const parallel::BlockLayout& layout,
                         const std::function<train::Evaluation()>& evaluate) {
   score_ = evaluate;
   resume();
   stop_before_start(grid_.world());
   result_.updates_before = trainer_.steps_done();
-  files_.open_trace(state(), first_steps);
+  files_.open_trace(state(), layout);
   train();
   end();
   return std::move(result_);
@@ -285,9 +285,9 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
 
 TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
-                            const train::Images& images, const std::vector<Index>& first_steps,
+                            const train::Images& images, const parallel::BlockLayout& layout,
                             const std::function<train::Evaluation()>& evaluate) {
-  return Run(context, grid, config, model, images).run(first_steps, evaluate);
+  return Run(context, grid, config, model, images).run(layout, evaluate);
 }
 
 }  // namespace deeppcr::app

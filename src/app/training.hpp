@@ -18,11 +18,11 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
 
 /// Trains until the last update, a stop (signal, STOP file, --max-hours) or a loss that is no
 /// number, with trace, checkpoints and progress; the same for every model. Goes on from a
-/// checkpoint where the files say so. first_steps: of the depth ranks, [D+1]. evaluate: scores the
-/// model on other samples, collectively. Collective.
+/// checkpoint where the files say so. layout: of the steps over the depth ranks. evaluate: scores
+/// the model on other samples, collectively. Collective.
 TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
-                            const train::Images& images, const std::vector<Index>& first_steps,
+                            const train::Images& images, const parallel::BlockLayout& layout,
                             const std::function<train::Evaluation()>& evaluate);
 
 /// "sequential" or "newton+hybrid", forward, then backward where it differs.

@@ -137,14 +137,14 @@ void TrainingFiles::resume(const std::string& path, TrainingState& state) const 
   log::info("going on from {}: {} updates done", path, state.updates);
 }
 
-void TrainingFiles::open_trace(const TrainingState& state, const std::vector<Index>& first_steps) {
+void TrainingFiles::open_trace(const TrainingState& state, const parallel::BlockLayout& layout) {
   if (files_.trace.empty()) return;
   io::TraceHeader header;
   header.provenance = about_;
   header.problem = problem_;
   header.more_of_problem = {{"depth_ranks", Index{grid_.depth().size()}},
                             {"data_ranks", Index{grid_.data().size()}}};
-  header.layout = parallel::BlockLayout(first_steps);
+  header.layout = layout;
   header.stages = state.history.stages();
   header.tables = tables();
   for (Index row = 0; row < state.history.rows(); ++row)

@@ -54,7 +54,7 @@ class TrainingFiles {
   void resume(const std::string& path, TrainingState& state) const;
   void save(const TrainingState& state) const;
   /// Starts the trace, where the run has one, with the history so far.
-  void open_trace(const TrainingState& state, const std::vector<Index>& first_steps);
+  void open_trace(const TrainingState& state, const parallel::BlockLayout& layout);
   /// The last row of the history. Not collective.
   void record(const train::History& history);
   void evaluated(const EvaluationRow& row);

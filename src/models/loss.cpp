@@ -37,9 +37,10 @@ LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, b
   return report;
 }
 
-StepRange Loss::span(StepRange local) const {
-  while (!local.empty() && !reads(local.first)) ++local.first;
-  return local;
+Index Loss::rows(const StepSet& local) const {
+  Index before = 0;
+  while (before < local.size() && !reads(local.step(before))) ++before;
+  return local.size() - before;
 }
 
 CrossEntropy::CrossEntropy(Index num_steps, int width, int classes, std::uint64_t seed)
@@ -52,7 +53,7 @@ std::vector<sequence::ParameterGroup> CrossEntropy::parameters() {
 
 /// Logits of the last state, [samples, classes]. @pre it is here
 State CrossEntropy::forward(const LossData& data) {
-  const ConstState z = data.states[last_ - data.local.first].slice(0, data.samples);
+  const ConstState z = data.states[data.local.row(last_)].slice(0, data.samples);
   logits_.reserve(data.samples * head_.outputs());
   const State logits(logits_.data(), {data.samples, head_.outputs()});
   head_.forward(z, logits);
@@ -66,13 +67,13 @@ LossReport CrossEntropy::evaluate(const LossData& data, const LossGradients* gra
   report.loss *= data.weight;
   if (gradients == nullptr) return report;
   for (Real& value : logits) value *= data.weight;
-  const ConstState z = data.states[last_ - data.local.first].slice(0, data.samples);
+  const ConstState z = data.states[data.local.row(last_)].slice(0, data.samples);
   View<Real, 1> by_head;
   if (!gradients->parameters.empty()) {
     const View<Real, 2>& rows = gradients->parameters.front();
     by_head = {rows.data(), {rows.size()}};
   }
-  const Index row = last_ - (data.local.last - gradients->states.extent(0));
+  const Index row = data.local.row(last_) - (data.local.size() - gradients->states.extent(0));
   head_.gradient(z, logits, by_head, gradients->states[row].slice(0, data.samples));
   return report;
 }
@@ -123,9 +124,9 @@ LossReport SquaredError::evaluate(const LossData& data, const LossGradients* gra
   const Real scale = data.weight / static_cast<Real>(count_ * data.samples * n);
   const Index before = gradients == nullptr ? 0 : data.local.size() - gradients->states.extent(0);
   LossReport report;
-  for (Index l = data.local.first; l < data.local.last; ++l) {
+  for (Index i = 0; i < data.local.size(); ++i) {
+    const Index l = data.local.step(i);
     if (!reads(l)) continue;
-    const Index i = l - data.local.first;
     for (Index s = 0; s < data.samples; ++s) {
       const Real* z = data.states[i][s].data();
       const Real* target = labelled ? nullptr : data.targets.at(l) + s * n;

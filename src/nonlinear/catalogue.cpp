@@ -9,11 +9,14 @@
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
+#include "nonlinear/automatic.hpp"
+#include "nonlinear/pipeline.hpp"
 
 namespace deeppcr::nonlinear {
 
 namespace {
 
+constexpr Index kMostBatches = 1'000'000;
 constexpr Index kMostChunks = 1'000'000'000'000;
 
 OptionSpec linear_option() {
@@ -98,13 +101,45 @@ std::unique_ptr<Solver> make_shooting(const Settings& settings) {
   return std::make_unique<Shooting>(options);
 }
 
-/// Left to the look at the chain: shooting, Newton's method or sequential execution.
+const Words<PipelineLayout> kLayouts{"pipeline layout",
+                                     {"auto", "contiguous", "interleaved", "samples"}};
+
+std::vector<OptionSpec> pipeline_options() {
+  return {
+      word_option("pipeline-layout", "auto", {kLayouts.words.begin(), kLayouts.words.end()},
+                  "contiguous: a range of steps a rank; interleaved: blocks of steps dealt to "
+                  "the ranks in turns; samples: all steps on each rank, for its own samples; "
+                  "auto: interleaved where a rank gets two blocks"),
+      whole_option("micro-batches", 0, 0, kMostBatches,
+                   "parts of the batch that follow each other through the ranks; 0: by formula"),
+      whole_option("block-steps", 0, 0, kMostChunks,
+                   "steps of a block of the interleaved layout; 0: by formula")};
+}
+
+std::unique_ptr<Solver> make_pipeline(const Settings& settings) {
+  const std::string& layout = settings.own.word("pipeline-layout");
+  const PipelineOptions options{kLayouts.find(layout), settings.own.whole("micro-batches"),
+                                settings.own.whole("block-steps")};
+  if (options.block_steps > 0 && options.layout != PipelineLayout::interleaved)
+    throw input_error("--block-steps {} goes with --pipeline-layout interleaved, not with {}",
+                      options.block_steps, layout);
+  if (options.micro_batches > 0 && options.layout == PipelineLayout::samples)
+    throw input_error(
+        "--micro-batches {} does not go with --pipeline-layout samples, where each rank has one; "
+        "leave it out",
+        options.micro_batches);
+  return std::make_unique<Pipeline>(options, settings.tolerance);
+}
+
+/// Left to the sizes, then to the look at the chain: a pipeline, shooting, Newton's method or
+/// sequential execution. Whoever gives chunks wants them.
 std::unique_ptr<Solver> make_automatic(const Settings& settings) {
   auto options = options_from<ShootingOptions>(settings);
   options.chunks = settings.own.whole("chunks");
   options.newton = true;
   options.newton_options = options_from<NewtonOptions>(settings);
-  return std::make_unique<Shooting>(options);
+  if (options.chunks > 0) return std::make_unique<Shooting>(options);
+  return std::make_unique<Automatic>(options);
 }
 
 /// Backward by the solver of --linear, where an entry has one.
@@ -112,6 +147,7 @@ std::string by_linear(const OptionValues& own) {
   return own.has("linear") ? own.word("linear") : "hybrid";
 }
 std::string by_substitution(const OptionValues&) { return "sequential"; }
+std::string by_pipeline(const OptionValues&) { return "pipeline"; }
 std::string by_shooting(const OptionValues&) { return "shooting"; }
 std::string by_plan(const OptionValues&) { return "auto"; }
 
@@ -120,7 +156,7 @@ Catalogue<CatalogueEntry>& table() {
       "nonlinear solver",
       {
           {"auto",
-           "shooting, newton or sequential, whichever promises to be fastest",
+           "pipeline, shooting, newton or sequential, whichever promises to be fastest",
            {chunks_option()},
            true,
            by_plan,
@@ -131,6 +167,8 @@ Catalogue<CatalogueEntry>& table() {
            false,
            by_substitution,
            make_sequential},
+          {"pipeline", "micro-batches behind each other through the ranks: exact, for any chain",
+           pipeline_options(), false, by_pipeline, make_pipeline},
           {"newton",
            "all steps at once, by Newton's method",
            {linear_option(), jacobian_option()},

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <exception>
 
 namespace deeppcr::parallel {
 
@@ -71,6 +72,37 @@ void halo(const Communicator& comm, const BlockLayout& layout, const Real* rows,
   exchange(comm,
            {(comm.rank() + 1) % P, (comm.rank() + P - 1) % P, sent * row, (ranges - skipped) * row},
            last.data(), in + skipped * row, traffic);
+}
+
+PendingSends::~PendingSends() {
+  if (std::uncaught_exceptions() == 0)
+    for (Message& message : messages_) MPI_Wait(&message.request, MPI_STATUS_IGNORE);
+}
+
+void PendingSends::send(const Real* values, Index count, Real behind, int to) {
+  progress();
+  Message& message = messages_.emplace_back();
+  message.values.reset(count + 1);
+  std::copy_n(values, count, message.values.data());
+  message.values[count] = behind;
+  check_mpi(MPI_Isend(message.values.data(), to_count(count + 1), MPI_DOUBLE, to, 0, comm_.get(),
+                      &message.request),
+            "MPI_Isend");
+}
+
+void PendingSends::progress() {
+  while (!messages_.empty()) {
+    int left = 0;
+    check_mpi(MPI_Test(&messages_.front().request, &left, MPI_STATUS_IGNORE), "MPI_Test");
+    if (left == 0) return;
+    messages_.pop_front();
+  }
+}
+
+void PendingSends::wait() {
+  for (Message& message : messages_)
+    check_mpi(MPI_Wait(&message.request, MPI_STATUS_IGNORE), "MPI_Wait");
+  messages_.clear();
 }
 
 void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows, Real* table,

@@ -4,10 +4,10 @@
 
 namespace deeppcr::sequence {
 
-void deal_features(ConstState features, StepRange steps, View<Real, 3> inputs) {
+void deal_features(ConstState features, const StepSet& steps, View<Real, 3> inputs) {
   const Index F = features.extent(1), d = inputs.extent(2);
   for (Index i = 0; i < steps.size(); ++i) {
-    const Index first = std::min((steps.first + i) * d, F), count = std::min(d, F - first);
+    const Index first = std::min(steps.step(i) * d, F), count = std::min(d, F - first);
     for (Index b = 0; b < features.extent(0); ++b) {
       Real* x = inputs[i][b].data();
       std::copy_n(features[b].data() + first, count, x);

@@ -7,7 +7,6 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/linear/catalogue.hpp"
 
 namespace deeppcr::train {
 
@@ -26,8 +25,7 @@ StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
 /// Depth ranks with a state that the loss reads.
 int count_readers(const models::Loss& loss, const parallel::BlockLayout& layout) {
   int readers = 0;
-  for (int p = 0; p < layout.num_ranks(); ++p)
-    readers += loss.span(layout.range(p)).empty() ? 0 : 1;
+  for (int p = 0; p < layout.num_ranks(); ++p) readers += loss.rows(layout.steps(p)) > 0 ? 1 : 0;
   return readers;
 }
 
@@ -59,14 +57,13 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       bound_(takes_inputs() ? parts_.sequence->bound_to(bind()) : nullptr),
       trajectory_(grid.depth(), options.layout, samples_.size(), chain().width()),
       forward_(nonlinear::find(options.methods.forward).make(options.methods.settings)),
-      backward_(linear::make(options.methods.backward)),
-      adjoint_(chain(), trajectory_, *backward_),
+      adjoint_(chain(), trajectory_, nonlinear::make_backward(options.methods.backward)),
       features_(owns_pixels_ || takes_inputs() ? samples_.size() * images.features() : 0),
       normalisation_(2),
       groups_(parts_.sequence->parameters()),
       chain_gradients_(groups_),
-      loss_steps_(parts_.loss->span(trajectory_.local_range())),
-      loss_gradient_(loss_steps_.size() * trajectory_.input().size()),
+      loss_rows_(parts_.loss->rows(trajectory_.local_steps())),
+      loss_gradient_(loss_rows_ * trajectory_.input().size()),
       loss_readers_(count_readers(*parts_.loss, options.layout)),
       loss_groups_(parts_.loss->parameters()),
       loss_gradients_(loss_groups_),
@@ -80,7 +77,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
 }
 
 sequence::Inputs ChainNetwork::bind() {
-  const StepRange local = options_.layout.range(grid_.depth().rank());
+  const StepSet local = options_.layout.steps(grid_.depth().rank());
   const int d = parts_.sequence->input_width();
   inputs_.reset(local.size() * samples_.size() * d);
   return {local, {inputs_.data(), {local.size(), samples_.size(), d}}};
@@ -114,7 +111,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   }
   for (int g = 0; g < loss_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = loss_groups_[static_cast<std::size_t>(g)];
-    const bool held = loss_readers_ > 1 || !loss_steps_.empty();
+    const bool held = loss_readers_ > 1 || loss_rows_ > 0;
     all.push_back(group_of(group, StepRange{0, held ? group.rows : 0}, loss_readers_ > 1,
                            loss_gradients_[g].data()));
   }
@@ -150,7 +147,7 @@ void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch
   if (owns_embedding()) parts_.embedding->forward(x, z0);
   if (grid_.depth().size() > 1) grid_.depth().broadcast(sent.data(), sent.size(), 0);
   if (!bound_) return;
-  const StepRange local = trajectory_.local_range();
+  const StepSet local = trajectory_.local_steps();
   sequence::deal_features(
       x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
 }
@@ -224,7 +221,7 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
 
 models::LossData ChainNetwork::loss_data(const Images& images, const Index* samples, Index used) {
   models::LossData data;
-  data.local = trajectory_.local_range();
+  data.local = trajectory_.local_steps();
   data.states = trajectory_.states();
   data.samples = used;
   for (Index b = 0; b < used; ++b) data.labels.push_back(images.label(samples[b]));
@@ -233,7 +230,7 @@ models::LossData ChainNetwork::loss_data(const Images& images, const Index* samp
 
 ConstStates ChainNetwork::loss_gradient() const {
   const Index batch = samples_.size(), width = parts_.sequence->width();
-  return {loss_gradient_.data(), {loss_steps_.size(), batch, width}};
+  return {loss_gradient_.data(), {loss_rows_, batch, width}};
 }
 
 /// This rank's part of the loss and its gradients, weighted so that those of all data ranks add up
@@ -246,7 +243,7 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
     for (int g = 0; g < loss_gradients_.groups(); ++g)
       std::fill(loss_gradients_[g].begin(), loss_gradients_[g].end(), Real{0});
   }
-  if (!loss_steps_.empty()) {
+  if (loss_rows_ > 0) {
     models::LossData data = loss_data(images_, samples, samples_.size());
     data.weight = static_cast<Real>(samples_.size()) / static_cast<Real>(whole_batch);
     models::LossGradients into{{loss_gradient_.data(), loss_gradient().shape()}, {}};
@@ -254,7 +251,7 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
       into.parameters.push_back(loss_gradients_[g]);
     report = parts_.loss->evaluate(data, &into);
   }
-  for (int g = 0; g < loss_gradients_.groups() && (shared || !loss_steps_.empty()); ++g) {
+  for (int g = 0; g < loss_gradients_.groups() && (shared || loss_rows_ > 0); ++g) {
     const View<Real, 2> gradient = loss_gradients_[g];
     if (shared) grid_.depth().sum(gradient.data(), gradient.size());
     sums.start(gradient.data(), gradient.size());
@@ -263,17 +260,19 @@ models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index 
 }
 
 void ChainNetwork::backward(parallel::PendingSums& sums) {
-  const Index first = trajectory_.local_range().first;
-  const auto start = [&](bool shared, StepRange range) {
+  const auto start = [&](bool shared, Index first, Index last) {
     sequence::GroupRows rows;
-    chain_gradients_.slice(range.first - first, range.last - first, rows);
+    chain_gradients_.slice(first, last, rows);
     for (int g = 0; g < chain_gradients_.groups(); ++g) {
       const View<Real, 2>& grads = rows[static_cast<std::size_t>(g)];
       if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
     }
   };
-  adjoint_.solve(loss_gradient(), &chain_gradients_, [&](StepRange range) { start(false, range); });
-  start(true, {first, first});
+  adjoint_.solve(loss_gradient(), &chain_gradients_, [&](StepRange range) {
+    const Index first = trajectory_.local_steps().row(range.first);
+    start(false, first, first + range.size());
+  });
+  start(true, 0, 0);
   if (!owns_embedding()) return;
   parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}},
                              adjoint_.input(),
@@ -304,7 +303,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     embed(images, samples.data(), 0, {});
     forward(nullptr);
     const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
-    if (used == 0 || loss_steps_.empty()) continue;
+    if (used == 0 || loss_rows_ == 0) continue;
     const models::LossData data = loss_data(images, samples.data(), used);
     evaluation.loss += static_cast<double>(used) * parts_.loss->evaluate(data, nullptr).loss;
     const std::vector<int> taken = parts_.loss->classify(data);

@@ -49,7 +49,7 @@ double linear_cost(const TrainingProblem& training, const std::string& method,
   linear::Problem problem{layout, batch, training.width};
   problem.product_weight = machine().product_flop_ratio(training.width);
   const double step = 2.0 * training.width * training.width;
-  return linear::make(method)->cost(problem).critical_flops / step;
+  return nonlinear::make_backward(method)->cost(problem).critical_flops / step;
 }
 
 /// "newton+hybrid", as --nonlinear and --linear name it.
@@ -63,6 +63,7 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const nonlinear::Problem problem = sharing.problem(training);
   const auto solver = sharing.forward();
   const parallel::BlockLayout layout = solver->layout(problem);
+  require_layout(*nonlinear::make_backward(sharing.methods.backward), layout);
   const auto batch = static_cast<double>(problem.batch);
   const double step = batch * training.layers;
   const double own = step * static_cast<double>(linear::longest_part(layout));
@@ -95,7 +96,7 @@ std::vector<plan::Way> ways_for(const TrainingProblem& training, const Sharing& 
 bool asks_for_depth(const PassMethods& methods) {
   const bool forward = methods.forward != kOpen && nonlinear::find(methods.forward).iterates;
   const bool backward =
-      methods.backward != kOpen && !linear::make(methods.backward)->walks_in_a_row();
+      methods.backward != kOpen && !nonlinear::make_backward(methods.backward)->walks_in_a_row();
   return forward || backward;
 }
 
@@ -124,7 +125,12 @@ Sharing choose_sharing(const TrainingProblem& training, const Sharing& wanted, i
                  plan.choice, plan.advice};
   const bool looks = wanted.methods.forward == kOpen && chosen.depth_ranks > 1 &&
                      !nonlinear::find(chosen.methods.forward).iterates;
-  if (looks) chosen.methods.forward = kOpen;
+  if (looks) {  // at the chunks of ranges of steps, which the backward pass was chosen for
+    chosen.methods.forward = kOpen;
+    OptionValues& own = chosen.methods.settings.own;
+    if (!own.has("chunks")) own = OptionValues(nonlinear::find(kOpen).options);
+    if (own.whole("chunks") == 0) own.set("chunks", chosen.depth_ranks);
+  }
   return chosen;
 }
 

@@ -25,6 +25,10 @@ struct Machine {
   /// Parameter gradients against a forward pass: the pre-activations again, then two products.
   double parameter_passes = 3;
 
+  /// Of a pipeline: samples whose work the fixed part of a step takes, with its weights in the
+  /// cache, and bytes of the weights that a block brings there.
+  double step_overhead_samples = 2, block_bytes = 512.0 * 1024;
+
   /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
   /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.
   double evaluations_of_denoising(double tolerance, double eta, double window) const;

@@ -24,7 +24,7 @@ LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, b
 
 /// What a loss looks at on one rank.
 struct LossData {
-  StepRange local;           ///< steps after which `states` are
+  StepSet local;             ///< steps after which `states` are
   ConstStates states;        ///< [L_local, B, n]
   Index samples = 0;         ///< of a row, the first so many count
   std::vector<int> labels;   ///< [samples]; empty where there are none
@@ -34,7 +34,7 @@ struct LossData {
 
 /// What it differentiates into. Only rows that are read are written: the others stay as they are.
 struct LossGradients {
-  States states;                   ///< by the last rows of LossData::states, at least span()
+  States states;                   ///< by the last rows of LossData::states, at least rows()
   sequence::GroupRows parameters;  ///< by parameters(), assigned; empty where not wanted
 };
 
@@ -61,8 +61,8 @@ class Loss {
   /// here.
   virtual std::vector<int> classify(const LossData&) { return {}; }
 
-  /// The local steps from the first one that it reads on; empty at the end of them.
-  StepRange span(StepRange local) const;
+  /// How many rows of the local steps there are from the first one that it reads on.
+  Index rows(const StepSet& local) const;
 };
 
 /// Softmax cross-entropy of a linear classifier on the last state.

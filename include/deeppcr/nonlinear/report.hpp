@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ struct IterationRecord {
 };
 
 using linear::CriticalPath;
+
+/// How ranks shared a pass as a pipeline, and how long they waited in it.
+struct PipelineReport {
+  std::string layout;       ///< "contiguous", "interleaved" or "samples"
+  Index micro_batches = 1;  ///< of samples
+  Index block_steps = 0;    ///< of the longest block
+  double idle = 0;          ///< share of all ranks' ticks without work; counted
+  double idle_by_formula = 0;
+};
 
 /// How a nonlinear solve ended. `converged`: the states are within the tolerance of sequential
 /// execution. `fell_back`: they are sequential execution's own. `failed`: sequential execution
@@ -60,8 +70,9 @@ struct SolveReport {
   std::string reason;  ///< a sentence: why it fell back or failed; empty when converged
   std::map<std::string, double>
       seconds;  ///< by stage, maximum over ranks; "total" is the wall time, each rank's own
-  parallel::TrafficByLevel levels;  ///< of all linear solves together, all ranks
-  parallel::Traffic neighbours;     ///< halos and pipelines, all ranks
+  parallel::TrafficByLevel levels;         ///< of all linear solves together, all ranks
+  parallel::Traffic neighbours;            ///< halos and pipelines, all ranks
+  std::optional<PipelineReport> pipeline;  ///< of a solve that was one
 };
 
 /// Hears of each iteration while the solve runs, each a safe point. Called on every rank with the

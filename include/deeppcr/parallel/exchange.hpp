@@ -1,5 +1,8 @@
 #pragma once
 
+#include <mpi.h>
+
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -48,6 +51,32 @@ struct ShiftPlan {
 };
 void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
            Real* in, Index receive_count, Traffic& traffic);
+
+/// Messages of reals that are under way while the caller computes, each a copy of what was given.
+class PendingSends {
+ public:
+  /// The communicator must outlive the object.
+  explicit PendingSends(const Communicator& comm) : comm_(comm) {}
+  /// Waits, unless an exception unwinds: the other ranks may then be elsewhere.
+  ~PendingSends();
+  PendingSends(const PendingSends&) = delete;
+  PendingSends& operator=(const PendingSends&) = delete;
+
+  /// Sends `count` reals and one number behind them to rank `to`, which takes them by
+  /// Communicator::receive() as count + 1 reals.
+  void send(const Real* values, Index count, Real behind, int to);
+  /// Lets MPI go on with them, and forgets those that have left.
+  void progress();
+  void wait();
+
+ private:
+  struct Message {
+    Buffer<Real> values;
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+  const Communicator& comm_;
+  std::deque<Message> messages_;
+};
 
 /// Every rank gets the rows of all others, in a table of which each holds a part; `first_rows` [P +
 /// 1] are the parts, some of which may be empty. In place.

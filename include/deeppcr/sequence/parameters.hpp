@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
 
 namespace deeppcr::sequence {
@@ -11,13 +12,13 @@ namespace deeppcr::sequence {
 /// What is given for each step and sample beside the state: a signal's sample, noise, a token. The
 /// numbers are borrowed; they may change between two calls of a chain, but not during one.
 struct Inputs {
-  StepRange steps;         ///< those that rows are given for
+  StepSet steps;           ///< those that rows are given for
   ConstStates values;      ///< [steps.size(), all samples, d]
   Index first_sample = 0;  ///< a batch is this sample and those that follow
 
   /// Those of step l for the samples of a batch, [B, d].
   const Real* at(Index l) const {
-    return values.data() + ((l - steps.first) * values.extent(1) + first_sample) * values.extent(2);
+    return values.data() + (steps.row(l) * values.extent(1) + first_sample) * values.extent(2);
   }
   /// The same where a batch begins so many samples later.
   Inputs from_sample(Index first) const { return {steps, values, first_sample + first}; }
@@ -25,7 +26,7 @@ struct Inputs {
 
 /// The features of samples as inputs of some steps: step l takes features [l d, (l + 1) d), and
 /// zeros behind the last. Shapes: features [B, F], inputs [steps.size(), B, d].
-void deal_features(ConstState features, StepRange steps, View<Real, 3> inputs);
+void deal_features(ConstState features, const StepSet& steps, View<Real, 3> inputs);
 
 /// Trainable numbers of one kind: a row for each step, or one row that all steps share (a recurrent
 /// cell, a denoiser), which every rank in depth holds.

@@ -4,7 +4,6 @@
 #include <optional>
 #include <vector>
 
-#include "deeppcr/linear/linear_solver.hpp"
 #include "deeppcr/models/loss.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
@@ -19,7 +18,7 @@ namespace deeppcr::train {
 struct PassMethods {
   std::string forward = "sequential";                        ///< from nonlinear::catalogue()
   nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
-  std::string backward = "sequential";                       ///< from linear::catalogue()
+  std::string backward = "sequential";                       ///< from backward_names()
 };
 
 /// How a network did on a set; equal on all ranks.
@@ -102,7 +101,6 @@ class ChainNetwork final : public Trainable {
   std::unique_ptr<sequence::Sequence> bound_;  ///< the sequence with them
   sequence::Trajectory trajectory_;
   std::unique_ptr<nonlinear::Solver> forward_;
-  std::unique_ptr<linear::LinearSolver> backward_;
   nonlinear::Adjoint adjoint_;
   Buffer<Real> features_;       ///< [B_local, features]
   Buffer<Real> normalisation_;  ///< mean, deviation
@@ -111,7 +109,7 @@ class ChainNetwork final : public Trainable {
   Buffer<Real> kept_;
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
-  StepRange loss_steps_;        ///< local steps from the first whose state the loss reads
+  Index loss_rows_;             ///< local steps from the first whose state the loss reads
   Buffer<Real> loss_gradient_;  ///< by the states after them, [.., B_local, n]
   int loss_readers_;            ///< depth ranks whose states it reads
   std::vector<sequence::ParameterGroup> loss_groups_;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <sstream>
 
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/sequence/propagate.hpp"
@@ -52,19 +53,27 @@ struct Outcome {
   Cost cost;                 ///< by formula
 };
 
+/// A solver, and a word of its options that changes much: "pipeline pipeline-layout samples".
 class SolverContract : public ::testing::TestWithParam<std::string> {
  protected:
-  const CatalogueEntry& entry() const { return find(GetParam()); }
+  const CatalogueEntry& entry() const { return find(word(0)); }
+  Settings settings() const {
+    Settings made;
+    made.tolerance.rtol = kRtol;
+    if (word(1).empty()) return made;
+    made.own = OptionValues(entry().options);
+    made.own.set(word(1), word(2));
+    return made;
+  }
   Problem problem(const Chain& chain) const {
     return {chain.steps, chain.batch, chain.width, world().size()};
   }
 
   Outcome solve(const Chain& chain, bool fallback = true, const Monitors& monitors = {},
                 const std::function<void(ModelProblem&)>& change = {}) const {
-    Settings settings;
-    settings.tolerance.rtol = kRtol;
-    settings.fallback = fallback;
-    const auto solver = entry().make(settings);
+    Settings all = settings();
+    all.fallback = fallback;
+    const auto solver = entry().make(all);
     const auto layout = solver->layout(problem(chain));
     ModelProblem found(world(), chain.options(), layout, chain.batch);
     ModelProblem expected(world(), chain.options(), layout, chain.batch);
@@ -77,14 +86,23 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     sequence::propagate(*expected.sequence, expected.trajectory);
     const ConstStates ours = found.trajectory.states(), theirs = expected.trajectory.states();
     outcome.error = test::relative_difference(world(), ours.data(), theirs.data(), ours.size());
-    const StepRange local = found.trajectory.local_range();
-    const Index exact =
-        std::clamp(outcome.report.exact_states, local.first, local.last) - local.first;
+    const StepSet local = found.trajectory.local_steps();
+    Index exact = 0;  // of the local states
+    while (exact < local.size() && local.step(exact) < outcome.report.exact_states) ++exact;
     const std::size_t bytes =
         static_cast<std::size_t>(exact * chain.batch * chain.width) * sizeof(Real);
     const bool same = exact == 0 || std::memcmp(ours.data(), theirs.data(), bytes) == 0;
     outcome.exact_holds = !world().any(!same);
     return outcome;
+  }
+
+ private:
+  std::string word(int which) const {
+    std::istringstream words(GetParam());
+    std::string found;
+    for (int i = 0; i <= which; ++i)
+      if (!(words >> found)) found.clear();
+    return found;
   }
 };
 
@@ -202,7 +220,7 @@ TEST_P(SolverContract, SendsNoMoreThanItsCostSays) {
 TEST_P(SolverContract, LayoutsHoldAllSteps) {
   for (const Index steps : {0, 1, 5, 1000}) {
     const Problem size{steps, 2, 8, world().size()};
-    const auto solver = entry().make();
+    const auto solver = entry().make(settings());
     EXPECT_EQ(solver->layout(size).num_steps(), steps);
     EXPECT_EQ(solver->layout(size).num_ranks(), world().size());
     EXPECT_GE(solver->memory(size), 0.0);
@@ -211,7 +229,13 @@ TEST_P(SolverContract, LayoutsHoldAllSteps) {
 
 std::vector<std::string> names() {
   std::vector<std::string> all;
-  for (const CatalogueEntry& entry : catalogue()) all.push_back(entry.name);
+  for (const CatalogueEntry& entry : catalogue()) {
+    all.push_back(entry.name);
+    for (const OptionSpec& option : entry.options)
+      if (option.name == "pipeline-layout")
+        for (const std::string& word : option.words)
+          all.push_back(fmt::format("{} {} {}", entry.name, option.name, word));
+  }
   return all;
 }
 

@@ -1,0 +1,62 @@
+#include <utility>
+
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/linear/catalogue.hpp"
+#include "nonlinear/linear_backward.hpp"
+#include "nonlinear/pipeline_backward.hpp"
+
+namespace deeppcr::nonlinear {
+
+namespace {
+
+constexpr const char* kPipeline = "pipeline";
+constexpr const char* kAutomatic = "auto";
+
+/// As the solver "auto" decides: by the sizes, a pipeline or a linear solver.
+class AutomaticBackward final : public Backward {
+ public:
+  explicit AutomaticBackward(const BackwardSettings& settings)
+      : pipeline_(settings.micro_batches), linear_(linear::make(kAutomatic, settings.linear)) {}
+
+  void run(const BackwardTask& task, StageTimes& stages) override {
+    if (promises_pipeline(problem_of(task.at))) ran_ = &pipeline_;
+    ran_->run(task, stages);
+  }
+  bool takes(const parallel::BlockLayout&) const override { return true; }
+  linear::Cost cost(const linear::Problem& problem) const override { return ran_->cost(problem); }
+  linear::SolveOutcome outcome(const parallel::BlockLayout& layout) const override {
+    return ran_->outcome(layout);
+  }
+  std::optional<PipelineReport> pipeline() const override { return ran_->pipeline(); }
+  parallel::TrafficByLevel levels() const override { return ran_->levels(); }
+  parallel::Traffic neighbours() const override { return ran_->neighbours(); }
+
+ private:
+  PipelineBackward pipeline_;
+  LinearBackward linear_;
+  Backward* ran_ = &linear_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backward> make_backward(const std::string& name, const BackwardSettings& settings) {
+  if (name == kPipeline) return std::make_unique<PipelineBackward>(settings.micro_batches);
+  if (name == kAutomatic) return std::make_unique<AutomaticBackward>(settings);
+  return std::make_unique<LinearBackward>(linear::make(name, settings.linear));
+}
+
+std::vector<std::string> backward_names() {
+  std::vector<std::string> names = linear::names();
+  names.insert(names.begin(), kAutomatic);
+  names.emplace_back(kPipeline);
+  return names;
+}
+
+void require_layout(const Backward& backward, const parallel::BlockLayout& layout) {
+  if (backward.takes(layout)) return;
+  throw input_error(
+      "a linear solver backward needs one range of steps a rank, which the forward pass does not "
+      "have; go back by a pipeline too, or use --pipeline-layout contiguous");
+}
+
+}  // namespace deeppcr::nonlinear
