@@ -14,7 +14,7 @@ namespace deeppcr::nonlinear {
 namespace {
 
 /// Reals of the states of a micro-batch that are run before they are copied to their places.
-constexpr Index kPieceReals = Index{1} << 15;
+constexpr Index kPieceReals = Index{1} << 12;
 
 /// The states of a micro-batch are not neighbours in memory, so they are run in pieces beside it.
 class ForwardWork final : public PipelineWork {

@@ -9,8 +9,9 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Reals of the states, and of the parameters, of a piece of steps that is worked on at once.
-constexpr Index kPieceReals = Index{1} << 15;
+/// Reals of the states, and of the parameters, of a piece of steps that is worked on at once:
+/// little enough that memory for them is not fetched from the system in each pass.
+constexpr Index kPieceReals = Index{1} << 13, kPieceParameters = Index{1} << 14;
 
 class BackwardWork final : public PipelineWork {
  public:
@@ -22,7 +23,8 @@ class BackwardWork final : public PipelineWork {
         rows_final_(!plan.shares_samples()) {
     const Index state = std::max<Index>(1, batches_.count(0) * task.at.width());
     const Index row = task.wants_parameters() ? task.parameters->numbers_a_step() : 0;
-    piece_steps_ = std::max<Index>(1, kPieceReals / std::max(state, row));
+    piece_steps_ = std::max<Index>(
+        1, std::min(kPieceReals / state, kPieceParameters / std::max<Index>(1, row)));
     fetch_fronts();
     for (Buffer<Real>* one : {&in_, &out_, &loss_, &gradient_}) one->reset(piece_steps_ * state);
     for (int m = 0; m < batches_.num_ranks(); ++m)
