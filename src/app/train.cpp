@@ -60,9 +60,10 @@ int run_train(const OptionValues& options, const cli::Context& context) {
   log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
             sharing.data_ranks);
   if (!sharing.advice.empty()) log::info("{}", sharing.advice);
-  const TrainingResult result =
+  TrainingResult result =
       run_training(context, grid, config, network, sets.training, network_layout(config, sharing),
                    [&] { return network.evaluate(sets.test); });
+  result.pipeline = network.pipeline();
   if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
   return print(context, config, sharing, result);
 }

@@ -135,12 +135,27 @@ void add_grid_options(cli::Options& options) {
       {{"nonlinear", "auto", forward_solvers()}});
 }
 
+/// Both passes of an update as a pipeline over the depth ranks.
+void add_pipeline_options(cli::Options& options) {
+  std::vector<std::string> schedules{"off"};
+  for (const char* name : plan::pipeline_schedules().words) schedules.emplace_back(name);
+  options.add(
+      "Pipeline of an update",
+      {word_option("pipeline", "off", schedules,
+                   "both passes by --micro-batches that follow each other through the depth ranks: "
+                   "gpipe (all forward, then all back), 1f1b (forward and back in turns, which "
+                   "holds fewer states), zero-bubble (weight gradients fill the gaps)"),
+       flag_option("recompute",
+                   "of --pipeline: compute states again before they go back, to hold fewer")});
+}
+
 void add_train_options(cli::Options& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
   add_data_options(options);
   add_loss_options(options);
   add_optimiser_options(options);
   add_grid_options(options);
+  add_pipeline_options(options);
   add_file_options(options, training_files());
 }
 
@@ -169,6 +184,47 @@ void read_forward(const OptionValues& options, const std::string& linear,
   own.set("linear", linear);
 }
 
+/// @throws Error where anything else is asked to do one of the passes
+void refuse_beside_pipeline(const OptionValues& options, const std::string& schedule) {
+  for (const char* name : {"nonlinear", "linear", "forward-linear", "backward-linear"}) {
+    const std::string value = options.text(name);
+    const bool open = value == "auto" || value == "linear" || value == "pipeline";
+    if (!open)
+      throw input_error(
+          "--{} {} does not go with --pipeline {}, which does both passes; leave one "
+          "of them out",
+          name, value, schedule);
+  }
+  const std::string layout = options.text("pipeline-layout");
+  if (layout != "auto" && layout != "contiguous")
+    throw input_error(
+        "--pipeline-layout {} does not go with --pipeline {}, whose ranks have a range of steps "
+        "each; leave it out",
+        layout, schedule);
+}
+
+/// @returns whether the passes are such a pipeline
+bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
+  if (!options.has("pipeline")) return false;
+  const std::string schedule = options.text("pipeline");
+  const bool recompute = options.flag("recompute");
+  if (schedule == "off") {
+    if (recompute)
+      throw input_error("--recompute needs --pipeline {}",
+                        fmt::join(plan::pipeline_schedules().words, ", "));
+    return false;
+  }
+  refuse_beside_pipeline(options, schedule);
+  methods.forward = methods.backward = "pipeline";
+  OptionValues& own = methods.settings.own;
+  own = OptionValues(nonlinear::find(methods.forward).options);
+  own.take(options.part(forward_options(methods.forward)));
+  own.set("pipeline-layout", "contiguous");
+  methods.pipeline = train::TrainingPipeline{plan::pipeline_schedules().find(schedule),
+                                             own.whole("micro-batches"), recompute};
+  return true;
+}
+
 }  // namespace
 
 train::Sharing read_sharing(const OptionValues& options) {
@@ -183,6 +239,7 @@ train::Sharing read_sharing(const OptionValues& options) {
   methods.settings.tolerance = {options.real("newton-rtol"), 0};
   if (options.given("max-iterations"))
     methods.settings.max_iterations = static_cast<int>(options.whole("max-iterations"));
+  if (read_pipeline(options, methods)) return sharing;
   read_forward(options, direction("forward-linear"), methods);
   methods.backward = direction("backward-linear");
   const bool follows = methods.backward == "auto" && options.text("nonlinear") != "auto";

@@ -56,6 +56,9 @@ TrainConfig read_config(const OptionValues& options) {
   if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
   config.chain.model.steps = 1;
   config.sharing.methods.forward = config.sharing.methods.backward = "sequential";
+  if (config.sharing.methods.pipeline)
+    throw input_error("--pipeline {} is for chains; --model {} has no steps to split; leave it out",
+                      options.text("pipeline"), config.chain.model.model);
   const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");

@@ -230,6 +230,23 @@ void add_updates(const TrainConfig& config, const train::Sharing& sharing,
   report.line("speed", "{:.0f} samples/s", speed);
 }
 
+void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
+                  Report& report) {
+  Json& json = report.json;
+  json["pipeline"] = plan::pipeline_schedules().of(methods.pipeline->schedule);
+  json["pipeline_recompute"] = methods.pipeline->recompute;
+  json["pipeline_micro_batches"] = use.micro_batches;
+  json["pipeline_idle"] = use.idle;
+  json["pipeline_idle_by_formula"] = use.idle_by_formula;
+  json["pipeline_held"] = use.held;
+  json["pipeline_held_bytes"] = use.held_bytes;
+  report.line("pipeline",
+              "{} micro-batches, {} of them held at most ({:.3g} MB); idle {:.3g} %, by formula "
+              "{:.3g} %",
+              use.micro_batches, use.held, 1e-6 * use.held_bytes, 100 * use.idle,
+              100 * use.idle_by_formula);
+}
+
 }  // namespace
 
 void add_evaluation(const train::Evaluation& evaluation, Report& report) {
@@ -246,6 +263,8 @@ void add_evaluation(const train::Evaluation& evaluation, Report& report) {
 }
 
 std::string method_of(const train::PassMethods& methods) {
+  if (methods.pipeline)
+    return fmt::format("pipeline {}", plan::pipeline_schedules().of(methods.pipeline->schedule));
   const OptionValues& own = methods.settings.own;
   const std::string forward = methods.forward + (own.has("linear") ? "+" + own.word("linear") : "");
   const bool usual = methods.backward == nonlinear::find(methods.forward).backward_for(own);
@@ -271,6 +290,7 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   report.line_if("reason", result.reason);
   report.line_if("checkpoint", result.checkpoint);
   add_updates(config, sharing, result, report);
+  if (result.pipeline) add_pipeline(sharing.methods, *result.pipeline, report);
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));
   return report.print(result.reason, sharing.advice);

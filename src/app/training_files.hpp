@@ -40,6 +40,7 @@ struct TrainingResult {
   double checkpoint_seconds = 0;  ///< spent on writing them
   train::History history;
   std::optional<train::Evaluation> evaluation;  ///< the last one
+  std::optional<train::PipelineUse> pipeline;
 };
 
 /// Checkpoints and trace of one training run. Calls are collective over the grid but where it says

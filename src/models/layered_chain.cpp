@@ -247,12 +247,22 @@ std::unique_ptr<blocks::Linearisation> LayeredChain::linearise(StepRange range, 
   return J;
 }
 
+bool LayeredChain::slopes_follow_from_states() const {
+  return shape_.layers == 1 && !shape_.skip &&
+         slope_from_value(shape_.activation, 0, nullptr, nullptr);
+}
+
+std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_along(StepRange range,
+                                                                     States states) const {
+  if (slopes_follow_from_states()) return Sequence::linearise_along(range, states);
+  // Step by step: out[i] is in[i + 1].
+  return linearise(range, states.slice(0, range.size()), states.slice(1, range.size() + 1));
+}
+
 std::unique_ptr<blocks::Linearisation> LayeredChain::linearise_at_solution(StepRange range,
                                                                            ConstStates in,
                                                                            ConstStates out) const {
-  const bool from_value = slope_from_value(shape_.activation, 0, nullptr, nullptr);
-  if (shape_.layers > 1 || shape_.skip || !from_value)
-    return Sequence::linearise_at_solution(range, in, out);
+  if (!slopes_follow_from_states()) return Sequence::linearise_at_solution(range, in, out);
   return std::make_unique<SlopesFromStates>(parameters_of(range), *kernels_, range, in.extent(1),
                                             out.data());
 }

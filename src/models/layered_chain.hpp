@@ -58,6 +58,8 @@ class LayeredChain : public sequence::Sequence {
   /// its slope by its value.
   std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
                                                                ConstStates out) const override;
+  std::unique_ptr<blocks::Linearisation> linearise_along(StepRange range,
+                                                         States states) const override;
   void propagate(StepRange range, ConstState z, States out) const override;
   /// linear_part: the identity of a skip, where there is one.
   bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
@@ -88,6 +90,7 @@ class LayeredChain : public sequence::Sequence {
   const StepShape& shape() const { return shape_; }
 
  private:
+  bool slopes_follow_from_states() const;
   void evaluate(StepRange range, ConstStates in, States out, Real* slopes) const;
   /// Those of the steps of a range, one after another. @pre one of the local ranges holds it
   const Real* parameters_of(StepRange range) const;

@@ -14,6 +14,13 @@ std::unique_ptr<blocks::Linearisation> Sequence::linearise_at_solution(StepRange
   return linearise(range, in, States(again.data(), out.shape()));
 }
 
+std::unique_ptr<blocks::Linearisation> Sequence::linearise_along(StepRange range,
+                                                                 States states) const {
+  const States in = states.slice(0, range.size()), out = states.slice(1, range.size() + 1);
+  propagate(range, states[0], out);
+  return linearise_at_solution(range, in, out);
+}
+
 void Sequence::parameter_gradient(StepRange range, ConstStates, ConstStates,
                                   const GroupRows& grads) const {
   DEEPPCR_ASSERT(grads.empty(), "steps {} to {}: this model has no gradients of parameters",

@@ -7,6 +7,9 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "train/loss_on_grid.hpp"
+#include "train/pipeline_passes.hpp"
+#include "train/solver_passes.hpp"
 
 namespace deeppcr::train {
 
@@ -22,22 +25,20 @@ StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
   return parallel::BlockLayout::balanced(batch, data_ranks).range(grid.data().rank());
 }
 
-/// Depth ranks with a state that the loss reads.
-int count_readers(const models::Loss& loss, const parallel::BlockLayout& layout) {
-  int readers = 0;
-  for (int p = 0; p < layout.num_ranks(); ++p) readers += loss.rows(layout.steps(p)) > 0 ? 1 : 0;
-  return readers;
-}
-
-ParameterGroup group_of(const sequence::ParameterGroup& group, const StepSet& own, bool shared,
-                        const Real* gradient) {
-  StoredArray array{group.name, group.rows,          group.row_size(),
-                    own,        group.values.data(), group.content};
-  array.shared = shared;
-  return {std::move(array), gradient};
-}
-
 }  // namespace
+
+struct ChainNetwork::Drawn {
+  const Images& images;
+  const Index* samples;
+  Index epoch;
+  const Augmentation& augmentation;
+};
+
+struct ChainNetwork::Passes {
+  nonlinear::SolveReport forward;
+  models::LossReport loss;
+  std::vector<double> seconds;  ///< by stage, without the last
+};
 
 double Evaluation::accuracy() const {
   if (classes == 0) return std::nan("");
@@ -55,25 +56,48 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       samples_(samples_of(grid, options.batch)),
       owns_pixels_(grid.depth().rank() == 0),
       bound_(takes_inputs() ? parts_.sequence->bound_to(bind()) : nullptr),
-      trajectory_(grid.depth(), options.layout, samples_.size(), chain().width()),
-      forward_(nonlinear::find(options.methods.forward).make(options.methods.settings)),
-      adjoint_(chain(), trajectory_, nonlinear::make_backward(options.methods.backward)),
+      local_(options.layout.steps(grid.depth().rank())),
       features_(owns_pixels_ || takes_inputs() ? samples_.size() * images.features() : 0),
       normalisation_(2),
       groups_(parts_.sequence->parameters()),
       chain_gradients_(groups_),
-      loss_rows_(parts_.loss->rows(trajectory_.local_steps())),
-      loss_gradient_(loss_rows_ * trajectory_.input().size()),
-      loss_readers_(count_readers(*parts_.loss, options.layout)),
-      loss_groups_(parts_.loss->parameters()),
-      loss_gradients_(loss_groups_),
+      loss_(std::make_unique<LossOnGrid>(grid, *parts_.loss, options.layout)),
       embedding_gradient_(owns_embedding() ? parts_.embedding->parameters().size() : 0) {
   check_features();
   normalisation_[0] = options.normalisation.mean;
   normalisation_[1] = options.normalisation.deviation;
-  Index& kept = options_.trajectories_kept;
-  kept = iterates() ? std::min(kept, images.count()) : 0;
-  kept_.reset(trajectory_.local_steps().size() * kept * (chain().width() + 1));
+  make_passes();
+}
+
+ChainNetwork::~ChainNetwork() = default;
+
+void ChainNetwork::make_passes() {
+  const Index batch = samples_.size();
+  if (!options_.methods.pipeline) {
+    const Index kept = std::min(options_.trajectories_kept, images_.count());
+    solvers_ = std::make_unique<SolverPasses>(grid_, chain(), options_.layout, batch,
+                                              options_.methods, kept);
+    return;
+  }
+  const TrainingPipeline& wanted = *options_.methods.pipeline;
+  const Index smallest = options_.batch / grid_.data().size();
+  if (wanted.micro_batches > smallest)
+    throw input_error(
+        "--micro-batches {}: a data rank has {} samples of a batch, and each micro-batch needs "
+        "one; "
+        "use fewer, or leave it out",
+        wanted.micro_batches, smallest);
+  PipelinePasses::Options options;
+  options.schedule = wanted.schedule;
+  options.recompute = wanted.recompute;
+  options.micro_batches = wanted.micro_batches > 0
+                              ? static_cast<int>(wanted.micro_batches)
+                              : plan::choose_micro_batches(
+                                    wanted.schedule, options_.layout.num_active_ranks(), smallest);
+  pipeline_ = std::make_unique<PipelinePasses>(
+      grid_.depth(), options_.layout, batch,
+      PipelinePasses::Chain{chain(), chain_gradients_, loss_->rows()}, options);
+  if (owns_embedding()) by_input_.reset(batch * chain().width());
 }
 
 sequence::Inputs ChainNetwork::bind() {
@@ -99,7 +123,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
   std::vector<ParameterGroup> all;
   for (int g = 0; g < chain_gradients_.groups(); ++g) {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
-    const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : trajectory_.local_steps();
+    const StepSet own = group.shared ? StepSet(StepRange{0, 1}) : local_;
     all.push_back(group_of(group, own, group.shared, chain_gradients_[g].data()));
   }
   if (parts_.embedding) {
@@ -109,12 +133,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
         group_of({"embedding", false, rows, values, "weights by input, then the bias: embedding"},
                  StepRange{0, owns_embedding() ? rows : 0}, false, embedding_gradient_.data()));
   }
-  for (int g = 0; g < loss_gradients_.groups(); ++g) {
-    const sequence::ParameterGroup& group = loss_groups_[static_cast<std::size_t>(g)];
-    const bool held = loss_readers_ > 1 || loss_rows_ > 0;
-    all.push_back(group_of(group, StepRange{0, held ? group.rows : 0}, loss_readers_ > 1,
-                           loss_gradients_[g].data()));
-  }
+  for (ParameterGroup& group : loss_->parameters()) all.push_back(std::move(group));
   return all;
 }
 
@@ -125,157 +144,178 @@ std::vector<StoredArray> ChainNetwork::state() {
                                    {0, owns_pixels_ ? 1 : 0},
                                    normalisation_.data(),
                                    "mean and deviation that pixels are normalised with"}};
-  if (options_.trajectories_kept == 0) return arrays;
-  const Index steps = chain().num_steps();
-  arrays.push_back({"trajectories", grid_.data().size() * steps,
-                    options_.trajectories_kept * (chain().width() + 1),
-                    trajectory_.local_steps().shifted(grid_.data().rank() * steps), kept_.data(),
-                    "for each data rank and step: which samples are known, then their states",
-                    true});
+  if (solvers_)
+    if (auto kept = solvers_->kept()) arrays.push_back(std::move(*kept));
   return arrays;
 }
 
 std::vector<std::string> ChainNetwork::stages() const { return kStages; }
 
-void ChainNetwork::embed(const Images& images, const Index* samples, Index epoch,
-                         const Augmentation& augmentation) {
-  const State z0 = trajectory_.input();
-  const State x(features_.data(), {samples_.size(), images.features()});
-  if (owns_pixels_)
-    images.fill(samples, epoch, {normalisation_[0], normalisation_[1]}, augmentation, x);
-  const State sent = bound_ ? x : z0;  // what the other depth ranks need
-  if (owns_embedding()) parts_.embedding->forward(x, z0);
-  if (grid_.depth().size() > 1) grid_.depth().broadcast(sent.data(), sent.size(), 0);
-  if (!bound_) return;
-  const StepSet local = trajectory_.local_steps();
-  sequence::deal_features(
-      x, local, {inputs_.data(), {local.size(), x.extent(0), parts_.sequence->input_width()}});
+State ChainNetwork::fill_features(const Drawn& drawn, StepRange part) {
+  const State x(features_.data(), {samples_.size(), drawn.images.features()});
+  const State own = x.slice(part.first, part.last);
+  drawn.images.fill(drawn.samples + part.first, drawn.epoch, {normalisation_[0], normalisation_[1]},
+                    drawn.augmentation, own);
+  return own;
 }
 
-template <typename Visit>
-void ChainNetwork::for_each_kept(const Index* samples, const Visit& visit) {
-  const Index kept = options_.trajectories_kept, n = chain().width();
-  if (kept == 0 || samples == nullptr) return;
-  const States z = trajectory_.states();
-  for (Index i = 0; i < z.extent(0); ++i) {
-    Real* row = kept_.data() + i * kept * (n + 1);
-    for (Index b = 0; b < z.extent(1); ++b)
-      if (samples[b] < kept) visit(row[samples[b]], row + kept + samples[b] * n, &z(i, b, 0));
+void ChainNetwork::embed(const Drawn& drawn, StepRange part, State z0) {
+  parts_.embedding->forward(fill_features(drawn, part), z0);
+}
+
+void ChainNetwork::embed(const Drawn& drawn, State z0) {
+  const StepRange all{0, samples_.size()};
+  if (bound_) {
+    deal_features(drawn);
+    return;
   }
+  if (owns_embedding()) embed(drawn, all, z0);
+  if (grid_.depth().size() > 1) grid_.depth().broadcast(z0.data(), z0.size(), 0);
 }
 
-nonlinear::SolveReport ChainNetwork::forward(const Index* samples) {
-  const Index n = chain().width();
-  if (iterates()) trajectory_.fill_with_input();
-  for_each_kept(samples, [n](Real known, const Real* kept, Real* state) {
-    if (known != 0) std::copy_n(kept, n, state);
-  });
-  trajectory_.touched();
-  nonlinear::SolveReport report = forward_->solve(chain(), trajectory_);
-  if (report.status == nonlinear::Status::failed) return report;
-  for_each_kept(samples, [n](Real& known, Real* kept, const Real* state) {
-    known = 1;
-    std::copy_n(state, n, kept);
-  });
-  return report;
+void ChainNetwork::deal_features(const Drawn& drawn) {
+  const Index batch = samples_.size();
+  const State x(features_.data(), {batch, drawn.images.features()});
+  if (owns_pixels_) fill_features(drawn, {0, batch});
+  if (grid_.depth().size() > 1) grid_.depth().broadcast(x.data(), x.size(), 0);
+  sequence::deal_features(x, local_,
+                          {inputs_.data(), {local_.size(), batch, parts_.sequence->input_width()}});
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
-  const Index* samples = batch.samples + samples_.first;
-  StepOutcome outcome;
-  std::vector<double> seconds;
-  Stopwatch watch;
-  const auto lap = [&] {
-    seconds.push_back(watch.seconds());
-    watch.restart();
-  };
-  embed(images_, samples, batch.epoch, options_.augmentation);
-  lap();
-  const nonlinear::SolveReport forward = this->forward(samples);
-  lap();
+  const Drawn drawn{images_, batch.samples + samples_.first, batch.epoch, options_.augmentation};
   parallel::PendingSums sums(grid_.data());
-  const models::LossReport report = loss_and_gradients(samples, batch.size, sums);
-  lap();
-  backward(sums);
-  for (const char* stage : {"linearise", "linear", "parameters"})
-    seconds.push_back(adjoint_.stages().get(stage));
-  watch.restart();
+  Passes passes = pipeline_ ? by_pipeline(drawn, sums) : by_solvers(drawn, sums);
+  const Stopwatch watch;
   sums.wait();
-  lap();
+  passes.seconds.push_back(watch.seconds());
 
   // [Newton iterations, fell back, failed, seconds by stage], worst of all ranks
+  const nonlinear::SolveReport& forward = passes.forward;
   const auto ended = [&](nonlinear::Status status) { return forward.status == status ? 1.0 : 0.0; };
   std::vector<double> worst{static_cast<double>(forward.iterations),
                             ended(nonlinear::Status::fell_back), ended(nonlinear::Status::failed)};
-  worst.insert(worst.end(), seconds.begin(), seconds.end());
+  worst.insert(worst.end(), passes.seconds.begin(), passes.seconds.end());
   grid_.world().max(worst);
+  StepOutcome outcome;
   outcome.newton_iterations = static_cast<Index>(worst[0]);
   outcome.fell_back = worst[1] != 0;
   if (worst[2] != 0)
     outcome.failure =
         ended(nonlinear::Status::failed) != 0 ? forward.reason : "it failed on other ranks";
   for (std::size_t s = 0; s < kStages.size(); ++s) outcome.seconds[kStages[s]] = worst[s + 3];
-  share(report, outcome);
+  share(passes.loss, outcome);
   return outcome;
 }
 
-models::LossData ChainNetwork::loss_data(const Images& images, const Index* samples, Index used) {
-  models::LossData data;
-  data.local = trajectory_.local_steps();
-  data.states = trajectory_.states();
-  data.samples = used;
-  for (Index b = 0; b < used; ++b) data.labels.push_back(images.label(samples[b]));
-  return data;
-}
-
-ConstStates ChainNetwork::loss_gradient() const {
-  const Index batch = samples_.size(), width = parts_.sequence->width();
-  return {loss_gradient_.data(), {loss_rows_, batch, width}};
-}
-
-/// This rank's part of the loss and its gradients, weighted so that those of all data ranks add up
-/// to the mean over the whole batch.
-models::LossReport ChainNetwork::loss_and_gradients(const Index* samples, Index whole_batch,
-                                                    parallel::PendingSums& sums) {
-  const bool shared = loss_readers_ > 1;
-  models::LossReport report;
-  if (shared) {
-    for (int g = 0; g < loss_gradients_.groups(); ++g)
-      std::fill(loss_gradients_[g].begin(), loss_gradients_[g].end(), Real{0});
-  }
-  if (loss_rows_ > 0) {
-    models::LossData data = loss_data(images_, samples, samples_.size());
-    data.weight = static_cast<Real>(samples_.size()) / static_cast<Real>(whole_batch);
-    models::LossGradients into{{loss_gradient_.data(), loss_gradient().shape()}, {}};
-    for (int g = 0; g < loss_gradients_.groups(); ++g)
-      into.parameters.push_back(loss_gradients_[g]);
-    report = parts_.loss->evaluate(data, &into);
-  }
-  for (int g = 0; g < loss_gradients_.groups() && (shared || loss_rows_ > 0); ++g) {
-    const View<Real, 2> gradient = loss_gradients_[g];
-    if (shared) grid_.depth().sum(gradient.data(), gradient.size());
-    sums.start(gradient.data(), gradient.size());
-  }
-  return report;
-}
-
-void ChainNetwork::backward(parallel::PendingSums& sums) {
-  const auto start = [&](bool shared, Index first, Index last) {
-    sequence::GroupRows rows;
-    chain_gradients_.slice(first, last, rows);
-    for (int g = 0; g < chain_gradients_.groups(); ++g) {
-      const View<Real, 2>& grads = rows[static_cast<std::size_t>(g)];
-      if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
-    }
+ChainNetwork::Passes ChainNetwork::by_solvers(const Drawn& drawn, parallel::PendingSums& sums) {
+  Passes passes;
+  Stopwatch watch;
+  const auto lap = [&] {
+    passes.seconds.push_back(watch.seconds());
+    watch.restart();
   };
-  adjoint_.solve(loss_gradient(), &chain_gradients_, [&](StepRange range) {
-    const Index first = trajectory_.local_steps().row(range.first);
-    start(false, first, first + range.size());
+  embed(drawn, solvers_->input());
+  lap();
+  passes.forward = solvers_->forward(drawn.samples);
+  lap();
+  const States by_states = solvers_->loss_gradient(loss_->rows());
+  loss_->begin();
+  if (loss_->rows() > 0)
+    passes.loss = differentiate_loss(drawn, {0, samples_.size()}, solvers_->states(), by_states);
+  loss_->sum(sums);
+  lap();
+  solvers_->backward(chain_gradients_, [&](StepRange range) {
+    const Index first = local_.row(range.first);
+    sum_chain_gradients(false, first, first + range.size(), sums);
   });
-  start(true, 0, 0);
-  if (!owns_embedding()) return;
-  parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}},
-                             adjoint_.input(),
+  sum_chain_gradients(true, 0, 0, sums);
+  if (owns_embedding()) differentiate_embedding(solvers_->adjoint().input(), sums);
+  for (const char* stage : {"linearise", "linear", "parameters"})
+    passes.seconds.push_back(solvers_->adjoint().stages().get(stage));
+  return passes;
+}
+
+/// Fills z_0 of micro-batches, and counts the seconds.
+std::function<void(StepRange, State)> ChainNetwork::begin(const Drawn& drawn, double& seconds) {
+  return [this, &drawn, &seconds](StepRange part, State z0) {
+    const Stopwatch watch;
+    if (bound_) {
+      std::fill(z0.begin(), z0.end(), Real{0});
+    } else {
+      embed(drawn, part, z0);
+    }
+    seconds += watch.seconds();
+  };
+}
+
+ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::PendingSums& sums) {
+  Passes passes;
+  const Stopwatch watch;
+  if (bound_) deal_features(drawn);
+  double data_seconds = 0, dealt = watch.seconds();
+  ChainEnds ends;
+  ends.begin = begin(drawn, data_seconds);
+  ends.loss = [&](StepRange part, ConstStates states, States by_states) {
+    const models::LossReport one = differentiate_loss(drawn, part, states, by_states);
+    passes.loss.loss += one.loss;
+    passes.loss.correct += one.correct;
+  };
+  ends.end = [&](StepRange part, ConstState gradient) {
+    if (owns_embedding())
+      std::copy(gradient.begin(), gradient.end(),
+                by_input_.data() + part.first * gradient.extent(1));
+  };
+  loss_->begin();
+  pipeline_->run(ends);
+  sum_chain_gradients(false, 0, local_.size(), sums);
+  for (int g = 0; g < chain_gradients_.groups(); ++g)
+    if (chain_gradients_.shared(g))
+      grid_.depth().sum(chain_gradients_[g].data(), chain_gradients_[g].size());
+  sum_chain_gradients(true, 0, 0, sums);
+  loss_->sum(sums);
+  if (owns_embedding())
+    differentiate_embedding({by_input_.data(), {samples_.size(), chain().width()}}, sums);
+  nonlinear::end_sequential(grid_.depth().max(pipeline_->largest()), chain().num_steps(),
+                            options_.methods.settings.tolerance, passes.forward);
+  const StageTimes& seconds = pipeline_->seconds();
+  passes.seconds = {dealt + data_seconds,  seconds.get("forward") - data_seconds,
+                    seconds.get("loss"),   0,
+                    seconds.get("linear"), seconds.get("parameters")};
+  return passes;
+}
+
+std::optional<PipelineUse> ChainNetwork::pipeline() const {
+  if (!pipeline_) return std::nullopt;
+  std::vector<double> most{pipeline_->idle(), static_cast<double>(pipeline_->most_held()),
+                           pipeline_->held_bytes()};
+  grid_.world().max(most);
+  return PipelineUse{pipeline_->batches().num_ranks(), most[0], pipeline_->idle_by_formula(),
+                     static_cast<Index>(most[1]), most[2]};
+}
+
+/// Weighted so that the parts of all data ranks and micro-batches add up to the mean.
+models::LossReport ChainNetwork::differentiate_loss(const Drawn& drawn, StepRange part,
+                                                    ConstStates states, States by_states) {
+  models::LossData data =
+      loss_->data(drawn.images, drawn.samples + part.first, part.size(), states);
+  data.weight = static_cast<Real>(part.size()) / static_cast<Real>(options_.batch);
+  return loss_->differentiate(data, by_states);
+}
+
+/// Of shared parameters, or of the local rows [first, last) of the others.
+void ChainNetwork::sum_chain_gradients(bool shared, Index first, Index last,
+                                       parallel::PendingSums& sums) {
+  sequence::GroupRows rows;
+  chain_gradients_.slice(first, last, rows);
+  for (int g = 0; g < chain_gradients_.groups(); ++g) {
+    const View<Real, 2>& grads = rows[static_cast<std::size_t>(g)];
+    if (chain_gradients_.shared(g) == shared) sums.start(grads.data(), grads.size());
+  }
+}
+
+void ChainNetwork::differentiate_embedding(ConstState by_input, parallel::PendingSums& sums) {
+  parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}}, by_input,
                              {embedding_gradient_.data(), {embedding_gradient_.size()}}, State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
@@ -297,18 +337,26 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
   evaluation.classes = classes;
   evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
   std::vector<Index> samples(static_cast<std::size_t>(samples_.size()));
+  const Augmentation none;
+  const Drawn drawn{images, samples.data(), 0, none};
+  double data_seconds = 0;
   for (Index first = 0; first < total; first += batch) {
     for (Index b = 0; b < samples_.size(); ++b)
       samples[static_cast<std::size_t>(b)] = std::min(first + samples_.first + b, total - 1);
-    embed(images, samples.data(), 0, {});
-    forward(nullptr);
-    const Index used = std::clamp<Index>(total - first - samples_.first, 0, samples_.size());
-    if (used == 0 || loss_rows_ == 0) continue;
-    const models::LossData data = loss_data(images, samples.data(), used);
-    evaluation.loss += static_cast<double>(used) * parts_.loss->evaluate(data, nullptr).loss;
-    const std::vector<int> taken = parts_.loss->classify(data);
-    for (std::size_t b = 0; b < taken.size(); ++b)
-      ++evaluation.confusion[static_cast<std::size_t>(data.labels[b] * classes + taken[b])];
+    const auto count_part = [&](StepRange part, ConstStates states, States) {
+      const Index left = total - first - samples_.first - part.first;
+      const Index used = std::clamp<Index>(left, 0, part.size());
+      if (used > 0)
+        loss_->score(loss_->data(images, samples.data() + part.first, used, states), evaluation);
+    };
+    if (pipeline_) {
+      if (bound_) deal_features(drawn);
+      pipeline_->evaluate({begin(drawn, data_seconds), count_part, {}});
+    } else {
+      embed(drawn, solvers_->input());
+      solvers_->forward(nullptr);
+      if (loss_->rows() > 0) count_part({0, samples_.size()}, solvers_->states(), States());
+    }
   }
   grid_.world().sum(&evaluation.loss, 1);
   grid_.world().sum(evaluation.confusion);

@@ -75,6 +75,12 @@ class Sequence {
   /// that users have.
   virtual void propagate(StepRange range, ConstState z, States out) const;
 
+  /// propagate() from states[0] into those behind it, with the same bits, and linearise() at what
+  /// it finds. The states [range.size() + 1, B, n] must outlive the result. Default: one after the
+  /// other; a model whose linearise_at_solution() evaluates again can spare that.
+  virtual std::unique_ptr<blocks::Linearisation> linearise_along(StepRange range,
+                                                                 States states) const;
+
   /// propagate(), with one tangent of one sample pushed along: tangent [n] <- A_last .. A_first
   /// tangent, the Jacobians at the states of that sample. Tells how much the chain amplifies. The
   /// states must have the same bits as propagate()'s. Default: linearise() step by step; where a

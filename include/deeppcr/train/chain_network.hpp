@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -9,16 +10,38 @@
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/pending_sums.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
+#include "deeppcr/plan/pipeline_schedule.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
+
+class LossOnGrid;
+class PipelinePasses;
+class SolverPasses;
+
+/// Both passes at once: micro-batches follow each other through the depth ranks, by a schedule.
+struct TrainingPipeline {
+  plan::PipelineSchedule schedule = plan::PipelineSchedule::one_forward_one_backward;
+  Index micro_batches = 0;  ///< of the samples of a data rank; 0: by formula
+  bool recompute = false;   ///< computes states again before the backward pass, to hold fewer
+};
+
+/// What such a pipeline came to; equal on all ranks.
+struct PipelineUse {
+  Index micro_batches = 1;
+  double idle = 0;  ///< share of all depth ranks' ticks without work; counted in the last update
+  double idle_by_formula = 0;
+  Index held = 0;         ///< micro-batches whose states a rank has held at once, at most
+  double held_bytes = 0;  ///< of their states and gradients
+};
 
 /// How the two passes through a chain are done.
 struct PassMethods {
   std::string forward = "sequential";                        ///< from nonlinear::catalogue()
   nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
   std::string backward = "sequential";                       ///< from backward_names()
+  std::optional<TrainingPipeline> pipeline = {};  ///< in place of the two; contiguous layouts
 };
 
 /// How a network did on a set; equal on all ranks.
@@ -52,8 +75,10 @@ class ChainNetwork final : public Trainable {
   };
 
   /// Collective on the grid, which must outlive the object, as the images must.
+  /// @throws Error where a data rank has fewer samples than micro-batches
   ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
                const Images& images);
+  ~ChainNetwork() override;
 
   std::vector<ParameterGroup> parameters() override;
   /// The normalisation of features, with the embedding's owner, and the trajectories kept.
@@ -64,31 +89,39 @@ class ChainNetwork final : public Trainable {
   /// Loss and confusion on a whole set, whose last batch is filled up. Collective.
   Evaluation evaluate(const Images& images);
 
+  /// Nothing where the passes are no such pipeline. Collective.
+  std::optional<PipelineUse> pipeline() const;
+
   const Parts& parts() const { return parts_; }
   Parts& parts() { return parts_; }
 
  private:
+  struct Drawn;   // samples of a batch on this rank, and what they are of
+  struct Passes;  // what both passes have given on this rank
+
   bool owns_embedding() const { return owns_pixels_ && parts_.embedding; }
-  bool iterates() const { return nonlinear::find(options_.methods.forward).iterates; }
   bool takes_inputs() const { return parts_.sequence->input_width() > 0; }
   const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
   /// The inputs of the local steps, in the memory of inputs_.
   sequence::Inputs bind();
   void check_features() const;
-  void embed(const Images& images, const Index* samples, Index epoch,
-             const Augmentation& augmentation);
-  /// Fills the states. Iterations start from copies of z_0, or where these samples (if any) have
-  /// kept trajectories from those.
-  nonlinear::SolveReport forward(const Index* samples);
-  /// Calls visit(known, kept, state) for each local step of each of these samples that is kept.
-  template <typename Visit>
-  void for_each_kept(const Index* samples, const Visit& visit);
-  /// The first `used` samples behind forward(), of those that the images name.
-  models::LossData loss_data(const Images& images, const Index* samples, Index used);
-  models::LossReport loss_and_gradients(const Index* samples, Index whole_batch,
-                                        parallel::PendingSums& sums);
-  void backward(parallel::PendingSums& sums);
-  ConstStates loss_gradient() const;
+  void make_passes();
+
+  // What the passes start from: for the whole batch on all depth ranks, z_0 or the features that
+  // steps take as inputs; or z_0 of the samples `part` on the rank that owns the embedding.
+  void embed(const Drawn& drawn, State z0);
+  void deal_features(const Drawn& drawn);
+  void embed(const Drawn& drawn, StepRange part, State z0);
+  std::function<void(StepRange, State)> begin(const Drawn& drawn, double& seconds);
+  State fill_features(const Drawn& drawn, StepRange part);
+
+  Passes by_solvers(const Drawn& drawn, parallel::PendingSums& sums);
+  Passes by_pipeline(const Drawn& drawn, parallel::PendingSums& sums);
+  models::LossReport differentiate_loss(const Drawn& drawn, StepRange part, ConstStates states,
+                                        States by_states);
+  // Start the sums over the data axis.
+  void sum_chain_gradients(bool shared, Index first, Index last, parallel::PendingSums& sums);
+  void differentiate_embedding(ConstState by_input, parallel::PendingSums& sums);
   void share(models::LossReport report, StepOutcome& outcome) const;
 
   const parallel::ProcessGrid& grid_;
@@ -97,24 +130,18 @@ class ChainNetwork final : public Trainable {
   const Images& images_;
   StepRange samples_;  ///< this rank's positions in a batch
   bool owns_pixels_;
-  Buffer<Real> inputs_;                        ///< of the local steps, [L_local, B_local, d]
-  std::unique_ptr<sequence::Sequence> bound_;  ///< the sequence with them
-  sequence::Trajectory trajectory_;
-  std::unique_ptr<nonlinear::Solver> forward_;
-  nonlinear::Adjoint adjoint_;
-  Buffer<Real> features_;       ///< [B_local, features]
-  Buffer<Real> normalisation_;  ///< mean, deviation
-  /// Last trajectories, [L_local, kept (n + 1)]: for each step whether samples 0..kept-1 are known
-  /// on this data rank, then their states. Samples are independent, whatever batch they come in.
-  Buffer<Real> kept_;
+  Buffer<Real> inputs_;                           ///< of the local steps, [L_local, B_local, d]
+  std::unique_ptr<sequence::Sequence> bound_;     ///< the sequence with them
+  StepSet local_;                                 ///< steps
+  Buffer<Real> features_;                         ///< [B_local, features]
+  Buffer<Real> normalisation_;                    ///< mean, deviation
   std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
-  Index loss_rows_;             ///< local steps from the first whose state the loss reads
-  Buffer<Real> loss_gradient_;  ///< by the states after them, [.., B_local, n]
-  int loss_readers_;            ///< depth ranks whose states it reads
-  std::vector<sequence::ParameterGroup> loss_groups_;
-  sequence::ParameterGradients loss_gradients_;
+  std::unique_ptr<LossOnGrid> loss_;
   Buffer<Real> embedding_gradient_;
+  std::unique_ptr<SolverPasses> solvers_;  ///< null where there is a pipeline
+  std::unique_ptr<PipelinePasses> pipeline_;
+  Buffer<Real> by_input_;  ///< gradient by z_0, [B_local, n], on its first stage
 };
 
 }  // namespace deeppcr::train

@@ -131,7 +131,11 @@ TEST_P(SequenceContract, BackpropagationIsSubstitutionWithParameterGradients) {
   const double tolerance =
       1000 * static_cast<double>(n * batch_) * std::numeric_limits<double>::epsilon();
   const auto at_solution = model().linearise_at_solution(range_, in, out);
-  for (const auto* linearisation : {J.get(), at_solution.get()}) {
+  Buffer<Real> again(states.size());
+  std::copy_n(states.begin(), batch_ * n, again.begin());
+  const auto along = model().linearise_along(range_, {again.data(), {m + 1, batch_, n}});
+  for (Index i = 0; i < states.size(); ++i) ASSERT_EQ(again[i], states[i]);
+  for (const auto* linearisation : {J.get(), at_solution.get(), along.get()}) {
     RandomStream(3, 3).normal(0, carry_found.size(), carry_found.data());
     std::copy(loss.begin(), loss.end(), found.begin());  // in place
     const States g(found.data(), shape);

@@ -68,7 +68,10 @@ const Method kMethods[] = {{"sequential", "sequential"},
                            {"hybrid", "hybrid"},
                            {"pcr", "pcr"},
                            {"sequential", "pcr"},
-                           {"hybrid", "sequential"}};
+                           {"hybrid", "sequential"},
+                           {"gpipe", "gpipe"},
+                           {"1f1b", "1f1b"},
+                           {"zero-bubble", "zero-bubble"}};
 
 /// The network of one case on one grid.
 struct Fixture {
@@ -181,28 +184,30 @@ TEST(ChainNetwork, TrainsAsPyTorchDoes) {
 
 TEST(ChainNetwork, EvaluatesEachSampleOnce) {
   const json& network = golden()["cases"][1];
-  Fixture fixture(network, 1, kMethods[0]);
-  // seven samples in batches of six
-  std::vector<unsigned char> pixels = golden()["pixels"], labels = golden()["labels"];
-  const std::size_t features = pixels.size() / labels.size();
-  for (std::size_t i = 0; i < features; ++i) pixels.push_back(pixels[i]);
-  labels.push_back(labels[0]);
-  const Images images(golden()["height"], golden()["columns"], pixels, labels);
-  const Evaluation evaluation = fixture.net.evaluate(images);
-  const Evaluation six = fixture.net.evaluate(fixture.images);
-  Index counted = 0;
-  for (const Index number : evaluation.confusion) counted += number;
-  EXPECT_EQ(counted, 7);
-  EXPECT_NEAR(six.loss, network["losses"][0].get<double>(), 1e-13);
-  EXPECT_GT(evaluation.loss, 0);
-  EXPECT_NEAR(
-      evaluation.loss * 7 - six.loss * 6,
-      fixture.net
-          .evaluate(Images(golden()["height"], golden()["columns"],
-                           {pixels.begin(), pixels.begin() + static_cast<std::ptrdiff_t>(features)},
-                           {labels[0]}))
-          .loss,
-      1e-12);
+  for_each_grid_and_method([&](int depth, const Method& method) {
+    Fixture fixture(network, depth, method);
+    // seven samples in batches of six
+    std::vector<unsigned char> pixels = golden()["pixels"], labels = golden()["labels"];
+    const std::size_t features = pixels.size() / labels.size();
+    for (std::size_t i = 0; i < features; ++i) pixels.push_back(pixels[i]);
+    labels.push_back(labels[0]);
+    const Images images(golden()["height"], golden()["columns"], pixels, labels);
+    const Evaluation evaluation = fixture.net.evaluate(images);
+    const Evaluation six = fixture.net.evaluate(fixture.images);
+    Index counted = 0;
+    for (const Index number : evaluation.confusion) counted += number;
+    EXPECT_EQ(counted, 7);
+    EXPECT_NEAR(six.loss, network["losses"][0].get<double>(), 1e-13);
+    EXPECT_GT(evaluation.loss, 0);
+    EXPECT_NEAR(evaluation.loss * 7 - six.loss * 6,
+                fixture.net
+                    .evaluate(Images(
+                        golden()["height"], golden()["columns"],
+                        {pixels.begin(), pixels.begin() + static_cast<std::ptrdiff_t>(features)},
+                        {labels[0]}))
+                    .loss,
+                1e-12);
+  });
 }
 
 TEST(ChainNetwork, RefusesBatchesSmallerThanTheDataAxis) {

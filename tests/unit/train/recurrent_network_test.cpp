@@ -119,7 +119,7 @@ void for_each_grid(Body&& body) {
 TEST(RecurrentNetwork, GradientsAreThoseOfOneRank) {
   const parallel::Communicator self = parallel::Communicator::self();
   for_each_grid([&](int depth, const std::string& loss) {
-    for (const char* method : {"sequential", "hybrid", "pcr"}) {
+    for (const char* method : {"sequential", "hybrid", "pcr", "gpipe", "1f1b", "zero-bubble"}) {
       Fixture together(test::world(), depth, loss, method), alone(self, 1, loss, "sequential");
       const StepOutcome found = together.differentiate(), expected = alone.differentiate();
       EXPECT_NEAR(found.loss, expected.loss, kRounding);
@@ -143,7 +143,7 @@ TEST(RecurrentNetwork, GradientsAreThoseOfOneRank) {
 TEST(RecurrentNetwork, GradientsAreThoseOfCentralDifferences) {
   constexpr double kStep = 1e-5, kTolerance = 1e-8;
   for_each_grid([&](int depth, const std::string& loss) {
-    Fixture net(test::world(), depth, loss, "sequential");
+    Fixture net(test::world(), depth, loss, "1f1b");
     net.differentiate();
     const ParameterGroup cell = net.group("cell");
     std::vector<Real> gradient(cell.gradient, cell.gradient + cell.array.row_size);
@@ -168,17 +168,19 @@ TEST(RecurrentNetwork, TrainingWithClippingIsThatOfOneRank) {
     options.schedule.peak = 1e-2;
     options.samples = kImages;
     options.batch = kBatch;
-    Fixture together(test::world(), depth, loss, "sequential"), alone(self, 1, loss, "sequential");
-    Trainer trainer(together.grid, together.net, options), oracle(alone.grid, alone.net, options);
-    for (int i = 0; i < 4; ++i) {
-      const StepRecord found = trainer.step(), expected = oracle.step();
-      EXPECT_NEAR(found.outcome.loss, expected.outcome.loss, kRounding);
-      EXPECT_NEAR(found.gradient_norm, expected.gradient_norm, kRounding);
+    for (const char* method : {"sequential", "zero-bubble"}) {
+      Fixture together(test::world(), depth, loss, method), alone(self, 1, loss, "sequential");
+      Trainer trainer(together.grid, together.net, options), oracle(alone.grid, alone.net, options);
+      for (int i = 0; i < 4; ++i) {
+        const StepRecord found = trainer.step(), expected = oracle.step();
+        EXPECT_NEAR(found.outcome.loss, expected.outcome.loss, kRounding);
+        EXPECT_NEAR(found.gradient_norm, expected.gradient_norm, kRounding);
+      }
+      const ParameterGroup cell = together.group("cell");
+      expect_same(cell, alone.group("cell"), false);
+      for (Index i = 0; i < cell.array.row_size; ++i)
+        EXPECT_EQ(test::world().max(cell.array.values[i]), cell.array.values[i]);
     }
-    const ParameterGroup cell = together.group("cell");
-    expect_same(cell, alone.group("cell"), false);
-    for (Index i = 0; i < cell.array.row_size; ++i)
-      EXPECT_EQ(test::world().max(cell.array.values[i]), cell.array.values[i]);
   });
 }
 

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <vector>
+
+#include "deeppcr/core/options.hpp"
+#include "deeppcr/core/types.hpp"
+
+namespace deeppcr::plan {
+
+/// In which order the P stages of a pipeline do the forward (F), backward (B) and weight gradient
+/// (W) work of the M micro-batches of an update. Stage s, with times F, B and W of a micro-batch:
+///
+///     schedule      order                                       idle a stage       held
+///     gpipe         all F, then all B + W                       (P - 1)(F + B + W) M
+///     1f1b          P - 1 - s times F, then F and B + W in      (P - 1)(F + B + W) min(M, P - s)
+///                   turns, then the B + W that are left
+///     zero-bubble   as 1f1b, but W lags s micro-batches behind  (P - 1)(F + B - W) min(M, P)
+///                   B, and fills what would be idle
+///
+/// `idle` is exact from M = P on, `held` counts the micro-batches between their F and their W.
+/// Sources: GPipe, arXiv 1811.06965; 1F1B, arXiv 1806.03377; ZB-H1, arXiv 2401.10241.
+enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble };
+
+/// Their names, as above.
+const Words<PipelineSchedule>& pipeline_schedules();
+
+struct PipelineTask {
+  /// backward: B alone; both: B + W, whose message leaves behind W.
+  enum class Kind { forward, backward, weights, both };
+  Kind kind = Kind::forward;
+  int micro_batch = 0;
+};
+bool operator==(const PipelineTask& a, const PipelineTask& b);
+
+/// P and M.
+struct PipelineSize {
+  int stages = 1;
+  int micro_batches = 1;
+};
+/// What a stage does, in its order. Each kind of work takes the micro-batches in rising order.
+std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size);
+
+/// Times of one micro-batch on one stage, in any unit.
+struct TaskTimes {
+  double forward = 1;
+  double backward = 1;
+  double weights = 1;
+  double of(PipelineTask::Kind kind) const;
+  double all() const { return forward + backward + weights; }
+};
+
+/// What a schedule comes to when no message takes time.
+struct PipelineRun {
+  double end = 0;            ///< when the last stage is through
+  std::vector<double> idle;  ///< by stage, until then
+  std::vector<int> held;     ///< by stage, micro-batches at most
+  double idle_share() const;
+};
+PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times = {});
+
+/// Micro-batches for so many samples: those that take least time where a step of b samples takes as
+/// long as b and some more alone. At least 1, at most one a sample.
+int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples);
+
+}  // namespace deeppcr::plan

@@ -1,0 +1,155 @@
+#include "deeppcr/plan/pipeline_schedule.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "deeppcr/core/machine.hpp"
+
+namespace deeppcr::plan {
+
+namespace {
+
+using Kind = PipelineTask::Kind;
+
+bool runs_forward(Kind kind) { return kind == Kind::forward; }
+bool runs_backward(Kind kind) { return kind == Kind::backward || kind == Kind::both; }
+bool ends(Kind kind) { return kind == Kind::weights || kind == Kind::both; }
+
+/// The stages as they go through their tasks, each as far as the messages it has let it.
+class Simulation {
+ public:
+  Simulation(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times)
+      : size_(size), times_(times), stages_(static_cast<std::size_t>(size.stages)) {
+    for (int s = 0; s < size.stages; ++s) at(s).tasks = stage_tasks(schedule, s, size);
+  }
+
+  PipelineRun run() {
+    for (bool moves = true; moves;) {
+      moves = false;
+      for (int s = 0; s < size_.stages; ++s) moves = advance(s) || moves;
+    }
+    PipelineRun result;
+    for (const Stage& stage : stages_) result.end = std::max(result.end, stage.clock);
+    for (const Stage& stage : stages_) {
+      result.idle.push_back(result.end - stage.worked);
+      result.held.push_back(stage.most_held);
+    }
+    return result;
+  }
+
+ private:
+  struct Stage {
+    std::vector<PipelineTask> tasks;
+    std::size_t next = 0;
+    std::vector<double> forward, backward;  ///< when each micro-batch was through
+    double clock = 0, worked = 0;
+    int held = 0, most_held = 0;
+  };
+  Stage& at(int stage) { return stages_[static_cast<std::size_t>(stage)]; }
+
+  /// When the message that a task begins with is there; infinite where it has not been sent.
+  double arrival(int s, const PipelineTask& task) {
+    const bool forward = runs_forward(task.kind);
+    const int from = forward ? s - 1 : s + 1;
+    if ((!forward && !runs_backward(task.kind)) || from < 0 || from >= size_.stages) return 0;
+    const std::vector<double>& sent = forward ? at(from).forward : at(from).backward;
+    const auto m = static_cast<std::size_t>(task.micro_batch);
+    return m < sent.size() ? sent[m] : std::numeric_limits<double>::infinity();
+  }
+
+  bool advance(int s) {
+    Stage& stage = at(s);
+    const std::size_t before = stage.next;
+    for (; stage.next < stage.tasks.size(); ++stage.next) {
+      const PipelineTask& task = stage.tasks[stage.next];
+      const double ready = arrival(s, task), time = times_.of(task.kind);
+      if (ready == std::numeric_limits<double>::infinity()) break;
+      stage.clock = std::max(stage.clock, ready) + time;
+      stage.worked += time;
+      if (runs_forward(task.kind)) {
+        stage.forward.push_back(stage.clock);
+        stage.most_held = std::max(stage.most_held, ++stage.held);
+      }
+      if (runs_backward(task.kind)) stage.backward.push_back(stage.clock);
+      if (ends(task.kind)) --stage.held;
+    }
+    return stage.next > before;
+  }
+
+  PipelineSize size_;
+  TaskTimes times_;
+  std::vector<Stage> stages_;
+};
+
+}  // namespace
+
+const Words<PipelineSchedule>& pipeline_schedules() {
+  static const Words<PipelineSchedule> words{"pipeline schedule", {"gpipe", "1f1b", "zero-bubble"}};
+  return words;
+}
+
+bool operator==(const PipelineTask& a, const PipelineTask& b) {
+  return a.kind == b.kind && a.micro_batch == b.micro_batch;
+}
+
+double TaskTimes::of(PipelineTask::Kind kind) const {
+  switch (kind) {
+    case Kind::forward:
+      return forward;
+    case Kind::backward:
+      return backward;
+    case Kind::weights:
+      return weights;
+    case Kind::both:
+      return backward + weights;
+  }
+  return 0;
+}
+
+std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size) {
+  const int M = size.micro_batches;
+  const bool all_forward_first = schedule == PipelineSchedule::gpipe;
+  // The first stage has nobody who waits for its B.
+  const int lag = schedule == PipelineSchedule::zero_bubble ? stage : 0;
+  std::vector<PipelineTask> tasks;
+  int forward = 0, weights = 0;
+  const auto run_forward = [&](int until) {
+    for (; forward < std::min(until, M); ++forward) tasks.push_back({Kind::forward, forward});
+  };
+  run_forward(all_forward_first ? M : size.stages - 1 - stage);
+  for (int m = 0; m < M; ++m) {
+    run_forward(forward + 1);
+    tasks.push_back({lag > 0 ? Kind::backward : Kind::both, m});
+    if (lag > 0 && m - weights >= lag) tasks.push_back({Kind::weights, weights++});
+  }
+  while (lag > 0 && weights < M) tasks.push_back({Kind::weights, weights++});
+  return tasks;
+}
+
+double PipelineRun::idle_share() const {
+  const double all = end * static_cast<double>(idle.size());
+  return all > 0 ? std::accumulate(idle.begin(), idle.end(), 0.0) / all : 0;
+}
+
+PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times) {
+  return Simulation(schedule, size, times).run();
+}
+
+// An update takes M + P - 1 times F + B + W of a micro-batch, or with W in the gaps M + (P - 1)
+// / 3.
+int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples) {
+  constexpr Index kMostAStage = 64;
+  if (stages < 2) return 1;
+  const double ramp = schedule == PipelineSchedule::zero_bubble ? (stages - 1) / 3.0 : stages - 1.0;
+  const auto seconds = [&](Index m) {
+    const auto size = static_cast<double>((samples + m - 1) / m);
+    return (static_cast<double>(m) + ramp) * (size + machine().step_overhead_samples);
+  };
+  Index best = 1;
+  for (Index m = 2; m <= std::min(samples, kMostAStage * stages); ++m)
+    if (seconds(m) < seconds(best)) best = m;
+  return static_cast<int>(best);
+}
+
+}  // namespace deeppcr::plan

@@ -1,0 +1,124 @@
+#include "deeppcr/plan/pipeline_schedule.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::plan {
+namespace {
+
+using Kind = PipelineTask::Kind;
+using Schedule = PipelineSchedule;
+
+const Schedule kAll[] = {Schedule::gpipe, Schedule::one_forward_one_backward,
+                         Schedule::zero_bubble};
+const PipelineSize kSizes[] = {{1, 1}, {1, 5},  {2, 1}, {2, 7}, {3, 2},
+                               {4, 4}, {4, 12}, {5, 3}, {8, 9}};
+
+/// "F0 F1 X0": X is B + W.
+std::string text_of(const std::vector<PipelineTask>& tasks) {
+  std::string text;
+  for (const PipelineTask& task : tasks) {
+    if (!text.empty()) text += ' ';
+    text += "FBWX"[static_cast<int>(task.kind)] + std::to_string(task.micro_batch);
+  }
+  return text;
+}
+
+TEST(PipelineSchedule, HasTheOrderOfItsStage) {
+  EXPECT_EQ(text_of(stage_tasks(Schedule::gpipe, 1, {3, 3})), "F0 F1 F2 X0 X1 X2");
+  EXPECT_EQ(text_of(stage_tasks(Schedule::one_forward_one_backward, 0, {3, 4})),
+            "F0 F1 F2 X0 F3 X1 X2 X3");
+  EXPECT_EQ(text_of(stage_tasks(Schedule::one_forward_one_backward, 2, {3, 4})),
+            "F0 X0 F1 X1 F2 X2 F3 X3");
+  EXPECT_EQ(text_of(stage_tasks(Schedule::zero_bubble, 0, {3, 3})), "F0 F1 F2 X0 X1 X2");
+  EXPECT_EQ(text_of(stage_tasks(Schedule::zero_bubble, 2, {3, 4})),
+            "F0 B0 F1 B1 F2 B2 W0 F3 B3 W1 W2 W3");
+}
+
+TEST(PipelineSchedule, DoesEachPartOfEachMicroBatchOnceAndInOrder) {
+  for (const Schedule schedule : kAll) {
+    for (const PipelineSize& size : kSizes) {
+      for (int s = 0; s < size.stages; ++s) {
+        int forward = 0, backward = 0, weights = 0;
+        bool in_order = true;
+        for (const PipelineTask& task : stage_tasks(schedule, s, size)) {
+          const int m = task.micro_batch;
+          const bool ends = task.kind == Kind::weights || task.kind == Kind::both;
+          const bool goes_back = task.kind == Kind::backward || task.kind == Kind::both;
+          in_order = in_order && (task.kind != Kind::forward || m == forward++);
+          in_order = in_order && (!goes_back || m == backward++) && (!ends || m == weights++);
+          EXPECT_TRUE(in_order);
+          EXPECT_LE(backward, forward);
+          EXPECT_LE(weights, backward);
+        }
+        EXPECT_EQ(forward, size.micro_batches);
+        EXPECT_EQ(weights, size.micro_batches);
+      }
+    }
+  }
+}
+
+/// Of four stages and twelve micro-batches, as published.
+TEST(PipelineSchedule, IsIdleAsPublished) {
+  const TaskTimes unequal{1, 1.2, 0.8};
+  for (const double idle : simulate(Schedule::gpipe, {4, 12}).idle) EXPECT_NEAR(idle, 9, 1e-12);
+  for (const TaskTimes& times : {TaskTimes{}, unequal}) {
+    for (int s = 0; s < 4; ++s) {
+      const auto at = static_cast<std::size_t>(s);
+      EXPECT_NEAR(simulate(Schedule::gpipe, {4, 12}, times).idle[at], 9, 1e-12);
+      EXPECT_NEAR(simulate(Schedule::one_forward_one_backward, {4, 12}, times).idle[at], 9, 1e-12);
+      EXPECT_NEAR(simulate(Schedule::zero_bubble, {4, 12}, times).idle[at],
+                  times.weights == 1 ? 3 : 4.2, 1e-12);
+    }
+  }
+}
+
+TEST(PipelineSchedule, IsIdleAndHoldsAsTheFormulasSayOnManyStages) {
+  const TaskTimes times{1, 1.2, 0.8};
+  for (const PipelineSize& size : {PipelineSize{4, 12}, {64, 64}, {64, 200}, {1024, 1100}}) {
+    const int P = size.stages, M = size.micro_batches;
+    for (const Schedule schedule : kAll) {
+      const PipelineRun run = simulate(schedule, size, times);
+      const bool fills = schedule == Schedule::zero_bubble;
+      const double bubble = (P - 1) * (fills ? 1 + 1.2 - 0.8 : times.all());
+      EXPECT_NEAR(run.end, M * times.all() + bubble, 1e-9 * run.end);
+      EXPECT_NEAR(run.idle_share(), bubble / run.end, 1e-9);
+      for (int s = 0; s < P; ++s) {
+        const int held = schedule == Schedule::gpipe ? M : fills ? P : std::min(M, P - s);
+        EXPECT_EQ(run.held[static_cast<std::size_t>(s)], held) << s;
+      }
+    }
+  }
+}
+
+TEST(PipelineSchedule, HoldsNoMoreThanThereAreMicroBatches) {
+  for (const Schedule schedule : kAll)
+    for (const PipelineSize& size : kSizes)
+      for (const int held : simulate(schedule, size).held)
+        EXPECT_LE(held, schedule == Schedule::gpipe ? size.micro_batches
+                                                    : std::min(size.stages, size.micro_batches));
+}
+
+TEST(PipelineSchedule, TakesMoreMicroBatchesForMoreStages) {
+  const auto chosen = [](int stages, Index samples) {
+    return choose_micro_batches(Schedule::one_forward_one_backward, stages, samples);
+  };
+  EXPECT_EQ(chosen(1, 64), 1);
+  EXPECT_EQ(chosen(4, 1), 1);
+  EXPECT_GE(chosen(2, 64), 4);
+  EXPECT_GE(chosen(8, 64), chosen(2, 64));
+  EXPECT_LE(chosen(64, 8), 8);
+  EXPECT_LE(choose_micro_batches(Schedule::zero_bubble, 4, 64), chosen(4, 64));
+}
+
+TEST(PipelineSchedule, KnowsItsNames) {
+  for (const Schedule schedule : kAll)
+    EXPECT_EQ(pipeline_schedules().find(pipeline_schedules().of(schedule)), schedule);
+  EXPECT_THROW(pipeline_schedules().find("1f2b"), Error);
+}
+
+}  // namespace
+}  // namespace deeppcr::plan

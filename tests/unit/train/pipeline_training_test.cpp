@@ -1,0 +1,262 @@
+// Training by the schedules of a pipeline: bits, what is held, ticks that are idle.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/train/chain_network.hpp"
+#include "deeppcr/train/trainer.hpp"
+#include "support/environment.hpp"
+#include "support/model_problem.hpp"
+#include "support/random_chain.hpp"
+#include "support/refusal.hpp"
+#include "train/pipeline_passes.hpp"
+
+namespace deeppcr::train {
+namespace {
+
+using plan::PipelineSchedule;
+
+constexpr PipelineSchedule kSchedules[] = {PipelineSchedule::gpipe,
+                                           PipelineSchedule::one_forward_one_backward,
+                                           PipelineSchedule::zero_bubble};
+constexpr Index kImages = 44;
+
+/// What varies from test to test.
+struct Case {
+  const char* model = "resnet";
+  Index steps = 13;
+  Index batch = 22;
+  int depth_ranks = 1;
+  std::optional<TrainingPipeline> pipeline = {};
+  std::string loss_rows = {};  ///< of a squared error; cross-entropy without
+  int layers = 1;
+  bool balanced = false;
+};
+
+struct Network {
+  Network(const parallel::Communicator& comm, const Case& one)
+      : grid(comm, one.depth_ranks, comm.size() / one.depth_ranks),
+        images(Images::random(kImages, 1, 0)),
+        net(grid, parts_of(one, grid), options_of(one), images),
+        batch(one.batch) {}
+
+  static parallel::BlockLayout layout_of(const Case& one) {
+    if (one.balanced) return parallel::BlockLayout::balanced(one.steps, one.depth_ranks);
+    return test::uneven_layout(one.steps, one.depth_ranks);
+  }
+  static ChainNetwork::Parts parts_of(const Case& one, const parallel::ProcessGrid& grid) {
+    models::ModelOptions model = test::chain_options(one.model, "tanh", "none", one.steps, 6);
+    if (one.layers > 1) model.set("block-layers", one.layers);
+    models::LossOptions loss;
+    if (!one.loss_rows.empty()) {
+      loss.name = "squared-error";
+      loss.own = OptionValues(models::find_loss(loss.name).options).set("loss-rows", one.loss_rows);
+    }
+    return {models::make(model, layout_of(one).steps(grid.depth().rank())),
+            models::DenseLayer(models::LayerRole::embedding, 64, model.width, 1),
+            models::make(loss, {model.steps, model.width, 10, 1})};
+  }
+  static ChainNetwork::Options options_of(const Case& one) {
+    ChainNetwork::Options options;
+    options.layout = layout_of(one);
+    options.batch = one.batch;
+    options.methods.pipeline = one.pipeline;
+    if (one.pipeline) options.methods.forward = options.methods.backward = "pipeline";
+    options.normalisation = {0.5, 0.3};
+    options.augmentation = {1, true, 3};
+    return options;
+  }
+  StepOutcome differentiate() {
+    std::vector<Index> samples;
+    for (Index i = 0; i < kImages; ++i) samples.push_back((7 * i + 3) % kImages);
+    return net.differentiate({0, 1, samples.data(), batch});
+  }
+
+  parallel::ProcessGrid grid;
+  Images images;
+  ChainNetwork net;
+  Index batch;
+};
+
+/// Of each gradient on this rank the largest difference, relative to the largest of its group.
+double difference(ChainNetwork& found, ChainNetwork& expected) {
+  double most = 0;
+  const auto a = found.parameters(), b = expected.parameters();
+  for (std::size_t g = 0; g < a.size(); ++g) {
+    const StoredArray &own = a[g].array, &all = b[g].array;
+    double largest = 1e-300;
+    for (Index i = 0; i < all.local_size(); ++i)
+      largest = std::max(largest, std::abs(b[g].gradient[i]));
+    for (Index i = 0; i < own.local_size(); ++i) {
+      const Index row = own.own.step(i / own.row_size);
+      const Index at = all.own.row(row) * own.row_size + i % own.row_size;
+      most = std::max(most, std::abs(a[g].gradient[i] - b[g].gradient[at]) / largest);
+    }
+  }
+  return most;
+}
+
+/// All of this rank.
+std::vector<Real> gradients_of(ChainNetwork& network) {
+  std::vector<Real> all;
+  for (const ParameterGroup& group : network.parameters())
+    all.insert(all.end(), group.gradient, group.gradient + group.array.local_size());
+  return all;
+}
+
+const Case kCases[] = {{"resnet"},
+                       {"mlp"},
+                       {"resnet", 13, 22, 1, {}, "2,5,13"},
+                       {"resnet", 3},
+                       {"resnet", 9, 22, 1, {}, "every", 2},
+                       {"resnet", 300},  // several pieces a rank
+                       {"mlp", 300, 22, 1, {}, "20,150,299,300"}};
+
+TEST(PipelineTraining, HasTheBitsOfOneRankInAllSchedules) {
+  const parallel::Communicator self = parallel::Communicator::self();
+  const int P = test::world().size();
+  for (const Case& one : kCases) {
+    Case whole = one;
+    Network expected(self, whole);
+    const double loss = expected.differentiate().loss;
+    for (const Index M : {Index{1}, Index{4}, Index{5}, Index{11}}) {
+      Case alone = one;
+      alone.pipeline = TrainingPipeline{PipelineSchedule::gpipe, M, false};
+      Network accumulated(self, alone);
+      EXPECT_NEAR(accumulated.differentiate().loss, loss, 1e-13 * std::abs(loss));
+      EXPECT_LE(difference(accumulated.net, expected.net), 1e-12);
+      std::optional<std::vector<Real>> first;
+      for (const PipelineSchedule schedule : kSchedules) {
+        for (const bool recompute : {false, true}) {
+          SCOPED_TRACE(fmt::format("{} {} {}, {}, M = {}", one.model, one.steps, one.loss_rows,
+                                   plan::pipeline_schedules().of(schedule), M));
+          Case split = one;
+          split.depth_ranks = P;
+          split.pipeline = TrainingPipeline{schedule, M, recompute};
+          Network network(test::world(), split);
+          for (int again = 0; again < 2; ++again)
+            EXPECT_NEAR(network.differentiate().loss, loss, 1e-13 * std::abs(loss));
+          // Where a stage begins, the gradient of an inner row is added in another order.
+          EXPECT_LE(difference(network.net, accumulated.net), one.loss_rows.empty() ? 0 : 1e-14);
+          if (!first) first = gradients_of(network.net);
+          EXPECT_TRUE(gradients_of(network.net) == *first);
+        }
+      }
+    }
+  }
+}
+
+TEST(PipelineTraining, IsThatOfOneRankOnEveryGrid) {
+  const parallel::Communicator self = parallel::Communicator::self();
+  const int P = test::world().size();
+  for (int depth = 1; depth <= P; ++depth) {
+    if (P % depth != 0) continue;
+    for (const PipelineSchedule schedule : kSchedules) {
+      Case split;
+      split.depth_ranks = depth;
+      const Index smallest = split.batch / (P / depth);
+      split.pipeline = TrainingPipeline{schedule, std::min<Index>(3, smallest), false};
+      Network together(test::world(), split), alone(self, Case());
+      Trainer::Options options;
+      options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
+      options.optimiser.clip_norm = 0.1;
+      options.schedule.peak = 1e-2;
+      options.samples = kImages;
+      options.batch = split.batch;
+      Trainer trainer(together.grid, together.net, options), one(alone.grid, alone.net, options);
+      for (int u = 0; u < 5; ++u) {
+        const StepRecord found = trainer.step(), expected = one.step();
+        EXPECT_NEAR(found.outcome.loss, expected.outcome.loss, 1e-12);
+        EXPECT_NEAR(found.gradient_norm, expected.gradient_norm, 1e-11);
+        EXPECT_EQ(found.outcome.accuracy, expected.outcome.accuracy);
+      }
+      const Evaluation found = together.net.evaluate(together.images);
+      const Evaluation expected = alone.net.evaluate(alone.images);
+      EXPECT_EQ(found.confusion, expected.confusion);
+      EXPECT_NEAR(found.loss, expected.loss, 1e-11);
+    }
+  }
+}
+
+TEST(PipelineTraining, HoldsAndIdlesAsTheScheduleSays) {
+  const int P = test::world().size();
+  const Index M = 11;
+  for (const PipelineSchedule schedule : kSchedules) {
+    for (const bool recompute : {false, true}) {
+      Case split;
+      split.steps = 2 * P;
+      split.depth_ranks = P;
+      split.pipeline = TrainingPipeline{schedule, M, recompute};
+      split.balanced = true;
+      Network network(test::world(), split);
+      network.differentiate();
+      const PipelineUse use = *network.net.pipeline();
+      EXPECT_EQ(use.micro_batches, M);
+      EXPECT_NEAR(use.idle, use.idle_by_formula, 1e-12);
+      const bool fills = schedule == PipelineSchedule::zero_bubble;
+      const int more = recompute ? 1 : 0;  // F again before B
+      const double bubble = (P - 1) * (fills ? 1 + more : 3 + more);
+      EXPECT_NEAR(use.idle, bubble / ((3 + more) * static_cast<double>(M) + bubble), 1e-12);
+      if (recompute) {
+        EXPECT_EQ(use.held, fills ? std::min<Index>(P, M) : 1);
+      } else {
+        EXPECT_EQ(use.held, schedule == PipelineSchedule::gpipe ? M : std::min<Index>(P, M));
+      }
+    }
+  }
+}
+
+/// The published numbers of four stages and twelve micro-batches, counted in messages.
+TEST(PipelineTraining, CountsTheIdleTicksThatArePublished) {
+  if (test::world().size() != 4) GTEST_SKIP() << "of four ranks";
+  const auto layout = parallel::BlockLayout::balanced(8, 4);
+  const auto sequence = models::make(test::chain_options("mlp", "tanh", "none", 8, 5),
+                                     layout.steps(test::world().rank()));
+  const sequence::ParameterGradients gradients(sequence->parameters());
+  const ChainEnds ends{[](StepRange, State z) { std::fill(z.begin(), z.end(), 0.5); },
+                       [](StepRange, ConstStates, States g) { std::fill(g.begin(), g.end(), 1.0); },
+                       [](StepRange, ConstState) {}};
+  for (const plan::TaskTimes& times : {plan::TaskTimes{1, 1, 1}, plan::TaskTimes{1, 1.2, 0.8}}) {
+    for (const PipelineSchedule schedule : kSchedules) {
+      const Index loss_rows = test::world().rank() == 3 ? 1 : 0;
+      PipelinePasses passes(test::world(), layout, 24, {*sequence, gradients, loss_rows},
+                            {schedule, 12, false, times});
+      passes.run(ends);
+      const double idle = schedule != PipelineSchedule::zero_bubble ? 9
+                          : times.weights == 1                      ? 3
+                                                                    : 4.2;
+      EXPECT_NEAR(passes.idle(), idle / (36 + idle), 1e-12);
+      EXPECT_NEAR(passes.idle_by_formula(), idle / (36 + idle), 1e-12);
+      const int held = schedule == PipelineSchedule::gpipe         ? 12
+                       : schedule == PipelineSchedule::zero_bubble ? 4
+                                                                   : 4 - test::world().rank();
+      EXPECT_EQ(passes.most_held(), held);
+      EXPECT_GE(passes.held_bytes(), held * 3 * 2 * 5 * sizeof(Real));
+    }
+  }
+}
+
+TEST(PipelineTraining, RefusesMoreMicroBatchesThanSamples) {
+  Case split;
+  split.depth_ranks = test::world().size();
+  split.pipeline = TrainingPipeline{PipelineSchedule::gpipe, 23, false};
+  const std::string refusal = test::refusal([&] { Network(test::world(), split); });
+  EXPECT_NE(refusal.find("--micro-batches 23"), std::string::npos) << refusal;
+}
+
+TEST(PipelineTraining, TellsOfStatesThatAreNoNumbers) {
+  Case split;
+  split.depth_ranks = test::world().size();
+  split.pipeline = TrainingPipeline{PipelineSchedule::zero_bubble, 4, false};
+  Network network(test::world(), split);
+  for (ParameterGroup& group : network.net.parameters())
+    for (Index i = 0; i < group.array.local_size(); ++i) group.array.values[i] = std::nan("");
+  const StepOutcome outcome = network.differentiate();
+  EXPECT_TRUE(std::isnan(outcome.loss));
+  EXPECT_NE(outcome.failure, "");
+}
+
+}  // namespace
+}  // namespace deeppcr::train
