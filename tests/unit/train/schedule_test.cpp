@@ -1,8 +1,7 @@
-#include "deeppcr/train/optimiser.hpp"
-
 #include <gtest/gtest.h>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/train/optimiser.hpp"
 
 namespace deeppcr::train {
 namespace {
