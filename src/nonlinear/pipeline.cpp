@@ -13,17 +13,15 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Reals of the states of a micro-batch that are run before they are copied to their places.
-constexpr Index kPieceReals = Index{1} << 12;
+/// Steps between two looks at messages that are under way.
+constexpr Index kStepsApart = 16;
 
-/// The states of a micro-batch are not neighbours in memory, so they are run in pieces beside it.
+/// A step at a time, since only the states of one step stand side by side in memory.
 class ForwardWork final : public PipelineWork {
  public:
   ForwardWork(const sequence::Sequence& chain, sequence::Trajectory& states,
               const parallel::BlockLayout& batches)
       : states_(states), local_(states.local_steps()), batches_(batches) {
-    const Index most = std::max<Index>(1, batches.count(0) * states.width());
-    piece_.reset(std::max(kPieceReals, most));
     for (int m = 0; m < batches.num_ranks(); ++m)
       chains_.emplace_back(chain, batches.range(m).first);
   }
@@ -34,18 +32,16 @@ class ForwardWork final : public PipelineWork {
   }
 
   void walk(StepRange block, int m, State carry, const std::function<void()>& progress) override {
-    const std::array<Index, 2> state = carry.shape();
-    const Index steps = piece_.size() / carry.size();
-    for (Index first = block.first; first < block.last; first += steps) {
-      const StepRange piece{first, std::min(block.last, first + steps)};
-      const States out(piece_.data(), {piece.size(), state[0], state[1]});
-      chains_[static_cast<std::size_t>(m)]->propagate(piece, carry, out);
-      const Index row = local_.row(first);
-      unpack(out, batches_.range(m), states_.states().slice(row, row + piece.size()));
-      const ConstState last = out[piece.size() - 1];
-      std::copy(last.begin(), last.end(), carry.begin());
-      progress();
+    const StepRange samples = batches_.range(m);
+    ConstState z = carry;
+    for (Index l = block.first; l < block.last; ++l) {
+      const State out = states_.states()[local_.row(l)].slice(samples.first, samples.last);
+      const States step(out.data(), {1, out.extent(0), out.extent(1)});
+      chains_[static_cast<std::size_t>(m)]->propagate({l, l + 1}, z, step);
+      z = out;
+      if ((l - block.first) % kStepsApart == 0) progress();
     }
+    std::copy(z.begin(), z.end(), carry.begin());
   }
 
   void end(StepRange, ConstState) override {}
@@ -56,7 +52,6 @@ class ForwardWork final : public PipelineWork {
   StepSet local_;
   const parallel::BlockLayout& batches_;
   std::deque<sequence::FromSample> chains_;  ///< one a micro-batch
-  Buffer<Real> piece_;
 };
 
 }  // namespace
@@ -106,9 +101,10 @@ Cost Pipeline::cost(const Problem& problem, const Effort&) const {
 }
 
 double Pipeline::memory(const Problem& problem) const {
-  // Carries under way, the piece at hand, and the table of gathered samples.
+  // Carries under way, and the table of gathered samples.
+  constexpr double kTableBytes = 1 << 20;
   const auto state = static_cast<double>(problem.state_bytes());
-  return 3 * state + 5.0 * kPieceReals * sizeof(Real);
+  return 3 * state + kTableBytes;
 }
 
 }  // namespace deeppcr::nonlinear
