@@ -116,13 +116,15 @@ train::Sharing choose_sharing(const TrainConfig& config, int ranks) {
 }
 
 /// Part of a rank's batch whose states it holds at once.
-double held_share(const train::PassMethods& methods, Index stages, Index batch) {
+double held_share(const train::PassMethods& methods, Index stages, Index batch,
+                  double weight_bytes) {
   if (!methods.pipeline || batch == 0) return 1;
   const train::TrainingPipeline& pipeline = *methods.pipeline;
   using Schedule = plan::PipelineSchedule;
   Index all = pipeline.micro_batches;
   if (all == 0)
-    all = plan::choose_micro_batches(pipeline.schedule, static_cast<int>(stages), batch);
+    all = plan::choose_micro_batches(pipeline.schedule, static_cast<int>(stages), batch,
+                                     weight_bytes);
   Index held = pipeline.schedule == Schedule::gpipe ? all : std::min(stages, all);
   if (pipeline.recompute && pipeline.schedule != Schedule::zero_bubble) held = 1;
   return static_cast<double>(held) / static_cast<double>(all);
@@ -139,8 +141,9 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   // states: trajectory, starts, slopes, gradients; parameters: values, gradients, optimiser's
   // memory and copies of it
   constexpr double kStateArrays = 6, kParameterArrays = 8;
-  const double states = kStateArrays * steps * B * n * held_share(sharing.methods, D, batch);
   const models::StepCost step = models::step_cost(model);
+  const double held = held_share(sharing.methods, D, batch, sizeof(Real) * steps * step.parameters);
+  const double states = kStateArrays * steps * B * n * held;
   const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
   const nonlinear::Problem problem = sharing.problem(training_problem(config));
   const auto forward = sharing.forward();

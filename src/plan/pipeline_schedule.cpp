@@ -138,13 +138,17 @@ PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTim
 
 // An update takes M + P - 1 times F + B + W of a micro-batch, or with W in the gaps M + (P - 1)
 // / 3.
-int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples) {
+int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples,
+                         double weight_bytes_a_stage) {
   constexpr Index kMostAStage = 64;
   if (stages < 2) return 1;
   const double ramp = schedule == PipelineSchedule::zero_bubble ? (stages - 1) / 3.0 : stages - 1.0;
+  const bool streamed = weight_bytes_a_stage > machine().streamed_bytes;
+  const double overhead =
+      streamed ? machine().streamed_overhead_samples : machine().step_overhead_samples;
   const auto seconds = [&](Index m) {
     const auto size = static_cast<double>((samples + m - 1) / m);
-    return (static_cast<double>(m) + ramp) * (size + machine().step_overhead_samples);
+    return (static_cast<double>(m) + ramp) * (size + overhead);
   };
   Index best = 1;
   for (Index m = 2; m <= std::min(samples, kMostAStage * stages); ++m)

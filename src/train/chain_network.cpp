@@ -90,10 +90,13 @@ void ChainNetwork::make_passes() {
   PipelinePasses::Options options;
   options.schedule = wanted.schedule;
   options.recompute = wanted.recompute;
-  options.micro_batches = wanted.micro_batches > 0
-                              ? static_cast<int>(wanted.micro_batches)
-                              : plan::choose_micro_batches(
-                                    wanted.schedule, options_.layout.num_active_ranks(), smallest);
+  const int stages = options_.layout.num_active_ranks();
+  const double weights = sizeof(Real) * static_cast<double>(chain_gradients_.numbers_a_step()) *
+                         static_cast<double>(options_.layout.num_steps()) / stages;
+  options.micro_batches =
+      wanted.micro_batches > 0
+          ? static_cast<int>(wanted.micro_batches)
+          : plan::choose_micro_batches(wanted.schedule, stages, smallest, weights);
   pipeline_ = std::make_unique<PipelinePasses>(
       grid_.depth(), options_.layout, batch,
       PipelinePasses::Chain{chain(), chain_gradients_, loss_->rows()}, options);

@@ -28,6 +28,9 @@ struct Machine {
   /// Of a pipeline: samples whose work the fixed part of a step takes, with its weights in the
   /// cache, and bytes of the weights that a block brings there.
   double step_overhead_samples = 2, block_bytes = 512.0 * 1024;
+  /// The same where a stage's weights are more than these bytes, so that each micro-batch brings
+  /// them from memory anew: both passes of an update at 1024 layers of 16 and 64, on 2 stages.
+  double streamed_overhead_samples = 12, streamed_bytes = 8.0 * 1024 * 1024;
 
   /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
   /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.

@@ -59,7 +59,9 @@ struct PipelineRun {
 PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times = {});
 
 /// Micro-batches for so many samples: those that take least time where a step of b samples takes as
-/// long as b and some more alone. At least 1, at most one a sample.
-int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples);
+/// long as b and some more alone, which are the more where a stage's weights fit no cache. At least
+/// 1, at most one a sample.
+int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples,
+                         double weight_bytes_a_stage);
 
 }  // namespace deeppcr::plan

@@ -104,14 +104,15 @@ TEST(PipelineSchedule, HoldsNoMoreThanThereAreMicroBatches) {
 
 TEST(PipelineSchedule, TakesMoreMicroBatchesForMoreStages) {
   const auto chosen = [](int stages, Index samples) {
-    return choose_micro_batches(Schedule::one_forward_one_backward, stages, samples);
+    return choose_micro_batches(Schedule::one_forward_one_backward, stages, samples, 1e6);
   };
   EXPECT_EQ(chosen(1, 64), 1);
   EXPECT_EQ(chosen(4, 1), 1);
   EXPECT_GE(chosen(2, 64), 4);
   EXPECT_GE(chosen(8, 64), chosen(2, 64));
   EXPECT_LE(chosen(64, 8), 8);
-  EXPECT_LE(choose_micro_batches(Schedule::zero_bubble, 4, 64), chosen(4, 64));
+  EXPECT_LE(choose_micro_batches(Schedule::zero_bubble, 4, 64, 1e6), chosen(4, 64));
+  EXPECT_LT(choose_micro_batches(Schedule::one_forward_one_backward, 2, 32, 1e8), chosen(2, 32));
 }
 
 TEST(PipelineSchedule, KnowsItsNames) {
