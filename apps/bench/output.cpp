@@ -53,9 +53,12 @@ void write_column(hdf5::File& file, const Column& column, const std::vector<Row>
 void write_hdf5(const cli::Context& context, const std::string& path,
                 const std::vector<Row>& rows) {
   io::Provenance about = app::provenance(context);
-  about.emplace_back("kernel_libraries",
-                     std::vector<std::string>{"BLAS: " + blocks::blas_library(),
-                                              "small products: " + gemm_library()});
+  for (auto& [name, value] : about) {
+    if (name != "library_versions") continue;
+    auto& libraries = std::get<std::vector<std::string>>(value);
+    libraries.push_back("BLAS: " + blocks::blas_library());
+    libraries.push_back("small products: " + gemm_library());
+  }
   parallel::agree(context.comm, [&] {
     if (!context.comm.is_root()) return;  // the rows are its own
     io::write_file(parallel::Communicator::self(), path, file_format::kBench, about,

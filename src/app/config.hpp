@@ -35,14 +35,14 @@ struct ChainConfig {
 struct SolverConfig {
   std::string name = "auto";  ///< from nonlinear::catalogue()
   nonlinear::Settings settings;
-  std::string backward = "same";  ///< "same" (as suits the solver), or from linear::catalogue()
+  std::string backward = "same";  ///< "same" (as suits the solver), or from backward_names()
   linear::Passes passes = linear::Passes::forward;
   std::string guess;  ///< "copy", "zero", "random", "coarse:K" or a file
   bool verify = false;
 
   const nonlinear::CatalogueEntry& entry() const { return nonlinear::find(name); }
   std::unique_ptr<nonlinear::Solver> make() const { return entry().make(settings); }
-  /// The linear solver of the backward pass.
+  /// The backward pass, by its name.
   std::string backward_solver() const;
 };
 

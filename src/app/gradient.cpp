@@ -54,7 +54,7 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
 
 /// Whether every rank has the whole: what is summed over ranks would count several times.
 bool on_every_rank(const sequence::Trajectory& at) {
-  return at.comm().size() > 1 && at.layout().is_replicated();
+  return at.comm().size() > 1 && at.layout().is_replicated() && at.layout().num_steps() > 0;
 }
 
 /// The loss, its gradients by parameters of its own on every rank, and by the rows of states from

@@ -148,9 +148,8 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const nonlinear::Problem problem = sharing.problem(training_problem(config));
   const auto forward = sharing.forward();
   const double solver =
-      forward->memory(problem) + nonlinear::make_backward(sharing.methods.backward)
-                                     ->cost({forward->layout(problem), batch, model.width})
-                                     .memory;
+      forward->memory(problem) +
+      sharing.methods.make_backward()->cost({forward->layout(problem), batch, model.width}).memory;
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =

@@ -145,8 +145,10 @@ void add_pipeline_options(cli::Options& options) {
                    "both passes by --micro-batches that follow each other through the depth ranks: "
                    "gpipe (all forward, then all back), 1f1b (forward and back in turns, which "
                    "holds fewer states), zero-bubble (weight gradients fill the gaps)"),
-       flag_option("recompute",
-                   "of --pipeline: compute states again before they go back, to hold fewer")});
+       flag_option(
+           "recompute",
+           "of --pipeline gpipe and 1f1b: compute states again before they go back, to hold "
+           "fewer")});
 }
 
 void add_train_options(cli::Options& options) {
@@ -195,6 +197,10 @@ void refuse_beside_pipeline(const OptionValues& options, const std::string& sche
           "of them out",
           name, value, schedule);
   }
+  for (const char* name : {"chunks", "block-steps"}) {
+    if (options.given(name))
+      throw input_error("--{} does not go with --pipeline {}; leave it out", name, schedule);
+  }
   const std::string layout = options.text("pipeline-layout");
   if (layout != "auto" && layout != "contiguous")
     throw input_error(
@@ -209,11 +215,13 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
   const std::string schedule = options.text("pipeline");
   const bool recompute = options.flag("recompute");
   if (schedule == "off") {
-    if (recompute)
-      throw input_error("--recompute needs --pipeline {}",
-                        fmt::join(plan::pipeline_schedules().words, ", "));
+    if (recompute) throw input_error("--recompute needs --pipeline {}", "gpipe or 1f1b");
     return false;
   }
+  if (recompute && schedule == "zero-bubble")
+    throw input_error(
+        "--recompute goes with --pipeline gpipe or 1f1b; zero-bubble holds the states until their "
+        "weight gradients all the same");
   refuse_beside_pipeline(options, schedule);
   methods.forward = methods.backward = "pipeline";
   OptionValues& own = methods.settings.own;

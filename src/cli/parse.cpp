@@ -156,7 +156,7 @@ std::string text_of(const std::string& file, const parallel::Communicator& comm)
 /// Options of a file that are meant for the command: those in its section and those before any
 /// section. What the command line has given stays; a value that repeats the default, and chooses no
 /// entry, says nothing.
-void read_file(const Command& command, const std::vector<Command>& commands,
+void take_file(const Command& command, const std::vector<Command>& commands,
                const std::string& file, const std::string& text, const Options& options,
                OptionValues& values) {
   const OptionValues typed = values;
@@ -167,6 +167,9 @@ void read_file(const Command& command, const std::vector<Command>& commands,
       check_file_key(all, file, entry.section, entry.key);
       const bool meant = entry.section.empty() || entry.section == command.name;
       if (!meant || !options.has(entry.key) || typed.given(entry.key)) continue;
+      if (values.given(entry.key))
+        throw input_error("'{}' is given before the sections and in [{}]; leave one out", entry.key,
+                          command.name);
       const bool is_default = options.defaults().text(entry.key) == entry.value;
       if (!is_default || options.is_selector(entry.key)) values.set(entry.key, entry.value);
     }
@@ -213,7 +216,7 @@ OptionValues parse(const Command& command, const std::vector<Command>& commands,
   OptionValues values = options.defaults();
   read_command_line(command, words, options, values);
   const std::string file = values.text("config");
-  if (!file.empty()) read_file(command, commands, file, text_of(file, comm), options, values);
+  if (!file.empty()) take_file(command, commands, file, text_of(file, comm), options, values);
   log::configure(values.word("log-level"), comm.is_root());
   if (adjust) adjust(values);
   options.select_entries(values);

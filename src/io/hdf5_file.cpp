@@ -20,7 +20,8 @@ namespace {
 
 /// Says on this rank why the system will not open `path`; nothing is kept open.
 void try_open(const std::string& path, int flags, const char* purpose) {
-  if (std::filesystem::is_directory(path))
+  std::error_code ignored;  // open() says more
+  if (std::filesystem::is_directory(path, ignored))
     throw local_input_error("cannot {} '{}': it is a directory", purpose, path);
   const int descriptor = ::open(path.c_str(), flags, 0666);
   if (descriptor < 0)

@@ -10,8 +10,8 @@ namespace deeppcr::io {
 /// Files of users are taken at their word: what nobody here would read is refused by its name, so
 /// that no weights are taken for others.
 
-/// Refuses members of a group that are none of `known`. `what`: what such a group holds, for the
-/// sentence. @throws Error (this rank)
+/// Refuses members of a group that are none of `known`; another name of a known one may stand there
+/// as well. `what`: what such a group holds, for the sentence. @throws Error (this rank)
 void require_known_members(const hdf5::File& file, const std::string& group,
                            const std::vector<std::string>& known, const std::string& what);
 

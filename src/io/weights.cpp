@@ -311,11 +311,11 @@ void write_layers(hdf5::File& file, const std::string& group, const WeightsShape
     dimensions.insert(dimensions.begin() + 1, "layer");
   }
   file.write_rows<Real>(group + "/layers/bias", sizes, {{steps, bias.data()}},
-                        {what + ", biases", dimensions, ""});
+                        {what + ", biases", dimensions});
   sizes.push_back(n);
   dimensions.emplace_back("in");
   file.write_rows<Real>(group + "/layers/weight", sizes, {{steps, weight.data()}},
-                        {what + ", weights row-major", dimensions, ""});
+                        {what + ", weights row-major", dimensions});
 }
 
 void write_dense_layer(hdf5::File& file, const std::string& group, View<const Real, 2> rows,

@@ -12,18 +12,21 @@ namespace {
 constexpr const char* kPipeline = "pipeline";
 constexpr const char* kAutomatic = "auto";
 
-/// As the solver "auto" decides: by the sizes, a pipeline or a linear solver.
+/// A linear solver, or a pipeline behind a forward pass that has dealt blocks or samples to the
+/// ranks, which no linear solver takes.
 class AutomaticBackward final : public Backward {
  public:
   explicit AutomaticBackward(const BackwardSettings& settings)
       : pipeline_(settings.micro_batches), linear_(linear::make(kAutomatic, settings.linear)) {}
 
   void run(const BackwardTask& task, StageTimes& stages) override {
-    if (promises_pipeline(problem_of(task.at))) ran_ = &pipeline_;
+    if (by_pipeline(task.at.layout())) ran_ = &pipeline_;
     ran_->run(task, stages);
   }
   bool takes(const parallel::BlockLayout&) const override { return true; }
-  linear::Cost cost(const linear::Problem& problem) const override { return ran_->cost(problem); }
+  linear::Cost cost(const linear::Problem& problem) const override {
+    return by_pipeline(problem.layout) ? pipeline_.cost(problem) : linear_.cost(problem);
+  }
   linear::SolveOutcome outcome(const parallel::BlockLayout& layout) const override {
     return ran_->outcome(layout);
   }
@@ -32,6 +35,8 @@ class AutomaticBackward final : public Backward {
   parallel::Traffic neighbours() const override { return ran_->neighbours(); }
 
  private:
+  static bool by_pipeline(const parallel::BlockLayout& layout) { return !layout.is_contiguous(); }
+
   PipelineBackward pipeline_;
   LinearBackward linear_;
   Backward* ran_ = &linear_;

@@ -109,7 +109,8 @@ void BackwardWork::run_piece(StepRange piece, int m, State carry) {
   pack(task_.at.states().slice(row, end), samples, out);
   const Index with_loss = std::clamp(without_loss_, row, end);
   const States loss(loss_.data(), {end - with_loss, shape[1], shape[2]});
-  pack(task_.loss.slice(with_loss - without_loss_, end - without_loss_), samples, loss);
+  const auto loss_row = [&](Index at) { return std::max<Index>(0, at - without_loss_); };
+  pack(task_.loss.slice(loss_row(with_loss), loss_row(end)), samples, loss);
   const auto J = chains_[static_cast<std::size_t>(m)]->linearise_at_solution(piece, in, out);
   if (task_.wants_parameters()) {
     parameters(piece, m, *J, {in, loss, gradient}, carry);
@@ -179,7 +180,8 @@ linear::Cost PipelineBackward::cost(const linear::Problem& problem) const {
   linear::Cost cost;
   cost.path.evaluations = plan.sample_steps() / static_cast<double>(problem.batch);
   cost.critical_flops = problem.flops(1) * cost.path.evaluations;
-  cost.memory = 4.0 * sizeof(Real) * (problem.state_reals() + kPieceReals);
+  const auto fronts = static_cast<double>(problem.layout.steps(0).num_ranges());
+  cost.memory = sizeof(Real) * ((4 + 2 * fronts) * problem.state_reals() + 4.0 * kPieceReals);
   return cost;
 }
 

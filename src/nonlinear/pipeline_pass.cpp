@@ -102,7 +102,8 @@ void gather_samples(const parallel::Communicator& comm, const parallel::BlockLay
 
 parallel::Traffic gathering_cost(Index steps, const Problem& problem) {
   const Index piece = gathered_steps(problem.batch * problem.width), P = problem.ranks;
-  return {(steps + piece - 1) / piece * P * (P - 1), steps * (P - 1) * problem.state_bytes()};
+  const Index senders = std::min(P, problem.batch);
+  return {(steps + piece - 1) / piece * senders * (P - 1), steps * (P - 1) * problem.state_bytes()};
 }
 
 }  // namespace deeppcr::nonlinear

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <deque>
+#include <functional>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/parallel/exchange.hpp"

@@ -136,8 +136,7 @@ PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTim
   return Simulation(schedule, size, times).run();
 }
 
-// An update takes M + P - 1 times F + B + W of a micro-batch, or with W in the gaps M + (P - 1)
-// / 3.
+// An update takes M + P - 1 times F + B + W of a micro-batch; with W in the gaps M + (P - 1) / 3.
 int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples,
                          double weight_bytes_a_stage) {
   constexpr Index kMostAStage = 64;

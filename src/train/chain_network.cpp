@@ -40,6 +40,13 @@ struct ChainNetwork::Passes {
   std::vector<double> seconds;  ///< by stage, without the last
 };
 
+std::unique_ptr<nonlinear::Backward> PassMethods::make_backward() const {
+  nonlinear::BackwardSettings made;
+  const OptionValues& own = settings.own;
+  if (own.has("micro-batches")) made.micro_batches = own.whole("micro-batches");
+  return nonlinear::make_backward(backward, made);
+}
+
 double Evaluation::accuracy() const {
   if (classes == 0) return std::nan("");
   Index correct = 0;
@@ -84,8 +91,7 @@ void ChainNetwork::make_passes() {
   if (wanted.micro_batches > smallest)
     throw input_error(
         "--micro-batches {}: a data rank has {} samples of a batch, and each micro-batch needs "
-        "one; "
-        "use fewer, or leave it out",
+        "one; use fewer, or leave it out",
         wanted.micro_batches, smallest);
   PipelinePasses::Options options;
   options.schedule = wanted.schedule;

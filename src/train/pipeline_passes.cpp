@@ -194,7 +194,8 @@ void PipelinePasses::backward_piece(int m, StepRange rows, std::size_t k, State 
   const ConstStates in = view(one.states, m, rows.first, rows.last);
   const Index without_loss = local_.size() - chain_.loss_rows;
   const Index with_loss = std::clamp(without_loss, rows.first, rows.last);
-  const ConstStates loss = view(one.loss, m, with_loss - without_loss, rows.last - without_loss);
+  const auto loss_row = [&](Index row) { return std::max<Index>(0, row - without_loss); };
+  const ConstStates loss = view(one.loss, m, loss_row(with_loss), loss_row(rows.last));
   std::unique_ptr<blocks::Linearisation>& J = one.linearised[k];
   if (apart) {
     const States gradient = view(one.gradient, m, rows.first, rows.last);

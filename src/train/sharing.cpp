@@ -44,12 +44,12 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
 }
 
 /// Flops on the longest path through one linear solve, in steps of one layer for one sample.
-double linear_cost(const TrainingProblem& training, const std::string& method,
+double linear_cost(const TrainingProblem& training, const PassMethods& methods,
                    const parallel::BlockLayout& layout, Index batch) {
   linear::Problem problem{layout, batch, training.width};
   problem.product_weight = machine().product_flop_ratio(training.width);
   const double step = 2.0 * training.width * training.width;
-  return nonlinear::make_backward(method)->cost(problem).critical_flops / step;
+  return methods.make_backward()->cost(problem).critical_flops / step;
 }
 
 /// "newton+hybrid", as --nonlinear and --linear name it.
@@ -63,7 +63,7 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const nonlinear::Problem problem = sharing.problem(training);
   const auto solver = sharing.forward();
   const parallel::BlockLayout layout = solver->layout(problem);
-  require_layout(*nonlinear::make_backward(sharing.methods.backward), layout);
+  require_layout(*sharing.methods.make_backward(), layout);
   const auto batch = static_cast<double>(problem.batch);
   const double step = batch * training.layers;
   const double own = step * static_cast<double>(linear::longest_part(layout));
@@ -72,7 +72,7 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   const double columns =
       std::max(1.0, training.width * machine().product_flop_ratio(training.width));
   const double forward = step * (path.evaluations + columns * path.products);
-  const double backward = linear_cost(training, sharing.methods.backward, layout, problem.batch);
+  const double backward = linear_cost(training, sharing.methods, layout, problem.batch);
   return forward + own + training.layers * backward + machine().parameter_passes * own;
 }
 
@@ -95,14 +95,15 @@ std::vector<plan::Way> ways_for(const TrainingProblem& training, const Sharing& 
 /// that.
 bool asks_for_depth(const PassMethods& methods) {
   const bool forward = methods.forward != kOpen && nonlinear::find(methods.forward).iterates;
-  const bool backward =
-      methods.backward != kOpen && !nonlinear::make_backward(methods.backward)->walks_in_a_row();
+  const bool backward = methods.backward != kOpen && !methods.make_backward()->walks_in_a_row();
   return forward || backward;
 }
 
 }  // namespace
 
 nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
+  DEEPPCR_ASSERT(data_ranks > 0, "a sharing over {} x {} ranks is not decided", depth_ranks,
+                 data_ranks);
   const Index samples_a_rank = (training.batch + data_ranks - 1) / data_ranks;
   return {training.steps, samples_a_rank, training.width, depth_ranks,
           linear::Passes::forward_and_backward};

@@ -12,7 +12,7 @@ SolverPasses::SolverPasses(const parallel::ProcessGrid& grid, const sequence::Se
       iterates_(nonlinear::find(methods.forward).iterates),
       trajectory_(grid.depth(), layout, batch, chain.width()),
       forward_(nonlinear::find(methods.forward).make(methods.settings)),
-      adjoint_(chain, trajectory_, nonlinear::make_backward(methods.backward)),
+      adjoint_(chain, trajectory_, methods.make_backward()),
       kept_samples_(iterates_ ? kept : 0),
       kept_(trajectory_.local_steps().size() * kept_samples_ * (chain.width() + 1)) {}
 

@@ -65,6 +65,12 @@ class Pipeline(ProgramTest):
         self.assertEqual(report["gradient_method"], "pipeline")
         self.assertLessEqual(report["max_error"], 1e-12)
 
+    def test_backward_auto_takes_what_the_layout_asks_for(self):
+        for layout in ("interleaved", "samples"):
+            report = self.solved("gradient", "--steps", 512, "--batch", 4, *PIPELINE, layout, "--backward", "auto", "--verify")
+            self.assertEqual(report["gradient_method"] == "pipeline", RANKS > 1)
+            self.assertLessEqual(report["max_error"], 1e-12)
+
     def test_auto_takes_it_for_many_samples(self):
         for command, method in [("solve", "method"), ("gradient", "gradient_method")]:
             many = self.solved(command, *MANY, "--verify")
@@ -75,8 +81,8 @@ class Pipeline(ProgramTest):
                 self.assertEqual(many["pipeline_layout"], "interleaved")
         few = self.solved("solve", "--steps", 512, "--batch", 4 * RANKS)
         self.assertNotEqual(few["method"], "pipeline")
-        asked = self.solved("solve", *MANY, "--chunks", RANKS)
-        self.assertNotEqual(asked["method"], "pipeline")
+        asked = self.solved("gradient", *MANY, "--chunks", RANKS)
+        self.assertNotIn("pipeline", (asked["method"], asked["gradient_method"]))
 
     def test_auto_goes_on_from_a_checkpoint(self):
         stopped = self.run_here("solve", *MANY, "--nonlinear", "newton", "--checkpoint", "c.h5", "--max-hours", 1e-9)

@@ -27,7 +27,7 @@ struct CatalogueEntry {
   std::string help;
   std::vector<OptionSpec> options;
   bool iterates = true;  ///< whether there are iterations to guess for, to trace and to stop at
-  /// The linear solver of the backward pass that suits it, from its options.
+  /// The backward pass that suits it, from its options.
   std::function<std::string(const OptionValues&)> backward;
   /// settings.own holds all of `options`.
   std::function<std::unique_ptr<Solver>(const Settings&)> make_with;

@@ -42,6 +42,8 @@ struct PassMethods {
   nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
   std::string backward = "sequential";                       ///< from backward_names()
   std::optional<TrainingPipeline> pipeline = {};  ///< in place of the two; contiguous layouts
+
+  std::unique_ptr<nonlinear::Backward> make_backward() const;
 };
 
 /// How a network did on a set; equal on all ranks.

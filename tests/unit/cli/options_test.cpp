@@ -112,6 +112,13 @@ TEST(EntryOptions, OfAnotherEntryAreRefused) {
             "--linear pcr goes with --nonlinear newton, not with shooting; leave it out");
 }
 
+TEST(ConfigFiles, GiveAnOptionOnce) {
+  EXPECT_EQ(parsed({}, "steps = 5\n[solve]\nlinear = pcr\n").whole("steps"), 5);
+  const std::string text = refusal_of({}, "steps = 5\n[solve]\nsteps = 6\n");
+  EXPECT_NE(text.find("'steps' is given before the sections and in [solve]"), std::string::npos)
+      << text;
+}
+
 TEST(EntryOptions, AreReadForOneEntry) {
   const OptionValues values = parsed({"--chunks", "4", "--factor", "0.1", "--exact"});
   const OptionValues own = values.part(solvers()[2].options);

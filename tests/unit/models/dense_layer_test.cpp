@@ -83,7 +83,7 @@ TEST(DenseLayer, GradientIsThatOfCentralDifferences) {
   for (Index i = 0; i < dx.size(); ++i) EXPECT_NEAR(dx[i], slope(x[i]), kDifferenceError);
 }
 
-TEST(ClassifierHead, GradientIsThatOfCentralDifferences) {
+TEST(DenseLayer, GradientOfAHeadIsThatOfCentralDifferences) {
   constexpr Index B = 3, n = 4, classes = 5;
   DenseLayer head(LayerRole::head, n, classes, 1);
   Buffer<Real> z = normal(B * n, 1), logits(B * classes), dz(B * n);
