@@ -198,7 +198,7 @@ void refuse_beside_pipeline(const OptionValues& options, const std::string& sche
           name, value, schedule);
   }
   for (const char* name : {"chunks", "block-steps"}) {
-    if (options.given(name))
+    if (options.whole(name) > 0)
       throw input_error("--{} does not go with --pipeline {}; leave it out", name, schedule);
   }
   const std::string layout = options.text("pipeline-layout");
