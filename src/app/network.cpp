@@ -126,7 +126,7 @@ double held_share(const train::PassMethods& methods, Index stages, Index batch,
     all = plan::choose_micro_batches(pipeline.schedule, static_cast<int>(stages), batch,
                                      weight_bytes);
   Index held = pipeline.schedule == Schedule::gpipe ? all : std::min(stages, all);
-  if (pipeline.recompute && pipeline.schedule != Schedule::zero_bubble) held = 1;
+  if (pipeline.recompute) held = 1;
   return static_cast<double>(held) / static_cast<double>(all);
 }
 

@@ -215,10 +215,11 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
   const std::string schedule = options.text("pipeline");
   const bool recompute = options.flag("recompute");
   if (schedule == "off") {
-    if (recompute) throw input_error("--recompute needs --pipeline {}", "gpipe or 1f1b");
+    if (recompute) throw input_error("--recompute needs --pipeline gpipe or 1f1b");
     return false;
   }
-  if (recompute && schedule == "zero-bubble")
+  const plan::PipelineSchedule order = plan::pipeline_schedules().find(schedule);
+  if (recompute && order == plan::PipelineSchedule::zero_bubble)
     throw input_error(
         "--recompute goes with --pipeline gpipe or 1f1b; zero-bubble holds the states until their "
         "weight gradients all the same");
@@ -228,8 +229,7 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
   own = OptionValues(nonlinear::find(methods.forward).options);
   own.take(options.part(forward_options(methods.forward)));
   own.set("pipeline-layout", "contiguous");
-  methods.pipeline = train::TrainingPipeline{plan::pipeline_schedules().find(schedule),
-                                             own.whole("micro-batches"), recompute};
+  methods.pipeline = train::TrainingPipeline{order, own.whole("micro-batches"), recompute};
   return true;
 }
 
