@@ -48,6 +48,11 @@ std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const Step
   return entry.make(complete(entry, options), local);
 }
 
+int state_width(const ModelOptions& options) {
+  const CatalogueEntry& entry = find(options.model);
+  return entry.state_width ? entry.state_width(complete(entry, options)) : options.width;
+}
+
 StepCost step_cost(const ModelOptions& options) {
   const CatalogueEntry& entry = find(options.model);
   const ModelOptions all = complete(entry, options);

@@ -17,7 +17,7 @@ namespace deeppcr::models {
 struct ModelOptions {
   std::string model = "mlp";
   Index steps = 0;
-  int width = 1;
+  int width = 1;  ///< n of a layer or cell; state_width() tells that of the states
   std::uint64_t seed = 1;
   /// The options that the model's entry declares; those that are missing are at their defaults.
   OptionValues own;
@@ -61,6 +61,8 @@ struct CatalogueEntry {
   /// Makes the chain with the parameters of the `local` steps.
   std::function<std::unique_ptr<sequence::Sequence>(const ModelOptions&, const StepSet& local)>
       make;
+  /// Numbers in a state; may be empty: ModelOptions::width.
+  std::function<int(const ModelOptions&)> state_width;
   /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
   std::function<StepCost(const ModelOptions&)> cost;
   std::optional<WeightsFile> weights;  ///< none: no weights file holds such a model
@@ -82,6 +84,9 @@ const CatalogueEntry& find(const std::string& model);
 /// only, not on the split.
 /// @throws Error for an unknown word (with the known ones) or a size without sense
 std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const StepSet& local);
+
+/// Numbers in a state of such a model. @throws as make()
+int state_width(const ModelOptions& options);
 
 /// What a step of such a model takes. @throws as make()
 StepCost step_cost(const ModelOptions& options);

@@ -15,13 +15,18 @@ struct Inputs {
   StepSet steps;           ///< those that rows are given for
   ConstStates values;      ///< [steps.size(), all samples, d]
   Index first_sample = 0;  ///< a batch is this sample and those that follow
+  /// Steps that each of all samples has; null: all have all. Behind them a step leaves the state as
+  /// it is, so that the last state of the chain is the last one of each sample.
+  const Index* lengths = nullptr;
 
   /// Those of step l for the samples of a batch, [B, d].
   const Real* at(Index l) const {
     return values.data() + (steps.row(l) * values.extent(1) + first_sample) * values.extent(2);
   }
   /// The same where a batch begins so many samples later.
-  Inputs from_sample(Index first) const { return {steps, values, first_sample + first}; }
+  Inputs from_sample(Index first) const { return {steps, values, first_sample + first, lengths}; }
+  /// Whether sample b of a batch has a step l.
+  bool has(Index l, Index b) const { return lengths == nullptr || l < lengths[first_sample + b]; }
 };
 
 /// The features of samples as inputs of some steps: step l takes features [l d, (l + 1) d), and

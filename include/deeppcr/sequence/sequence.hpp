@@ -17,6 +17,11 @@ namespace deeppcr::sequence {
 ///     gaussian     the Jacobian of a denoising step if the data were Gaussian
 enum class KnownDiagonal { linear_part, gaussian };
 
+/// Neighbouring numbers of a state.
+struct Columns {
+  int first = 0, count = 0;
+};
+
 /// A backward pass through a range of m steps: what it reads and what it writes.
 struct BackwardPass {
   ConstStates in;               ///< the states that the steps start from, [m, B, n]
@@ -40,6 +45,9 @@ class Sequence {
 
   virtual Index num_steps() const = 0;
   virtual int width() const = 0;
+  /// The numbers of a state that a head or a loss looks at: of stacked recurrent cells, the hidden
+  /// state of the last layer. Default: all.
+  virtual Columns output() const { return {0, width()}; }
 
   /// out[i] = f_{range.first + i}(in[i]), every step from its own given state.
   /// Shapes: in, out [range.size(), B, n]; `out` does not overlap `in`.
