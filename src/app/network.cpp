@@ -108,7 +108,9 @@ void warn_of_new_labels(const TrainConfig& config, const ImageSets& images) {
 train::TrainingProblem training_problem(const TrainConfig& config) {
   const models::ModelOptions& model = config.chain.model;
   const models::StepCost cost = models::step_cost(model);
-  return {model.steps, config.chain.batch, model.width, cost.layers};
+  const bool pipelines = config.trajectories_kept == 0;  // which only iterations start from
+  return {model.steps, config.chain.batch, model.width, cost.layers, sizeof(Real) * cost.parameters,
+          pipelines};
 }
 
 train::Sharing choose_sharing(const TrainConfig& config, int ranks) {
@@ -123,8 +125,8 @@ double held_share(const train::PassMethods& methods, Index stages, Index batch,
   using Schedule = plan::PipelineSchedule;
   Index all = pipeline.micro_batches;
   if (all == 0)
-    all = plan::choose_micro_batches(pipeline.schedule, static_cast<int>(stages), batch,
-                                     weight_bytes);
+    all = plan::choose_micro_batches(pipeline.schedule,
+                                     {static_cast<int>(stages), batch, weight_bytes});
   Index held = pipeline.schedule == Schedule::gpipe ? all : std::min(stages, all);
   if (pipeline.recompute) held = 1;
   return static_cast<double>(held) / static_cast<double>(all);

@@ -224,12 +224,7 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
         "--recompute goes with --pipeline gpipe or 1f1b; zero-bubble holds the states until their "
         "weight gradients all the same");
   refuse_beside_pipeline(options, schedule);
-  methods.forward = methods.backward = "pipeline";
-  OptionValues& own = methods.settings.own;
-  own = OptionValues(nonlinear::find(methods.forward).options);
-  own.take(options.part(forward_options(methods.forward)));
-  own.set("pipeline-layout", "contiguous");
-  methods.pipeline = train::TrainingPipeline{order, own.whole("micro-batches"), recompute};
+  methods = methods.piped({order, options.whole("micro-batches"), recompute});
   return true;
 }
 

@@ -136,23 +136,39 @@ PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTim
   return Simulation(schedule, size, times).run();
 }
 
-// An update takes M + P - 1 times F + B + W of a micro-batch; with W in the gaps M + (P - 1) / 3.
-int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples,
-                         double weight_bytes_a_stage) {
+namespace {
+
+double overhead_samples(double weight_bytes) {
+  const bool streamed = weight_bytes > machine().streamed_bytes;
+  return streamed ? machine().streamed_overhead_samples : machine().step_overhead_samples;
+}
+
+/// Time of an update, M + P - 1 times F + B + W of a micro-batch and with W in the gaps M + (P - 1)
+/// / 3, in units of a stage's work on one sample.
+double update_time(PipelineSchedule schedule, const PipelineProblem& problem, Index micro_batches) {
+  const int waits = problem.stages - 1;
+  const double ramp = schedule == PipelineSchedule::zero_bubble ? waits / 3.0 : waits;
+  const auto size = static_cast<double>((problem.samples + micro_batches - 1) / micro_batches);
+  return (static_cast<double>(micro_batches) + ramp) *
+         (size + overhead_samples(problem.weight_bytes_a_stage));
+}
+
+}  // namespace
+
+int choose_micro_batches(PipelineSchedule schedule, const PipelineProblem& problem) {
   constexpr Index kMostAStage = 64;
-  if (stages < 2) return 1;
-  const double ramp = schedule == PipelineSchedule::zero_bubble ? (stages - 1) / 3.0 : stages - 1.0;
-  const bool streamed = weight_bytes_a_stage > machine().streamed_bytes;
-  const double overhead =
-      streamed ? machine().streamed_overhead_samples : machine().step_overhead_samples;
-  const auto seconds = [&](Index m) {
-    const auto size = static_cast<double>((samples + m - 1) / m);
-    return (static_cast<double>(m) + ramp) * (size + overhead);
-  };
+  if (problem.stages < 2) return 1;
   Index best = 1;
-  for (Index m = 2; m <= std::min(samples, kMostAStage * stages); ++m)
-    if (seconds(m) < seconds(best)) best = m;
+  for (Index m = 2; m <= std::min(problem.samples, kMostAStage * problem.stages); ++m)
+    if (update_time(schedule, problem, m) < update_time(schedule, problem, best)) best = m;
   return static_cast<int>(best);
+}
+
+double time_share(PipelineSchedule schedule, const PipelineProblem& problem) {
+  const int stages = std::max(1, problem.stages);
+  const double alone = stages * (static_cast<double>(problem.samples) +
+                                 overhead_samples(stages * problem.weight_bytes_a_stage));
+  return update_time(schedule, problem, choose_micro_batches(schedule, problem)) / alone;
 }
 
 }  // namespace deeppcr::plan

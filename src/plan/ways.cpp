@@ -39,15 +39,14 @@ const Way& cheapest(const std::vector<Way>& ways) {
 }
 
 std::string words(const Way& way) {
-  return fmt::format("--nonlinear {} on {} depth x {} data ranks", way.forward, way.grid.depth,
-                     way.grid.data);
+  return fmt::format("{} on {} depth x {} data ranks", way.method, way.grid.depth, way.grid.data);
 }
 
 /// What `best` was chosen from, with the next one of other words or another grid.
 std::string choice_of(const Way& best, const std::vector<Way>& ways) {
   std::vector<Way> others;
   for (const Way& way : ways) {
-    const bool same = way.forward == best.forward && way.grid.depth == best.grid.depth;
+    const bool same = way.method == best.method && way.grid.depth == best.grid.depth;
     if (!same) others.push_back(way);
   }
   if (others.empty()) return "";
@@ -77,13 +76,12 @@ Sharing choose_sharing(const std::vector<Way>& asked, const std::vector<Way>& po
   chosen.choice = choice_of(chosen.way, asked);
   const double gain = chosen.way.cost / best.cost;
   if (gain <= kWorthSaying) return chosen;
-  chosen.advice =
-      fmt::format("by the cost formulas {} would be about {:.1f} times faster for this size{}",
-                  words(best), gain,
-                  best.in_a_row && best.grid.depth * best.grid.data > 1
-                      ? ": steps one after another do not gain from depth ranks, which would wait "
-                        "for each other"
-                      : "");
+  const bool waits = chosen.way.in_a_row && chosen.way.grid.depth > 1;
+  chosen.advice = fmt::format(
+      "by the cost formulas {} would be about {:.1f} times faster for this size{}", words(best),
+      gain,
+      waits ? ": steps one after another do not gain from depth ranks, which wait for each other"
+            : "");
   return chosen;
 }
 

@@ -40,6 +40,17 @@ struct ChainNetwork::Passes {
   std::vector<double> seconds;  ///< by stage, without the last
 };
 
+PassMethods PassMethods::piped(const TrainingPipeline& wanted) const {
+  PassMethods piped = *this;
+  piped.forward = piped.backward = "pipeline";
+  OptionValues& own = piped.settings.own;
+  own = OptionValues(nonlinear::find(piped.forward).options);
+  own.set("pipeline-layout", "contiguous");
+  own.set("micro-batches", static_cast<double>(wanted.micro_batches));
+  piped.pipeline = wanted;
+  return piped;
+}
+
 std::unique_ptr<nonlinear::Backward> PassMethods::make_backward() const {
   nonlinear::BackwardSettings made;
   const OptionValues& own = settings.own;
@@ -102,7 +113,7 @@ void ChainNetwork::make_passes() {
   options.micro_batches =
       wanted.micro_batches > 0
           ? static_cast<int>(wanted.micro_batches)
-          : plan::choose_micro_batches(wanted.schedule, stages, smallest, weights);
+          : plan::choose_micro_batches(wanted.schedule, {stages, smallest, weights});
   pipeline_ = std::make_unique<PipelinePasses>(
       grid_.depth(), options_.layout, batch,
       PipelinePasses::Chain{chain(), chain_gradients_, loss_->rows()}, options);

@@ -21,8 +21,15 @@ std::vector<std::string> direct_solvers() {
   return names;
 }
 
+/// Whether nothing says how the passes are done.
+bool is_open(const PassMethods& methods) {
+  const OptionValues& own = methods.settings.own;
+  const bool chunked = own.has("chunks") && own.whole("chunks") > 0;
+  return methods.forward == kOpen && methods.backward == kOpen && !chunked;
+}
+
 /// All ways to fill in what is open on one grid.
-std::vector<PassMethods> candidates(const PassMethods& wanted) {
+std::vector<PassMethods> candidates(const PassMethods& wanted, bool pipelines) {
   const std::vector<std::string> linear = direct_solvers();
   std::vector<PassMethods> forward{wanted}, all;
   if (wanted.forward == kOpen) {
@@ -40,6 +47,8 @@ std::vector<PassMethods> candidates(const PassMethods& wanted) {
       all.push_back(one);
     }
   }
+  if (pipelines && is_open(wanted))
+    all.push_back(wanted.piped({plan::PipelineSchedule::zero_bubble, 0, false}));
   return all;
 }
 
@@ -52,14 +61,34 @@ double linear_cost(const TrainingProblem& training, const PassMethods& methods,
   return methods.make_backward()->cost(problem).critical_flops / step;
 }
 
-/// "newton+hybrid", as --nonlinear and --linear name it.
+/// As the options name it.
 std::string words(const PassMethods& methods) {
+  if (methods.pipeline)
+    return fmt::format("--pipeline {}", plan::pipeline_schedules().of(methods.pipeline->schedule));
   const OptionValues& own = methods.settings.own;
-  return methods.forward + (own.has("linear") ? " --linear " + own.word("linear") : "");
+  const std::string linear = own.has("linear") ? " --linear " + own.word("linear") : "";
+  return "--nonlinear " + methods.forward + linear;
+}
+
+double update_cost(const TrainingProblem& training, const Sharing& sharing);
+
+/// As a share of the time of one rank, in sequence, for the same samples.
+double pipeline_cost(const TrainingProblem& training, const Sharing& sharing) {
+  const nonlinear::Problem problem = sharing.problem(training);
+  Sharing alone{1, sharing.data_ranks, sharing.methods, "", ""};
+  alone.methods.pipeline.reset();
+  alone.methods.forward = alone.methods.backward = "sequential";
+  alone.methods.settings.own = {};
+  const double weights =
+      training.weight_bytes * static_cast<double>(training.steps) / sharing.depth_ranks;
+  return update_cost(training, alone) *
+         plan::time_share(sharing.methods.pipeline->schedule,
+                          {sharing.depth_ranks, problem.batch, weights});
 }
 
 /// One update on such a grid, as a time in steps of one layer for one sample on one rank.
 double update_cost(const TrainingProblem& training, const Sharing& sharing) {
+  if (sharing.methods.pipeline) return pipeline_cost(training, sharing);
   const nonlinear::Problem problem = sharing.problem(training);
   const auto solver = sharing.forward();
   const parallel::BlockLayout layout = solver->layout(problem);
@@ -76,15 +105,18 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   return forward + own + training.layers * backward + machine().parameter_passes * own;
 }
 
-/// All ways that a request leaves open; their keys are positions in candidates(wanted.methods).
+/// All ways that a request leaves open; their keys are positions in candidates().
 std::vector<plan::Way> ways_for(const TrainingProblem& training, const Sharing& wanted, int ranks) {
-  const std::vector<PassMethods> methods = candidates(wanted.methods);
+  const std::vector<PassMethods> methods = candidates(wanted.methods, training.pipelines);
   std::vector<plan::Way> ways;
   const plan::Grid grid{wanted.depth_ranks, wanted.data_ranks};
   for (const plan::Grid& one : plan::possible_grids(grid, ranks, training.batch)) {
     for (std::size_t key = 0; key < methods.size(); ++key) {
+      const bool pointless = methods[key].pipeline && !wanted.methods.pipeline && one.depth < 2;
+      if (pointless) continue;
       const double cost = update_cost(training, {one.depth, one.data, methods[key], "", ""});
-      const bool in_a_row = !nonlinear::find(methods[key].forward).iterates;
+      const bool in_a_row =
+          !methods[key].pipeline && !nonlinear::find(methods[key].forward).iterates;
       ways.push_back({one, words(methods[key]), in_a_row, cost, key});
     }
   }
@@ -122,10 +154,11 @@ Sharing choose_sharing(const TrainingProblem& training, const Sharing& wanted, i
   free.methods.settings.own = {};
   const plan::Sharing plan =
       plan::choose_sharing(ways_for(training, asked, ranks), ways_for(training, free, ranks));
-  Sharing chosen{plan.way.grid.depth, plan.way.grid.data, candidates(asked.methods)[plan.way.key],
-                 plan.choice, plan.advice};
-  const bool looks = wanted.methods.forward == kOpen && chosen.depth_ranks > 1 &&
-                     !nonlinear::find(chosen.methods.forward).iterates;
+  Sharing chosen{plan.way.grid.depth, plan.way.grid.data,
+                 candidates(asked.methods, training.pipelines)[plan.way.key], plan.choice,
+                 plan.advice};
+  const bool looks = wanted.methods.forward == kOpen && !chosen.methods.pipeline &&
+                     chosen.depth_ranks > 1 && !nonlinear::find(chosen.methods.forward).iterates;
   if (looks) {  // at the chunks of ranges of steps, which the backward pass was chosen for
     chosen.methods.forward = kOpen;
     OptionValues& own = chosen.methods.settings.own;

@@ -48,6 +48,13 @@ class TrainPipeline(ProgramTest):
                     if more and schedule != "zero-bubble":
                         held = 1
                     self.assertEqual(report["pipeline_held"], held)
+        if RANKS > 1:
+            report, ours = self.trained("--depth-ranks", RANKS)
+            self.assertEqual(report["method"], "pipeline zero-bubble")
+            self.assertIn("cheapest", report["choice"])
+            self.assert_same(ours, expected, 1e-9)
+            report, _ = self.trained("--depth-ranks", RANKS, "--keep-trajectories", 256)
+            self.assertNotIn("pipeline", report["method"])
         if RANKS == 4:
             _, ours = self.trained("--pipeline", "1f1b", "--depth-ranks", 2)
             self.assert_same(ours, expected, 1e-9)

@@ -58,10 +58,17 @@ struct PipelineRun {
 };
 PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times = {});
 
-/// Micro-batches for so many samples: those that take least time where a step of b samples takes as
-/// long as b and some more alone, which are the more where a stage's weights fit no cache. At least
-/// 1, at most one a sample.
-int choose_micro_batches(PipelineSchedule schedule, int stages, Index samples,
-                         double weight_bytes_a_stage);
+/// What choices are made from.
+struct PipelineProblem {
+  int stages = 1;
+  Index samples = 1;
+  double weight_bytes_a_stage = 0;
+};
+/// Micro-batches that take least time where a step of b samples takes as long as b and some more
+/// alone, which are the more where a stage's weights fit no cache. At least 1, at most one a
+/// sample.
+int choose_micro_batches(PipelineSchedule schedule, const PipelineProblem& problem);
+/// The time of an update with so many, over that of the whole batch on one rank.
+double time_share(PipelineSchedule schedule, const PipelineProblem& problem);
 
 }  // namespace deeppcr::plan

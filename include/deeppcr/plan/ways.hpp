@@ -19,7 +19,7 @@ struct Grid {
 /// One way to do an update: a grid and the methods of its two passes.
 struct Way {
   Grid grid;
-  std::string forward;    ///< words for the sentence, such as "newton+hybrid"
+  std::string method;     ///< words for the sentence, such as "--nonlinear newton"
   bool in_a_row = false;  ///< whether its ranks in depth wait for each other
   double cost = 0;        ///< by the formulas, in any unit that all ways share
   std::size_t key = 0;    ///< what the caller knows it by

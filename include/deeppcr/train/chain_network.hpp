@@ -44,6 +44,8 @@ struct PassMethods {
   std::optional<TrainingPipeline> pipeline = {};  ///< in place of the two; contiguous layouts
 
   std::unique_ptr<nonlinear::Backward> make_backward() const;
+  /// Both passes by such a pipeline, in place of what they were.
+  PassMethods piped(const TrainingPipeline& wanted) const;
 };
 
 /// How a network did on a set; equal on all ranks.
@@ -90,7 +92,6 @@ class ChainNetwork final : public Trainable {
 
   /// Loss and confusion on a whole set, whose last batch is filled up. Collective.
   Evaluation evaluate(const Images& images);
-
   /// Nothing where the passes are no such pipeline. Collective.
   std::optional<PipelineUse> pipeline() const;
 
@@ -109,8 +110,8 @@ class ChainNetwork final : public Trainable {
   void check_features() const;
   void make_passes();
 
-  // What the passes start from: for the whole batch on all depth ranks, z_0 or the features that
-  // steps take as inputs; or z_0 of the samples `part` on the rank that owns the embedding.
+  // What the passes start from: for the whole batch z_0, or the features that steps take as inputs;
+  // or z_0 of the samples `part` on the rank that owns the embedding.
   void embed(const Drawn& drawn, State z0);
   void deal_features(const Drawn& drawn);
   void embed(const Drawn& drawn, StepRange part, State z0);

@@ -11,7 +11,9 @@ struct TrainingProblem {
   Index steps = 0;
   Index batch = 1;  ///< of the whole grid
   int width = 1;
-  double layers = 1;  ///< products [n x n] in a step, one after another
+  double layers = 1;        ///< products [n x n] in a step, one after another
+  double weight_bytes = 0;  ///< of a step's own
+  bool pipelines = true;    ///< whether micro-batches may follow each other
 };
 
 /// How ranks share an update: what the user asks for, where 0 and "auto" are left to the cost
@@ -31,7 +33,8 @@ struct Sharing {
 };
 
 /// Fills in what the user has left open: plan::choose_sharing() of all ways by the cost formulas,
-/// with the measured ratio of products. Where that is sequential execution over several depth
+/// with the measured ratio of products; among them are micro-batches one behind the other through
+/// the depth ranks (zero-bubble). Where that is sequential execution over several depth
 /// ranks, the forward pass looks at the chain in each update and takes a faster way if there is one
 /// ("auto").
 /// @throws Error when the grid does not fit the ranks or the batch

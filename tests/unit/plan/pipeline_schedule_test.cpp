@@ -104,15 +104,28 @@ TEST(PipelineSchedule, HoldsNoMoreThanThereAreMicroBatches) {
 
 TEST(PipelineSchedule, TakesMoreMicroBatchesForMoreStages) {
   const auto chosen = [](int stages, Index samples) {
-    return choose_micro_batches(Schedule::one_forward_one_backward, stages, samples, 1e6);
+    return choose_micro_batches(Schedule::one_forward_one_backward, {stages, samples, 1e6});
   };
   EXPECT_EQ(chosen(1, 64), 1);
   EXPECT_EQ(chosen(4, 1), 1);
   EXPECT_GE(chosen(2, 64), 4);
   EXPECT_GE(chosen(8, 64), chosen(2, 64));
   EXPECT_LE(chosen(64, 8), 8);
-  EXPECT_LE(choose_micro_batches(Schedule::zero_bubble, 4, 64, 1e6), chosen(4, 64));
-  EXPECT_LT(choose_micro_batches(Schedule::one_forward_one_backward, 2, 32, 1e8), chosen(2, 32));
+  EXPECT_LE(choose_micro_batches(Schedule::zero_bubble, {4, 64, 1e6}), chosen(4, 64));
+  EXPECT_LT(choose_micro_batches(Schedule::one_forward_one_backward, {2, 32, 1e8}), chosen(2, 32));
+}
+
+TEST(PipelineSchedule, PromisesNearPTimesForManySamples) {
+  for (const Schedule schedule : kAll) {
+    EXPECT_EQ(time_share(schedule, {1, 32, 1e6}), 1);
+    EXPECT_LT(time_share(schedule, {4, 1024, 1e6}), 0.32);
+    EXPECT_GT(time_share(schedule, {4, 1024, 1e6}), 0.25);
+    EXPECT_GE(time_share(schedule, {4, 1, 1e6}), 0.5);  // only its weight gradients
+    // Stages whose weights are in the cache, which one rank's are not.
+    EXPECT_LT(time_share(schedule, {4, 1024, 4e6}), time_share(schedule, {4, 1024, 1e6}));
+  }
+  EXPECT_LT(time_share(Schedule::zero_bubble, {2, 32, 1e6}),
+            time_share(Schedule::gpipe, {2, 32, 1e6}));
 }
 
 TEST(PipelineSchedule, KnowsItsNames) {

@@ -21,18 +21,20 @@ TEST(SharingPlan, RefusesGridsThatDoNotFit) {
 }
 
 TEST(SharingPlan, TakesTheCheapestAndSaysWhatWouldBeFaster) {
-  const Way dear{{4, 1}, "newton+hybrid", false, 30, 0};
-  const Way cheap{{1, 4}, "sequential", true, 10, 1};
+  const Way dear{{4, 1}, "--nonlinear newton", false, 30, 0};
+  const Way cheap{{1, 4}, "--nonlinear sequential", true, 10, 1};
   const Sharing open = choose_sharing({dear, cheap}, {dear, cheap});
   EXPECT_EQ(open.way.key, 1U);
   EXPECT_NE(open.choice.find("cheapest of 2 ways"), std::string::npos) << open.choice;
-  EXPECT_NE(open.choice.find("newton+hybrid on 4 depth x 1 data ranks, 3 times"), std::string::npos)
+  EXPECT_NE(open.choice.find("--nonlinear newton on 4 depth x 1 data ranks, 3 times"),
+            std::string::npos)
       << open.choice;
   EXPECT_EQ(open.advice, "");
   const Sharing asked = choose_sharing({dear}, {dear, cheap});
   EXPECT_EQ(asked.way.key, 0U);
   EXPECT_EQ(asked.choice, "");  // nothing was open
-  EXPECT_NE(asked.advice.find("sequential on 1 depth x 4 data ranks would be about 3.0 times"),
+  EXPECT_NE(asked.advice.find(
+                "--nonlinear sequential on 1 depth x 4 data ranks would be about 3.0 times"),
             std::string::npos)
       << asked.advice;
 }
