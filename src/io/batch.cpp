@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <string>
 
@@ -13,11 +12,6 @@
 
 namespace deeppcr::io {
 namespace {
-
-/// Classes are counted from 0, in an int.
-constexpr Index kLargestLabel = std::numeric_limits<int>::max() - 1;
-constexpr const char* kSamplesHold =
-    "a file of samples holds /inputs, /labels, /lengths and /targets, and beside them weights";
 
 /// What stands there for others, said once.
 void warn_of_unused(const hdf5::File& file) {
@@ -53,13 +47,8 @@ void read_inputs(const hdf5::File& file, Batch& batch) {
 
 void read_labels(const hdf5::File& file, Batch& batch) {
   const std::string& path = file.path();
-  const hdf5::Shape sizes = readable_shape(file, "/labels");
-  const bool whole = file.kind("/labels") == hdf5::File::Kind::whole;
-  if (!whole || sizes != hdf5::Shape{batch.samples}) {
-    throw local_input_error("/labels in '{}' must be {} whole numbers, one a sample{}", path,
-                            batch.samples, whole ? "; its sizes are " + text_of(sizes) : "");
-  }
-  batch.labels = file.read<Index>("/labels");
+  batch.labels = whole_numbers(file, "/labels", {{batch.samples}},
+                               fmt::format("{} whole numbers, one a sample", batch.samples));
   const auto bad = std::find_if(batch.labels.begin(), batch.labels.end(),
                                 [](Index label) { return label < 0 || label > kLargestLabel; });
   if (bad == batch.labels.end()) return;
@@ -86,7 +75,7 @@ Batch shared(const parallel::Communicator& comm, Read&& read) {
 Batch read_batch(const parallel::Communicator& comm, const std::string& path) {
   return shared(comm, [&](Batch& batch) {
     const auto file = hdf5::File::open(path, hdf5::File::Access::read);
-    require_known_members(file, "/", kRootMembers, kSamplesHold);
+    require_known_members(file, "/", sample_file_members(), kSamplesHold);
     warn_of_unused(file);
     read_inputs(file, batch);
     if (file.has("/labels")) read_labels(file, batch);

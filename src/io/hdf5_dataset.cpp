@@ -101,14 +101,15 @@ void move_rows(hid_t dataset, const Shape& shape, const Rows<T>& part, hid_t pro
   }
 }
 
-/// The pieces cut to at most kPieceBytes each.
+/// The pieces cut to at most kPieceBytes each, or to single rows where those are larger, which one
+/// rank alone can move.
 template <typename T>
-std::vector<Rows<T>> cut(const std::vector<Rows<T>>& pieces, const Shape& shape) {
+std::vector<Rows<T>> cut(const std::vector<Rows<T>>& pieces, const Shape& shape, bool alone) {
   const Index entries = row_entries(shape);
   const Index row_bytes = std::max<Index>(entries, 1) * static_cast<Index>(sizeof(T));
   const Index rows_at_once = std::max<Index>(1, kPieceBytes / row_bytes);
   const Index total = shape.empty() ? 1 : shape[0];
-  DEEPPCR_ASSERT(row_bytes <= kMaxRowBytes, "a row of {} bytes", row_bytes);
+  DEEPPCR_ASSERT(alone || row_bytes <= kMaxRowBytes, "a row of {} bytes", row_bytes);
   std::vector<Rows<T>> out;
   for (const Rows<T>& piece : pieces) {
     const Index held = piece.rows.size();
@@ -182,7 +183,7 @@ void File::transfer(hid_t dataset, const std::string& name,
                     const std::vector<Rows<T>>& pieces) const {
   const Shape shape = shape_of(dataset);
   std::vector<Rows<T>> parts;
-  together([&] { parts = cut(pieces, shape); });
+  together([&] { parts = cut(pieces, shape, comm_ == nullptr); });
   if (row_entries(shape) == 0 || (!shape.empty() && shape[0] == 0)) return;
   const Id properties(H5Pcreate(H5P_DATASET_XFER), H5Pclose, "H5Pcreate");
   if (comm_ != nullptr)

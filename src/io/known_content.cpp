@@ -8,11 +8,11 @@
 
 namespace deeppcr::io {
 
-namespace {
-
 bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
+
+namespace {
 
 std::string path_of(const std::string& group, const std::string& member) {
   return (group == "/" ? "/" : group + "/") + member;
@@ -45,7 +45,22 @@ const std::vector<std::string> kRemarks{
     // HDF5's dimension scales
     "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST"};
 
+std::vector<std::string> joined(std::vector<std::string> names,
+                                const std::vector<std::string>& more) {
+  for (const std::string& name : more)
+    if (!holds(names, name)) names.push_back(name);
+  return names;
+}
+
 }  // namespace
+
+std::vector<std::string> chain_file_members() { return joined(kChainMembers, kSampleMembers); }
+std::vector<std::string> cell_file_members() {
+  return joined(joined({"cell", "head"}, kLayerOfCells), kSampleMembers);
+}
+std::vector<std::string> sample_file_members() {
+  return joined(cell_file_members(), kChainMembers);
+}
 
 void require_known_members(const hdf5::File& file, const std::string& group,
                            const std::vector<std::string>& known, const std::string& what) {
@@ -101,6 +116,17 @@ hdf5::Shape real_shape(const hdf5::File& file, const std::string& name) {
   const hdf5::Shape shape = readable_shape(file, name);
   if (file.kind(name) == hdf5::File::Kind::real) return shape;
   throw local_input_error("{} in '{}' must hold float32 or float64 numbers", name, file.path());
+}
+
+std::vector<Index> whole_numbers(const hdf5::File& file, const std::string& name,
+                                 const std::vector<hdf5::Shape>& allowed,
+                                 const std::string& wanted) {
+  const hdf5::Shape sizes = readable_shape(file, name);
+  const bool whole = file.kind(name) == hdf5::File::Kind::whole;
+  if (whole && std::find(allowed.begin(), allowed.end(), sizes) != allowed.end())
+    return file.read<Index>(name);
+  throw local_input_error("{} in '{}' must be {}{}", name, file.path(), wanted,
+                          whole ? "; its sizes are " + text_of(sizes) : "");
 }
 
 }  // namespace deeppcr::io

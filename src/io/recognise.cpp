@@ -8,6 +8,7 @@
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
+#include "io/known_content.hpp"
 
 namespace deeppcr::io {
 
@@ -25,8 +26,9 @@ bool has_at(std::string_view bytes, std::size_t at, std::string_view wanted) {
 
 /// What the weights that this program writes do not have, such as samples; empty where nothing is.
 std::string added_member(const hdf5::File& file) {
+  const std::vector<std::string> known = sample_file_members();
   for (const std::string& name : file.children("/"))
-    if (name != "layers" && name != "embedding" && name != "head") return "/" + name;
+    if (!holds(known, name) || holds(kSampleMembers, name)) return "/" + name;
   return "";
 }
 

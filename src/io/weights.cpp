@@ -1,12 +1,12 @@
 #include "deeppcr/io/weights.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "io/known_content.hpp"
+#include "io/weights_detail.hpp"
 
 namespace deeppcr::io {
 
@@ -19,30 +19,6 @@ constexpr const char* kLayerHolds = "a layer holds weight and bias";
 constexpr const char* kRootHolds =
     "a weights file holds /layers, /embedding and /head, and beside them /inputs, /labels, "
     "/lengths and /targets";
-
-void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::Shape& wanted) {
-  const hdf5::Shape found = real_shape(file, name);
-  if (found == wanted) return;
-  throw local_input_error("{} in '{}' has sizes {}, but {} were expected", name, file.path(),
-                          text_of(found), text_of(wanted));
-}
-
-/// Number of children 0, 1, .. count - 1 of a group. @throws Error when one is missing or named
-/// otherwise
-Index count_numbered(const hdf5::File& file, const std::string& group) {
-  const std::vector<std::string> names = file.children(group);
-  for (const std::string& name : names) {
-    std::size_t number = names.size();
-    std::from_chars(name.data(), name.data() + name.size(), number);
-    // Names differ, so that all numbers below their count are there when each name is one.
-    if (number < names.size() && name == fmt::format("{}", number)) continue;
-    throw local_input_error(
-        "{} in '{}' has {} members, so they must be named 0 to {}, without leading zeros; found "
-        "'{}'",
-        group, file.path(), names.size(), names.size() - 1, name);
-  }
-  return static_cast<Index>(names.size());
-}
 
 std::string layer_name(const WeightsShape& shape, Index step, Index layer) {
   return shape.nested ? fmt::format("/layers/{}/{}", step, layer) : fmt::format("/layers/{}", step);
@@ -110,48 +86,6 @@ WeightsShape inspect_separate(const hdf5::File& file) {
   return shape;
 }
 
-/// Sizes [out, in] of group/weight; {0, 0} without such a dataset.
-hdf5::Shape outer_layer(const hdf5::File& file, const std::string& group) {
-  if (!file.has(group)) return {0, 0};
-  require_known_members(file, group, {"weight", "bias"},
-                        "it holds weight [out, in] and bias [out]");
-  if (!file.is_dataset(group + "/weight"))
-    throw local_input_error("'{}' has {} without a weight [out, in]", file.path(), group);
-  const hdf5::Shape sizes = real_shape(file, group + "/weight");
-  if (sizes.size() != 2) {
-    throw local_input_error("{}/weight in '{}' has sizes {}; it must be [out, in]", group,
-                            file.path(), text_of(sizes));
-  }
-  if (file.is_dataset(group + "/bias")) require_sizes(file, group + "/bias", {sizes[0]});
-  return sizes;
-}
-
-void require_width(const hdf5::File& file, const std::string& name, Index found, Index width) {
-  if (found == 0 || found == width) return;
-  throw local_input_error("{} in '{}' has width {}, but the chain has {}", name, file.path(), found,
-                          width);
-}
-
-/// Of a group and of all below it: unknown attributes, and `dimensions` that are not ours.
-void read_attributes_below(const hdf5::File& file, const std::string& object,
-                           std::vector<std::string>& unknown) {
-  for (const std::string& name : unknown_attributes(file, object))
-    unknown.push_back(fmt::format("{} of {}", name, object));
-  if (file.has_attribute(object, "dimensions")) {
-    const std::vector<std::string> axes = file.texts(object, "dimensions");
-    const auto out = std::find(axes.begin(), axes.end(), "out");
-    if (out != axes.end() && std::find(axes.begin(), out, "in") != out) {
-      throw local_input_error(
-          "{} in '{}' says that its dimensions are [{}]; weights are [.., out, in], so transpose "
-          "it",
-          object, file.path(), fmt::join(axes, ", "));
-    }
-  }
-  if (file.is_dataset(object)) return;
-  for (const std::string& child : file.children(object))
-    read_attributes_below(file, object + "/" + child, unknown);
-}
-
 /// What the file says of its model, and what it says that nobody understands.
 void read_attributes(const hdf5::File& file, WeightsShape& shape) {
   for (const std::string& name : unknown_attributes(file, "/")) {
@@ -163,7 +97,7 @@ void read_attributes(const hdf5::File& file, WeightsShape& shape) {
     }
   }
   for (const char* group : {"/layers", "/embedding", "/head"})
-    if (file.has(group)) read_attributes_below(file, group, shape.unknown_attributes);
+    if (file.has(group)) add_unknown_attributes(file, group, shape.unknown_attributes);
 }
 
 WeightsShape inspect(const std::string& path) {
@@ -176,7 +110,7 @@ WeightsShape inspect(const std::string& path) {
   }
   const std::string format = format_of(file);
   if (format.rfind("deeppcr-", 0) == 0) require_format(file, file_format::kWeights);
-  require_known_members(file, "/", kRootMembers, kRootHolds);
+  require_known_members(file, "/", chain_file_members(), kRootHolds);
   WeightsShape shape =
       file.is_dataset("/layers/weight") ? inspect_stacked(file) : inspect_separate(file);
   const hdf5::Shape embedding = outer_layer(file, "/embedding");
@@ -244,12 +178,8 @@ WeightsShape inspect_weights(const parallel::Communicator& comm, const std::stri
     names.push_back(name);
     values.push_back(value);
   }
-  for (std::vector<std::string>* texts : {&names, &values, &shape.unknown_attributes}) {
-    auto count = static_cast<Index>(texts->size());
-    comm.broadcast(count, 0);
-    texts->resize(static_cast<std::size_t>(count));
-    for (std::string& text : *texts) comm.broadcast(text, 0);
-  }
+  for (std::vector<std::string>* texts : {&names, &values, &shape.unknown_attributes})
+    broadcast_texts(comm, *texts);
   for (std::size_t i = 0; i < names.size(); ++i) shape.settings[names[i]] = values[i];
   return shape;
 }

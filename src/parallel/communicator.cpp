@@ -24,6 +24,9 @@ int to_count(Index count) {
 
 namespace {
 
+/// Elements of one broadcast: 1 GiB of reals.
+constexpr Index kMostAtOnce = Index{1} << 27;
+
 /// Waits without taking the core's resources from a rank that works on its other hardware thread:
 /// pauses between two looks, and after a while sleeps for a very small share of the time waited so
 /// far, by half of which it is late on average.
@@ -143,7 +146,13 @@ std::vector<double> Communicator::gather_all(const std::vector<double>& values) 
 }
 
 void Communicator::broadcast(void* data, Index count, MPI_Datatype type, int root) const {
-  check_mpi(MPI_Bcast(data, to_count(count), type, root, comm_), "MPI_Bcast");
+  int bytes = 0;
+  MPI_Type_size(type, &bytes);
+  for (Index first = 0; first < count; first += kMostAtOnce) {  // MPI counts in an int
+    const Index piece = std::min(kMostAtOnce, count - first);
+    char* at = static_cast<char*>(data) + first * bytes;
+    check_mpi(MPI_Bcast(at, to_count(piece), type, root, comm_), "MPI_Bcast");
+  }
 }
 
 void Communicator::send(const Real* data, Index count, int to) const {
