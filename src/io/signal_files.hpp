@@ -6,10 +6,10 @@
 
 namespace deeppcr::io {
 
-/// Readers of one kind of file each. They fill what the file has; lengths, labels and targets that
-/// it has not stay empty. This rank alone.
-
-/// @throws Error (this rank)
+/// Readers of one kind of file each; see read_signals(). Lengths, labels and targets that a file
+/// has not stay empty. @throws Error (this rank) that names the first entry that is wrong
 Signals read_hdf5_signals(const std::string& path);
+Signals read_wav_signals(const std::string& path, Index frame);
+Signals read_csv_signals(const std::string& path);
 
 }  // namespace deeppcr::io

@@ -125,7 +125,7 @@ void read_labels(const hdf5::File& file, Signals& signals) {
     if (label < 0 || label > kLargestLabel) {
       throw local_input_error(
           "/labels in '{}' has {} in {}; labels are classes, 0 to {} at most", file.path(), label,
-          signals.labels_each ? place(signals, b, t) : fmt::format("row {}", b), kLargestLabel);
+          signals.labels_each ? place(signals, b, t) : fmt::format("sample {}", b), kLargestLabel);
     }
     signals.labels[static_cast<std::size_t>(t * B + b)] = label;
   }

@@ -1,4 +1,4 @@
-// What a file of weights or samples holds: an input is a list of its members, one a line.
+// What a file of weights, cells or samples holds: an input is a list of its members, one a line.
 //
 //   d /layers/weight 3,2,2      a dataset: d float64, f float32, i whole numbers, u bytes
 //   a /layers/weight scale x    an attribute, a text
@@ -14,7 +14,9 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/batch.hpp"
+#include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/signals.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "fuzz_target.hpp"
 
@@ -115,6 +117,29 @@ void inspect_samples(const std::string& path) {
                      static_cast<Index>(batch.labels.size()) == batch.samples);
 }
 
+void inspect_cells(const std::string& path) {
+  const std::optional<io::CellsShape> shape = io::inspect_cells(self(), path);
+  if (!shape) return;
+  DEEPPCR_FUZZ_CHECK(shape->layers > 0 && shape->units > 0 && shape->features > 0);
+  for (Index layer = 0; layer < shape->layers; ++layer) {
+    std::vector<Real> row(static_cast<std::size_t>(io::parameters_of_cell(*shape, layer)), -1);
+    io::read_cells(self(), path, *shape, layer, {row.data(), {static_cast<Index>(row.size())}});
+    // Datasets hold ones, and what is missing is zero.
+    for (const Real value : row) DEEPPCR_FUZZ_CHECK(value == 0 || value == 1);
+  }
+}
+
+void read_signals(const std::string& path) {
+  const io::Signals signals = io::read_signals(self(), path);
+  const Index entries = signals.steps * signals.samples;
+  DEEPPCR_FUZZ_CHECK(signals.inputs.size() == entries * signals.features && entries > 0);
+  DEEPPCR_FUZZ_CHECK(signals.targets.size() == entries * signals.target_width);
+  DEEPPCR_FUZZ_CHECK(signals.lengths.empty() ||
+                     static_cast<Index>(signals.lengths.size()) == signals.samples);
+  const Index labels = signals.labels_each ? entries : signals.samples;
+  DEEPPCR_FUZZ_CHECK(signals.labels.empty() || static_cast<Index>(signals.labels.size()) == labels);
+}
+
 }  // namespace
 
 std::vector<std::string> seeds() {
@@ -126,14 +151,23 @@ std::vector<std::string> seeds() {
       "d /layers/0/0/weight 2,2\nd /layers/0/1/weight 2,2\nd /layers/1/0/weight 2,2\n"
       "d /layers/1/1/weight 2,2\n",
       "d /net/weight 2,3,3\nl /layers /net\n",
-      "d /inputs 4,2\nu /labels 4\nd /targets 4,2\n"};
+      "d /inputs 4,2\nu /labels 4\nd /targets 4,2\n",
+      "f /inputs 3,4,2\ni /lengths 3\ni /labels 3,4\nd /targets 3,4,1\n",
+      "f /weight_ih 6,3\nf /weight_hh 6,2\nf /bias 6\na / cell gru\na / gates z,r,c\n"
+      "a / reset before\na / candidate relu\nd /inputs 9,3\n",
+      "d /cell/0/weight_ih 8,3\nd /cell/0/weight_hh 8,2\nd /cell/1/weight_ih 8,2\n"
+      "d /cell/1/weight_hh 8,2\nd /cell/1/bias_ih 8\na /cell/1 gates f,i,o,g\n",
+      "d /weight_ih 6,3\nd /weight_hh 6\nd /peephole 4\na / cell para-lstm\nd /head/weight 4,2\n"};
 }
 
 std::vector<std::string> words() {
-  return {"d ",      "f ",       "i ",     "u ",      "g ",      "a ",    "l ",      "\n",
-          "/layers", "/weight",  "/bias",  "/head",   "/inputs", "/0",    "/1",      "/2",
-          "/10",     "/01",      "/norm",  "/labels", "/net",    ",2",    ",0",      " 2,2",
-          "/biases", "/weights", " model", " mlp",    " /",      "3,2,2", "/lengths"};
+  return {"d ",        "f ",      "i ",       "u ",      "g ",         "a ",         "l ",
+          "\n",        "/layers", "/weight",  "/bias",   "/head",      "/inputs",    "/0",
+          "/1",        "/2",      "/10",      "/01",     "/norm",      "/labels",    "/net",
+          ",2",        ",0",      " 2,2",     "/biases", "/weights",   " model",     " mlp",
+          " /",        "3,2,2",   "/lengths", "/cell",   "/weight_ih", "/weight_hh", "/bias_hh",
+          "/peephole", " gates",  " cell",    " gru",    " lstm",      " rnn",       " para-gru",
+          "r,z,n",     "i,f,g,o", " reset",   " 6",      "/targets"};
 }
 
 }  // namespace deeppcr::fuzz
@@ -142,7 +176,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace deeppcr;
   const std::string& path = fuzz::scratch_path();
   fuzz::create(path, std::string(reinterpret_cast<const char*>(data), size));
-  for (const auto& inspect : {fuzz::inspect_weights, fuzz::inspect_samples}) {
+  for (const auto& inspect :
+       {fuzz::inspect_weights, fuzz::inspect_samples, fuzz::inspect_cells, fuzz::read_signals}) {
     try {
       inspect(path);
     } catch (const Error& error) {

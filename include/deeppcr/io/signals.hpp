@@ -32,6 +32,11 @@ struct SignalOptions {
 ///   HDF5: /inputs [B, T, features], or [T, features] for one sequence, and where present /lengths
 ///         [B], /labels [B] or [B, T], /targets [B, T, k]; for one sequence also /labels [T] and
 ///         /targets [T, k]. Reals are float32 or float64. Weights may stand beside them.
+///   WAV:  PCM of 8 to 32 bits, as numbers in [-1, 1), or floats: one sequence, a step of `frame`
+///         samples of each channel, [frame, channels] as in the file; behind the end of the last
+///         frame zeros. By libsndfile, where this build has it.
+///   CSV:  a line with the names of the columns, then one line a step: one sequence, its columns
+///         are its features.
 /// Every number within a sample's length must be finite, every label a class from 0 on. Rank 0
 /// reads, all get them. Collective.
 /// Memory:  each rank all sequences; rank 0 64 MiB beside them, or one sequence where that is more
