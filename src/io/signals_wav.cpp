@@ -77,10 +77,11 @@ void read_samples(const std::string& path, SNDFILE* recording, Index samples, In
     }
     first += got;
   }
-  const Real* end = to + samples * channels;
-  const Real* bad = std::find_if_not(to, end, [](Real value) { return std::isfinite(value); });
+  const Real* begin = to;
+  const Real* end = begin + samples * channels;
+  const Real* bad = std::find_if_not(begin, end, [](Real value) { return std::isfinite(value); });
   if (bad == end) return;
-  const Index at = bad - to;
+  const Index at = bad - begin;
   throw local_input_error("'{}' has {} in sample {}, channel {}; every number must be finite", path,
                           *bad, at / channels, at % channels);
 }
