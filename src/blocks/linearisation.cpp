@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "deeppcr/blocks/affine_map.hpp"
+#include "deeppcr/core/buffer.hpp"
 
 namespace deeppcr::blocks {
 
@@ -28,14 +29,24 @@ void Linearisation::product_each(StepRange range, Direction direction, View<cons
 }
 
 void Linearisation::diagonals(StepRange range, States D) const {
+  const Index batch = D.extent(1), n = D.extent(2), rows = range.size() * batch;
+  if (structure() == Structure::paired_diagonals) {
+    Buffer<Real> columns(2 * D.size());
+    paired_diagonals(range, {columns.data(), {range.size(), batch, 2, n}});
+    for (Index row = 0; row < rows; ++row) {
+      const Real* from = columns.data() + 2 * row * n;
+      std::copy_n(from, n / 2, D.data() + row * n);
+      std::copy_n(from + n + n / 2, n / 2, D.data() + row * n + n / 2);
+    }
+    return;
+  }
   if (structure() != Structure::dense) {
     const std::vector<Real> ones(static_cast<std::size_t>(D.size()), 1.0);
-    const std::array<Index, 4> column{range.size(), D.extent(1), 1, D.extent(2)};
+    const std::array<Index, 4> column{range.size(), batch, 1, n};
     product_each(range, Direction::forward, {ones.data(), column}, {D.data(), column});
     return;
   }
   constexpr Index kSteps = 16;  // of which the blocks are there at once
-  const Index batch = D.extent(1), n = D.extent(2);
   const Index most = std::min(kSteps, range.size());
   std::vector<Real> room(static_cast<std::size_t>(most * batch * n * n));
   for (Index first = range.first; first < range.last; first += kSteps) {
@@ -46,6 +57,13 @@ void Linearisation::diagonals(StepRange range, States D) const {
       for (Index i = 0; i < n; ++i)
         D.data()[((first - range.first) * batch + row) * n + i] = A.data()[(row * n + i) * n + i];
   }
+}
+
+void Linearisation::paired_diagonals(StepRange range, View<Real, 4> columns) const {
+  const Index n = columns.extent(3);
+  Buffer<Real> halves(columns.size());
+  for (Index i = 0; i < halves.size(); ++i) halves[i] = i / n % 2 == i % n / (n / 2) ? 1 : 0;
+  product_each(range, Direction::forward, {halves.data(), columns.shape()}, columns);
 }
 
 namespace {

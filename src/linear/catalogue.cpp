@@ -71,7 +71,7 @@ Catalogue<CatalogueEntry>& table() {
            "all chunks of the chain at once, each step after step, then what passes between them",
            make<Shooting>, equal_layout},
           {"scan", "composition of diagonals, for Jacobians that have no other entries", make<Scan>,
-           equal_layout, blocks::Structure::diagonal},
+           equal_layout, blocks::Structure::paired_diagonals},
       }};
   return all;
 }

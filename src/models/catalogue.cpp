@@ -7,6 +7,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/options.hpp"
 #include "models/layered_models.hpp"
+#include "models/recurrent_models.hpp"
 
 namespace deeppcr::models {
 
@@ -14,7 +15,10 @@ namespace {
 
 /// The only table that names the models.
 Catalogue<CatalogueEntry>& table() {
-  static Catalogue<CatalogueEntry> all{"model", {mlp_entry(), resnet_entry(), affine_entry()}};
+  static Catalogue<CatalogueEntry> all{
+      "model",
+      {mlp_entry(), resnet_entry(), affine_entry(), rnn_entry(), gru_entry(), lstm_entry(),
+       para_gru_entry(), para_lstm_entry()}};
   return all;
 }
 

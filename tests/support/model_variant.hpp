@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct ModelVariant {
   int block_layers;
   bool bias;
   bool layer_norm = false;
+  const char* more = "";  ///< other options: "layers 2 reset before"
 };
 
 inline models::ModelOptions options_of(const ModelVariant& variant, const std::string& activation,
@@ -25,6 +27,8 @@ inline models::ModelOptions options_of(const ModelVariant& variant, const std::s
   if (!variant.bias) options.set("no-bias", "true");
   if (variant.layer_norm) options.set("layer-norm", "true");
   set_where_known(options, "activation", activation);
+  std::istringstream more(variant.more);
+  for (std::string option, value; more >> option >> value;) options.set(option, value);
   options.width = width;
   options.steps = steps;
   return options;
@@ -34,7 +38,7 @@ inline models::ModelOptions options_of(const ModelVariant& variant, const std::s
 inline std::string name_of(const ModelVariant& variant, const std::string& activation, int width) {
   return as_identifier(variant.model) + std::to_string(variant.block_layers) +
          (variant.bias ? "" : "_no_bias") + (variant.layer_norm ? "_normalised_" : "_") +
-         activation + "_n" + std::to_string(width);
+         as_identifier(variant.more) + activation + "_n" + std::to_string(width);
 }
 
 /// The models of the catalogue beside those that a test has in its table: models from outside.

@@ -14,8 +14,13 @@ namespace deeppcr::test {
 class StructuredBlocks : public blocks::DenseLinearisation {
  public:
   StructuredBlocks(StepRange range, Index batch, int width, blocks::Structure structure)
-      : DenseLinearisation(range, batch, width), structure_(structure) {}
+      : DenseLinearisation(range, batch, width), structure_(for_width(structure, width)) {}
   blocks::Structure structure() const override { return structure_; }
+  /// Numbers of odd states have no pairs: they are diagonal.
+  static blocks::Structure for_width(blocks::Structure structure, int width) {
+    const bool unpaired = structure == blocks::Structure::paired_diagonals && width % 2 != 0;
+    return unpaired ? blocks::Structure::diagonal : structure;
+  }
 
  private:
   blocks::Structure structure_;
@@ -36,7 +41,7 @@ class RandomChain {
     RandomStream(11, 1).normal(local.first * state * width, blocks_.storage().size(),
                                blocks_.storage().data());
     for (Real& value : blocks_.storage()) value *= growth / std::sqrt(static_cast<double>(width));
-    if (structure != blocks::Structure::dense) leave_diagonals();
+    if (structure != blocks::Structure::dense) leave_diagonals(blocks_.structure());
     RandomStream(11, 2).normal(local.first * state, rhs_.size(), rhs_.data());
     operator_.set_linearisation(&blocks_);
   }
@@ -61,11 +66,15 @@ class RandomChain {
   }
 
  private:
-  void leave_diagonals() {
+  /// Of pairs those of numbers that are half a state apart too.
+  void leave_diagonals(blocks::Structure structure) {
     const Index n = operator_.width();
+    const bool paired = structure == blocks::Structure::paired_diagonals;
+    const Index apart = paired ? n / 2 : n;
+    const double scale = std::sqrt(static_cast<double>(paired ? n / 2 : n));
     Real* A = blocks_.storage().data();
     for (Index i = 0; i < blocks_.storage().size(); ++i)
-      A[i] = i / n % n == i % n ? A[i] * std::sqrt(static_cast<double>(n)) : 0;
+      A[i] = i / n % n % apart == i % n % apart ? A[i] * scale : 0;
   }
 
   blocks::BlockBidiagonal operator_;

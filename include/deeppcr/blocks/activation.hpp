@@ -8,7 +8,7 @@ namespace deeppcr::blocks {
 
 /// The elementwise function sigma of a layer. gelu is the exact form a Phi(a), not the tanh
 /// approximation.
-enum class Activation { identity, tanh, relu, silu, gelu };
+enum class Activation { identity, tanh, relu, silu, gelu, sigmoid };
 
 /// y[i] = sigma(a[i]). y may be a. NaN gives NaN; infinities give the limit of sigma.
 void activate(Activation activation, Index count, const Real* a, Real* y);

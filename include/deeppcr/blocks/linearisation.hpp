@@ -6,8 +6,9 @@
 
 namespace deeppcr::blocks {
 
-/// What is known of a Jacobian's zeros.
-enum class Structure { dense, diagonal, scaled_identity };
+/// What is known of a Jacobian's zeros, from the least to the most. paired_diagonals: numbers i and
+/// i + n / 2 of a state depend on each other alone, 2 x 2 blocks of diagonals.
+enum class Structure { dense, paired_diagonals, diagonal, scaled_identity };
 
 class SideWork;
 
@@ -28,8 +29,11 @@ class Linearisation {
   virtual void product_each(StepRange range, Direction direction, View<const Real, 4> V,
                             View<Real, 4> W) const;
   /// The diagonals of the blocks, D [m, B, n]. Default: from blocks(), some steps at a time, and
-  /// at its cost; where structure() is not dense one product with a column of ones.
+  /// at its cost; where structure() tells more, one product with a column of ones, or two.
   virtual void diagonals(StepRange range, States D) const;
+  /// Of paired_diagonals the blocks by columns, [m, B, 2, n]: A times one in the first half of a
+  /// state, then A times one in the second. One product. @pre structure() is that, n even
+  void paired_diagonals(StepRange range, View<Real, 4> columns) const;
 
   /// Substitution through the steps of a range:
   ///

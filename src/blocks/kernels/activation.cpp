@@ -50,7 +50,7 @@ void values_and_slopes(Index count, const Real* a, Real* y, Real* slope) {
   });
 }
 
-const Words<Activation> kWords{"activation", {"identity", "tanh", "relu", "silu", "gelu"}};
+const Words<Activation> kWords{"activation", {"identity", "tanh", "relu", "silu", "gelu", "sigmoid"}};
 
 }  // namespace
 

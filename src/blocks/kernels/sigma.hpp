@@ -103,6 +103,20 @@ struct Gelu {
   }
 };
 
+struct Sigmoid {
+  static constexpr bool kSlopeFromValue = true, kExact = false;
+  // 1 / (1 + exp(-a))
+  template <typename V>
+  static V value(V a, V&) {
+    return 1 / (1 + exp(-a));
+  }
+  // sigmoid' = sigmoid (1 - sigmoid)
+  template <typename V>
+  static V slope(V, V value, V) {
+    return value * (1 - value);
+  }
+};
+
 /// body(Sigma{}) for the one that is meant.
 template <typename Body>
 auto with(Activation activation, Body&& body) {
@@ -116,9 +130,11 @@ auto with(Activation activation, Body&& body) {
     case Activation::silu:
       return body(Silu{});
     case Activation::gelu:
+      return body(Gelu{});
+    case Activation::sigmoid:
       break;
   }
-  return body(Gelu{});
+  return body(Sigmoid{});
 }
 
 }  // namespace deeppcr::blocks::sigma

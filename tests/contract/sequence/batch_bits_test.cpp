@@ -38,6 +38,15 @@ constexpr Variant kVariants[] = {
     {"resnet", 2, false, /*layer_norm=*/true},
 };
 
+/// Beside each cell's defaults.
+constexpr Variant kCells[] = {
+    {"rnn", 1, true, false, "layers 2"},
+    {"gru", 1, true, false, "layers 2 features 3"},
+    {"gru", 1, true, false, "reset before candidate relu"},
+    {"lstm", 1, true, false, "layers 3 features 1"},
+    {"para-lstm", 1, true, false, "layers 2"},
+};
+
 constexpr const char* kActivations[] = {"identity", "tanh", "relu", "silu", "gelu"};
 
 using Case = std::tuple<Variant, int, int>;
@@ -49,7 +58,7 @@ class BatchBits : public testing::TestWithParam<Case> {
     const auto& [variant, activation, width] = GetParam();
     const models::ModelOptions options =
         test::options_of(variant, kActivations[activation], width, kSteps);
-    n_ = width;
+    n_ = models::state_width(options);
     model_.emplace(options, all(), kMostSamples, /*alike=*/true);
     inputs_ = Buffer<Real>(kMostSamples * n_);
     RandomStream(11, 1).normal(0, inputs_.size(), inputs_.data());
@@ -150,6 +159,8 @@ std::vector<Case> cases() {
   }
   for (const Variant& variant : test::added_variants(kVariants))
     for (const int width : {1, 2, 3, 4, 8, 17}) cases.emplace_back(variant, 1, width);
+  for (const Variant& variant : kCells)
+    for (const int width : {1, 5, 8, 33, 64, 72}) cases.emplace_back(variant, 1, width);
   return cases;
 }
 

@@ -27,7 +27,7 @@ TEST(ModelCatalogue, MakesEveryEntry) {
   for (const CatalogueEntry& entry : catalogue()) {
     const auto model = make(options_for(entry.name), {0, 2});
     EXPECT_EQ(model->num_steps(), 2) << entry.name;
-    EXPECT_EQ(model->width(), 3) << entry.name;
+    EXPECT_EQ(model->width(), state_width(options_for(entry.name))) << entry.name;
     EXPECT_FALSE(entry.help.empty());
   }
 }
@@ -60,7 +60,8 @@ TEST(ModelCatalogue, SaysWhatAStepTakes) {
   EXPECT_EQ(step_cost(options_for("mlp").set("no-bias", "true")).parameters, 9);
   for (const CatalogueEntry& entry : catalogue()) {
     const ModelOptions options = options_for(entry.name);
-    EXPECT_EQ(step_cost(options).parameters,
+    const StepCost cost = step_cost(options);
+    EXPECT_EQ(cost.parameters + cost.shared_parameters,
               static_cast<double>(test::rows_of(*make(options, {0, 2})).extent(1)));
   }
 }

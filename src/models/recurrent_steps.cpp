@@ -1,0 +1,100 @@
+#include "models/recurrent_steps.hpp"
+
+#include <algorithm>
+
+namespace deeppcr::models {
+
+namespace {
+
+Real* room(Buffer<Real>& buffer, Index size) {
+  buffer.reserve(size);
+  return buffer.data();
+}
+
+}  // namespace
+
+void keep_ended(StepRange range, Index batch, const sequence::Inputs& inputs, Index width,
+                const Real* from, Real* to) {
+  if (inputs.lengths == nullptr) return;
+  for (Index i = 0; i < range.size(); ++i)
+    for (Index b = 0; b < batch; ++b)
+      if (!inputs.has(range.first + i, b))
+        std::copy_n(from + (i * batch + b) * width, width, to + (i * batch + b) * width);
+}
+
+RecurrentSteps::RecurrentSteps(const CellShape& shape)
+    : shape_(shape),
+      first_(static_cast<int>(shape.gate_reals()), shape.features),
+      between_(static_cast<int>(shape.gate_reals()), shape.units),
+      below_(static_cast<int>(shape.gate_reals()), shape.units) {
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    theta_.emplace_back(shape.parameters(layer));
+    cells_.push_back(make_cell(shape));
+  }
+}
+
+Index RecurrentSteps::steps_at_once(Index batch) const {
+  constexpr Index kReals = 1 << 16;
+  return std::max<Index>(1, kReals / (batch * shape_.gate_reals()));
+}
+
+void RecurrentSteps::take(Direction direction, Index rows) {
+  for (int layer = 0; layer < shape_.layers; ++layer)
+    cell(layer).take(input_weights(layer) + shape_.input_weights(layer), direction, rows);
+}
+
+const Real* RecurrentSteps::inputs_of(StepRange range, Index batch,
+                                      const sequence::Inputs& inputs) {
+  const Index size = batch * shape_.features;
+  const Real* first = inputs.at(range.first);
+  if (inputs.at(range.last - 1) == first + (range.size() - 1) * size) return first;
+  Real* rows = room(scratch.inputs, range.size() * size);
+  for (Index i = 0; i < range.size(); ++i)
+    std::copy_n(inputs.at(range.first + i), size, rows + i * size);
+  return rows;
+}
+
+void RecurrentSteps::evaluate(const StepRows& steps, const KeptSteps* kept) {
+  const Index batch = steps.batch, S = shape_.state_width(), state = batch * S;
+  const Index w = shape_.layer_width(), n = shape_.units, most = steps_at_once(batch);
+  for (Index from = 0; from < steps.range.size(); from += most) {
+    const Index m = std::min(most, steps.range.size() - from), rows = m * batch;
+    const StepRange part{steps.range.first + from, steps.range.first + from + m};
+    Real* out = steps.out != nullptr ? steps.out + from * state : room(scratch.states, m * state);
+    const Real* in = steps.in + (steps.chained ? 0 : from * state);
+    if (steps.chained && from > 0) in = out - state;
+    Real* u = room(scratch.products, rows * shape_.gate_reals());
+    for (int layer = 0; layer < shape_.layers; ++layer) {
+      // u = W_ih x + start, for all rows
+      const Real* x = layer == 0 ? inputs_of(part, batch, steps.inputs) : nullptr;
+      if (layer > 0) {
+        Real* below = kept != nullptr ? kept->hidden_of(layer - 1, from * batch)
+                                      : room(scratch.hidden, rows * n);
+        const Real* h = out + (layer - 1) * w;
+        for (Index row = 0; row < rows; ++row) std::copy_n(h + row * S, n, below + row * n);
+        x = below;
+      }
+      input_product(layer)(input_weights(layer), rows, x, cell(layer).start(), u);
+      Real* slopes = kept != nullptr ? kept->slopes_of(layer, from * batch)
+                                     : room(scratch.slopes, rows * slope_reals());
+      const Index at = layer * w;
+      if (!steps.chained) {
+        cell(layer).forward({rows, in + at, out + at, S}, u, slopes);
+        continue;
+      }
+      for (Index i = 0; i < m; ++i) {
+        const Real* before = i == 0 ? in : out + (i - 1) * state;
+        cell(layer).forward({batch, before + at, out + i * state + at, S},
+                            u + i * batch * shape_.gate_reals(),
+                            slopes + i * batch * slope_reals());
+        // A sample's end is seen by this layer's next step.
+        for (Index b = 0; steps.inputs.lengths != nullptr && b < batch; ++b)
+          if (!steps.inputs.has(part.first + i, b))
+            std::copy_n(before + b * S + at, w, out + i * state + b * S + at);
+      }
+    }
+    if (!steps.chained) keep_ended(part, batch, steps.inputs, S, in, out);
+  }
+}
+
+}  // namespace deeppcr::models
