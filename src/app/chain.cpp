@@ -77,6 +77,11 @@ bool differentiates(const RunConfig& config) {
 /// A loss of labels that a file has not got would be one of random labels.
 void require_labels(const RunConfig& config, const io::Batch& samples) {
   const ChainConfig& chain = config.chain;
+  if (differentiates(config) &&
+      models::find_loss(chain.loss.name).labels == models::LabelUse::targets) {
+    throw input_error("--loss {}: it compares with /targets of a signal, which an --input file has",
+                      chain.loss.name);
+  }
   const bool needed = models::find_loss(chain.loss.name).labels != models::LabelUse::none;
   const bool given = chain.input.empty() || !samples.labels.empty();
   if (!differentiates(config) || !needed || given) return;
@@ -88,7 +93,8 @@ void require_labels(const RunConfig& config, const io::Batch& samples) {
 }
 
 std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
-                                        const ChainConfig& config, const std::vector<int>& labels) {
+                                        const ChainConfig& config, const sequence::Sequence& chain,
+                                        const std::vector<int>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
   const bool stored = config.stored.classes > 0;
   const int classes =
@@ -105,9 +111,7 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
         fmt::format("--input {}: its label {} asks for a classifier of {} classes: ", config.input,
                     largest, classes));
   }
-  const models::ModelOptions& model = config.model;
-  auto loss = models::make(config.loss,
-                           {std::max<Index>(model.steps, 1), model.width, classes, model.seed});
+  auto loss = models::make(config.loss, models::sizes_for(chain, classes, config.model.seed));
   if (stored && loss->head() != nullptr)
     io::read_dense_layer(comm, config.weights, "/head", loss->head()->rows());
   return loss;
@@ -203,7 +207,7 @@ double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
 void check_file_row(const RunConfig& config) {
   constexpr double kMostNumbers = (1 << 28) - 1;
   const bool writes = config.solver.entry().iterates || config.files.trace_states != "none";
-  const double row = static_cast<double>(config.chain.batch) * config.chain.model.width;
+  const double row = static_cast<double>(config.chain.batch) * config.chain.state_width();
   if (!writes || row <= kMostNumbers) return;
   throw input_error(
       "batch x width = {:.4g} numbers in a state, at most {:.0f} go into a row of a checkpoint or "
@@ -234,7 +238,7 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
 
 nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
   const models::ModelOptions& model = config.chain.model;
-  return {model.steps, config.chain.batch, model.width, ranks, config.solver.passes};
+  return {model.steps, config.chain.batch, config.chain.state_width(), ranks, config.solver.passes};
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
@@ -243,7 +247,7 @@ parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunCon
 
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& chain = config.chain;
-  sequence::check_index_size(chain.model.steps, chain.batch, chain.model.width);
+  sequence::check_index_size(chain.model.steps, chain.batch, chain.state_width());
   const auto solver = config.solver.make();
   const nonlinear::Problem problem = problem_of(config, comm.size());
   const double message = solver->largest_message(problem);
@@ -263,13 +267,14 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   const ChainConfig& wanted = config.chain;
   const io::Batch samples = read_samples(comm, wanted);
   require_labels(config, samples);
-  sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch, wanted.model.width);
+  sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch,
+                                  wanted.state_width());
   auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) read_weights(comm, wanted.weights, wanted.stored, *model);
   std::vector<int> labels = make_labels(wanted, samples);
   std::optional<models::DenseLayer> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
-  auto loss = make_loss(comm, wanted, labels);
+  auto loss = make_loss(comm, wanted, *model, labels);
   const bool headless = !wanted.weights.empty() && wanted.stored.classes == 0;
   if (differentiates(config) && headless && loss->head() != nullptr)
     log::warn("{} has no /head: the loss is that of a classifier by --seed", wanted.weights);

@@ -95,8 +95,14 @@ std::string folder_of(const std::string& file) {
 
 }  // namespace
 
+int ChainConfig::state_width() const {
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.name == model.model) return models::state_width(model);
+  return model.width;  // a denoising chain
+}
+
 io::Problem ChainConfig::problem() const {
-  return {model.model, model.steps, batch, model.width, static_cast<Index>(model.seed), function};
+  return {model.model, model.steps, batch, state_width(), static_cast<Index>(model.seed), function};
 }
 
 std::string SolverConfig::backward_solver() const {

@@ -27,6 +27,8 @@ struct ChainConfig {
   io::WeightsShape stored;   ///< what the weights file holds, once it was looked at
   Index function = 0;        ///< checksum of a network that the steps are made of; 0: there is none
 
+  /// Numbers in a state: the model's width, or several of a cell.
+  int state_width() const;
   /// The chain as traces and checkpoints have it.
   io::Problem problem() const;
 };

@@ -5,6 +5,7 @@
 #include "app/interrupts.hpp"
 #include "app/run_commands.hpp"
 #include "app/solve.hpp"
+#include "deeppcr/models/losses.hpp"
 #include "deeppcr/nonlinear/adjoint.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 
@@ -61,7 +62,11 @@ bool on_every_rank(const sequence::Trajectory& at) {
 /// the first that it reads: into `gradient`, whose shape is returned. Collective.
 std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Trajectory& at,
                                         Gradients& g, Buffer<Real>& gradient) {
-  const models::LossData data = loss_data(chain, at);
+  models::LossData data = loss_data(chain, at);
+  Buffer<Real> sums(chain.loss->num_sums(data.samples));
+  chain.loss->add_sums(data, sums.data());
+  if (!on_every_rank(at)) at.comm().sum(sums.data(), sums.size());
+  data.sums = sums.data();
   const std::array<Index, 3> shape{chain.loss->rows(data.local), at.batch(), at.width()};
   gradient.reset(shape[0] * shape[1] * shape[2]);
   g.of_loss = sequence::ParameterGradients(chain.loss->parameters());
@@ -71,6 +76,7 @@ std::array<Index, 3> differentiate_loss(const Chain& chain, const sequence::Traj
   if (on_every_rank(at)) return shape;
   g.loss.loss = at.comm().sum(g.loss.loss);
   g.loss.correct = at.comm().sum(g.loss.correct);
+  g.loss.counted = at.comm().sum(g.loss.counted);
   for (const View<Real, 2>& rows : into.parameters) at.comm().sum(rows.data(), rows.size());
   return shape;
 }
@@ -122,9 +128,10 @@ double square_sum(const sequence::Trajectory& at, const sequence::ParameterGradi
 GradientSummary summarise(const Chain& chain, const Gradients& g) {
   GradientSummary summary;
   summary.loss = g.loss.loss;
-  summary.accuracy = chain.loss->classes() > 0 ? static_cast<double>(g.loss.correct) /
-                                                     static_cast<double>(chain.labels.size())
-                                               : std::nan("");
+  summary.accuracy = chain.loss->classes() > 0
+                         ? static_cast<double>(g.loss.correct) /
+                               static_cast<double>(std::max<Index>(g.loss.counted, 1))
+                         : std::nan("");
   summary.norms["input"] = std::sqrt(square_sum(g.input));
   const auto groups = chain.loss->parameters();
   for (int k = 0; k < g.of_loss.groups(); ++k) {
@@ -189,12 +196,13 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
   io::write_last_state(file, chain.trajectory);
   const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
   models::DenseLayer* head = chain.loss->head();
-  if (head != nullptr) {
+  if (head != nullptr && chain.loss->num_sums(B) == 0) {
     const Buffer<Real> z = last_state(chain.trajectory);
     Buffer<Real> logits(B * head->outputs());
-    head->forward({z.data(), {B, n}}, {logits.data(), {B, head->outputs()}});
+    models::apply_head(*head, chain.sequence->output(), {z.data(), {B, n}},
+                       {logits.data(), {B, head->outputs()}});
     file.write<Real>("/logits", {B, head->outputs()}, logits.data(),
-                     {"output of the head", {"sample", "class"}});
+                     {"output of the head for the last state", {"sample", "class"}});
   }
   file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}});
   file.write<Real>("/input_gradient", {B, n}, g.input.data(),

@@ -109,7 +109,11 @@ train::TrainingProblem training_problem(const TrainConfig& config) {
   const models::ModelOptions& model = config.chain.model;
   const models::StepCost cost = models::step_cost(model);
   const bool pipelines = config.trajectories_kept == 0;  // which only iterations start from
-  return {model.steps, config.chain.batch, model.width, cost.layers, sizeof(Real) * cost.parameters,
+  return {model.steps,
+          config.chain.batch,
+          config.chain.state_width(),
+          cost.layers,
+          sizeof(Real) * cost.parameters,
           pipelines};
 }
 
@@ -137,8 +141,9 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const models::ModelOptions& model = config.chain.model;
   const Index D = grid.depth().size(), R = grid.data().size();
   const Index batch = (config.chain.batch + R - 1) / R;
-  sequence::check_index_size(model.steps, batch, model.width);
-  const auto n = static_cast<double>(model.width), B = static_cast<double>(batch);
+  const int width = config.chain.state_width();
+  sequence::check_index_size(model.steps, batch, width);
+  const auto n = static_cast<double>(width), B = static_cast<double>(batch);
   const double steps = static_cast<double>((model.steps + D - 1) / D + 1);
   // states: trajectory, starts, slopes, gradients; parameters: values, gradients, optimiser's
   // memory and copies of it
@@ -151,7 +156,7 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const auto forward = sharing.forward();
   const double solver =
       forward->memory(problem) +
-      sharing.methods.make_backward()->cost({forward->layout(problem), batch, model.width}).memory;
+      sharing.methods.make_backward()->cost({forward->layout(problem), batch, width}).memory;
   const double pixels = static_cast<double>(images.features()) *
                         (static_cast<double>(images.count()) + sizeof(Real) * (B + 8 * n));
   const double kept =
@@ -181,9 +186,10 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.normalisation = normalisation;
   options.augmentation = config.augmentation;
   options.trajectories_kept = config.trajectories_kept;
-  train::ChainNetwork::Parts parts{
-      models::make(model, options.layout.steps(grid.depth().rank())), std::nullopt,
-      models::make(config.chain.loss, {model.steps, model.width, classes, model.seed})};
+  train::ChainNetwork::Parts parts{models::make(model, options.layout.steps(grid.depth().rank())),
+                                   std::nullopt, nullptr};
+  parts.loss =
+      models::make(config.chain.loss, models::sizes_for(*parts.sequence, classes, model.seed));
   if (parts.sequence->input_width() == 0)
     parts.embedding.emplace(models::LayerRole::embedding, static_cast<int>(images.features()),
                             model.width, model.seed);

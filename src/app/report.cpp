@@ -22,8 +22,12 @@ void Report::add_model(const ChainConfig& chain) {
   json["steps"] = chain.model.steps;
   json["width"] = chain.model.width;
   json["batch"] = chain.batch;
-  line("chain", "{}, {} steps, width {}, batch {}", chain.model.model, chain.model.steps,
-       chain.model.width, chain.batch);
+  const int state = chain.state_width();
+  json["state_width"] = state;
+  line("chain", "{}, {} steps, width {}{}, batch {}", chain.model.model, chain.model.steps,
+       chain.model.width,
+       state == chain.model.width ? "" : fmt::format(" (states of {} numbers)", state),
+       chain.batch);
 }
 
 void Report::add_method(const std::string& method) {

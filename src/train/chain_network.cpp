@@ -98,6 +98,11 @@ void ChainNetwork::make_passes() {
     return;
   }
   const TrainingPipeline& wanted = *options_.methods.pipeline;
+  if (parts_.loss->num_sums(1) > 0 && grid_.depth().size() > 1)
+    throw input_error(
+        "--pipeline: the loss needs the mean of the states of all {} depth ranks before a gradient "
+        "can go back; leave it out, use one depth rank, or --loss-at last or each",
+        grid_.depth().size());
   const Index smallest = options_.batch / grid_.data().size();
   if (wanted.micro_batches > smallest)
     throw input_error(
@@ -241,7 +246,7 @@ ChainNetwork::Passes ChainNetwork::by_solvers(const Drawn& drawn, parallel::Pend
   lap();
   const States by_states = solvers_->loss_gradient(loss_->rows());
   loss_->begin();
-  if (loss_->rows() > 0)
+  if (loss_->takes_part())
     passes.loss = differentiate_loss(drawn, {0, samples_.size()}, solvers_->states(), by_states);
   loss_->sum(sums);
   lap();
@@ -375,7 +380,7 @@ Evaluation ChainNetwork::evaluate(const Images& images) {
     } else {
       embed(drawn, solvers_->input());
       solvers_->forward(nullptr);
-      if (loss_->rows() > 0) count_part({0, samples_.size()}, solvers_->states(), States());
+      if (loss_->takes_part()) count_part({0, samples_.size()}, solvers_->states(), States());
     }
   }
   grid_.world().sum(&evaluation.loss, 1);

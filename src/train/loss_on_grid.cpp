@@ -54,13 +54,23 @@ models::LossData LossOnGrid::data(const Images& images, const Index* samples, In
   return data;
 }
 
+void LossOnGrid::share_sums(models::LossData& data) {
+  const Index count = loss_.num_sums(data.samples);
+  if (count == 0) return;
+  sums_.reset(count);
+  loss_.add_sums(data, sums_.data());
+  grid_.depth().sum(sums_.data(), count);
+  data.sums = sums_.data();
+}
+
 void LossOnGrid::begin() {
   adds_ = false;
   for (int g = 0; g < gradients_.groups() && is_shared(); ++g)
     std::fill(gradients_[g].begin(), gradients_[g].end(), Real{0});
 }
 
-models::LossReport LossOnGrid::differentiate(const models::LossData& data, States by_states) {
+models::LossReport LossOnGrid::differentiate(models::LossData data, States by_states) {
+  share_sums(data);
   const sequence::ParameterGradients& own = adds_ ? addends_ : gradients_;
   models::LossGradients into{by_states, {}};
   for (int g = 0; g < own.groups(); ++g) into.parameters.push_back(own[g]);
@@ -79,7 +89,8 @@ void LossOnGrid::sum(parallel::PendingSums& sums) {
   }
 }
 
-void LossOnGrid::score(const models::LossData& data, Evaluation& evaluation) {
+void LossOnGrid::score(models::LossData data, Evaluation& evaluation) {
+  share_sums(data);
   evaluation.loss += static_cast<double>(data.samples) * loss_.evaluate(data, nullptr).loss;
   const std::vector<int> taken = loss_.classify(data);
   for (std::size_t b = 0; b < taken.size(); ++b)

@@ -25,20 +25,25 @@ class LossOnGrid {
   Index rows() const { return rows_; }
   std::vector<ParameterGroup> parameters() const;
 
+  /// Whether it takes part in the calls below: it reads a state, or all ranks add up what they
+  /// have.
+  bool takes_part() const { return rows_ > 0 || loss_.num_sums(1) > 0; }
   /// What is known of the first `used` of some samples, whose local states are given.
   models::LossData data(const Images& images, const Index* samples, Index used,
                         ConstStates states) const;
   /// Differentiates parts of a batch, first to last, behind begin(): the gradient by its last
-  /// rows() states, and those of its own parameters, which are added up. @pre rows() > 0
+  /// rows() states, and those of its own parameters, which are added up. @pre takes_part()
   void begin();
-  models::LossReport differentiate(const models::LossData& data, States by_states);
+  models::LossReport differentiate(models::LossData data, States by_states);
   /// Starts the sums of the latter over the data axis. Collective.
   void sum(parallel::PendingSums& sums);
-  /// Adds a part of a set to an evaluation. @pre rows() > 0
-  void score(const models::LossData& data, Evaluation& evaluation);
+  /// Adds a part of a set to an evaluation. @pre takes_part()
+  void score(models::LossData data, Evaluation& evaluation);
 
  private:
   bool is_shared() const { return readers_ > 1; }
+  /// Adds up what the loss must know of all depth ranks' states.
+  void share_sums(models::LossData& data);
   bool has_parameters() const { return is_shared() || rows_ > 0; }
 
   const parallel::ProcessGrid& grid_;
@@ -48,6 +53,7 @@ class LossOnGrid {
   int readers_;  ///< depth ranks whose states it reads
   std::vector<sequence::ParameterGroup> groups_;
   sequence::ParameterGradients gradients_, addends_;
+  Buffer<Real> sums_;
   bool adds_ = false;  ///< to what is in gradients_ already
 };
 

@@ -8,28 +8,40 @@
 
 #include "deeppcr/core/options.hpp"
 #include "deeppcr/models/dense_layer.hpp"
-#include "deeppcr/sequence/parameters.hpp"
+#include "deeppcr/sequence/sequence.hpp"
 
 namespace deeppcr::models {
 
-/// Mean loss of a batch, and how many samples have their label as the largest logit.
+/// Mean loss of a batch, how many outputs there were to classify, and how many of them have their
+/// label as the largest logit.
 struct LossReport {
   double loss = 0;
   Index correct = 0;
+  Index counted = 0;
 };
-
-/// Softmax cross-entropy by itself, averaged over the batch: logits [B, classes] become d loss / d
-/// logits when `with_gradient`. Numerically stable for logits of any size.
-LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient);
 
 /// What a loss looks at on one rank.
 struct LossData {
-  StepSet local;             ///< steps after which `states` are
-  ConstStates states;        ///< [L_local, B, n]
-  Index samples = 0;         ///< of a row, the first so many count
-  std::vector<int> labels;   ///< [samples]; empty where there are none
-  sequence::Inputs targets;  ///< what states should be, [.., all samples, n]; empty where none are
-  Real weight = 1;           ///< on value and gradients
+  StepSet local;       ///< steps after which `states` are
+  ConstStates states;  ///< [L_local, B, width]
+  Index samples = 0;   ///< of a row, the first so many count
+  std::vector<int>
+      labels;  ///< [samples], or [steps, samples] where each step has its own; or empty
+  sequence::Inputs targets;        ///< what outputs should be, [.., all samples, k]; or empty
+  Real weight = 1;                 ///< on value and gradients
+  const Index* lengths = nullptr;  ///< [samples], steps that each has; null: all have all
+  const Real* sums = nullptr;      ///< Loss::add_sums() of all ranks together
+
+  bool has(Index l, Index s) const { return lengths == nullptr || l < lengths[s]; }
+  /// Steps that a sample has, of so many; the only state of a chain without steps counts as one.
+  Index length(Index s, Index steps) const {
+    return lengths == nullptr || lengths[s] == 0 ? steps : lengths[s];
+  }
+  /// That of a sample after step l.
+  int label(Index l, Index s) const {
+    const bool each = static_cast<Index>(labels.size()) > samples;
+    return labels[static_cast<std::size_t>((each ? l : 0) * samples + s)];
+  }
 };
 
 /// What it differentiates into. Only rows that are read are written: the others stay as they are.
@@ -50,6 +62,15 @@ class Loss {
   /// a row that is read gives a NaN.
   virtual LossReport evaluate(const LossData& data, const LossGradients* gradients) = 0;
 
+  /// Numbers that it must know of the states of all ranks together before it can evaluate, for so
+  /// many samples. Default: none.
+  ///
+  ///     BEFORE  rank 0: add_sums(steps 0..3)   rank 1: add_sums(steps 4..7)
+  ///     AFTER   both: LossData::sums = the sum of the two
+  virtual Index num_sums(Index /*samples*/) const { return 0; }
+  /// Adds those of this rank's rows.
+  virtual void add_sums(const LossData&, Real* /*sums*/) const {}
+
   /// Trainable numbers of its own, such as a head. Default: none.
   virtual std::vector<sequence::ParameterGroup> parameters() { return {}; }
   /// The classifier that weights files hold; null without.
@@ -57,61 +78,28 @@ class Loss {
 
   /// Classes that it tells apart; 0: it classifies nothing, and has no accuracy.
   virtual int classes() const { return 0; }
-  /// The class that each sample is taken for, [samples]; nothing where the rows it needs are not
-  /// here.
+  /// The class that each sample is taken for in the end, [samples]; nothing where the rows it needs
+  /// are not here.
   virtual std::vector<int> classify(const LossData&) { return {}; }
 
   /// How many rows of the local steps there are from the first one that it reads on.
   Index rows(const StepSet& local) const;
 };
 
-/// Softmax cross-entropy of a linear classifier on the last state.
-class CrossEntropy final : public Loss {
- public:
-  CrossEntropy(Index num_steps, int width, int classes, std::uint64_t seed);
-
-  bool reads(Index l) const override { return l == last_; }
-  LossReport evaluate(const LossData& data, const LossGradients* gradients) override;
-  /// "head": a row for each number of a state, then the bias.
-  std::vector<sequence::ParameterGroup> parameters() override;
-  DenseLayer* head() override { return &head_; }
-  int classes() const override { return head_.outputs(); }
-  std::vector<int> classify(const LossData& data) override;
-
- private:
-  State forward(const LossData& data);
-
-  Index last_;
-  DenseLayer head_;
-  Buffer<Real> logits_;
-};
-
-/// Mean of (z - target)^2 over chosen rows, samples and the numbers of a state. Without targets a
-/// state should be the unit vector of its sample's label.
-class SquaredError final : public Loss {
- public:
-  /// rows: "last", "every", or numbers of states from 1 to num_steps, separated by commas.
-  /// @throws Error for other rows
-  SquaredError(Index num_steps, const std::string& rows);
-
-  bool reads(Index l) const override { return rows_[static_cast<std::size_t>(l)]; }
-  LossReport evaluate(const LossData& data, const LossGradients* gradients) override;
-
- private:
-  std::vector<bool> rows_;  ///< [num_steps]
-  Index count_ = 0;         ///< of those that are read
-};
-
 /// Sizes that a loss is made for.
 struct LossSizes {
   Index steps = 1;  ///< at least 1; the only state of a chain without steps counts as that of one
-  int width = 1;
-  int classes = 1;
+  int width = 1;    ///< numbers of a state that it reads
+  int outputs = 1;  ///< of a head: classes, or the numbers of a target
   std::uint64_t seed = 1;
+  int first = 0;  ///< the first number that it reads
 };
+/// Those for the states of a chain.
+LossSizes sizes_for(const sequence::Sequence& chain, int outputs, std::uint64_t seed);
 
-/// What a label is to a loss: nothing, a class, or the number of a state's component.
-enum class LabelUse { none, classes, components };
+/// What a loss compares with: nothing, the class of a sample, the number of a state's component, or
+/// targets.
+enum class LabelUse { none, classes, components, targets };
 
 /// One line a loss: the only table that names them.
 struct LossEntry {

@@ -1,5 +1,3 @@
-#include "deeppcr/models/loss.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,6 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
+#include "deeppcr/models/losses.hpp"
 
 namespace deeppcr::models {
 namespace {
@@ -18,63 +17,110 @@ constexpr double kStep = 1e-6;
 /// Rounding of central differences, for losses of size 1 to 10.
 constexpr double kDifferenceError = 1e3 * std::numeric_limits<double>::epsilon() / kStep;
 
-std::unique_ptr<Loss> make_loss(const std::string& name, const char* rows) {
+/// Losses read the numbers 1 to 4 of states of 7.
+constexpr int kStateWidth = 7, kFirst = 1;
+const std::vector<Index> kLengths{7, 3, 1};
+
+/// option: "loss-rows=2,5", or empty.
+std::unique_ptr<Loss> make_loss(const std::string& name, const std::string& option) {
   LossOptions options;
   options.name = name;
-  if (rows != nullptr) options.own = OptionValues(find_loss(name).options).set("loss-rows", rows);
-  return make(options, {kSteps, kWidth, kClasses, 1});
+  const auto at = option.find('=');
+  if (at != std::string::npos) {
+    options.own = OptionValues(find_loss(name).options);
+    options.own.set(option.substr(0, at), option.substr(at + 1));
+  }
+  return make(options, {kSteps, kWidth, kClasses, 1, kFirst});
 }
 
-/// All states of a chain, with labels and with targets of its own.
+/// What is compared with.
+enum class Given { labels, labels_each, targets };
+
+/// All states of a chain, with labels or targets.
 struct Problem {
-  explicit Problem(bool with_targets) : z(kSteps * kBatch * kWidth), targets(z.size()) {
+  explicit Problem(Given with = Given::labels, int target_width = kWidth, bool masked = false)
+      : z(kSteps * kBatch * kStateWidth),
+        targets(kSteps * kBatch * target_width),
+        labels{2, 0, 1},
+        lengths(masked ? kLengths.data() : nullptr) {
     RandomStream(1, 1).normal(0, z.size(), z.data());
-    RandomStream(1, 2).normal(0, z.size(), targets.data());
-    if (with_targets) given = {{0, kSteps}, {targets.data(), {kSteps, kBatch, kWidth}}};
+    RandomStream(1, 2).normal(0, targets.size(), targets.data());
+    if (with == Given::targets)
+      given = {{0, kSteps}, {targets.data(), {kSteps, kBatch, target_width}}};
+    if (with != Given::labels_each) return;
+    for (Index l = 1; l < kSteps; ++l)
+      for (int b = 0; b < kBatch; ++b) labels.push_back(static_cast<int>(l + b) % kClasses);
   }
   LossData data(const StepSet& local, Index samples = kBatch) {
-    const ConstStates all(z.data(), {kSteps, kBatch, kWidth});
-    const States here(held.emplace_back(local.size() * kBatch * kWidth).data(),
-                      {local.size(), kBatch, kWidth});
+    const ConstStates all(z.data(), {kSteps, kBatch, kStateWidth});
+    const States here(held.emplace_back(local.size() * kBatch * kStateWidth).data(),
+                      {local.size(), kBatch, kStateWidth});
     for (Index i = 0; i < local.size(); ++i)
       std::copy(all[local.step(i)].begin(), all[local.step(i)].end(), here[i].begin());
-    std::vector<int> labels{2, 0, 1};
-    labels.resize(static_cast<std::size_t>(samples));
-    return {local, here, samples, labels, given, 0.5};
+    std::vector<int> ours = labels;
+    if (samples < kBatch) ours.resize(static_cast<std::size_t>(samples));
+    LossData data{local, here, samples, ours, given, 0.5};
+    data.lengths = lengths;
+    return data;
   }
-  double value(Loss& loss) { return loss.evaluate(data({0, kSteps}), nullptr).loss; }
+  /// What the loss must know of all steps, for the data of any of them.
+  void share(const Loss& loss, LossData& data) {
+    Buffer<Real>& sums = held.emplace_back(loss.num_sums(data.samples));
+    loss.add_sums(this->data({0, 2}, data.samples), sums.data());
+    loss.add_sums(this->data({2, kSteps}, data.samples), sums.data());
+    data.sums = sums.data();
+  }
+  double value(Loss& loss) {
+    LossData all = data({0, kSteps});
+    share(loss, all);
+    return loss.evaluate(all, nullptr).loss;
+  }
 
   Buffer<Real> z, targets;
+  std::vector<int> labels;
+  const Index* lengths;
   std::deque<Buffer<Real>> held;  ///< states of each data()
   sequence::Inputs given;
 };
 
-/// Its loss of all steps, with the gradient by all states from the first that it reads.
+/// Its loss of all steps, with the gradient by all states from the first that it reads, and those
+/// by its own parameters at the end.
 Buffer<Real> gradient(Loss& loss, Problem& problem, const std::vector<StepSet>& parts,
                       double& value) {
-  Buffer<Real> all(problem.z.size());
   const sequence::ParameterGradients own(loss.parameters());
+  const Index head = own.groups() > 0 ? own[0].size() : 0;
+  Buffer<Real> all(problem.z.size() + head);
   LossGradients into;
   for (int g = 0; g < own.groups(); ++g) into.parameters.push_back(own[g]);
   value = 0;
   for (const StepSet& part : parts) {
     const Index rows = loss.rows(part), before = part.size() - rows;
-    Buffer<Real> here(rows * kBatch * kWidth);
-    into.states = States(here.data(), {rows, kBatch, kWidth});
-    value += loss.evaluate(problem.data(part), &into).loss;
+    if (rows == 0) continue;
+    Buffer<Real> here(rows * kBatch * kStateWidth);
+    into.states = States(here.data(), {rows, kBatch, kStateWidth});
+    LossData data = problem.data(part);
+    problem.share(loss, data);
+    value += loss.evaluate(data, &into).loss;
     for (Index i = 0; i < rows; ++i)
-      std::copy_n(into.states[i].data(), kBatch * kWidth,
-                  all.data() + part.step(before + i) * kBatch * kWidth);
+      std::copy_n(into.states[i].data(), kBatch * kStateWidth,
+                  all.data() + part.step(before + i) * kBatch * kStateWidth);
+    for (Index k = 0; k < head; ++k) all[problem.z.size() + k] += own[0].data()[k];
   }
   return all;
 }
 
-class LossTest : public ::testing::TestWithParam<std::tuple<const char*, const char*, bool>> {};
+struct Case {
+  const char *name, *option;
+  Given given;
+  bool masked = false;
+};
+
+class LossTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(LossTest, GradientIsThatOfCentralDifferencesForAnySplit) {
-  const auto& [name, rows, with_targets] = GetParam();
-  const auto loss = make_loss(name, rows);
-  Problem problem(with_targets);
+  const Case& one = GetParam();
+  const auto loss = make_loss(one.name, one.option);
+  Problem problem(one.given, loss->head() != nullptr ? kClasses : kWidth, one.masked);
   for (const auto& parts : {std::vector<StepSet>{{0, kSteps}},
                             {{0, 2}, {2, 3}, {3, 3}, {3, kSteps}},
                             {{0, kSteps - 1}, {kSteps - 1, kSteps}},
@@ -83,52 +129,133 @@ TEST_P(LossTest, GradientIsThatOfCentralDifferencesForAnySplit) {
     const Buffer<Real> found = gradient(*loss, problem, parts, value);
     EXPECT_NEAR(value, problem.value(*loss), 1e-14 * value);
     for (Index i = 0; i < found.size(); ++i) {
-      const Real at = problem.z[i];
-      problem.z[i] = at + kStep;
+      Real& number =
+          i < problem.z.size() ? problem.z[i] : loss->head()->parameters()(i - problem.z.size());
+      const Real at = number;
+      number = at + kStep;
       const double above = problem.value(*loss);
-      problem.z[i] = at - kStep;
+      number = at - kStep;
       const double below = problem.value(*loss);
-      problem.z[i] = at;
+      number = at;
       EXPECT_NEAR(found[i], (above - below) / (2 * kStep), kDifferenceError) << i;
-      if (!loss->reads(i / (kBatch * kWidth))) {
+      if (i < problem.z.size() && !loss->reads(i / (kBatch * kStateWidth))) {
         EXPECT_EQ(found[i], 0.0);
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, LossTest,
-                         ::testing::Values(std::tuple{"cross-entropy", nullptr, false},
-                                           std::tuple{"squared-error", "last", false},
-                                           std::tuple{"squared-error", "every", false},
-                                           std::tuple{"squared-error", "2,5", false},
-                                           std::tuple{"squared-error", "1,4,7", true},
-                                           std::tuple{"squared-error", "every", true}));
+INSTANTIATE_TEST_SUITE_P(
+    Losses, LossTest,
+    ::testing::Values(Case{"cross-entropy", "", Given::labels},
+                      Case{"cross-entropy", "loss-at=last", Given::labels_each, true},
+                      Case{"cross-entropy", "loss-at=each", Given::labels},
+                      Case{"cross-entropy", "loss-at=each", Given::labels_each, true},
+                      Case{"cross-entropy", "loss-at=rate", Given::labels},
+                      Case{"cross-entropy", "loss-at=rate", Given::labels_each, true},
+                      Case{"mean-square", "loss-at=last", Given::targets, true},
+                      Case{"mean-square", "loss-at=each", Given::targets},
+                      Case{"mean-square", "loss-at=each", Given::targets, true},
+                      Case{"squared-error", "loss-rows=last", Given::labels},
+                      Case{"squared-error", "loss-rows=every", Given::labels},
+                      Case{"squared-error", "loss-rows=every", Given::labels_each, true},
+                      Case{"squared-error", "loss-rows=2,5", Given::labels},
+                      Case{"squared-error", "loss-rows=1,4,7", Given::targets},
+                      Case{"squared-error", "loss-rows=last", Given::targets, true},
+                      Case{"squared-error", "loss-rows=every", Given::targets, true}));
+
+/// y of the head for a state of the problem.
+std::vector<Real> output(Loss& loss, Problem& problem, Index l, Index b) {
+  std::vector<Real> y(kClasses);
+  apply_head(*loss.head(), {kFirst, kWidth},
+             {problem.z.data() + (l * kBatch + b) * kStateWidth, {1, kStateWidth}},
+             {y.data(), {1, kClasses}});
+  return y;
+}
+
+TEST(Loss, EachIsTheMeanOverTheStepsThatASampleHas) {
+  Problem problem(Given::targets, kClasses, true);
+  const auto loss = make_loss("mean-square", "loss-at=each");
+  double mean = 0;
+  for (Index b = 0; b < kBatch; ++b)
+    for (Index l = 0; l < kLengths[static_cast<std::size_t>(b)]; ++l) {
+      const std::vector<Real> y = output(*loss, problem, l, b);
+      for (int k = 0; k < kClasses; ++k)
+        mean += std::pow(y[static_cast<std::size_t>(k)] -
+                             problem.targets[(l * kBatch + b) * kClasses + k],
+                         2) /
+                (kClasses * kLengths[static_cast<std::size_t>(b)] * kBatch);
+    }
+  EXPECT_NEAR(problem.value(*loss), 0.5 * mean, 1e-14 * mean);
+}
+
+TEST(Loss, RateIsThatOfTheMeanStateOverTheStepsThatASampleHas) {
+  Problem masked(Given::labels, 1, true), mean(Given::labels, 1, true);
+  for (Index b = 0; b < kBatch; ++b) {
+    const Index steps = kLengths[static_cast<std::size_t>(b)];
+    for (Index k = 0; k < kStateWidth; ++k) {
+      Real sum = 0;
+      for (Index l = 0; l < steps; ++l) sum += masked.z[(l * kBatch + b) * kStateWidth + k];
+      mean.z[((kSteps - 1) * kBatch + b) * kStateWidth + k] = sum / static_cast<Real>(steps);
+    }
+  }
+  const auto rate = make_loss("cross-entropy", "loss-at=rate");
+  EXPECT_NEAR(masked.value(*rate), mean.value(*make_loss("cross-entropy", "")), 1e-14);
+  LossData data = masked.data({kSteps - 1, kSteps});
+  masked.share(*rate, data);
+  const LossData at_mean = mean.data({kSteps - 1, kSteps});
+  EXPECT_EQ(rate->classify(data), make_loss("cross-entropy", "")->classify(at_mean));
+}
+
+TEST(Loss, StepsThatASampleLacksChangeNothing) {
+  for (const char* at : {"loss-at=each", "loss-at=rate"}) {
+    Problem problem(Given::labels_each, 1, true);
+    const auto loss = make_loss("cross-entropy", at);
+    const double before = problem.value(*loss);
+    problem.z[(3 * kBatch + 1) * kStateWidth + kFirst] += 1;  // sample 1 has 3 steps
+    EXPECT_EQ(problem.value(*loss), before);
+    problem.z[(2 * kBatch + 1) * kStateWidth + kFirst] += 1;
+    EXPECT_NE(problem.value(*loss), before);
+  }
+}
+
+TEST(Loss, CountsWhatThereWasToClassify) {
+  Problem problem(Given::labels_each, 1, true);
+  const LossData data = problem.data({0, kSteps});
+  EXPECT_EQ(make_loss("cross-entropy", "loss-at=each")->evaluate(data, nullptr).counted, 11);
+  EXPECT_EQ(make_loss("cross-entropy", "")->evaluate(data, nullptr).counted, kBatch);
+}
+
+TEST(Loss, RefusesAMeanStateForTargets) {
+  EXPECT_THROW(make_loss("mean-square", "loss-at=rate"), Error);
+}
 
 TEST(Loss, SquaredErrorIsTheMeanOverRowsSamplesAndNumbers) {
-  Problem problem(true);
-  const auto loss = make_loss("squared-error", "2,6");
+  Problem problem(Given::targets);
+  const auto loss = make_loss("squared-error", "loss-rows=2,6");
   double sum = 0;
   for (const Index row : {1, 5})
-    for (Index i = row * kBatch * kWidth; i < (row + 1) * kBatch * kWidth; ++i)
-      sum += std::pow(problem.z[i] - problem.targets[i], 2);
+    for (Index b = row * kBatch; b < (row + 1) * kBatch; ++b)
+      for (int k = 0; k < kWidth; ++k)
+        sum +=
+            std::pow(problem.z[b * kStateWidth + kFirst + k] - problem.targets[b * kWidth + k], 2);
   EXPECT_NEAR(problem.value(*loss), 0.5 * sum / (2 * kBatch * kWidth), 1e-14);
 }
 
 TEST(Loss, SomeSamplesCountAlone) {
-  Problem problem(false);
+  Problem problem;
   for (const char* name : {"cross-entropy", "squared-error"}) {
-    const auto loss = make_loss(name, nullptr);
+    const auto loss = make_loss(name, "");
     const double two = loss->evaluate(problem.data({0, kSteps}, 2), nullptr).loss;
-    problem.z[(kSteps * kBatch - 1) * kWidth] += 1;  // of the last sample
+    problem.z[(kSteps * kBatch - 1) * kStateWidth + kFirst] += 1;  // of the last sample
     EXPECT_EQ(loss->evaluate(problem.data({0, kSteps}, 2), nullptr).loss, two);
     EXPECT_NE(problem.value(*loss), two);
   }
 }
 
 TEST(Loss, OnlyClassifiersTakeSamplesForClasses) {
-  Problem problem(false);
-  const auto cross_entropy = make_loss("cross-entropy", nullptr);
+  Problem problem;
+  const auto cross_entropy = make_loss("cross-entropy", "");
   EXPECT_EQ(cross_entropy->classes(), kClasses);
   const LossData data = problem.data({3, kSteps});
   const std::vector<int> taken = cross_entropy->classify(data);
@@ -137,31 +264,31 @@ TEST(Loss, OnlyClassifiersTakeSamplesForClasses) {
   for (std::size_t s = 0; s < 3; ++s) right += taken[s] == data.labels[s];
   EXPECT_EQ(cross_entropy->evaluate(data, nullptr).correct, right);
   EXPECT_TRUE(cross_entropy->classify(problem.data({0, kSteps - 1})).empty());
-  const auto squared = make_loss("squared-error", nullptr);
+  const auto squared = make_loss("squared-error", "");
   EXPECT_EQ(squared->classes(), 0);
   EXPECT_TRUE(squared->classify(data).empty());
 }
 
 TEST(Loss, NaNIsSeen) {
-  Problem problem(false);
-  problem.z[problem.z.size() - 1] = std::nan("");
+  Problem problem;
+  problem.z[problem.z.size() - kStateWidth + kFirst] = std::nan("");
   for (const char* name : {"cross-entropy", "squared-error"})
-    EXPECT_TRUE(std::isnan(problem.value(*make_loss(name, nullptr)))) << name;
+    EXPECT_TRUE(std::isnan(problem.value(*make_loss(name, "")))) << name;
 }
 
 TEST(Loss, RefusesRowsThatAreNotThere) {
   for (const char* rows : {"0", "8", "1,", ",1", "1;2", "", "some", "-1", "1,9"})
-    EXPECT_THROW(make_loss("squared-error", rows), Error) << rows;
-  EXPECT_THROW(make_loss("hinge", nullptr), Error);
+    EXPECT_THROW(make_loss("squared-error", std::string("loss-rows=") + rows), Error) << rows;
+  EXPECT_THROW(make_loss("hinge", ""), Error);
 }
 
 TEST(Loss, ThoseOfOtherProgramsAreFound) {
   const LossEntry mine{"mine", "as squared-error", {}, [](const OptionValues&, const LossSizes& s) {
-                         return std::make_unique<SquaredError>(s.steps, "every");
+                         return std::make_unique<SquaredError>(s, "every");
                        }};
   add_to_catalogue(mine);
   EXPECT_THROW(add_to_catalogue(mine), Error);
-  EXPECT_TRUE(make_loss("mine", nullptr)->reads(0));
+  EXPECT_TRUE(make_loss("mine", "")->reads(0));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
+#include "deeppcr/models/losses.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
 #include "support/pass_options.hpp"
@@ -98,9 +99,10 @@ struct Fixture {
     model.steps = golden()["steps"];
     model.width = golden()["width"];
     const int features = golden()["height"].get<int>() * golden()["columns"].get<int>();
-    return {models::make(model, layout_of(grid).range(grid.depth().rank())),
-            models::DenseLayer(models::LayerRole::embedding, features, model.width, 1),
-            std::make_unique<models::CrossEntropy>(model.steps, model.width, 10, 1)};
+    return {
+        models::make(model, layout_of(grid).range(grid.depth().rank())),
+        models::DenseLayer(models::LayerRole::embedding, features, model.width, 1),
+        std::make_unique<models::CrossEntropy>(models::LossSizes{model.steps, model.width, 10, 1})};
   }
   static ChainNetwork::Options options_of(const Method& method, const parallel::ProcessGrid& grid) {
     ChainNetwork::Options options;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "deeppcr/models/losses.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
@@ -22,7 +23,7 @@ constexpr int kWidth = 5, kRow = 8;  // of the 8 x 8 pixels of random images
 /// Reads two states through one classifier, whose gradient comes from several ranks.
 class TwiceClassified final : public models::Loss {
  public:
-  TwiceClassified() : early_(kSteps / 2, kWidth, 10, 3), late_(kSteps, kWidth, 10, 3) {}
+  TwiceClassified() : early_({kSteps / 2, kWidth, 10, 3}), late_({kSteps, kWidth, 10, 3}) {}
   bool reads(Index l) const override { return early_.reads(l) || late_.reads(l); }
   std::vector<sequence::ParameterGroup> parameters() override { return late_.parameters(); }
   models::LossReport evaluate(const models::LossData& data,
@@ -190,10 +191,11 @@ TEST(RecurrentNetwork, RefusesImagesLargerThanTheChainReads) {
   auto options = Fixture::options_for(1, "sequential");
   options.layout = parallel::BlockLayout::balanced(kSteps - 1, 1);
   const auto make = [&] {
-    ChainNetwork net(grid,
-                     {std::make_unique<test::LeakyCell>(kSteps - 1, kWidth, kRow), std::nullopt,
-                      std::make_unique<models::CrossEntropy>(kSteps - 1, kWidth, 10, 1)},
-                     options, images);
+    ChainNetwork net(
+        grid,
+        {std::make_unique<test::LeakyCell>(kSteps - 1, kWidth, kRow), std::nullopt,
+         std::make_unique<models::CrossEntropy>(models::LossSizes{kSteps - 1, kWidth, 10, 1})},
+        options, images);
   };
   EXPECT_THROW(make(), Error);
 }

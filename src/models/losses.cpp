@@ -1,0 +1,162 @@
+#include "deeppcr/models/losses.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "deeppcr/core/error.hpp"
+
+namespace deeppcr::models {
+namespace {
+
+void require_class(int label, Index classes) {
+  if (label < 0 || label >= classes)
+    throw input_error("the label {} is none of the classes 0 to {}", label, classes - 1);
+}
+
+/// One of `count` samples: the logits a become the gradient where it is wanted.
+void cross_entropy(View<Real, 1> a, int label, Real count, bool with_gradient, LossReport& report) {
+  const Index largest = std::max_element(a.begin(), a.end()) - a.begin();
+  const Real top = a(largest), own = a(label);
+  // loss = log sum_c exp(a_c - top) - (a_label - top)
+  Real sum = 0;
+  for (const Real one : a) sum += std::exp(one - top);
+  ++report.counted;
+  if (largest == label && !std::isnan(sum)) ++report.correct;
+  report.loss += (std::log(sum) - (own - top)) / count;
+  if (!with_gradient) return;
+  for (Index c = 0; c < a.size(); ++c) {
+    const Real p = std::exp(a(c) - top) / sum;
+    a(c) = (p - (c == label ? 1 : 0)) / count;
+  }
+}
+
+}  // namespace
+
+LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient) {
+  const Index batch = logits.extent(0);
+  if (static_cast<Index>(labels.size()) != batch)
+    throw input_error("{} labels for {} samples", labels.size(), batch);
+  for (const int label : labels) require_class(label, logits.extent(1));
+  LossReport report;
+  for (Index s = 0; s < batch; ++s)
+    cross_entropy(logits[s], labels[static_cast<std::size_t>(s)], static_cast<Real>(batch),
+                  with_gradient, report);
+  return report;
+}
+
+void CrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
+                           bool with_gradient, LossReport& report) const {
+  if (data.labels.empty()) throw input_error("no labels for {} samples", data.samples);
+  const int label = data.label(l, s);
+  require_class(label, y.size());
+  cross_entropy(y, label, count, with_gradient, report);
+}
+
+std::vector<int> CrossEntropy::classify(const LossData& data) {
+  const State logits = final_outputs(data);
+  std::vector<int> taken;
+  for (Index s = 0; s < logits.extent(0); ++s) {
+    const View<Real, 1> one = logits[s];
+    taken.push_back(static_cast<int>(std::max_element(one.begin(), one.end()) - one.begin()));
+  }
+  return taken;
+}
+
+MeanSquare::MeanSquare(const LossSizes& sizes, LossAt at) : HeadLoss(sizes, at) {
+  if (at == LossAt::rate)
+    throw input_error(
+        "--loss-at rate: mean-square compares with the target of a step; last or each");
+}
+
+void MeanSquare::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
+                         bool with_gradient, LossReport& report) const {
+  if (data.targets.values.size() == 0)
+    throw input_error("--loss mean-square compares with targets, and these samples have none");
+  const Real* target = data.targets.at(l) + s * y.size();
+  const Real share = 1 / (count * static_cast<Real>(y.size()));
+  for (Index k = 0; k < y.size(); ++k) {
+    const Real difference = y(k) - target[k];
+    report.loss += share * difference * difference;
+    if (with_gradient) y(k) = 2 * share * difference;
+  }
+}
+
+namespace {
+
+std::vector<bool> chosen_rows(Index num_steps, const std::string& text) {
+  std::vector<bool> rows(static_cast<std::size_t>(num_steps), text == "every");
+  if (text == "every") return rows;
+  if (text == "last") {
+    rows.back() = true;
+    return rows;
+  }
+  for (const char *at = text.data(), *end = at + text.size();; ++at) {
+    Index state = 0;
+    const auto [next, code] = std::from_chars(at, end, state);
+    if (code != std::errc() || state < 1 || state > num_steps || (next != end && *next != ','))
+      throw input_error(
+          "rows '{}' of a loss: last, every, or numbers from 1 to {} separated by commas", text,
+          num_steps);
+    rows[static_cast<std::size_t>(state - 1)] = true;
+    if (next == end) return rows;
+    at = next;
+  }
+}
+
+}  // namespace
+
+SquaredError::SquaredError(const LossSizes& sizes, const std::string& rows)
+    : columns_{sizes.first, sizes.width},
+      rows_(chosen_rows(sizes.steps, rows)),
+      last_alone_(rows_.back() && std::count(rows_.begin(), rows_.end(), true) == 1) {}
+
+bool SquaredError::counts(const LossData& data, Index l, Index s) const {
+  return reads(l) && (last_alone_ || data.has(l, s));
+}
+
+std::vector<Real> SquaredError::shares(const LossData& data) const {
+  std::vector<Real> all;
+  for (Index s = 0; s < data.samples; ++s) {
+    Index count = 0;
+    for (Index l = 0; l < static_cast<Index>(rows_.size()); ++l) count += counts(data, l, s);
+    count = std::max<Index>(count, 1);
+    all.push_back(data.weight / static_cast<Real>(count * data.samples * columns_.count));
+  }
+  return all;
+}
+
+LossReport SquaredError::evaluate(const LossData& data, const LossGradients* gradients) {
+  const Index n = columns_.count;
+  const bool labelled = data.targets.values.size() == 0;
+  DEEPPCR_ASSERT(!labelled || static_cast<Index>(data.labels.size()) >= data.samples,
+                 "{} labels for {} samples", data.labels.size(), data.samples);
+  const std::vector<Real> scales = shares(data);
+  const Index before = gradients == nullptr ? 0 : data.local.size() - gradients->states.extent(0);
+  LossReport report;
+  for (Index i = 0; i < data.local.size(); ++i) {
+    const Index l = data.local.step(i);
+    if (!reads(l)) continue;
+    for (Index s = 0; s < data.samples; ++s) {
+      Real* g = nullptr;
+      if (gradients != nullptr) {
+        const View<Real, 1> to = gradients->states[i - before][s];
+        std::fill(to.begin(), to.end(), Real{0});
+        g = to.data() + columns_.first;
+      }
+      if (!counts(data, l, s)) continue;
+      const Index at = last_alone_ ? data.length(s, l + 1) - 1 : l;
+      const Real* z = data.states[i][s].data() + columns_.first;
+      const Real* target = labelled ? nullptr : data.targets.at(at) + s * n;
+      const Real scale = scales[static_cast<std::size_t>(s)];
+      for (Index k = 0; k < n; ++k) {
+        const Real own = labelled ? k == data.label(at, s) : target[k];
+        report.loss += scale * (z[k] - own) * (z[k] - own);
+        if (g != nullptr) g[k] = 2 * scale * (z[k] - own);
+      }
+    }
+  }
+  return report;
+}
+
+}  // namespace deeppcr::models
