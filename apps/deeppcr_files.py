@@ -17,6 +17,8 @@ import h5py
 
 WEIGHTS, PICTURE, TABLE = "weights", "picture", "table"
 NAMES = {WEIGHTS: "weights file", PICTURE: "picture", TABLE: "table"}
+# What the weights of this program hold; anything else was added by somebody.
+WEIGHTS_MEMBERS = {"layers", "embedding", "head", "cell", "weight_ih", "weight_hh", "bias", "bias_ih", "bias_hh", "peephole"}
 HEAD_BYTES = 1 << 16  # where the marks of SVG, PDF and tables are looked for
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -43,7 +45,7 @@ def kind_of_hdf5(path):
         # Through Python's own file, since HDF5 would ask for a lock, which some file systems do not have.
         with open(path, "rb") as raw, h5py.File(raw, "r") as file:
             its_format = text(file.attrs.get("format", ""))
-            added = sorted(set(file) - {"layers", "embedding", "head"}) if its_format == "deeppcr-weights" else []
+            added = sorted(set(file) - WEIGHTS_MEMBERS) if its_format == "deeppcr-weights" else []
     except (OSError, RuntimeError) as error:
         return None, f"HDF5 that cannot be opened: {first_line(error)}"
     if added:

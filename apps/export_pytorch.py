@@ -2,9 +2,10 @@
 """Turns the parameters of a PyTorch network into a weights file for `deeppcr --weights FILE`.
 
 The network is a chain of equal fully connected layers n -> n, with an optional embedding (features -> n) before it and an
-optional head (n -> classes) behind it. SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a
-checkpoint's dictionary, or module:function, where the function returns such a state_dict or a torch.nn.Module.
-Layers whose names differ by numbers are taken in the order of these.
+optional head (n -> classes) behind it; or nn.RNN, nn.GRU, nn.LSTM or cells of these, stacked or alone, with an optional head.
+SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a checkpoint's dictionary, or module:function,
+where the function returns such a state_dict or a torch.nn.Module. Layers whose names differ by numbers are taken in the
+order of these. --onnx takes the RNN, GRU or LSTM nodes of an ONNX model in place of SOURCE.
 """
 import argparse
 import collections
@@ -16,36 +17,34 @@ import sys
 import warnings
 from pathlib import Path
 
-PROGRAM = "deeppcr-export-pytorch"
 # The modules of the tools: beside them in the sources, in share/deeppcr where they are installed.
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
 try:
     import h5py
     import numpy as np
+    from deeppcr_cells import ACTIVATIONS, NAME, activation_of, cells_of, has_cells
     from deeppcr_files import WEIGHTS, Refused, check_output, first_line, replacing, report, run
+    from deeppcr_layers import PROGRAM, by_number, check_complete, linear_layers, names_of, note, take, write_layer
+    from deeppcr_onnx import cells_of_onnx
     from deeppcr_tensors import import_torch, load_file
 except ImportError as missing:
-    sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py; deeppcr_*.py come with this program)")
-
-
-def note(words):
-    print(f"{PROGRAM}: {words}", file=sys.stderr)
+    sys.exit(f"deeppcr-export-pytorch: {missing} (Debian: python3-h5py; deeppcr_*.py come with this program)")
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 def load_function(source):
-    """What the function `module:function` returns, and the file of the module."""
+    """The state_dict that `module:function` returns, what the module says of its activation, and the module's file."""
     module, _, function = source.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(module)
-        result = getattr(found, function)()
-        result = result.state_dict() if hasattr(result, "state_dict") else result
+        network = getattr(found, function)()
+        state = network.state_dict() if hasattr(network, "state_dict") else network
     except (Exception, SystemExit) as error:  # it is the user's code: whatever it does, one sentence
         raise Refused(f"{type(error).__name__}: {first_line(error)}") from error
-    return result, getattr(found, "__file__", None)
+    return state, activation_of(network), getattr(found, "__file__", None)
 
 
 # ---- the state_dict --------------------------------------------------------------------------------------------------
@@ -62,10 +61,11 @@ def is_tensor(value):
 
 
 def state_dicts(value, name="", level=0):
-    """Dotted name -> each dictionary inside value that has a tensor called `weight` or `...weight`."""
+    """Dotted name -> each dictionary inside value that has a tensor called `weight`, `...weight`, or as cells call it."""
     if not isinstance(value, collections.abc.Mapping) or level > MOST_LEVELS:
         return {}
-    weights = [entry for key, entry in value.items() if str(key).split(".")[-1] == "weight"]
+    weights = [entry for key, entry in value.items()
+               if str(key).split(".")[-1] == "weight" or NAME.fullmatch(str(key))]
     if any(is_tensor(entry) or what_is_wrong(entry) in NOT_DENSE for entry in weights):
         return {name: value}
     found = {}
@@ -142,87 +142,6 @@ def as_arrays(state, prefix):
 
 # ---- layers and their order ------------------------------------------------------------------------------------------
 
-class Layer:
-    """One nn.Linear: weight [out, in], bias [out] (zero where the network has none)."""
-
-    def __init__(self, name, weight, bias):
-        self.name, self.weight = name, weight
-        self.bias = bias if bias is not None else np.zeros(weight.shape[0], weight.dtype)
-        self.square = weight.shape[0] == weight.shape[1]
-        self.numbers = tuple(map(int, re.findall("[0-9]{1,18}", name)))
-        self.pattern = re.sub("[0-9]{1,18}", "#", name)
-
-
-def linear_layers(arrays):
-    """All fully connected layers, in the order of the state_dict."""
-    layers, used = [], set()
-    for name, array in arrays.items():
-        if not re.search(r"(^|\.)weight$", name):
-            continue
-        if array.ndim != 2 or not array.size:
-            raise Refused(f"'{name}' has shape {list(array.shape)}; only fully connected layers "
-                          "(weights of two dimensions) can be exported")
-        bias_name = name[:-len("weight")] + "bias"
-        bias = arrays.get(bias_name)
-        if bias is not None and bias.shape != array.shape[:1]:
-            raise Refused(f"'{bias_name}' has shape {list(bias.shape)}, but the weight has {array.shape[0]} rows")
-        layers.append(Layer(name[:-len("weight")].rstrip("."), array, bias))
-        used |= {name, bias_name}
-    left = [name for name in arrays if name not in used]
-    if left:
-        raise Refused(f"'{left[0]}' belongs to no fully connected layer; --prefix limits what is exported")
-    return layers
-
-
-def names_of(layers):
-    names = [layer.name for layer in layers]
-    return ", ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
-
-
-def take(layers, name):
-    """Removes the layer of that name from the list and returns it."""
-    for layer in layers:
-        if layer.name == name:
-            layers.remove(layer)
-            return layer
-    raise Refused(f"there is no layer '{name}'; known: {', '.join(layer.name for layer in layers)}")
-
-
-def by_number(layers):
-    """Layers whose names differ by numbers, in the order of these, on the places that they have; the others stay."""
-    ordered = list(layers)
-    for pattern in {layer.pattern for layer in layers}:
-        places = [i for i, layer in enumerate(layers) if layer.pattern == pattern]
-        for place, layer in zip(places, sorted((layers[i] for i in places), key=lambda layer: layer.numbers)):
-            ordered[place] = layer
-    return ordered
-
-
-def check_even(pattern, numbers, is_first):
-    """One of the numbers in the names goes up evenly, and from the start: by 1, or by 2 with a tanh between two layers."""
-    gaps = [after - before for before, after in zip(numbers, numbers[1:])]
-    if not gaps:
-        return
-    for before, after, gap in zip(numbers, numbers[1:], gaps):
-        if gap != min(gaps):
-            raise Refused(f"from '{pattern}' {before} the numbers go on with {after}, elsewhere in steps of {min(gaps)}: "
-                          "a layer is missing, or belongs to an end (--embedding and --head name these)")
-    if is_first and numbers[0] > gaps[0]:
-        raise Refused(f"'{pattern}' starts with {numbers[0]}: the layers before it are missing")
-
-
-def check_complete(layers, embedding):
-    """The numbers in names of one pattern make a full table: none is missing, none is there twice."""
-    pattern, numbers = layers[0].pattern, [layer.numbers for layer in layers]
-    axes = [sorted(set(column)) for column in zip(*numbers)]
-    for axis in axes:
-        check_even(pattern, axis, embedding is None or embedding.pattern != pattern)
-    if len(set(numbers)) < len(numbers):
-        raise Refused(f"two layers '{pattern}' have the same number")
-    if len(numbers) < np.prod([len(axis) for axis in axes], dtype=float):
-        raise Refused(f"of the layers '{pattern}' some are missing: {len(numbers)} are there ({names_of(layers)})")
-
-
 def check_order(chain, embedding, trusted):
     """Refuses a chain whose order or completeness its names leave open."""
     patterns = list(dict.fromkeys(layer.pattern for layer in chain))
@@ -290,30 +209,35 @@ def stack(layers, block_layers):
     return weight, bias
 
 
-def write(path, first, weight, bias, last, options):
+class Chain:
+    """Equal layers and what stands at their ends: the parts of the file, each as its two arrays and their leading axes."""
+
+    def __init__(self, first, weight, bias, last, options):
+        self.parts = {"layers": (weight, bias, ["step", "block layer"] if options.block_layers > 1 else ["step"])}
+        self.parts.update({name: (part.weight, part.bias, [])
+                           for name, part in (("embedding", first), ("head", last)) if part})
+        self.kind, self.block_layers = options.kind, options.block_layers
+
+    def write(self, file):
+        file.attrs["model"] = self.kind
+        for group, (weight, bias, lead) in self.parts.items():
+            write_layer(file, group, weight, bias, lead)
+
+    def summary(self):
+        weight, embedding, head = (self.parts.get(name, (None,))[0] for name in ("layers", "embedding", "head"))
+        return (f"{weight.shape[0]} steps of width {weight.shape[-1]}"
+                + (f", {self.block_layers} layers each" if self.block_layers > 1 else "")
+                + (f", embedding from {embedding.shape[1]} features" if embedding is not None else "")
+                + (f", head to {head.shape[0]} classes" if head is not None else ""))
+
+
+def write(path, network, source):
     """HDF5 is made in memory: it cannot end in order on a full disk, nor on a file system without locks."""
     memory = io.BytesIO()
-    axes = ["step", "block layer"] if options.block_layers > 1 else ["step"]
-    source = os.fsencode(options.source).decode(errors="replace")
     with h5py.File(memory, "w") as file:
-        file.attrs.update(format="deeppcr-weights", format_version=1, source=source, model=options.kind)
-        for group, w, b, lead in (("layers", weight, bias, axes),
-                                  ("embedding", first and first.weight, first and first.bias, []),
-                                  ("head", last and last.weight, last and last.bias, [])):
-            if w is None:
-                continue
-            for name, array, dimensions in (("weight", w, lead + ["out", "in"]), ("bias", b, lead + ["out"])):
-                dataset = file.create_dataset(f"{group}/{name}", data=array)
-                dataset.attrs["long_name"] = f"{name} of the {group}"
-                dataset.attrs["dimensions"] = dimensions
+        file.attrs.update(format="deeppcr-weights", format_version=1, source=os.fsencode(source).decode(errors="replace"))
+        network.write(file)
     path.write_bytes(memory.getbuffer())
-
-
-def summary(weight, first, last, options):
-    return (f"{options.output}: {weight.shape[0]} steps of width {weight.shape[-1]}"
-            + (f", {options.block_layers} layers each" if options.block_layers > 1 else "")
-            + (f", embedding from {first.weight.shape[1]} features" if first else "")
-            + (f", head to {last.weight.shape[0]} classes" if last else ""))
 
 
 # ---- the program -----------------------------------------------------------------------------------------------------
@@ -321,10 +245,12 @@ def summary(weight, first, last, options):
 def parse():
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="checkpoint.pt, or module:function")
+    parser.add_argument("source", nargs="?", help="checkpoint.pt, or module:function")
+    parser.add_argument("--onnx", metavar="FILE", help="an ONNX model with RNN, GRU or LSTM nodes (needs python3-onnx)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file (HDF5)")
-    parser.add_argument("--kind", choices=("mlp", "resnet"), default="mlp", help="the chain's model (default: mlp)")
-    parser.add_argument("--block-layers", type=int, default=1, metavar="K",
+    parser.add_argument("--kind", choices=("mlp", "resnet"), help="the model of a chain of layers (default: mlp)")
+    parser.add_argument("--activation", choices=ACTIVATIONS, help="of an RNN, whose state_dict does not say it (default: tanh)")
+    parser.add_argument("--block-layers", type=int, metavar="K",
                         help="fully connected layers of one residual block (default: 1)")
     parser.add_argument("--prefix", default="", help="only parameters whose names start with this")
     parser.add_argument("--key", metavar="NAME", help="which state_dict, where a checkpoint has several")
@@ -333,38 +259,61 @@ def parse():
     parser.add_argument("--force", action="store_true",
                         help="replace the output even if it is no weights file of deeppcr")
     options = parser.parse_args()
-    if options.block_layers < 1 or (options.kind == "mlp" and options.block_layers != 1):
+    if (options.source is None) == (options.onnx is None):
+        sys.exit(f"{PROGRAM}: give SOURCE or --onnx FILE")
+    block_layers = 1 if options.block_layers is None else options.block_layers
+    if block_layers < 1 or (options.kind != "resnet" and block_layers != 1):
         sys.exit(f"{PROGRAM}: --block-layers is at least 1, and 1 for --kind mlp")
     return options
 
 
+def refuse_options(options, names, what):
+    """Options that say nothing of what is exported."""
+    for name in names:
+        if getattr(options, name.replace("-", "_")):
+            raise Refused(f"--{name} says nothing of {what}")
+
+
 def load(source):
-    """What SOURCE holds, and the file that it came from."""
+    """What SOURCE holds, an activation that it says, and the file that it came from."""
     if re.fullmatch(r"[\w.]+:\w+", source) and not Path(source).exists():
         return load_function(source)
-    return load_file(Path(source)), source
+    return load_file(Path(source)), None, source
+
+
+def chain_of(arrays, options):
+    refuse_options(options, ["activation"], "a chain of layers")
+    options.kind, options.block_layers = options.kind or "mlp", options.block_layers or 1
+    first, chain, last = split(linear_layers(arrays), options.embedding, options.head, list(arrays) == sorted(arrays))
+    return Chain(first, *stack(chain, options.block_layers), last, options)
 
 
 def export(options):
-    """The network's parts as arrays, and the file that they came from."""
+    """The network, and the file that it came from."""
+    chain_words = ["kind", "block-layers", "embedding"]
     try:
-        value, read = load(options.source)
+        if options.onnx:
+            refuse_options(options, [*chain_words, "activation", "prefix", "key", "head"], "an ONNX model")
+            return cells_of_onnx(Path(options.onnx)), [options.onnx]
+        value, activation, read = load(options.source)
         arrays = as_arrays(find_state(value, options.key), options.prefix)
-        in_key_order = list(arrays) == sorted(arrays)
-        first, chain, last = split(linear_layers(arrays), options.embedding, options.head, in_key_order)
-        return first, *stack(chain, options.block_layers), last, [read] if read else []
+        if not has_cells(arrays):
+            return chain_of(arrays, options), [read] if read else []
+        refuse_options(options, chain_words, "recurrent cells")
+        return cells_of(arrays, options.head, options.activation, activation), [read] if read else []
     except Refused as error:
-        raise Refused(f"cannot export {options.source}: {error}") from error
+        raise Refused(f"cannot export {options.onnx or options.source}: {error}") from error
 
 
 def main():
     options = parse()
-    check_output(options.output, WEIGHTS, [options.source], options.force)
+    source = options.onnx or options.source
+    check_output(options.output, WEIGHTS, [source], options.force)
     warnings.simplefilter("ignore")  # of torch, about itself
-    first, weight, bias, last, reads = export(options)
+    network, reads = export(options)
     with replacing(options.output, WEIGHTS, reads, options.force) as path:
-        write(path, first, weight, bias, last, options)
-    report(summary(weight, first, last, options))
+        write(path, network, source)
+    report(f"{options.output}: {network.summary()}")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/plot_trace.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-plot)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/export_pytorch.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-export-pytorch)
-install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_files.py ${PROJECT_SOURCE_DIR}/apps/deeppcr_tensors.py
-              ${PROJECT_SOURCE_DIR}/apps/deeppcr_traces.py
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/deeppcr)
+foreach(part files tensors traces layers cells onnx)
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_${part}.py DESTINATION ${CMAKE_INSTALL_DATADIR}/deeppcr)
+endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(EXPORT deeppcrTargets NAMESPACE deeppcr:: DESTINATION ${DEEPPCR_PACKAGE_DIR})
