@@ -4,6 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 need "$program_packages$data_packages"
+want "$optional_packages"
 build release deeppcr
 build release deeppcr-bench
 prepare_mpi 2

@@ -44,6 +44,15 @@ libgtest-dev                 | googletest           | googletest  | has_header g
 python3-h5py                 | py-h5py              | py-h5py     | has_module h5py
 python3-matplotlib           | py-matplotlib        | matplotlib  | has_module matplotlib
 "
+# What the program does without, with less: recordings as input.
+optional_packages="
+libsndfile1-dev              | libsndfile           | libsndfile  | has_package sndfile
+"
+# For tests of the exporter with ONNX, and the electrocardiogram of ecg_signal.py.
+test_packages="
+python3-onnx                 | py-onnx              | -           | has_module onnx
+python3-scipy                | py-scipy             | scipy       | has_module scipy
+"
 # Data of the main job; elsewhere: the four .gz files of Fashion-MNIST in any folder, given by --data FOLDER.
 data_packages="
 dataset-fashion-mnist        | -                    | -           | test -d /usr/share/datasets/fashion-mnist
@@ -101,6 +110,14 @@ TEXT
   install_debian "${missing_debian[@]}"
   find_missing "$@"
   [[ ${#missing_debian[@]} -eq 0 ]] || fail "still not usable after their installation: ${missing_debian[*]}"
+}
+
+# want LISTS..: installs what is missing where that is possible, and goes on without it elsewhere.
+want() {
+  find_missing "$@"
+  [[ ${#missing_debian[@]} -gt 0 ]] || return 0
+  if [[ $(id -u) -eq 0 ]] && has_program apt-get && (install_debian "${missing_debian[@]}"); then return; fi
+  say "Going on without ${missing_debian[*]}"
 }
 
 install_debian() {
@@ -176,6 +193,7 @@ run_tests() {
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   need "$program_packages"
+  want "$optional_packages"
   build release deeppcr
   say "Ready: $root/build/release/bin/deeppcr --help"
 fi
