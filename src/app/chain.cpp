@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "app/files.hpp"
+#include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
@@ -35,6 +36,7 @@ io::Batch read_input(const parallel::Communicator& comm, const std::string& path
 
 /// Without features: normal noise as z_0.
 io::Batch read_samples(const parallel::Communicator& comm, const ChainConfig& config) {
+  if (config.signals) return {};
   if (!config.input.empty()) return read_input(comm, config.input, config.batch);
   if (config.data == "random") return {};
   return io::read_images(comm, config.data, {true, config.batch, 0});
@@ -77,14 +79,17 @@ bool differentiates(const RunConfig& config) {
 /// A loss of labels that a file has not got would be one of random labels.
 void require_labels(const RunConfig& config, const io::Batch& samples) {
   const ChainConfig& chain = config.chain;
-  if (differentiates(config) &&
-      models::find_loss(chain.loss.name).labels == models::LabelUse::targets) {
-    throw input_error("--loss {}: it compares with /targets of a signal, which an --input file has",
-                      chain.loss.name);
+  if (!differentiates(config)) return;
+  const models::LabelUse use = models::find_loss(chain.loss.name).labels;
+  if (use == models::LabelUse::targets && (!chain.signals || chain.signals->target_width == 0)) {
+    throw input_error("--loss {}: it compares with /targets [B, steps, k], which {}; use another",
+                      chain.loss.name,
+                      chain.input.empty() ? "the --input file of a recurrent cell may have"
+                                          : chain.input + " has not got");
   }
-  const bool needed = models::find_loss(chain.loss.name).labels != models::LabelUse::none;
-  const bool given = chain.input.empty() || !samples.labels.empty();
-  if (!differentiates(config) || !needed || given) return;
+  const bool needed = use == models::LabelUse::classes || use == models::LabelUse::components;
+  const bool labelled = chain.signals ? !chain.signals->labels.empty() : !samples.labels.empty();
+  if (!needed || chain.input.empty() || labelled) return;
   throw input_error(
       "--input {}: it has no /labels, and the loss needs {} of them, one a sample; add them, or "
       "use "
@@ -96,10 +101,15 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
                                         const ChainConfig& config, const sequence::Sequence& chain,
                                         const std::vector<int>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
-  const bool stored = config.stored.classes > 0;
-  const int classes =
-      stored ? static_cast<int>(config.stored.classes) : std::max(kRandomClasses, largest + 1);
-  if (largest >= classes) {
+  const Index held = config.cells ? config.cells->classes : config.stored.classes;
+  const bool stored = held > 0;
+  int classes = stored ? static_cast<int>(held) : std::max(kRandomClasses, largest + 1);
+  if (models::find_loss(config.loss.name).labels == models::LabelUse::targets) {
+    classes = config.signals ? static_cast<int>(config.signals->target_width) : 1;
+    if (stored && classes != held)
+      throw input_error("{}: its head has {} outputs, but the targets of {} have {}",
+                        config.weights, held, config.input, classes);
+  } else if (largest >= classes) {
     throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
                       classes, largest);
   }
@@ -119,9 +129,11 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
 
 std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples) {
   if (!samples.labels.empty()) return {samples.labels.begin(), samples.labels.end()};
+  if (config.signals) return labels_of(config);
   const bool components =
       models::find_loss(config.loss.name).labels == models::LabelUse::components;
-  Index classes = config.stored.classes > 0 ? config.stored.classes : kRandomClasses;
+  const Index held = config.cells ? config.cells->classes : config.stored.classes;
+  Index classes = held > 0 ? held : kRandomClasses;
   if (components) classes = std::min<Index>(classes, config.model.width);
   const RandomStream random(config.model.seed, kLabelStream);
   std::vector<int> labels;
@@ -130,9 +142,18 @@ std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples
   return labels;
 }
 
-/// The inputs of the local steps: the features of the samples dealt to them, or normal noise by
-/// (seed, sample, step); z_0 is zero then.
+/// The inputs of the local steps: signals, the features of the samples dealt to them, or normal
+/// noise by (seed, sample, step).
 void bind_inputs(Chain& chain, const ChainConfig& config) {
+  if (config.signals) {
+    chain.signals = config.signals;
+    chain.lengths = lengths_of(config);
+    sequence::Inputs inputs = inputs_of(*chain.signals);
+    if (!chain.lengths.empty()) inputs.lengths = chain.lengths.data();
+    chain.steps = std::move(chain.sequence);
+    chain.sequence = chain.steps->bound_to(inputs);
+    return;
+  }
   const StepSet local = chain.trajectory.local_steps();
   const Index L = config.model.steps, B = config.batch, d = chain.sequence->input_width();
   chain.inputs.reset(local.size() * B * d);
@@ -156,10 +177,12 @@ void bind_inputs(Chain& chain, const ChainConfig& config) {
 }
 
 /// z_0 = embedding of the samples, the samples themselves, or normal noise by (seed, sample,
-/// component); zero where the steps take inputs.
+/// component); that of --state or zero where the steps take inputs.
 void fill_input(Chain& chain, const ChainConfig& config) {
   if (chain.sequence->input_width() > 0) {
     bind_inputs(chain, config);
+    if (!config.state.empty())
+      read_first_state(chain.trajectory.comm(), config, chain.trajectory.input());
     return;
   }
   const State z0 = chain.trajectory.input();
@@ -229,9 +252,17 @@ void check_components(const ChainConfig& config, int largest_label) {
 }
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
-  if (!config.input.empty() && !config.batch_given)
+  const bool takes_inputs = input_width(config.model) > 0;
+  if (!config.state.empty() && !takes_inputs)
+    throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,
+                      config.model.model);
+  if (!config.weights.empty()) config.cells = io::inspect_cells(comm, config.weights);
+  if (!config.input.empty() && takes_inputs) {
+    adopt_signals(comm, config);
+  } else if (!config.input.empty() && !config.batch_given) {
     config.batch = read_input(comm, config.input, 0).samples;
-  if (config.weights.empty()) return;
+  }
+  if (config.weights.empty() || config.cells) return;
   config.stored = io::inspect_weights(comm, config.weights);
   models::adopt(config.model, {config.weights, config.stored.block_layers, config.stored.bias});
 }
@@ -270,17 +301,20 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch,
                                   wanted.state_width());
   auto model = models::make(wanted.model, trajectory.local_steps());
-  if (!wanted.weights.empty()) read_weights(comm, wanted.weights, wanted.stored, *model);
+  if (!wanted.weights.empty()) read_weights(comm, wanted, *model);
   std::vector<int> labels = make_labels(wanted, samples);
   std::optional<models::DenseLayer> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
   auto loss = make_loss(comm, wanted, *model, labels);
-  const bool headless = !wanted.weights.empty() && wanted.stored.classes == 0;
+  const Index head = wanted.cells ? wanted.cells->classes : wanted.stored.classes;
+  const bool headless = !wanted.weights.empty() && head == 0;
   if (differentiates(config) && headless && loss->head() != nullptr)
     log::warn("{} has no /head: the loss is that of a classifier by --seed", wanted.weights);
   Buffer<Real> features(static_cast<Index>(samples.inputs.size()));
   std::copy(samples.inputs.begin(), samples.inputs.end(), features.begin());
   Chain chain{nullptr,
+              nullptr,
+              {},
               {},
               std::move(model),
               std::move(trajectory),
@@ -305,7 +339,7 @@ Chain set_up(const cli::Context& context, RunConfig& config) {
   if (!weights.empty()) {
     save_weights(context, weights,
                  {config.chain.model, chain.trajectory.layout().written_steps(comm.rank()),
-                  layer_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
+                  stored_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
                   chain.loss->head()});
   }
   return chain;

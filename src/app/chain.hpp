@@ -16,14 +16,16 @@ namespace deeppcr::app {
 /// A network with its samples: embedding -> chain -> loss. The chain is split over the ranks; both
 /// ends are small and kept by every rank.
 struct Chain {
-  std::unique_ptr<sequence::Sequence> steps;     ///< what `sequence` borrows from; may be null
-  Buffer<Real> inputs;                           ///< of the local steps, [L_local, B, d]
+  std::unique_ptr<sequence::Sequence> steps;   ///< what `sequence` borrows from; may be null
+  std::shared_ptr<const io::Signals> signals;  ///< whose inputs it takes; may be null
+  Buffer<Real> inputs;         ///< where there are none: those of the local steps, [L_local, B, d]
+  std::vector<Index> lengths;  ///< steps of each sample; empty: all have all
   std::unique_ptr<sequence::Sequence> sequence;  ///< with its inputs, where it takes any
   sequence::Trajectory trajectory;               ///< z_0 is set, the states are not
   Buffer<Real> features;                         ///< [B, features]; empty without an embedding
   std::optional<models::DenseLayer> embedding;   ///< for samples of another size than the states
   std::unique_ptr<models::Loss> loss;
-  std::vector<int> labels;  ///< [B]
+  std::vector<int> labels;  ///< [B], or [steps, B]
 
   ConstState feature_view() const {
     return {features.data(), {trajectory.batch(), features.size() / trajectory.batch()}};

@@ -37,8 +37,14 @@ void add_data_options(cli::Options& options) {
            "random: normal noise as z_0; fashion-mnist, or a folder with IDX files: images "
            "through a linear embedding",
            "NAME", "random"),
-       cli::read_file("input", "HDF5 file with /inputs [B, features] and /labels [B]"),
-       cli::read_file("weights", "HDF5 file with the layers of the chain"),
+       cli::read_file("input",
+                      "HDF5 file with /inputs [B, features] and /labels [B]; for recurrent cells "
+                      "sequences /inputs [B, steps, features], or WAV or CSV"),
+       cli::read_file("state",
+                      "recurrent cells: first states /state [B, numbers], as --output writes the "
+                      "last ones; left out: zero"),
+       whole_option("frame", 1, 1, kMostBatch, "samples of a WAV file in a step"),
+       cli::read_file("weights", "HDF5 file with the layers or cells of the chain"),
        cli::written_file("save-weights", file_format::kWeights, "write the weights of this run")});
 }
 
@@ -200,6 +206,9 @@ ChainConfig read_chain_config(const OptionValues& options) {
   config.weights = options.text("weights");
   config.input = options.text("input");
   config.batch_given = options.given("batch");
+  config.steps_given = options.given("steps");
+  config.state = options.text("state");
+  if (options.has("frame")) config.frame = options.whole("frame");
   return config;
 }
 

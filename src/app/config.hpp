@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "deeppcr/cli/options.hpp"
+#include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/provenance.hpp"
+#include "deeppcr/io/signals.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
@@ -24,8 +26,15 @@ struct ChainConfig {
   std::string weights;       ///< file, or empty
   std::string input;         ///< file, or empty
   bool batch_given = false;  ///< else --input says how many samples there are
+  bool steps_given = false;  ///< else --input says how many steps, where they take inputs
+  std::string state;         ///< file of the first state, or empty
+  Index frame = 1;           ///< samples of a recording in a step
   io::WeightsShape stored;   ///< what the weights file holds, once it was looked at
-  Index function = 0;        ///< checksum of a network that the steps are made of; 0: there is none
+  /// Recurrent cells in the weights file, in place of `stored`.
+  std::optional<io::CellsShape> cells;
+  std::shared_ptr<const io::Signals> signals;  ///< what --input holds for steps that take inputs
+  Index function = 0;  ///< checksum of a network that the steps are made of, or of their
+                       ///< inputs, from a file; 0: there is none
 
   /// Numbers in a state: the model's width, or several of a cell.
   int state_width() const;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/networks.hpp"
 
@@ -27,6 +28,8 @@ io::WeightsShape file_shape(const models::ModelOptions& model) {
   for (const std::string& name : entry.weights->settings) shape.settings[name] = own.text(name);
   return shape;
 }
+
+constexpr const char* kCells = "cell/";
 
 constexpr const char* kOwnNetworks = "share/deeppcr/fashion_mnist.h5";
 
@@ -59,23 +62,54 @@ io::Provenance provenance(const cli::Context& context) {
   return about;
 }
 
-View<Real, 2> layer_rows(sequence::Sequence& model) {
+bool are_cells(const std::vector<sequence::ParameterGroup>& groups) {
+  return !groups.empty() && std::all_of(groups.begin(), groups.end(), [](const auto& group) {
+    return group.name.rfind(kCells, 0) == 0;
+  });
+}
+
+io::CellsShape cells_shape(const models::ModelOptions& model) {
+  const OptionValues own(models::find(model.model).options, model.own);
+  io::CellsShape shape;
+  shape.cell = model.model;
+  shape.candidate = own.text("candidate");
+  shape.activation = own.text("activation");
+  shape.reset_before = own.text("reset") == "before";
+  shape.layers = own.whole("layers");
+  shape.features = input_width(model);
+  shape.units = model.width;
+  return shape;
+}
+
+std::vector<View<Real, 2>> stored_rows(sequence::Sequence& model) {
   const std::vector<sequence::ParameterGroup> groups = model.parameters();
-  if (has_layers_alone(groups)) return groups.front().values;
-  throw input_error("a weights file holds the layers of a chain; this model has other parameters");
+  if (!has_layers_alone(groups) && !are_cells(groups))
+    throw input_error("a weights file holds layers or recurrent cells; this model has others");
+  std::vector<View<Real, 2>> rows;
+  for (const sequence::ParameterGroup& group : groups) rows.push_back(group.values);
+  return rows;
 }
 
 void check_save_weights(const models::ModelOptions& model, const std::string& file) {
-  if (file.empty() || has_layers_alone(models::make(model, StepRange{0, 0})->parameters())) return;
+  if (file.empty()) return;
+  const auto made = models::make(model, StepRange{0, 0});
+  if (has_layers_alone(made->parameters()) || are_cells(made->parameters())) return;
   throw input_error(
-      "--save-weights {}: a weights file holds the layers of a chain, but --model {} has other "
+      "--save-weights {}: a weights file holds layers or recurrent cells, but --model {} has other "
       "parameters; leave it out (a checkpoint of train has them)",
       file, model.model);
 }
 
-void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  const io::WeightsShape& shape, sequence::Sequence& model) {
-  io::read_weights(comm, path, shape, model.local_steps(), layer_rows(model));
+void read_weights(const parallel::Communicator& comm, const ChainConfig& config,
+                  sequence::Sequence& model) {
+  const std::vector<View<Real, 2>> rows = stored_rows(model);
+  if (!config.cells) {
+    io::read_weights(comm, config.weights, config.stored, model.local_steps(), rows.front());
+    return;
+  }
+  const io::CellsShape& shape = *config.cells;
+  for (Index layer = 0; layer < shape.layers; ++layer)
+    io::read_cells(comm, config.weights, shape, layer, rows[static_cast<std::size_t>(layer)][0]);
 }
 
 FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> rows)
@@ -88,10 +122,19 @@ FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> ro
 
 void save_weights(const cli::Context& context, const std::string& path,
                   const NetworkParts& network) {
-  const FileLayers layers(network.model, network.parameters);
+  const View<const Real, 2> head =
+      network.head != nullptr ? network.head->rows() : View<const Real, 2>();
+  if (are_cells(models::make(network.model, StepRange{0, 0})->parameters())) {
+    std::vector<View<const Real, 1>> rows;
+    for (const View<Real, 2>& cell : network.parameters) rows.emplace_back(cell[0]);
+    io::write_cell_weights(context.comm, path, provenance(context), cells_shape(network.model),
+                           rows, head);
+    return;
+  }
+  const FileLayers layers(network.model, network.parameters.front());
   io::WeightsToSave weights{layers.shape, network.steps, layers.view()};
   if (network.embedding != nullptr) weights.embedding = network.embedding->rows();
-  if (network.head != nullptr) weights.head = network.head->rows();
+  weights.head = head;
   io::write_weights(context.comm, path, provenance(context), weights);
 }
 

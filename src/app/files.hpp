@@ -1,7 +1,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "app/config.hpp"
 #include "deeppcr/cli/command.hpp"
 #include "deeppcr/io/provenance.hpp"
 #include "deeppcr/io/weights.hpp"
@@ -18,16 +20,20 @@ namespace deeppcr::app {
 /// Collective.
 io::Provenance provenance(const cli::Context& context);
 
-/// The group of parameters that weights files hold.
+/// The group of parameters that weights files hold of a chain of layers.
 constexpr const char* kLayers = "layers";
-/// Its rows. @throws Error for a chain with other parameters
-View<Real, 2> layer_rows(sequence::Sequence& model);
-/// @throws Error for a model whose parameters are no layers, where --save-weights names a file
+/// Its rows, or those of recurrent cells, one each. @throws Error for a chain with other parameters
+std::vector<View<Real, 2>> stored_rows(sequence::Sequence& model);
+/// Whether the groups are recurrent cells, one a layer.
+bool are_cells(const std::vector<sequence::ParameterGroup>& groups);
+/// Cells as files know them. @pre are_cells()
+io::CellsShape cells_shape(const models::ModelOptions& model);
+/// @throws Error for a model with other parameters, where --save-weights names a file
 void check_save_weights(const models::ModelOptions& model, const std::string& file);
 
-/// Fills the parameters of the local steps. Collective.
-void read_weights(const parallel::Communicator& comm, const std::string& path,
-                  const io::WeightsShape& shape, sequence::Sequence& model);
+/// Fills the parameters of the local steps from --weights, once they were looked at. Collective.
+void read_weights(const parallel::Communicator& comm, const ChainConfig& config,
+                  sequence::Sequence& model);
 /// Rows of a chain's layers as files have them: with a bias of zero where the model has none.
 struct FileLayers {
   FileLayers(const models::ModelOptions& model, View<const Real, 2> rows);
@@ -40,8 +46,8 @@ struct FileLayers {
 /// The parts of a network; embedding and head may be missing.
 struct NetworkParts {
   models::ModelOptions model;
-  StepSet steps;                   ///< that this rank writes
-  View<const Real, 2> parameters;  ///< [steps.size(), parameters a step]
+  StepSet steps;                          ///< that this rank writes
+  std::vector<View<Real, 2>> parameters;  ///< stored_rows() of those steps
   const models::DenseLayer* embedding = nullptr;
   const models::DenseLayer* head = nullptr;
 };

@@ -3,6 +3,7 @@
 
 #include "app/files.hpp"
 #include "app/interrupts.hpp"
+#include "app/over_time.hpp"
 #include "app/run_commands.hpp"
 #include "app/solve.hpp"
 #include "deeppcr/models/losses.hpp"
@@ -46,6 +47,8 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
   data.states = at.states();
   data.samples = at.batch();
   data.labels = chain.labels;
+  if (chain.signals) data.targets = targets_of(*chain.signals);
+  if (!chain.lengths.empty()) data.lengths = chain.lengths.data();
   if (at.layout().num_steps() == 0 && at.comm().is_root()) {
     data.local = StepRange{0, 1};
     data.states = {at.input().data(), {1, at.batch(), at.width()}};
@@ -193,7 +196,7 @@ Verification verify(const Chain& chain, const Gradients& ours) {
 }
 
 void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
-  io::write_last_state(file, chain.trajectory);
+  write_last_state(file, chain);
   const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
   models::DenseLayer* head = chain.loss->head();
   if (head != nullptr && chain.loss->num_sums(B) == 0) {
@@ -210,7 +213,13 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
   const int rank = chain.trajectory.comm().rank();
   const StepSet local = chain.trajectory.layout().written_steps(rank);
   const auto groups = chain.sequence->parameters();
-  for (int k = 0; k < g.parameters.groups(); ++k) {
+  if (are_cells(groups)) {
+    std::vector<View<const Real, 1>> rows;
+    for (int k = 0; k < g.parameters.groups(); ++k) rows.emplace_back(g.parameters[k][0]);
+    io::write_cells(file, "/gradients", cells_shape(config.chain.model), rows,
+                    "gradient of the loss by the cell");
+  }
+  for (int k = 0; k < g.parameters.groups() && !are_cells(groups); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
     if (group.name == kLayers) {
       const FileLayers layers(config.chain.model, g.parameters[k]);

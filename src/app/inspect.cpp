@@ -7,6 +7,7 @@
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
@@ -50,6 +51,18 @@ void describe_provenance(const hdf5::File& file, Json& json) {
   json["libraries"] = file.texts("/", "library_versions");
 }
 
+void describe_cells(const io::CellsShape& cells, Json& json) {
+  json["cell"] = cells.cell;
+  json["layers"] = cells.layers;
+  json["features"] = cells.features;
+  json["width"] = cells.units;
+  if (!cells.candidate.empty()) {
+    json["candidate"] = cells.candidate;
+    json["reset"] = cells.reset_before ? "before" : "after";
+  }
+  if (!cells.activation.empty()) json["activation"] = cells.activation;
+}
+
 void describe_problem(const io::Problem& problem, Json& json) {
   json["model"] = problem.model;
   json["steps"] = problem.num_steps;
@@ -86,6 +99,8 @@ Json describe(const parallel::Communicator& self, const std::string& path) {
     json["residual"] = checkpoint.progress().residual;
     json["elapsed_seconds"] = checkpoint.progress().elapsed_seconds;
   }
+  if (format.empty() || format == file_format::kWeights)
+    if (const auto cells = io::inspect_cells(self, path)) describe_cells(*cells, json);
   json["datasets"] = Json::array();
   list_datasets(file, "/", json["datasets"]);
   // Checkpoints alone carry checksums; of the others it is known that all of it can be read.

@@ -196,7 +196,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   const std::string& file = config.chain.weights;
   if (!file.empty()) {
     const io::WeightsShape& stored = config.chain.stored;
-    read_weights(grid.world(), file, stored, *parts.sequence);
+    read_weights(grid.world(), config.chain, *parts.sequence);
     if (stored.features > 0 && parts.embedding)
       io::read_dense_layer(grid.world(), file, "/embedding", parts.embedding->rows());
     models::DenseLayer* head = parts.loss->head();

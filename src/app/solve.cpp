@@ -251,6 +251,11 @@ double relative_difference(const parallel::Communicator& comm, Index count, cons
   return largest[1] > 0 ? largest[0] / largest[1] : largest[0];
 }
 
+void write_last_state(io::hdf5::File& file, const Chain& chain) {
+  io::write_last_state(file, chain.trajectory);
+  if (chain.sequence->input_width() > 0) io::write_last_state(file, chain.trajectory, "/state");
+}
+
 double weight_bytes(const Chain& chain) {
   double bytes = 0;
   for (const sequence::ParameterGroup& group : chain.sequence->parameters())
@@ -287,7 +292,7 @@ int run_solve(const OptionValues& options, const cli::Context& context) {
   if (report.run.solved() && !config.files.output.empty()) {
     const UndisturbedWriting undisturbed;
     io::write_file(context.comm, config.files.output, file_format::kResults, provenance(context),
-                   [&](io::hdf5::File& file) { io::write_last_state(file, chain.trajectory); });
+                   [&](io::hdf5::File& file) { write_last_state(file, chain); });
   }
   if (report.run.solved() && config.solver.verify) report.verification = verify(chain);
   return print(context, "solve", config, report);

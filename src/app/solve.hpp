@@ -51,6 +51,9 @@ struct ChainReport {
   std::optional<Verification> verification;
 };
 
+/// /z_last, and /state for --state where the steps take inputs. Collective.
+void write_last_state(io::hdf5::File& file, const Chain& chain);
+
 /// Bytes of the parameters on the rank that holds most. Collective.
 double weight_bytes(const Chain& chain);
 

@@ -10,6 +10,7 @@
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/weights.hpp"
 #include "deeppcr/models/catalogue.hpp"
 
@@ -93,11 +94,34 @@ void warn(const std::string& file, const std::vector<std::string>& unknown,
             file, fmt::join(words, " "));
 }
 
+/// Options as a file of recurrent cells has them.
+void adopt_cells(const std::string& file, const io::CellsShape& cells, OptionValues& values) {
+  adopt("model", file, cells.cell, values);
+  const std::map<std::string, std::string> found{{"width", fmt::format("{}", cells.units)},
+                                                 {"layers", fmt::format("{}", cells.layers)},
+                                                 {"features", fmt::format("{}", cells.features)},
+                                                 {"candidate", cells.candidate},
+                                                 {"activation", cells.activation},
+                                                 {"reset", cells.candidate.empty() ? ""
+                                                           : cells.reset_before    ? "before"
+                                                                                   : "after"}};
+  for (const auto& [name, value] : found)
+    if (!value.empty()) adopt(name, file, value, values);
+  if (!cells.unknown_attributes.empty()) {
+    log::warn("'{}': nothing here understands its attributes {}; they are passed over", file,
+              fmt::join(cells.unknown_attributes, ", "));
+  }
+}
+
 }  // namespace
 
 void adopt_stored_model(OptionValues& values, const parallel::Communicator& comm) {
   const std::string file = values.text("weights");
   if (file.empty() || !values.has("model")) return;
+  if (const auto cells = io::inspect_cells(comm, file)) {
+    adopt_cells(file, *cells, values);
+    return;
+  }
   const io::WeightsShape sizes = io::inspect_weights(comm, file);
   std::map<std::string, std::string> settings;
   for (const auto& [name, value] : sizes.settings) settings[option_name(name)] = value;

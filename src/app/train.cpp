@@ -31,10 +31,10 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
   if (head != nullptr)
     grid.depth().broadcast(head->parameters().data(), head->parameters().size(), owner);
   StepSet steps = parts.sequence->local_steps();
-  View<const Real, 2> parameters = layer_rows(*parts.sequence);
+  std::vector<View<Real, 2>> parameters = stored_rows(*parts.sequence);
   if (grid.data().rank() > 0) {
     steps = StepSet();
-    parameters = {parameters.data(), {0, parameters.extent(1)}};
+    parameters.front() = parameters.front().slice(0, 0);
   }
   app::save_weights(
       context, config.files.save_weights,

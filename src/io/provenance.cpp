@@ -104,9 +104,8 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
   }
   if (stored.function == 0 || run.function == 0 || stored.function == run.function) return;
   throw input_error(
-      "'{}' was written with another network: the file of that name holds other parameters now; "
-      "give "
-      "the network of that run, or start afresh without --restart",
+      "'{}' was written with another network or other inputs: the file of that name holds others "
+      "now; give those of that run, or start afresh without --restart",
       path);
 }
 

@@ -258,7 +258,8 @@ void write_dense_layer(hdf5::File& file, const std::string& group, View<const Re
   file.write<Real>(group + "/bias", {out}, rows[in].data(), {what + ", biases", {"out"}});
 }
 
-void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory) {
+void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory,
+                      const std::string& name) {
   const Index last = trajectory.layout().num_steps();
   const StepSet steps = trajectory.layout().written_steps(trajectory.comm().rank());
   hdf5::Rows<const Real> mine;
@@ -266,7 +267,7 @@ void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory) 
     mine = {0, trajectory.batch(), trajectory.input().data()};
   if (last > 0 && steps.contains(last - 1))
     mine = {0, trajectory.batch(), trajectory.states()[steps.size() - 1].data()};
-  file.write_rows<Real>("/z_last", {trajectory.batch(), trajectory.width()}, {mine},
+  file.write_rows<Real>(name, {trajectory.batch(), trajectory.width()}, {mine},
                         {"last state of the chain", {"sample", "component"}});
 }
 

@@ -46,7 +46,7 @@ struct Problem {
   Index batch = 0;      ///< B
   Index width = 0;      ///< n
   Index seed = 0;
-  Index function = 0;  ///< checksum of the network where it comes from a file; 0: not stored
+  Index function = 0;  ///< checksum of network or inputs that come from a file; 0: not stored
 };
 void write_problem(hdf5::File& file, const Problem& problem);
 Problem read_problem(const hdf5::File& file);

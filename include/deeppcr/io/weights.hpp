@@ -59,8 +59,9 @@ void write_layers(hdf5::File& file, const std::string& group, const WeightsShape
 /// group + "/weight" [out, in] and "/bias" [out], from rank 0's rows [in + 1, out]. Collective.
 void write_dense_layer(hdf5::File& file, const std::string& group, View<const Real, 2> rows,
                        const std::string& what);
-/// /z_last [B, n], from the rank that owns it (z_0 for L = 0). Collective.
-void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory);
+/// name [B, n], from the rank that owns it (z_0 for L = 0). Collective.
+void write_last_state(hdf5::File& file, const sequence::Trajectory& trajectory,
+                      const std::string& name = "/z_last");
 
 /// Writes a weights file that read_weights() reads (stacked, float64). Collective.
 struct WeightsToSave {

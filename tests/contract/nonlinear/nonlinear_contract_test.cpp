@@ -27,7 +27,9 @@ struct Chain {
   std::string model = "mlp", activation = "tanh", scale = "1/sqrt(L)";
   double gain = 1;
   Index steps = 0, batch = 2;
-  int width = 4;
+  int width = 4, layers = 1;
+  bool masked = false;  ///< samples end at different steps
+  double factor = 1;    ///< on all parameters
 
   models::ModelOptions options() const {
     models::ModelOptions made;
@@ -38,11 +40,18 @@ struct Chain {
     test::set_where_known(made, "residual-scale", scale);
     test::set_where_known(made, "init", "xavier");
     test::set_where_known(made, "gain", gain);
+    test::set_where_known(made, "layers", layers);
     return made;
   }
+  std::vector<Index> lengths() const {
+    std::vector<Index> all;
+    for (Index b = 0; b < batch && masked; ++b) all.push_back(std::max<Index>(0, steps - 3 * b));
+    return all;
+  }
   std::string text() const {
-    return fmt::format("{} {} {} gain {}, L {}, B {}, n {}", model, activation, scale, gain, steps,
-                       batch, width);
+    return fmt::format("{} {} {} gain {} factor {}, L {}, B {}, n {}, {} layers{}", model,
+                       activation, scale, gain, factor, steps, batch, width, layers,
+                       masked ? ", masked" : "");
   }
 };
 
@@ -66,7 +75,7 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     return made;
   }
   Problem problem(const Chain& chain) const {
-    return {chain.steps, chain.batch, chain.width, world().size()};
+    return {chain.steps, chain.batch, models::state_width(chain.options()), world().size()};
   }
 
   Outcome solve(const Chain& chain, bool fallback = true, const Monitors& monitors = {},
@@ -75,10 +84,13 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     all.fallback = fallback;
     const auto solver = entry().make(all);
     const auto layout = solver->layout(problem(chain));
-    ModelProblem found(world(), chain.options(), layout, chain.batch);
-    ModelProblem expected(world(), chain.options(), layout, chain.batch);
-    for (ModelProblem* one : {&found, &expected})
+    ModelProblem found(world(), chain.options(), layout, chain.batch, chain.lengths());
+    ModelProblem expected(world(), chain.options(), layout, chain.batch, chain.lengths());
+    for (ModelProblem* one : {&found, &expected}) {
+      for (sequence::ParameterGroup& group : one->sequence->parameters())
+        for (Real& value : group.values) value *= chain.factor;
       if (change) change(*one);
+    }
     found.trajectory.fill_with_input();
     Outcome outcome;
     outcome.report = solver->solve(*found.sequence, found.trajectory, monitors);
@@ -90,7 +102,7 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
     Index exact = 0;  // of the local states
     while (exact < local.size() && local.step(exact) < outcome.report.exact_states) ++exact;
     const std::size_t bytes =
-        static_cast<std::size_t>(exact * chain.batch * chain.width) * sizeof(Real);
+        static_cast<std::size_t>(exact * chain.batch * found.trajectory.width()) * sizeof(Real);
     const bool same = exact == 0 || std::memcmp(ours.data(), theirs.data(), bytes) == 0;
     outcome.exact_holds = !world().any(!same);
     return outcome;
@@ -138,6 +150,55 @@ TEST_P(SolverContract, EndsInTheSequentialTrajectoryForAllSizes) {
         EXPECT_NE(outcome.report.status, Status::failed) << chain.text();
         expect_true(outcome, chain.text());
       }
+}
+
+constexpr const char* kCells[] = {"rnn", "gru", "lstm", "para-gru", "para-lstm"};
+
+TEST_P(SolverContract, CellsEndInTheSequentialTrajectoryForAllSizes) {
+  const Index P = world().size();
+  for (const char* model : kCells)
+    for (const Index steps : {Index{0}, Index{1}, Index{2}, Index{3}, P, Index{33}})
+      for (const bool masked : {false, true}) {
+        Chain chain{model};
+        chain.steps = steps;
+        chain.batch = masked ? 3 : 1;
+        chain.layers = masked ? 2 : 1;
+        chain.width = 3;
+        chain.masked = masked;
+        const Outcome outcome = solve(chain);
+        EXPECT_NE(outcome.report.status, Status::failed) << chain.text();
+        expect_true(outcome, chain.text());
+      }
+}
+
+TEST_P(SolverContract, LongCells) {
+  for (const char* model : kCells) {
+    Chain chain{model};
+    chain.steps = 784;
+    chain.width = 6;
+    chain.masked = true;
+    const Outcome outcome = solve(chain);
+    EXPECT_NE(outcome.report.status, Status::failed) << chain.text();
+    expect_true(outcome, chain.text());
+  }
+}
+
+// Large weights make of a cell that forgets one that remembers, then one that is chaotic.
+TEST_P(SolverContract, SaysOnlyWhatIsTrueOfCells) {
+  for (const char* model : kCells)
+    for (const double factor : {2.0, 5.0, 20.0}) {
+      Chain chain{model};
+      chain.steps = 160;
+      chain.width = 8;
+      chain.factor = factor;
+      for (const bool fallback : {true, false}) {
+        const Outcome outcome = solve(chain, fallback);
+        expect_true(outcome, chain.text() + (fallback ? "" : ", no fallback"));
+        if (fallback && std::isfinite(outcome.report.tolerance)) {
+          EXPECT_NE(outcome.report.status, Status::failed) << chain.text();
+        }
+      }
+    }
 }
 
 // From chains that forget to chaotic ones: what is called right is right, with and without somebody
