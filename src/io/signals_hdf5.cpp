@@ -30,6 +30,17 @@ Index length_of(const Signals& signals, Index sample) {
                                  : signals.lengths[static_cast<std::size_t>(sample)];
 }
 
+/// What a file says of its axes, which may be PyTorch's [T, B, features].
+void require_samples_first(const hdf5::File& file) {
+  if (!file.has_attribute("/inputs", "dimensions")) return;
+  const std::vector<std::string> axes = file.texts("/inputs", "dimensions");
+  if (axes.size() != 3 || (axes[0] != "step" && axes[0] != "time")) return;
+  throw local_input_error(
+      "/inputs in '{}' says that its dimensions are [{}]; sequences are [B, T, features], so swap "
+      "the first two",
+      file.path(), fmt::join(axes, ", "));
+}
+
 void read_sizes(const hdf5::File& file, Signals& signals) {
   const hdf5::Shape sizes = real_shape(file, "/inputs");
   if (sizes.size() != 2 && sizes.size() != 3) {
@@ -42,6 +53,7 @@ void read_sizes(const hdf5::File& file, Signals& signals) {
         "/inputs in '{}' has sizes {}; one sample with one step and one feature is needed at least",
         file.path(), text_of(sizes));
   }
+  require_samples_first(file);
   signals.samples = sizes.size() == 3 ? sizes[0] : 1;
   signals.steps = sizes[sizes.size() - 2];
   signals.features = sizes.back();

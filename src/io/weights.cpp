@@ -105,7 +105,7 @@ WeightsShape inspect(const std::string& path) {
   if (!file.has("/layers")) {
     throw local_input_error(
         "'{}' has no group /layers; a weights file has /layers/weight [L, n, n] or one "
-        "/layers/0/weight [n, n] a layer",
+        "/layers/0/weight [n, n] a layer, one of recurrent cells weight_ih and weight_hh",
         path);
   }
   const std::string format = format_of(file);

@@ -135,6 +135,13 @@ TEST(Signals, OddInputsAreNamed) {
                "has nan in sample 1, step 1, column 0");
   EXPECT_ERROR(file.inputs<double>({2, 2}, {0, 1, 2, HUGE_VAL}).read(),
                "has inf in step 1, column 1");
+  file.inputs({2, 3, 1});
+  on_root([&] {
+    File changed = File::open(file.path(), File::Access::modify);
+    changed.set("/inputs", "dimensions", std::vector<std::string>{"time", "batch", "feature"});
+    changed.close();
+  });
+  EXPECT_ERROR(file.read(), "[time, batch, feature]; sequences are [B, T, features], so swap");
   on_root([&] { File::create(file.path()).close(); });
   EXPECT_ERROR(file.read(), "has no dataset /inputs");
   EXPECT_ERROR(io::read_signals(world(), file.path() + ".no"), "No such file");
