@@ -13,11 +13,11 @@ namespace {
 Index ceil_divide(Index a, Index b) { return (a + b - 1) / b; }
 
 /// Blocks a rank whose weights fit the cache, and at least eight where they are not short: the more
-/// there are, the less ranks wait.
+/// there are, the less ranks wait. A few steps at least: a message takes as long as a short one.
 Index choose_block_steps(const Problem& problem) {
-  constexpr Index kRounds = 8, kShort = 16;
+  constexpr Index kRounds = 8, kShort = 16, kFewest = 8;
   const double step_bytes = sizeof(Real) * problem.width * (problem.width + 1.0);
-  const auto cached = std::max<Index>(1, static_cast<Index>(machine().block_bytes / step_bytes));
+  const auto cached = std::max(kFewest, static_cast<Index>(machine().block_bytes / step_bytes));
   const Index share = ceil_divide(std::max<Index>(1, problem.steps), problem.ranks);
   const Index rounds =
       std::max({Index{1}, ceil_divide(share, cached), std::min(kRounds, share / kShort)});
@@ -56,14 +56,15 @@ Index PipelinePlan::num_blocks() const {
   return (layout_.steps(0).num_ranges() - 1) * layout_.num_ranks() + layout_.owner(L - 1) + 1;
 }
 
-// Block v P + p on rank p begins with its first micro-batch at tick v max(M, P) + p.
-double PipelinePlan::ticks(Index micro_batches) const {
+// Block v P + p on rank p begins with its first micro-batch at tick v max(M, P + late) + p.
+double PipelinePlan::ticks(Index micro_batches, double late) const {
   const Index blocks = num_blocks();
   if (blocks == 0) return 0;
   if (shares_samples()) return 1;
   const Index ranks = layout_.num_ranks(), last = (blocks - 1) / ranks;
-  return static_cast<double>(last * std::max(ranks, micro_batches) + (blocks - 1) % ranks +
-                             micro_batches);
+  const auto M = static_cast<double>(micro_batches);
+  return static_cast<double>(last) * std::max(static_cast<double>(ranks) + late, M) +
+         static_cast<double>((blocks - 1) % ranks) + M;
 }
 
 double PipelinePlan::sample_steps() const {
@@ -75,10 +76,11 @@ double PipelinePlan::idle(double sample_steps) const {
   return sample_steps > 0 ? 1 - work / (sample_steps * layout_.num_ranks()) : 0;
 }
 
-/// A step of b samples takes as long as b and some more alone.
+/// A step of b samples takes as long as b and some more alone. With as many micro-batches as ranks
+/// each message is waited for; one more gives them time.
 double PipelinePlan::seconds(Index micro_batches) const {
   const auto samples = static_cast<double>(ceil_divide(batch_, micro_batches));
-  return ticks(micro_batches) * static_cast<double>(block_steps()) *
+  return ticks(micro_batches, machine().late_ticks) * static_cast<double>(block_steps()) *
          (samples + machine().step_overhead_samples);
 }
 

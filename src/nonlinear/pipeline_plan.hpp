@@ -48,7 +48,8 @@ class PipelinePlan {
   PipelineReport report(double sample_steps) const;
 
  private:
-  double ticks(Index micro_batches) const;
+  /// late: of each message.
+  double ticks(Index micro_batches, double late = 0) const;
   double seconds(Index micro_batches) const;
   Index choose_micro_batches() const;
 

@@ -50,7 +50,8 @@ void values_and_slopes(Index count, const Real* a, Real* y, Real* slope) {
   });
 }
 
-const Words<Activation> kWords{"activation", {"identity", "tanh", "relu", "silu", "gelu", "sigmoid"}};
+const Words<Activation> kWords{"activation",
+                               {"identity", "tanh", "relu", "silu", "gelu", "sigmoid"}};
 
 }  // namespace
 
