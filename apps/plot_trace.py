@@ -1,8 +1,13 @@
 #!/usr/bin/python3
-"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr-bench` (HDF5 or CSV)."""
+"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr-bench` (HDF5 or CSV).
+
+With --signal it draws a sequence over time: beside what `deeppcr evaluate --output` predicted for it, or with the gates of
+the recurrent cells in a weights file.
+"""
 import argparse
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -20,19 +25,13 @@ try:
     import matplotlib.pyplot as plt
     import numpy as np
     from deeppcr_files import PICTURE, Refused, check_output, first_line, replacing, report, run, text
+    from deeppcr_over_time import draw_over_time
+    from deeppcr_style import COLOURS, MARKERS, STYLE
     from deeppcr_traces import BENCH_NUMBERS, BENCH_TEXTS, read
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 except ImportError as missing:
     sys.exit(f"{PROGRAM}: {missing} (Debian: python3-h5py python3-matplotlib; deeppcr_*.py come with this program)")
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; markers differ as well.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-STYLE = {
-    "font.size": 11, "axes.titlesize": 12, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False,
-    "legend.fontsize": 9.5, "lines.linewidth": 1.8, "lines.markersize": 5.5, "svg.fonttype": "none",
-}
 # Of the networks in a bench of steps in a row, those that are drawn: one forgets its start, one does not.
 PATH_CASES = ("mlp tanh", "resnet 1/L, tanh")
 
@@ -374,9 +373,12 @@ def strange(path, error):
     return Refused(f"cannot draw {path}: it is not laid out as deeppcr writes it: {first_line(error)}")
 
 
-def draw(path):
+def draw(options):
     """The picture of a file."""
+    path = options.file
     try:
+        if options.signal:
+            return draw_over_time(path, options.signal, options.sample, options.steps, options.layer)
         what, parts = read(path)
         return DRAW[what](*parts)
     except Refused as error:
@@ -395,11 +397,26 @@ def save(figure, path, suffix):
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr-bench has written")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr-bench has written; with --signal "
+                        "predictions, or weights of cells")
+    parser.add_argument("--signal", type=Path, metavar="FILE", help="the sequences (HDF5 with /inputs) that FILE is for")
+    parser.add_argument("--sample", type=int, default=0, metavar="I", help="which sequence (default: 0)")
+    parser.add_argument("--steps", type=step_range, metavar="A:B", help="only steps A to B - 1 of it")
+    parser.add_argument("--layer", type=int, metavar="K", help="which layer's gates (default: the last one)")
     parser.add_argument("-o", "--output", type=Path, help="the picture, .png, .svg or .pdf (default: FILE.png)")
     parser.add_argument("--force", action="store_true", help="replace the output even if it is no picture of deeppcr")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.signal is None and (options.sample, options.steps, options.layer) != (0, None, None):
+        raise Refused("--sample, --steps and --layer are for --signal FILE")
+    return options
+
+
+def step_range(words):
+    """A:B, where either end may be left out."""
+    if not re.fullmatch(r"\d{0,12}:\d{0,12}", words):
+        raise argparse.ArgumentTypeError("steps are given as A:B, such as 0:500")
+    return tuple(int(word) if word else None for word in words.split(":"))
 
 
 def main():
@@ -408,14 +425,15 @@ def main():
     suffix = output.suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
         raise Refused(f"{output}: pictures are .png, .svg or .pdf")
-    check_output(output, PICTURE, [options.file], options.force)
+    reads = [options.file, options.signal] if options.signal else [options.file]
+    check_output(output, PICTURE, reads, options.force)
     warnings.simplefilter("ignore")  # of matplotlib, about glyphs and room
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # not what the user's own pictures look like
         matplotlib.rcParams.update(STYLE)
-        figure = draw(options.file)
+        figure = draw(options)
         try:
-            with replacing(output, PICTURE, [options.file], options.force) as path:
+            with replacing(output, PICTURE, reads, options.force) as path:
                 save(figure, path, suffix)
         except DATA_ERRORS as error:  # much is computed only here
             raise strange(options.file, error) from error
