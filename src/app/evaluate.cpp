@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/network.hpp"
 #include "app/report.hpp"
@@ -9,8 +10,10 @@
 #include "app/training.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/checkpoint.hpp"
+#include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
@@ -18,7 +21,7 @@ namespace {
 
 /// Fills parameters and normalisation.
 void read_network(const cli::Context& context, const parallel::ProcessGrid& grid,
-                  const TrainConfig& config, const std::string& path,
+                  const io::Problem& trained, const std::string& path,
                   train::ChainNetwork& network) {
   train::History history(network.stages());
   std::vector<EvaluationRow> evaluations;
@@ -31,20 +34,65 @@ void read_network(const cli::Context& context, const parallel::ProcessGrid& grid
     array.name = "state/" + array.name;
     state.arrays.push_back(array);
   }
-  TrainingFiles(context, grid, {}, config.chain.problem()).resume(path, state);
+  TrainingFiles(context, grid, {}, trained).resume(path, state);
+}
+
+/// What the network says of each sample, and what it should say.
+void write_predictions(io::hdf5::File& file, const train::Predictions& said,
+                       const train::Examples& examples, bool classes) {
+  io::hdf5::Shape shape{said.samples};
+  std::vector<std::string> axes{"sample"};
+  if (said.steps > 1) {
+    shape.push_back(said.steps);
+    axes.emplace_back("step");
+  }
+  if (!classes) {
+    shape.push_back(said.width);
+    axes.emplace_back("number");
+  }
+  std::vector<Index> numbers;
+  if (classes) {
+    for (const Real value : said.values) numbers.push_back(static_cast<Index>(value));
+    file.write<Index>("/predictions", shape, numbers.data(), {"the class it is taken for", axes});
+    numbers.clear();
+    for (Index i = 0; i < said.samples; ++i)
+      for (Index l = 0; l < said.steps; ++l)
+        numbers.push_back(l < examples.length(i) ? examples.label(i, l) : 0);
+    file.write<Index>("/labels", shape, numbers.data(), {"the class it has", axes});
+  } else {
+    file.write<Real>("/predictions", shape, said.values.data(), {"predicted targets", axes});
+  }
+  if (!examples.has_lengths()) return;
+  numbers.clear();
+  for (Index i = 0; i < said.samples; ++i) numbers.push_back(examples.length(i));
+  file.write<Index>("/lengths", {said.samples}, numbers.data(),
+                    {"steps that a sample has; zeros stand behind them", {"sample"}});
 }
 
 train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& known,
-                              const TrainConfig& config) {
+                              TrainConfig& config, const std::string& output) {
+  const io::Problem trained = config.chain.problem();
+  const ExampleSets sets = load_test_examples(context.comm, config);
+  fit_chain(sets, config);
+  const train::Examples& test = *sets.test;
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
-  const train::Images images = load_images(grid, config, false);
-  const int classes = classes_of(known, images);
-  check_images(known, classes, config, "test", images);
-  check_network_size(grid, config, sharing, images);
-  train::ChainNetwork network = make_network(grid, config, sharing, {}, images, classes);
-  read_network(context, grid, config, known.file, network);
-  return network.evaluate(images);
+  const int outputs = outputs_of(known, config, test);
+  check_examples(known, outputs, config, "test", test);
+  check_network_size(grid, config, sharing, test);
+  sets.distribute(grid);
+  train::ChainNetwork network = make_network(grid, config, sharing, {}, test, outputs);
+  read_network(context, grid, trained, known.file, network);
+  if (output.empty()) return network.evaluate(test);
+  train::Predictions said;
+  train::Evaluation evaluation = network.evaluate(test, &said);
+  if (said.width == 0)
+    throw input_error("--output {}: --loss {} predicts nothing; leave it out", output,
+                      config.chain.loss.name);
+  io::write_file(
+      context.comm, output, file_format::kResults, provenance(context),
+      [&](io::hdf5::File& file) { write_predictions(file, said, test, evaluation.classes > 0); });
+  return evaluation;
 }
 
 /// Bands of noise levels that a denoiser is scored in.
@@ -67,7 +115,7 @@ train::Evaluation score_diffusion(const cli::Context& context, const std::string
   }
   const models::Denoiser denoiser = read_denoiser(context.comm, checkpoint);
   const int classes = denoiser.shape().classes;
-  if (classes > 0) check_images({checkpoint, 0, classes}, classes, config, "test", images);
+  if (classes > 0) check_examples({checkpoint, 0, classes}, classes, config, "test", images);
   const train::LabelledLatents latents = train::encode_all(autoencoder, images);
   evaluation.loss = train::denoising_errors(context.comm, denoiser, latents, 1).front().loss;
   bands = train::denoising_errors(context.comm, denoiser, latents, kBands);
@@ -104,6 +152,29 @@ void add_classes(const train::Evaluation& evaluation, Report& report) {
   }
 }
 
+/// Other samples than those of the checkpoint's run.
+void choose_samples(const OptionValues& options, TrainConfig& config) {
+  SequenceConfig& sequences = config.sequences;
+  const std::string data = options.text("data"), input = options.text("input");
+  const Index samples = options.whole("test-samples"), frame = options.whole("frame");
+  if (!data.empty() && !input.empty())
+    throw input_error(
+        "--data and --input exclude each other: both give the samples; leave one out");
+  if (!data.empty()) {
+    config.chain.data = data;
+    sequences.input.clear();
+  }
+  if (!input.empty()) {
+    sequences.input = input;
+    sequences.test_input.clear();
+    sequences.test_share = 0;
+  }
+  if (samples > 0 || !input.empty()) config.test_samples = samples;
+  config.samples = 0;
+  if (frame > 0) sequences.frame = frame;
+  sequences.steps_given = false;  // cells go on for as long as there are inputs
+}
+
 /// The checkpoint, or the newest intact one of a folder, by the name that runs give it.
 std::string checkpoint_at(const cli::Context& context, const std::string& path) {
   if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
@@ -120,6 +191,14 @@ void add_evaluate_options(cli::Options& options) {
       "Evaluation",
       {cli::read_file("restart", "checkpoint of deeppcr train, or the folder of its newest one"),
        cli::read_file("data", "images, by default those of the checkpoint's run", "NAME"),
+       cli::read_file("input",
+                      "sequences to score, all of a file; by default the test set of the "
+                      "checkpoint's run"),
+       whole_option("frame", 0, 0, 1'000'000'000'000,
+                    "of WAV: samples of the recording in one step; 0: as in the checkpoint's run"),
+       cli::written_file("output", file_format::kResults,
+                         "write what the network says of each sample, HDF5"),
+       cli::force_option(),
        cli::read_file("autoencoder",
                       "of a denoiser, where it is not the file that it was trained with"),
        whole_option("test-samples", 0, 0, 1'000'000'000'000,
@@ -135,29 +214,33 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
   config.sharing = read_sharing(options);
   config.chain.weights.clear();
   config.trajectories_kept = 0;
-  if (const Index samples = options.whole("test-samples"); samples > 0)
-    config.test_samples = samples;
-  if (const std::string data = options.text("data"); !data.empty()) config.chain.data = data;
+  choose_samples(options, config);
   const std::string& model = config.chain.model.model;
   if (const std::string file = options.text("autoencoder"); !file.empty()) {
     if (model != "denoiser")
       throw input_error("--autoencoder {}: {} is no denoiser; leave it out", file, path);
     config.autoencoder = file;
   }
+  const std::string output = options.text("output");
+  if (!output.empty() && is_diffusion_model(model))
+    throw input_error("--output {}: {} has no network of classes or targets; leave it out", output,
+                      path);
   std::vector<train::NoiseBand> bands;
   const train::Evaluation evaluation =
       is_diffusion_model(model)
           ? score_diffusion(context, origin.path, config, bands)
-          : score_chain(context, {origin.path, origin.features, origin.classes}, config);
+          : score_chain(context, {origin.path, origin.features, origin.outputs}, config, output);
   Report report(context, "evaluate", nonlinear::Status::converged);
   report.json["checkpoint"] = origin.path;
   report.json["updates"] = origin.updates;
-  report.json["data"] = config.chain.data;
+  const std::string& input = config.sequences.input;
+  const std::string data = input.empty() ? config.chain.data : input;
+  report.json["data"] = data;
   report.json["loss"] = evaluation.loss;
   if (evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
   report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
   report.add_model(config.chain);
-  report.line("data", "{}", config.chain.data);
+  report.line("data", "{}", data);
   add_evaluation(evaluation, report);
   const double seconds = context.comm.max(watch.seconds());
   report.json["seconds"]["total"] = seconds;

@@ -1,10 +1,13 @@
 #include "app/chain.hpp"
+#include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/network.hpp"
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
+#include "deeppcr/app/program.hpp"
 #include "deeppcr/cli/options.hpp"
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 
 namespace deeppcr::app {
@@ -41,28 +44,52 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
       {config.chain.model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
 }
 
+/// The configuration that checkpoints keep: with the sizes that the samples have decided.
+std::string resolved(const OptionValues& options, const TrainConfig& config) {
+  OptionValues values = options;
+  const models::ModelOptions& model = config.chain.model;
+  values.set("steps", static_cast<double>(model.steps));
+  if (takes_sequences(model)) values.set("features", model.own.text("features"));
+  return cli::configuration_text(cli::find_command(commands(), "train"), values);
+}
+
+/// @throws Error for options of sequences beside a model that takes none
+void refuse_sequence_options(const OptionValues& options, const models::ModelOptions& model) {
+  for (const char* name : {"as", "truncate"}) {
+    if (options.given(name) && !takes_sequences(model))
+      throw input_error("--{} is for inputs over time, and --model {} takes none; leave it out",
+                        name, model.model);
+  }
+}
+
 }  // namespace
 
-int run_train(const OptionValues& options, const cli::Context& context) {
-  if (is_diffusion_model(options.text("model"))) return train_diffusion(options, context);
-  const TrainConfig config = checked_config(options, context);
+int run_train(const OptionValues& options, const cli::Context& given) {
+  if (is_diffusion_model(options.text("model"))) return train_diffusion(options, given);
+  refuse_mixed_samples(options);
+  TrainConfig config = checked_config(options, given);
+  refuse_sequence_options(options, config.chain.model);
+  const ExampleSets sets = load_examples(given.comm, config);
+  fit_chain(sets, config);
+  cli::Context context = given;
+  context.configuration = resolved(options, config);
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
-  const ImageSets sets = load_image_sets(grid, config);
   const KnownNetwork known = known_network(context.comm, config);
-  const int classes = classes_of(known, sets.training);
-  check_images(known, classes, config, "training", sets.training);
-  check_images(known, classes, config, "test", sets.test);
+  const int outputs = outputs_of(known, config, *sets.training);
+  check_examples(known, outputs, config, "training", *sets.training);
+  check_examples(known, outputs, config, "test", *sets.test);
   warn_of_new_labels(config, sets);
-  check_network_size(grid, config, sharing, sets.training);
+  check_network_size(grid, config, sharing, *sets.training);
+  sets.distribute(grid);
   train::ChainNetwork network =
-      make_network(grid, config, sharing, sets.training.normalisation(), sets.training, classes);
+      make_network(grid, config, sharing, sets.training->normalisation(), *sets.training, outputs);
   log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
             sharing.data_ranks);
   if (!sharing.advice.empty()) log::info("{}", sharing.advice);
   TrainingResult result =
-      run_training(context, grid, config, network, sets.training, network_layout(config, sharing),
-                   [&] { return network.evaluate(sets.test); });
+      run_training(context, grid, config, network, *sets.training, network_layout(config, sharing),
+                   [&] { return network.evaluate(*sets.test); });
   result.pipeline = network.pipeline();
   if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
   return print(context, config, sharing, result);

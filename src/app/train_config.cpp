@@ -50,6 +50,18 @@ void add_data_options(cli::Options& options) {
            "fashion-mnist, a folder with IDX files of training and test images, or random: "
            "noise around ten pictures",
            "NAME", "fashion-mnist"),
+       cli::read_file("input",
+                      "sequences in place of images, for recurrent cells: HDF5 with /inputs "
+                      "[B, T, features], and /labels or /targets, WAV or CSV"),
+       cli::read_file("test-input", "sequences to score with"),
+       real_option("test-share", "0.2", 0, 1,
+                   "without --test-input, the last part of the sequences of --input is for the "
+                   "test; 0: those that were trained with"),
+       whole_option("frame", 1, 1, kMany, "of WAV: samples of the recording in one step"),
+       word_option("as", "rows", {"rows", "pixels"},
+                   "images for recurrent cells: a row a step, or a pixel a step"),
+       whole_option("permute", 0, 0, kMany,
+                    "pixels in another order, the same for all images, by this seed; 0: in rows"),
        whole_option("samples", 0, 0, kMany, "training samples, the first ones of the set; 0: all"),
        whole_option("test-samples", 0, 0, kMany, "test samples; 0: all"),
        whole_option("shift", 0, 0, 1000, "move each image by up to so many pixels at random"),
@@ -65,6 +77,9 @@ void add_optimiser_options(cli::Options& options) {
        real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
        whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
        real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
+       whole_option("truncate", 0, 0, kMany,
+                    "of inputs over time: gradients stay within windows of so many steps, counted "
+                    "from the first step; 0: they flow through all"),
        whole_option("keep-trajectories", 0, 0, kMany,
                     "solvers that iterate start from the last trajectories of so many samples, "
                     "which take steps x width numbers each; 0: from copies of z_0"),
@@ -92,6 +107,19 @@ void refuse_contradictions(const OptionValues& options) {
     throw input_error("--checkpoint-steps needs --checkpoint FILE");
 }
 
+SequenceConfig read_sequences(const OptionValues& options) {
+  SequenceConfig sequences;
+  sequences.input = options.text("input");
+  sequences.test_input = options.text("test-input");
+  sequences.test_share = options.real("test-share");
+  sequences.frame = options.whole("frame");
+  sequences.as = options.word("as");
+  sequences.permutation = static_cast<std::uint64_t>(options.whole("permute"));
+  sequences.steps_given = options.given("steps");
+  sequences.truncate = options.whole("truncate");
+  return sequences;
+}
+
 train::OptimiserOptions read_optimiser(const OptionValues& options) {
   train::OptimiserOptions optimiser;
   optimiser.rule = options.text("optimiser");
@@ -110,6 +138,23 @@ train::Schedule read_schedule(const OptionValues& options) {
 }
 
 }  // namespace
+
+void refuse_mixed_samples(const OptionValues& options) {
+  const bool signals = !options.text("input").empty();
+  for (const char* name : {"data", "as", "permute", "shift", "flip"}) {
+    if (signals && options.given(name))
+      throw input_error("--{} is for images, and --input {} has sequences; leave one of them out",
+                        name, options.text("input"));
+  }
+  for (const char* name : {"test-input", "test-share", "frame"}) {
+    if (!signals && options.given(name))
+      throw input_error("--{} goes with --input FILE, a file of sequences; leave it out", name);
+  }
+  if (options.given("test-input") && options.given("test-share"))
+    throw input_error(
+        "--test-input and --test-share exclude each other: both say what to score with; leave one "
+        "out");
+}
 
 void add_grid_options(cli::Options& options) {
   options.add(
@@ -255,6 +300,8 @@ TrainConfig read_train_config(const OptionValues& options) {
   refuse_contradictions(options);
   TrainConfig config;
   config.chain = read_chain_config(options);
+  config.chain.input.clear();  // signals are read by other means
+  config.sequences = read_sequences(options);
   config.samples = options.whole("samples");
   config.test_samples = options.whole("test-samples");
   config.epochs = options.whole("epochs");

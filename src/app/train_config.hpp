@@ -1,13 +1,26 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "app/config.hpp"
-#include "deeppcr/train/images.hpp"
+#include "deeppcr/train/examples.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/sharing.hpp"
 
 namespace deeppcr::app {
+
+/// Samples as sequences over time.
+struct SequenceConfig {
+  std::string input;              ///< a file of signals; empty: images
+  std::string test_input;         ///< those to score with; empty: the last samples of `input`
+  double test_share = 0;          ///< so many of them; 0: those that were trained with
+  Index frame = 1;                ///< samples of a recording in one step
+  std::string as;                 ///< of images: "rows" or "pixels"
+  std::uint64_t permutation = 0;  ///< of pixels, by this seed; 0: none
+  bool steps_given = false;       ///< else the samples say how many there are
+  Index truncate = 0;             ///< steps that gradients flow back; 0: all
+};
 
 /// The options of `train`.
 struct TrainConfig {
@@ -20,6 +33,7 @@ struct TrainConfig {
   train::OptimiserOptions optimiser;
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
+  SequenceConfig sequences;
   train::Sharing sharing;
   Index trajectories_kept = 0;
   std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
@@ -28,6 +42,8 @@ struct TrainConfig {
 };
 
 void add_train_options(cli::Options& options);
+/// Refuses options of images beside signals, and of signals beside images, as they were typed.
+void refuse_mixed_samples(const OptionValues& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(cli::Options& options);
 train::Sharing read_sharing(const OptionValues& options);

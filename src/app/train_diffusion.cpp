@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "app/examples.hpp"
 #include "app/files.hpp"
-#include "app/network.hpp"
 #include "app/training.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
@@ -62,7 +62,7 @@ TrainConfig read_config(const OptionValues& options) {
   const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
-  for (const char* name : {"weights", "save-weights"}) {
+  for (const char* name : {"weights", "save-weights", "input"}) {
     if (!options.text(name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",
                         name, config.chain.model.model);
@@ -124,7 +124,7 @@ int train_denoiser(Job& job, const OptionValues& options) {
   shape.blocks = whole(own, "blocks");
   shape.frequencies = whole(own, "frequencies");
   shape.classes = own.flag("conditional") ? job.sets.training.classes() : 0;
-  if (shape.classes > 0) check_images({}, shape.classes, job.config, "test", job.sets.test);
+  if (shape.classes > 0) check_examples({}, shape.classes, job.config, "test", job.sets.test);
   const models::NoiseSchedule schedule(models::schedule_from(own.word("noise-schedule")),
                                        whole(own, "noise-steps"));
   models::Denoiser model(shape, schedule, named.seed);

@@ -28,10 +28,10 @@ std::string accuracy_text(double accuracy) {
 class Run {
  public:
   Run(const cli::Context& context, const parallel::ProcessGrid& grid, const TrainConfig& config,
-      train::Trainable& model, const train::Images& images)
+      train::Trainable& model, const train::Examples& examples)
       : grid_(grid),
         config_(config),
-        trainer_(grid, model, trainer_options(config, images)),
+        trainer_(grid, model, trainer_options(config, examples)),
         last_update_(config.epochs * trainer_.steps_per_epoch()),
         files_(context, grid, config.files, config.chain.problem()),
         interrupts_(grid.world(), config.files),
@@ -296,8 +296,9 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   return report.print(result.reason, sharing.advice);
 }
 
-train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images) {
-  train::Trainer::Options options{config.optimiser, config.schedule, images.count(),
+train::Trainer::Options trainer_options(const TrainConfig& config,
+                                        const train::Examples& examples) {
+  train::Trainer::Options options{config.optimiser, config.schedule, examples.count(),
                                   config.chain.batch, config.chain.model.seed};
   options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
   return options;
@@ -305,9 +306,9 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
 
 TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
-                            const train::Images& images, const parallel::BlockLayout& layout,
+                            const train::Examples& examples, const parallel::BlockLayout& layout,
                             const std::function<train::Evaluation()>& evaluate) {
-  return Run(context, grid, config, model, images).run(layout, evaluate);
+  return Run(context, grid, config, model, examples).run(layout, evaluate);
 }
 
 }  // namespace deeppcr::app

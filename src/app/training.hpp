@@ -14,7 +14,7 @@
 namespace deeppcr::app {
 
 /// The optimiser, order and learning rates of a configuration.
-train::Trainer::Options trainer_options(const TrainConfig& config, const train::Images& images);
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Examples& examples);
 
 /// Trains until the last update, a stop (signal, STOP file, --max-hours) or a loss that is no
 /// number, with trace, checkpoints and progress; the same for every model. Goes on from a
@@ -22,7 +22,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
 /// the model on other samples, collectively. Collective.
 TrainingResult run_training(const cli::Context& context, const parallel::ProcessGrid& grid,
                             const TrainConfig& config, train::Trainable& model,
-                            const train::Images& images, const parallel::BlockLayout& layout,
+                            const train::Examples& examples, const parallel::BlockLayout& layout,
                             const std::function<train::Evaluation()>& evaluate);
 
 /// "sequential" or "newton+hybrid", forward, then backward where it differs.

@@ -185,7 +185,7 @@ CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std
   // a row for each input, then the bias
   if (checkpoint.file().has(kEmbedding))
     origin.features = checkpoint.file().shape(kEmbedding).at(0) - 1;
-  if (checkpoint.file().has(kHead)) origin.classes = checkpoint.file().shape(kHead).at(1);
+  if (checkpoint.file().has(kHead)) origin.outputs = checkpoint.file().shape(kHead).at(1);
   return origin;
 }
 

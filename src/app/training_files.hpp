@@ -79,7 +79,7 @@ struct CheckpointOrigin {
   std::string configuration;  ///< as text
   Index updates = 0;          ///< that it has behind it
   Index features = 0;         ///< that its embedding takes; 0 without one
-  Index classes = 0;          ///< that its head tells apart; 0 without one
+  Index outputs = 0;          ///< of its head; 0 without one
 };
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path);
 

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
+#include "train/feed.hpp"
 #include "train/loss_on_grid.hpp"
 #include "train/pipeline_passes.hpp"
 #include "train/solver_passes.hpp"
+#include "train/truncated.hpp"
 
 namespace deeppcr::train {
 
@@ -26,13 +29,6 @@ StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
 }
 
 }  // namespace
-
-struct ChainNetwork::Drawn {
-  const Images& images;
-  const Index* samples;
-  Index epoch;
-  const Augmentation& augmentation;
-};
 
 struct ChainNetwork::Passes {
   nonlinear::SolveReport forward;
@@ -62,28 +58,29 @@ double Evaluation::accuracy() const {
   if (classes == 0) return std::nan("");
   Index correct = 0;
   for (int c = 0; c < classes; ++c) correct += confusion[static_cast<std::size_t>(c * classes + c)];
-  return samples > 0 ? static_cast<double>(correct) / static_cast<double>(samples) : 0;
+  const Index all = std::accumulate(confusion.begin(), confusion.end(), Index{0});
+  return all > 0 ? static_cast<double>(correct) / static_cast<double>(all) : 0;
 }
 
 ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
-                           const Images& images)
+                           const Examples& examples)
     : grid_(grid),
       parts_(std::move(parts)),
       options_(options),
-      images_(images),
+      examples_(examples),
       samples_(samples_of(grid, options.batch)),
-      owns_pixels_(grid.depth().rank() == 0),
-      bound_(takes_inputs() ? parts_.sequence->bound_to(bind()) : nullptr),
       local_(options.layout.steps(grid.depth().rank())),
-      features_(owns_pixels_ || takes_inputs() ? samples_.size() * images.features() : 0),
-      normalisation_(2),
+      feed_(std::make_unique<Feed>(grid, *parts_.sequence, local_, samples_.size(), examples,
+                                   options.normalisation)),
+      bound_(feed_->takes_inputs() ? parts_.sequence->bound_to(feed_->inputs()) : nullptr),
       groups_(parts_.sequence->parameters()),
       chain_gradients_(groups_),
-      loss_(std::make_unique<LossOnGrid>(grid, *parts_.loss, options.layout)),
+      loss_(std::make_unique<LossOnGrid>(grid, *parts_.loss, options.layout, chain().output())),
       embedding_gradient_(owns_embedding() ? parts_.embedding->parameters().size() : 0) {
-  check_features();
-  normalisation_[0] = options.normalisation.mean;
-  normalisation_[1] = options.normalisation.deviation;
+  DEEPPCR_ASSERT(feed_->takes_inputs() != parts_.embedding.has_value(),
+                 "a chain with {} inputs a step, {} embedding", parts_.sequence->input_width(),
+                 parts_.embedding ? "an" : "no");
+  if (options.truncate > 0) truncated_ = std::make_unique<Truncated>(chain(), options.truncate);
   make_passes();
 }
 
@@ -92,23 +89,23 @@ ChainNetwork::~ChainNetwork() = default;
 void ChainNetwork::make_passes() {
   const Index batch = samples_.size();
   if (!options_.methods.pipeline) {
-    const Index kept = std::min(options_.trajectories_kept, images_.count());
-    solvers_ = std::make_unique<SolverPasses>(grid_, chain(), options_.layout, batch,
-                                              options_.methods, kept);
+    const Index kept = std::min(options_.trajectories_kept, examples_.count());
+    solvers_ = std::make_unique<SolverPasses>(grid_, SolverPasses::Chain{chain(), differentiated()},
+                                              options_.layout, batch, options_.methods, kept);
     return;
   }
   const TrainingPipeline& wanted = *options_.methods.pipeline;
-  if (parts_.loss->num_sums(1) > 0 && grid_.depth().size() > 1)
-    throw input_error(
-        "--pipeline: the loss needs the mean of the states of all {} depth ranks before a gradient "
-        "can go back; leave it out, use one depth rank, or --loss-at last or each",
-        grid_.depth().size());
   const Index smallest = options_.batch / grid_.data().size();
   if (wanted.micro_batches > smallest)
     throw input_error(
         "--micro-batches {}: a data rank has {} samples of a batch, and each micro-batch needs "
         "one; use fewer, or leave it out",
         wanted.micro_batches, smallest);
+  if (grid_.depth().size() > 1 && loss_->needs_all_steps())
+    throw input_error(
+        "--pipeline {}: a loss of the mean over all steps needs the states of every depth rank at "
+        "once; use --pipeline off or --depth-ranks 1",
+        plan::pipeline_schedules().of(wanted.schedule));
   PipelinePasses::Options options;
   options.schedule = wanted.schedule;
   options.recompute = wanted.recompute;
@@ -121,27 +118,8 @@ void ChainNetwork::make_passes() {
           : plan::choose_micro_batches(wanted.schedule, {stages, smallest, weights});
   pipeline_ = std::make_unique<PipelinePasses>(
       grid_.depth(), options_.layout, batch,
-      PipelinePasses::Chain{chain(), chain_gradients_, loss_->rows()}, options);
+      PipelinePasses::Chain{differentiated(), chain_gradients_, loss_->rows()}, options);
   if (owns_embedding()) by_input_.reset(batch * chain().width());
-}
-
-sequence::Inputs ChainNetwork::bind() {
-  const StepSet local = options_.layout.steps(grid_.depth().rank());
-  const int d = parts_.sequence->input_width();
-  inputs_.reset(local.size() * samples_.size() * d);
-  return {local, {inputs_.data(), {local.size(), samples_.size(), d}}};
-}
-
-void ChainNetwork::check_features() const {
-  DEEPPCR_ASSERT(takes_inputs() != parts_.embedding.has_value(),
-                 "a chain with {} inputs a step, {} embedding", parts_.sequence->input_width(),
-                 parts_.embedding ? "an" : "no");
-  const Index taken = parts_.sequence->num_steps() * parts_.sequence->input_width();
-  if (takes_inputs() && taken < images_.features()) {
-    throw input_error(
-        "{} steps with {} inputs each take {} features, but an image has {}; use more steps",
-        parts_.sequence->num_steps(), parts_.sequence->input_width(), taken, images_.features());
-  }
 }
 
 std::vector<ParameterGroup> ChainNetwork::parameters() {
@@ -163,12 +141,7 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
 }
 
 std::vector<StoredArray> ChainNetwork::state() {
-  std::vector<StoredArray> arrays{{"normalisation",
-                                   1,
-                                   2,
-                                   {0, owns_pixels_ ? 1 : 0},
-                                   normalisation_.data(),
-                                   "mean and deviation that pixels are normalised with"}};
+  std::vector<StoredArray> arrays{feed_->normalisation()};
   if (solvers_)
     if (auto kept = solvers_->kept()) arrays.push_back(std::move(*kept));
   return arrays;
@@ -176,39 +149,21 @@ std::vector<StoredArray> ChainNetwork::state() {
 
 std::vector<std::string> ChainNetwork::stages() const { return kStages; }
 
-State ChainNetwork::fill_features(const Drawn& drawn, StepRange part) {
-  const State x(features_.data(), {samples_.size(), drawn.images.features()});
-  const State own = x.slice(part.first, part.last);
-  drawn.images.fill(drawn.samples + part.first, drawn.epoch, {normalisation_[0], normalisation_[1]},
-                    drawn.augmentation, own);
-  return own;
-}
-
 void ChainNetwork::embed(const Drawn& drawn, StepRange part, State z0) {
-  parts_.embedding->forward(fill_features(drawn, part), z0);
+  parts_.embedding->forward(feed_->fill(drawn, part), z0);
 }
 
 void ChainNetwork::embed(const Drawn& drawn, State z0) {
-  const StepRange all{0, samples_.size()};
   if (bound_) {
-    deal_features(drawn);
+    feed_->deal(drawn);
     return;
   }
-  if (owns_embedding()) embed(drawn, all, z0);
+  if (owns_embedding()) embed(drawn, {0, samples_.size()}, z0);
   if (grid_.depth().size() > 1) grid_.depth().broadcast(z0.data(), z0.size(), 0);
 }
 
-void ChainNetwork::deal_features(const Drawn& drawn) {
-  const Index batch = samples_.size();
-  const State x(features_.data(), {batch, drawn.images.features()});
-  if (owns_pixels_) fill_features(drawn, {0, batch});
-  if (grid_.depth().size() > 1) grid_.depth().broadcast(x.data(), x.size(), 0);
-  sequence::deal_features(x, local_,
-                          {inputs_.data(), {local_.size(), batch, parts_.sequence->input_width()}});
-}
-
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
-  const Drawn drawn{images_, batch.samples + samples_.first, batch.epoch, options_.augmentation};
+  const Drawn drawn{examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation};
   parallel::PendingSums sums(grid_.data());
   Passes passes = pipeline_ ? by_pipeline(drawn, sums) : by_solvers(drawn, sums);
   const Stopwatch watch;
@@ -246,8 +201,7 @@ ChainNetwork::Passes ChainNetwork::by_solvers(const Drawn& drawn, parallel::Pend
   lap();
   const States by_states = solvers_->loss_gradient(loss_->rows());
   loss_->begin();
-  if (loss_->takes_part())
-    passes.loss = differentiate_loss(drawn, {0, samples_.size()}, solvers_->states(), by_states);
+  passes.loss = differentiate_loss(drawn, {0, samples_.size()}, solvers_->states(), by_states);
   loss_->sum(sums);
   lap();
   solvers_->backward(chain_gradients_, [&](StepRange range) {
@@ -277,7 +231,7 @@ std::function<void(StepRange, State)> ChainNetwork::begin(const Drawn& drawn, do
 ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::PendingSums& sums) {
   Passes passes;
   const Stopwatch watch;
-  if (bound_) deal_features(drawn);
+  if (bound_) feed_->deal(drawn);
   double data_seconds = 0, dealt = watch.seconds();
   ChainEnds ends;
   ends.begin = begin(drawn, data_seconds);
@@ -285,6 +239,7 @@ ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::Pen
     const models::LossReport one = differentiate_loss(drawn, part, states, by_states);
     passes.loss.loss += one.loss;
     passes.loss.correct += one.correct;
+    passes.loss.counted += one.counted;
   };
   ends.end = [&](StepRange part, ConstState gradient) {
     if (owns_embedding())
@@ -322,10 +277,10 @@ std::optional<PipelineUse> ChainNetwork::pipeline() const {
 /// Weighted so that the parts of all data ranks and micro-batches add up to the mean.
 models::LossReport ChainNetwork::differentiate_loss(const Drawn& drawn, StepRange part,
                                                     ConstStates states, States by_states) {
-  models::LossData data =
-      loss_->data(drawn.images, drawn.samples + part.first, part.size(), states);
-  data.weight = static_cast<Real>(part.size()) / static_cast<Real>(options_.batch);
-  return loss_->differentiate(data, by_states);
+  const LossOnGrid::Part& known =
+      loss_->part(drawn.examples, drawn.samples + part.first, part.size(), states);
+  const Real weight = static_cast<Real>(part.size()) / static_cast<Real>(options_.batch);
+  return loss_->differentiate(known, weight, by_states);
 }
 
 /// Of shared parameters, or of the local rows [first, last) of the others.
@@ -340,51 +295,61 @@ void ChainNetwork::sum_chain_gradients(bool shared, Index first, Index last,
 }
 
 void ChainNetwork::differentiate_embedding(ConstState by_input, parallel::PendingSums& sums) {
-  parts_.embedding->gradient({features_.data(), {samples_.size(), images_.features()}}, by_input,
+  parts_.embedding->gradient(feed_->features(), by_input,
                              {embedding_gradient_.data(), {embedding_gradient_.size()}}, State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 
 void ChainNetwork::share(models::LossReport report, StepOutcome& outcome) const {
-  double sums[2] = {report.loss, static_cast<double>(report.correct)};
-  grid_.world().sum(sums, 2);
+  double sums[3] = {report.loss, static_cast<double>(report.correct),
+                    static_cast<double>(report.counted)};
+  grid_.world().sum(sums, 3);
   constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
   outcome.loss = outcome.failure.empty() ? sums[0] : kNoNumber;
-  outcome.accuracy =
-      parts_.loss->classes() > 0 ? sums[1] / static_cast<double>(options_.batch) : kNoNumber;
+  outcome.accuracy = parts_.loss->classes() > 0 ? sums[1] / std::max(sums[2], 1.0) : kNoNumber;
 }
 
-Evaluation ChainNetwork::evaluate(const Images& images) {
-  const Index batch = options_.batch, total = images.count();
+void ChainNetwork::each_forward(const Drawn& drawn,
+                                const std::function<void(StepRange, ConstStates)>& visit) {
+  if (!pipeline_) {
+    embed(drawn, solvers_->input());
+    solvers_->forward(nullptr);
+    visit({0, samples_.size()}, solvers_->states());
+    return;
+  }
+  double data_seconds = 0;
+  if (bound_) feed_->deal(drawn);
+  const auto loss = [&](StepRange part, ConstStates states, States) { visit(part, states); };
+  pipeline_->evaluate({begin(drawn, data_seconds), loss, {}});
+}
+
+Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predictions) {
+  const Index batch = options_.batch, total = examples.count();
   const int classes = parts_.loss->classes();
   Evaluation evaluation;
   evaluation.samples = total;
   evaluation.classes = classes;
   evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+  if (predictions != nullptr) loss_->make_room(examples, *predictions);
   std::vector<Index> samples(static_cast<std::size_t>(samples_.size()));
   const Augmentation none;
-  const Drawn drawn{images, samples.data(), 0, none};
-  double data_seconds = 0;
+  const Drawn drawn{examples, samples.data(), 0, none};
   for (Index first = 0; first < total; first += batch) {
     for (Index b = 0; b < samples_.size(); ++b)
       samples[static_cast<std::size_t>(b)] = std::min(first + samples_.first + b, total - 1);
-    const auto count_part = [&](StepRange part, ConstStates states, States) {
+    each_forward(drawn, [&](StepRange part, ConstStates states) {
       const Index left = total - first - samples_.first - part.first;
       const Index used = std::clamp<Index>(left, 0, part.size());
-      if (used > 0)
-        loss_->score(loss_->data(images, samples.data() + part.first, used, states), evaluation);
-    };
-    if (pipeline_) {
-      if (bound_) deal_features(drawn);
-      pipeline_->evaluate({begin(drawn, data_seconds), count_part, {}});
-    } else {
-      embed(drawn, solvers_->input());
-      solvers_->forward(nullptr);
-      if (loss_->takes_part()) count_part({0, samples_.size()}, solvers_->states(), States());
-    }
+      if (used == 0) return;
+      const auto& known = loss_->part(examples, samples.data() + part.first, used, states);
+      loss_->score(known, evaluation);
+      if (predictions != nullptr) loss_->predict(known, *predictions);
+    });
   }
   grid_.world().sum(&evaluation.loss, 1);
   grid_.world().sum(evaluation.confusion);
+  if (predictions != nullptr)
+    grid_.world().sum(predictions->values.data(), predictions->values.size());
   evaluation.loss /= static_cast<double>(std::max<Index>(total, 1));
   return evaluation;
 }

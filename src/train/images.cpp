@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/random.hpp"
+#include "train/random_order.hpp"
 
 namespace deeppcr::train {
 
@@ -16,6 +16,7 @@ constexpr int kFewestClasses = 10;
 constexpr std::uint64_t kPictureStream = 0x70696374;  // "pict"
 constexpr std::uint64_t kNoiseStream = 0x6e6f6973;    // "nois"
 constexpr std::uint64_t kChangeStream = 0x63686167;   // "chag"
+constexpr std::uint64_t kPlaceStream = 0x706c6163;    // "plac"
 
 int classes_of(const std::vector<unsigned char>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
@@ -66,7 +67,13 @@ Normalisation Images::normalisation() const {
   const auto number = static_cast<double>(std::max<std::size_t>(pixels_.size(), 1));
   const double mean = static_cast<double>(sum) / number;
   const double variance = static_cast<double>(squares) / number - mean * mean;
-  return {mean / 255, variance > 0 ? std::sqrt(variance) / 255 : 1};
+  return {{mean / 255}, {variance > 0 ? std::sqrt(variance) / 255 : 1}};
+}
+
+void Images::permute(std::uint64_t seed) {
+  places_.clear();
+  if (seed == 0) return;
+  places_ = random_order(features(), RandomStream(seed, kPlaceStream));
 }
 
 void Images::broadcast_labels(const parallel::Communicator& comm) {
@@ -83,12 +90,17 @@ void Images::broadcast_pixels(const parallel::Communicator& comm) {
     comm.broadcast(pixels_.data() + first, std::min(kAtOnce, size - first), 0);
 }
 
+void Images::distribute(const parallel::ProcessGrid& grid) {
+  if (grid.depth().rank() == 0) broadcast_pixels(grid.data());
+}
+
 void Images::fill(const Index* samples, Index epoch, const Normalisation& normalisation,
                   const Augmentation& augmentation, State out) const {
   // what a pixel becomes, for each of its 256 values
   std::array<Real, 256> feature{};
   for (std::size_t v = 0; v < feature.size(); ++v)
-    feature[v] = (static_cast<Real>(v) / 255 - normalisation.mean) / normalisation.deviation;
+    feature[v] =
+        (static_cast<Real>(v) / 255 - normalisation.mean.front()) / normalisation.deviation.front();
   const RandomStream random(augmentation.seed,
                             (kChangeStream << 32) + static_cast<std::uint64_t>(epoch));
   const Index reach = 2 * augmentation.shift + 1;
@@ -102,7 +114,9 @@ void Images::fill(const Index* samples, Index epoch, const Normalisation& normal
       for (Index x = 0; x < width_; ++x) {
         const Index from_y = y - down, from_x = (flip ? width_ - 1 - x : x) - right;
         const bool inside = from_y >= 0 && from_y < height_ && from_x >= 0 && from_x < width_;
-        out(b, y * width_ + x) = feature[inside ? image[from_y * width_ + from_x] : 0];
+        const Index pixel = y * width_ + x;
+        const Index place = places_.empty() ? pixel : places_[static_cast<std::size_t>(pixel)];
+        out(b, place) = feature[inside ? image[from_y * width_ + from_x] : 0];
       }
     }
   }

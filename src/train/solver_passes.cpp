@@ -4,17 +4,17 @@
 
 namespace deeppcr::train {
 
-SolverPasses::SolverPasses(const parallel::ProcessGrid& grid, const sequence::Sequence& chain,
+SolverPasses::SolverPasses(const parallel::ProcessGrid& grid, const Chain& chain,
                            const parallel::BlockLayout& layout, Index batch,
                            const PassMethods& methods, Index kept)
     : grid_(grid),
-      chain_(chain),
+      chain_(chain.steps),
       iterates_(nonlinear::find(methods.forward).iterates),
-      trajectory_(grid.depth(), layout, batch, chain.width()),
+      trajectory_(grid.depth(), layout, batch, chain_.width()),
       forward_(nonlinear::find(methods.forward).make(methods.settings)),
-      adjoint_(chain, trajectory_, methods.make_backward()),
+      adjoint_(chain.differentiated, trajectory_, methods.make_backward()),
       kept_samples_(iterates_ ? kept : 0),
-      kept_(trajectory_.local_steps().size() * kept_samples_ * (chain.width() + 1)) {}
+      kept_(trajectory_.local_steps().size() * kept_samples_ * (chain_.width() + 1)) {}
 
 template <typename Visit>
 void SolverPasses::for_each_kept(const Index* samples, const Visit& visit) {

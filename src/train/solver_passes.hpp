@@ -14,9 +14,15 @@ namespace deeppcr::train {
 /// The forward pass of a whole batch by a nonlinear solver, and the backward pass behind it.
 class SolverPasses {
  public:
-  /// kept: of so many samples, the last trajectories are kept, if the solver iterates. Grid and
-  /// chain must outlive the object. Collective.
-  SolverPasses(const parallel::ProcessGrid& grid, const sequence::Sequence& chain,
+  /// Two chains with the same steps, which must outlive the passes.
+  struct Chain {
+    const sequence::Sequence& steps;
+    const sequence::Sequence& differentiated;  ///< whose Jacobians the backward pass takes
+  };
+
+  /// kept: of so many samples, the last trajectories are kept, if the solver iterates. The grid
+  /// must outlive the object. Collective.
+  SolverPasses(const parallel::ProcessGrid& grid, const Chain& chain,
                const parallel::BlockLayout& layout, Index batch, const PassMethods& methods,
                Index kept);
 

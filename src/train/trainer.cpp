@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/core/random.hpp"
+#include "train/random_order.hpp"
 
 namespace deeppcr::train {
 
@@ -26,14 +25,9 @@ SampleOrder::SampleOrder(Index samples, Index batch, std::uint64_t seed)
 
 const Index* SampleOrder::batch(Index step) {
   const Index epoch = epoch_of(step);
-  if (epoch != epoch_) {  // a new permutation, by Fisher and Yates
-    const RandomStream random(seed_, (kOrderStream << 32) + static_cast<std::uint64_t>(epoch));
-    order_.resize(static_cast<std::size_t>(samples_));
-    std::iota(order_.begin(), order_.end(), Index{0});
-    for (Index i = samples_ - 1; i > 0; --i) {
-      std::swap(order_[static_cast<std::size_t>(i)],
-                order_[static_cast<std::size_t>(random.integer(i, i + 1))]);
-    }
+  if (epoch != epoch_) {
+    order_ = random_order(
+        samples_, RandomStream(seed_, (kOrderStream << 32) + static_cast<std::uint64_t>(epoch)));
     epoch_ = epoch;
   }
   return order_.data() + (step - epoch * batches_per_epoch()) * batch_;

@@ -12,7 +12,7 @@ namespace deeppcr::test {
 
 /// A leaky recurrent cell, whose weights all steps share and which has an input at each step:
 ///
-///     z_{l+1} = (1 - c) z_l + c tanh(W z_l + U x_l + b)
+///     z_{l+1} = (1 - c) z_l + c tanh(W z_l + U x_l + b), or z_l where a sample has ended
 ///
 /// W [n, n], U [n, d] and b [n], row-major, are one row of parameters.
 class LeakyCell final : public sequence::Sequence {
@@ -43,7 +43,9 @@ class LeakyCell final : public sequence::Sequence {
 
   void value(StepRange range, ConstStates in, States out) const override {
     each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
-      for (int k = 0; k < n_; ++k) out(i, b, k) = (1 - kLeak) * z[k] + kLeak * squashed(k, z, x);
+      const bool ended = !inputs_.has(range.first + i, b);
+      for (int k = 0; k < n_; ++k)
+        out(i, b, k) = ended ? z[k] : (1 - kLeak) * z[k] + kLeak * squashed(k, z, x);
     });
   }
 
@@ -51,11 +53,14 @@ class LeakyCell final : public sequence::Sequence {
                                                    States out) const override {
     auto J = std::make_unique<Jacobian>(theta_->data(), range, in.extent(1), n_);
     each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
+      const Index l = range.first + i;
+      const bool ended = !inputs_.has(l, b);
       for (int k = 0; k < n_; ++k) {
         const Real y = squashed(k, z, x);
-        out(i, b, k) = (1 - kLeak) * z[k] + kLeak * y;
-        J->slope(range.first + i, b)[k] = kLeak * (1 - y * y);
+        out(i, b, k) = ended ? z[k] : (1 - kLeak) * z[k] + kLeak * y;
+        J->slope(l, b)[k] = ended ? 0 : kLeak * (1 - y * y);
       }
+      *J->kept(l, b) = ended ? 1 : 1 - kLeak;
     });
     return J;
   }
@@ -64,7 +69,7 @@ class LeakyCell final : public sequence::Sequence {
                           const sequence::GroupRows& grads) const override {
     Real *dW = grads.front().data(), *dU = dW + n_ * n_, *db = dU + n_ * d_;
     each(range, in, [&](Index i, Index b, const Real* z, const Real* x) {
-      for (int k = 0; k < n_; ++k) {
+      for (int k = 0; k < n_ && inputs_.has(range.first + i, b); ++k) {
         const Real y = squashed(k, z, x), delta = g(i, b, k) * kLeak * (1 - y * y);
         for (int j = 0; j < n_; ++j) dW[k * n_ + j] += delta * z[j];
         for (int j = 0; j < d_; ++j) dU[k * d_ + j] += delta * x[j];
@@ -74,12 +79,18 @@ class LeakyCell final : public sequence::Sequence {
   }
 
  private:
-  /// A_l = (1 - c) I + diag(s_l) W.
+  /// A_l = k_l I + diag(s_l) W, where k_l = 1 - c, or 1 with s_l = 0 behind a sample's end.
   class Jacobian final : public blocks::Linearisation {
    public:
     Jacobian(const Real* W, StepRange range, Index batch, int n)
-        : W_(W), range_(range), batch_(batch), n_(n), slopes_(range.size() * batch * n) {}
+        : W_(W),
+          range_(range),
+          batch_(batch),
+          n_(n),
+          slopes_(range.size() * batch * n),
+          kept_(range.size() * batch) {}
     Real* slope(Index l, Index b) { return slopes_.data() + at(l, b); }
+    Real* kept(Index l, Index b) { return kept_.data() + at(l, b) / n_; }
 
     void product(Index l, Direction direction, ConstPanel V, Panel out) const override {
       if (direction == Direction::forward) {
@@ -96,7 +107,7 @@ class LeakyCell final : public sequence::Sequence {
       for (Index b = 0; b < V.extent(0); ++b)
         for (Index k = 0; k < V.extent(1); ++k)
           for (int i = 0; i < n_; ++i) {
-            Real sum = (1 - kLeak) * V(b, k, i);
+            Real sum = kept_[at(l, b) / n_] * V(b, k, i);
             for (int j = 0; j < n_; ++j) sum += entry(slopes_.data() + at(l, b), i, j) * V(b, k, j);
             out(b, k, i) = sum;
           }
@@ -106,7 +117,7 @@ class LeakyCell final : public sequence::Sequence {
     StepRange range_;
     Index batch_;
     int n_;
-    Buffer<Real> slopes_;
+    Buffer<Real> slopes_, kept_;
   };
 
   Index size() const { return Index{n_} * n_ + Index{n_} * d_ + n_; }

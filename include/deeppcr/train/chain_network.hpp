@@ -11,14 +11,17 @@
 #include "deeppcr/parallel/pending_sums.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/plan/pipeline_schedule.hpp"
-#include "deeppcr/train/images.hpp"
+#include "deeppcr/train/evaluation.hpp"
+#include "deeppcr/train/examples.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
 
+class Feed;
 class LossOnGrid;
 class PipelinePasses;
 class SolverPasses;
+struct Drawn;
 
 /// Both passes at once: micro-batches follow each other through the depth ranks, by a schedule.
 struct TrainingPipeline {
@@ -48,16 +51,7 @@ struct PassMethods {
   PassMethods piped(const TrainingPipeline& wanted) const;
 };
 
-/// How a network did on a set; equal on all ranks.
-struct Evaluation {
-  double loss = 0;  ///< mean over the samples
-  Index samples = 0;
-  int classes = 0;               ///< 0: it classifies nothing, and has no accuracy
-  std::vector<Index> confusion;  ///< [classes, classes]: samples of class i taken for class j
-  double accuracy() const;
-};
-
-/// A network of images: embedding -> chain -> loss, on a process grid. A chain that takes inputs
+/// A network of samples: embedding -> chain -> loss, on a process grid. A chain that takes inputs
 /// has the features dealt to its steps and starts from zero, without an embedding. The chain's
 /// steps are split over the depth axis, whose first rank owns the embedding; the samples of a batch
 /// over the data axis. What a loss trains of its own, such as a head, is with the depth rank whose
@@ -76,12 +70,13 @@ class ChainNetwork final : public Trainable {
     Normalisation normalisation;
     Augmentation augmentation;
     Index trajectories_kept = 0;  ///< iterations start from the last ones of so many samples
+    Index truncate = 0;           ///< gradients stay within windows of so many steps; 0: they pass
   };
 
-  /// Collective on the grid, which must outlive the object, as the images must.
+  /// Collective on the grid, which must outlive the object, as the examples must.
   /// @throws Error where a data rank has fewer samples than micro-batches
   ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
-               const Images& images);
+               const Examples& examples);
   ~ChainNetwork() override;
 
   std::vector<ParameterGroup> parameters() override;
@@ -90,8 +85,10 @@ class ChainNetwork final : public Trainable {
   std::vector<std::string> stages() const override;
   StepOutcome differentiate(const MiniBatch& batch) override;
 
-  /// Loss and confusion on a whole set, whose last batch is filled up. Collective.
-  Evaluation evaluate(const Images& images);
+  /// Loss and confusion on a whole set of such samples, whose last batch is filled up; and what the
+  /// network says of each of them unless that is null. Collective.
+  Evaluation evaluate(const Examples& examples, Predictions* predictions = nullptr);
+
   /// Nothing where the passes are no such pipeline. Collective.
   std::optional<PipelineUse> pipeline() const;
 
@@ -99,24 +96,19 @@ class ChainNetwork final : public Trainable {
   Parts& parts() { return parts_; }
 
  private:
-  struct Drawn;   // samples of a batch on this rank, and what they are of
   struct Passes;  // what both passes have given on this rank
 
-  bool owns_embedding() const { return owns_pixels_ && parts_.embedding; }
-  bool takes_inputs() const { return parts_.sequence->input_width() > 0; }
+  bool owns_embedding() const { return grid_.depth().rank() == 0 && parts_.embedding; }
   const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
-  /// The inputs of the local steps, in the memory of inputs_.
-  sequence::Inputs bind();
-  void check_features() const;
+  /// The chain whose Jacobians gradients are by.
+  const sequence::Sequence& differentiated() const { return truncated_ ? *truncated_ : chain(); }
   void make_passes();
 
   // What the passes start from: for the whole batch z_0, or the features that steps take as inputs;
   // or z_0 of the samples `part` on the rank that owns the embedding.
   void embed(const Drawn& drawn, State z0);
-  void deal_features(const Drawn& drawn);
   void embed(const Drawn& drawn, StepRange part, State z0);
   std::function<void(StepRange, State)> begin(const Drawn& drawn, double& seconds);
-  State fill_features(const Drawn& drawn, StepRange part);
 
   Passes by_solvers(const Drawn& drawn, parallel::PendingSums& sums);
   Passes by_pipeline(const Drawn& drawn, parallel::PendingSums& sums);
@@ -126,19 +118,19 @@ class ChainNetwork final : public Trainable {
   void sum_chain_gradients(bool shared, Index first, Index last, parallel::PendingSums& sums);
   void differentiate_embedding(ConstState by_input, parallel::PendingSums& sums);
   void share(models::LossReport report, StepOutcome& outcome) const;
+  /// Calls visit(part, states) for parts of a batch whose states are there.
+  void each_forward(const Drawn& drawn, const std::function<void(StepRange, ConstStates)>& visit);
 
   const parallel::ProcessGrid& grid_;
   Parts parts_;
   Options options_;
-  const Images& images_;
+  const Examples& examples_;
   StepRange samples_;  ///< this rank's positions in a batch
-  bool owns_pixels_;
-  Buffer<Real> inputs_;                           ///< of the local steps, [L_local, B_local, d]
-  std::unique_ptr<sequence::Sequence> bound_;     ///< the sequence with them
-  StepSet local_;                                 ///< steps
-  Buffer<Real> features_;                         ///< [B_local, features]
-  Buffer<Real> normalisation_;                    ///< mean, deviation
-  std::vector<sequence::ParameterGroup> groups_;  ///< of the sequence
+  StepSet local_;      ///< steps
+  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<sequence::Sequence> bound_;      ///< the sequence with its inputs
+  std::unique_ptr<sequence::Sequence> truncated_;  ///< null: gradients are whole
+  std::vector<sequence::ParameterGroup> groups_;   ///< of the sequence
   sequence::ParameterGradients chain_gradients_;
   std::unique_ptr<LossOnGrid> loss_;
   Buffer<Real> embedding_gradient_;

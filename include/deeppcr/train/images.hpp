@@ -3,27 +3,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "deeppcr/core/types.hpp"
-#include "deeppcr/core/view.hpp"
 #include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/train/examples.hpp"
 
 namespace deeppcr::train {
 
-/// Features are (pixel / 255 - mean) / deviation.
-struct Normalisation {
-  Real mean = 0;
-  Real deviation = 1;
-};
-
-/// Random changes of the images of an epoch, by (seed, epoch, sample).
-struct Augmentation {
-  Index shift = 0;    ///< up to so many pixels up, down, left, right; what comes in is 0
-  bool flip = false;  ///< left and right, every second image
-  std::uint64_t seed = 0;
-};
-
 /// A labelled set of images, kept as bytes: an eighth of what their features take.
-class Images {
+class Images final : public Examples {
  public:
   Images() = default;
   /// Shapes: pixels [count, height, width], labels [count].
@@ -33,24 +19,32 @@ class Images {
   /// `stream` tells sets with the same pictures apart.
   static Images random(Index count, std::uint64_t seed, std::uint64_t stream);
 
-  Index count() const { return static_cast<Index>(labels_.size()); }
+  Index count() const override { return static_cast<Index>(labels_.size()); }
   Index height() const { return height_; }
   Index width() const { return width_; }
-  Index features() const { return height_ * width_; }
+  Index features() const override { return height_ * width_; }
   /// Ten, or more where a label asks for it.
-  int classes() const { return classes_; }
-  int label(Index sample) const { return labels_[static_cast<std::size_t>(sample)]; }
+  int classes() const override { return classes_; }
+  int label(Index sample, Index = 0) const override {
+    return labels_[static_cast<std::size_t>(sample)];
+  }
   /// Mean and deviation over all pixels of the set.
-  Normalisation normalisation() const;
+  Normalisation normalisation() const override;
+
+  /// From here on the pixels of an image come in another order, by the seed alone: the same for
+  /// training and test images, behind all changes of the image. 0: in rows.
+  void permute(std::uint64_t seed);
 
   /// Gives the root's sizes and labels to all ranks. Collective.
   void broadcast_labels(const parallel::Communicator& comm);
   /// Gives the root's pixels to all ranks that need them. Collective; behind broadcast_labels().
   void broadcast_pixels(const parallel::Communicator& comm);
+  /// Pixels for the ranks that are first in depth.
+  void distribute(const parallel::ProcessGrid& grid) override;
 
-  /// Shapes: samples [count], out [count, features].
+  /// Features are (pixel / 255 - mean) / deviation.
   void fill(const Index* samples, Index epoch, const Normalisation& normalisation,
-            const Augmentation& augmentation, State out) const;
+            const Augmentation& augmentation, State out) const override;
 
  private:
   Index height_ = 0;
@@ -58,6 +52,7 @@ class Images {
   int classes_ = 0;
   std::vector<unsigned char> pixels_;
   std::vector<unsigned char> labels_;
+  std::vector<Index> places_;  ///< [pixels]: where each of them goes; empty: where it is
 };
 
 }  // namespace deeppcr::train

@@ -11,6 +11,7 @@
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/models/losses.hpp"
+#include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
 #include "support/pass_options.hpp"
@@ -109,7 +110,8 @@ struct Fixture {
     options.layout = layout_of(grid);
     options.batch = static_cast<Index>(golden()["labels"].size());
     test::set_passes(options.methods, method.forward, method.backward);
-    options.normalisation = {golden()["mean"], golden()["deviation"]};
+    options.normalisation = {{golden()["mean"].get<double>()},
+                             {golden()["deviation"].get<double>()}};
     return options;
   }
   static Index offset(const ParameterGroup& group) {

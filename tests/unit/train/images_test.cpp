@@ -16,7 +16,8 @@ Images small() { return {2, 3, {0, 51, 102, 153, 204, 255, 1, 2, 3, 4, 5, 6}, {7
 std::vector<double> features(const Images& images, Index sample, Index epoch,
                              const Augmentation& augmentation) {
   Buffer<Real> out(images.features());
-  images.fill(&sample, epoch, {0, 1.0 / 255}, augmentation, {out.data(), {1, images.features()}});
+  images.fill(&sample, epoch, {{0}, {1.0 / 255}}, augmentation,
+              {out.data(), {1, images.features()}});
   std::vector<double> pixels;
   for (const Real value : out) pixels.push_back(std::round(value));
   return pixels;
@@ -40,7 +41,7 @@ TEST(Images, AreNormalised) {
 
 TEST(Images, OneGreyStaysFinite) {
   const Images images(1, 2, {9, 9}, {0});
-  EXPECT_EQ(images.normalisation().deviation, 1);
+  EXPECT_EQ(images.normalisation().deviation.front(), 1);
 }
 
 TEST(Images, AreShiftedAndFlipped) {

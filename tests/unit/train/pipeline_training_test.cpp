@@ -6,6 +6,7 @@
 
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/train/chain_network.hpp"
+#include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
@@ -64,7 +65,7 @@ struct Network {
     options.batch = one.batch;
     options.methods.pipeline = one.pipeline;
     if (one.pipeline) options.methods.forward = options.methods.backward = "pipeline";
-    options.normalisation = {0.5, 0.3};
+    options.normalisation = {{0.5}, {0.3}};
     options.augmentation = {1, true, 3};
     return options;
   }

@@ -8,6 +8,7 @@
 
 #include "deeppcr/models/losses.hpp"
 #include "deeppcr/train/chain_network.hpp"
+#include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
 #include "support/leaky_cell.hpp"
@@ -76,7 +77,7 @@ struct Fixture {
     options.layout = test::uneven_layout(kSteps, depth);
     options.batch = kBatch;
     test::set_passes(options.methods, method, method);
-    options.normalisation = {0.5, 0.3};
+    options.normalisation = {{0.5}, {0.3}};
     return options;
   }
   StepOutcome differentiate() {

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <vector>
+
+#include "deeppcr/core/buffer.hpp"
+
+namespace deeppcr::train {
+
+/// How a network did on a set; equal on all ranks.
+struct Evaluation {
+  double loss = 0;  ///< mean over the samples
+  Index samples = 0;
+  int classes = 0;  ///< 0: it classifies nothing, and has no accuracy
+  /// [classes, classes]: samples of class i taken for class j; where each step has a label, steps.
+  std::vector<Index> confusion;
+  double accuracy() const;
+};
+
+/// What a network says of each sample of a set; equal on all ranks.
+struct Predictions {
+  Index samples = 0;
+  Index steps = 0;      ///< that it says something after: those of a sample, or 1: its last one
+  int width = 0;        ///< numbers a step: of a target, or 1: the class
+  Buffer<Real> values;  ///< [samples, steps, width]; zero behind a sample's end
+};
+
+}  // namespace deeppcr::train

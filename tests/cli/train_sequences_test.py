@@ -1,0 +1,210 @@
+"""Training over time: recurrent cells on images as sequences and on signals from files."""
+import h5py
+import numpy as np
+
+from program import RANKS, ProgramTest, main
+
+IMAGES = ["train", "--data", "random", "--samples", 240, "--test-samples", 60, "--width", 12,
+          "--batch", 24, "--warm-up", 5, "--learning-rate", 0.01]
+SIGNALS = ["train", "--model", "gru", "--width", 10, "--batch", 8, "--warm-up", 5, "--input", "s.h5",
+           "--learning-rate", 0.01]
+LOSS, TEST_LOSS = "history/updates", "history/evaluations"
+
+
+def depths():
+    return [depth for depth in range(1, RANKS + 1) if RANKS % depth == 0]
+
+
+class TrainSequences(ProgramTest):
+    def signals(self, name="s.h5", samples=40, steps=14, early=True, seed=1):
+        """Waves of two kinds, which differ in how fast they are; targets: the next value."""
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(0, 2, samples)
+        time = np.arange(steps + 1)[None, :] + rng.uniform(0, 9, (samples, 1))
+        wave = np.sin(time * np.where(labels, 1.2, 0.5)[:, None])
+        inputs = np.stack([wave[:, :-1], 100 + 7 * rng.normal(size=(samples, steps))], axis=2)
+        with h5py.File(self.folder / name, "w") as file:
+            file["inputs"] = inputs
+            file["labels"] = labels
+            file["targets"] = wave[:, 1:, None]
+            if early:
+                file["lengths"] = rng.integers(4, steps + 1, samples)
+
+    def curve(self, name):
+        with h5py.File(self.folder / name, "r") as file:
+            return file[LOSS][:, 2].copy()
+
+    def contents(self, name):
+        found = {}
+        with h5py.File(self.folder / name, "r") as file:
+            file.visititems(lambda key, item: found.__setitem__(key, item[()])
+                            if isinstance(item, h5py.Dataset) else None)
+        return {key: value for key, value in found.items()
+                if key.split("/")[0] in ("parameters", "optimiser", "state")}
+
+    def test_images_by_rows_and_by_pixels(self):
+        report = self.solved(*IMAGES, "--model", "gru", "--layers", 2, "--as", "rows", "--epochs", 8,
+                             "--checkpoint", "g.h5", "--evaluate-every", 0)
+        self.assertEqual(report["steps"], 8)
+        self.assertGreater(report["test_accuracy"], 0.7)
+        score = self.solved("evaluate", "--restart", "g.h5", "--output", "p.h5")
+        self.assertEqual(score["confusion"], report["confusion"])
+        with h5py.File(self.folder / "p.h5", "r") as file:
+            said, labels = file["predictions"][:], file["labels"][:]
+        self.assertEqual(said.shape, (60,))
+        self.assertAlmostEqual(np.mean(said == labels), report["test_accuracy"])
+        for cell in ("rnn", "lstm", "para-gru", "para-lstm"):
+            report = self.solved(*IMAGES, "--model", cell, "--as", "pixels", "--max-steps", 3)
+            self.assertEqual(report["steps"], 64)
+            self.assertTrue(np.isfinite(report["test_loss"]))
+
+    def test_pixels_in_another_order(self):
+        words = [*IMAGES, "--model", "gru", "--as", "pixels", "--max-steps", 4]
+        plain = self.solved(*words)
+        other = self.solved(*words, "--permute", 7, "--checkpoint", "p.h5")
+        self.assertNotEqual(plain["loss"], other["loss"])
+        self.assertEqual(self.solved(*words, "--permute", 7)["loss"], other["loss"])
+        score = self.solved("evaluate", "--restart", "p.h5")
+        self.assertAlmostEqual(score["loss"], other["test_loss"], delta=1e-9)
+        self.assert_refused(self.run_here(*words, "--permute", 8, "--restart", "p.h5"), "--permute")
+
+    def test_every_grid_gives_the_same_curve(self):
+        self.signals()
+        for words in (["--loss-at", "last"], ["--loss-at", "rate"], ["--truncate", 5],
+                      ["--loss", "mean-square", "--loss-at", "each"],
+                      ["--loss", "mean-square", "--loss-at", "each", "--truncate", 4, "--layers", 2]):
+            with self.subTest(words=words):
+                self.solved(*SIGNALS, *words, "--epochs", 3, "--checkpoint", "one.h5", ranks=1)
+                expected = self.curve("one.h5")
+                self.assertEqual(len(expected), 12)
+                for depth in depths():
+                    self.solved(*SIGNALS, *words, "--epochs", 3, "--checkpoint", f"{depth}.h5",
+                                "--depth-ranks", depth)
+                    error = np.abs(self.curve(f"{depth}.h5") - expected).max()
+                    self.assertLessEqual(error, 1e-10 * np.abs(expected).max(), depth)
+
+    def test_goes_on_bit_for_bit(self):
+        self.signals()
+        words = [*SIGNALS, "--loss-at", "each", "--loss", "mean-square", "--epochs", 4,
+                 "--evaluate-every", 0, "--depth-ranks", RANKS]
+        self.solved(*words, "--checkpoint", "whole.h5")
+        self.solved(*words, "--checkpoint", "c.h5", "--max-steps", 7)
+        self.solved(*words, "--checkpoint", "c.h5", "--restart", "auto")
+        expected, found = self.contents("whole.h5"), self.contents("c.h5")
+        self.assertEqual(sorted(found), sorted(expected))
+        for name, values in expected.items():
+            self.assertTrue((found[name] == values).all(), name)
+        # on another grid to rounding
+        self.solved(*words, "--checkpoint", "d.h5", "--max-steps", 7)
+        self.solved(*words[:-2], "--checkpoint", "d.h5", "--restart", "auto", ranks=1)
+        for name, values in self.contents("d.h5").items():
+            if name.startswith("parameters"):
+                error = np.abs(values - expected[name]).max()
+                self.assertLessEqual(error, 1e-9 * np.abs(expected[name]).max(), name)
+
+    def test_normalisation_is_that_of_the_training(self):
+        self.signals()
+        self.signals("more.h5", samples=9, seed=2)
+        report = self.solved(*SIGNALS, "--test-input", "more.h5", "--epochs", 2, "--checkpoint",
+                             "c.h5")
+        with h5py.File(self.folder / "s.h5", "r") as file:
+            there = np.arange(14)[None, :] < file["lengths"][:][:, None]
+            steps = file["inputs"][:][there]
+        with h5py.File(self.folder / "c.h5", "r") as file:
+            known = file["state/normalisation"][0]
+        np.testing.assert_allclose(known, [*steps.mean(0), *steps.std(0)], rtol=1e-12)
+        self.assertEqual(report["test_samples"], 9)
+        for words in ([], ["--input", "more.h5"]):
+            score = self.solved("evaluate", "--restart", "c.h5", *words)
+            self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-10)
+            self.assertEqual(score["confusion"], report["confusion"])
+
+    def test_predicted_targets(self):
+        self.signals()
+        report = self.solved(*SIGNALS, "--loss", "mean-square", "--loss-at", "each", "--epochs", 20,
+                             "--checkpoint", "c.h5", "--evaluate-every", 0)
+        self.assertNotIn("test_accuracy", report)
+        self.assertEqual(report["test_samples"], 8)
+        self.assertLess(report["test_loss"], 0.2)  # their variance is 0.5
+        self.solved("evaluate", "--restart", "c.h5", "--output", "p.h5")
+        with h5py.File(self.folder / "p.h5", "r") as file:
+            said, lengths = file["predictions"][:], file["lengths"][:]
+        with h5py.File(self.folder / "s.h5", "r") as file:
+            targets = file["targets"][32:]
+            self.assertEqual(list(lengths), list(file["lengths"][32:]))
+        self.assertEqual(said.shape, targets.shape)
+        there = np.arange(14)[None, :] < lengths[:, None]
+        errors = np.where(there, ((said - targets) ** 2)[:, :, 0], 0).sum(1) / lengths
+        self.assertAlmostEqual(errors.mean(), report["test_loss"], delta=1e-9)
+        self.assertTrue((said[~there] == 0).all())
+
+    def test_a_trained_cell_goes_on_for_longer(self):
+        self.signals(early=False)
+        self.signals("long.h5", samples=5, steps=30, early=False)
+        words = ["--loss", "mean-square", "--loss-at", "each"]
+        self.solved(*SIGNALS, *words, "--epochs", 2, "--checkpoint", "c.h5")
+        score = self.solved("evaluate", "--restart", "c.h5", "--input", "long.h5", "--output", "p.h5")
+        self.assertEqual(score["steps"], 30)
+        with h5py.File(self.folder / "p.h5", "r") as file:
+            self.assertEqual(file["predictions"].shape, (5, 30, 1))
+
+    def test_one_long_signal(self):
+        with h5py.File(self.folder / "one.h5", "w") as file:
+            wave = np.sin(np.arange(51) / 3)
+            file["inputs"], file["targets"] = wave[:-1, None], wave[1:, None]
+        words = ["train", "--model", "lstm", "--width", 6, "--batch", 1, "--input", "one.h5", "--loss",
+                 "mean-square", "--loss-at", "each", "--truncate", 10]
+        self.assert_refused(self.run_here(*words), "--test-share")
+        report = self.solved(*words, "--test-share", 0, "--epochs", 120, "--learning-rate",
+                             0.02, "--depth-ranks", RANKS)
+        self.assertEqual(report["steps"], 50)
+        self.assertLess(report["test_loss"], 0.1)  # its variance is 0.5
+        short = self.solved(*words, "--test-share", 0, "--steps", 20, "--max-steps", 1)
+        self.assertEqual(short["steps"], 20)
+
+    def test_wrong_words_are_refused(self):
+        self.signals()
+        self.signals("wide.h5")
+        with h5py.File(self.folder / "wide.h5", "r+") as file:
+            inputs = file["inputs"][:]
+            del file["inputs"]
+            file["inputs"] = np.concatenate([inputs, inputs], axis=2)
+        with h5py.File(self.folder / "bare.h5", "w") as file:
+            file["inputs"] = np.ones((12, 5, 2))
+        gru = [*IMAGES, "--model", "gru"]
+        bare = ["train", "--model", "gru", "--batch", 4, "--input", "bare.h5"]
+        for words, phrases in (
+                ([*gru, "--steps", 9], ["--steps 9", "8 steps"]),
+                ([*gru, "--as", "pixels", "--features", 8], ["1 features, not 8", "--features"]),
+                ([*gru, "--as", "columns"], ["columns", "rows", "pixels"]),
+                ([*IMAGES, "--model", "resnet", "--as", "rows"], ["--as", "resnet"]),
+                ([*IMAGES, "--model", "resnet", "--truncate", 3], ["--truncate", "resnet"]),
+                ([*gru, "--input", "s.h5"], ["--data", "--input"]),
+                ([*gru, "--test-share", 0.5], ["--test-share", "--input"]),
+                ([*SIGNALS, "--shift", 1], ["--shift", "images"]),
+                ([*SIGNALS, "--test-input", "wide.h5"], ["4 features", "wide.h5"]),
+                ([*SIGNALS, "--test-share", 1], ["--test-share"]),
+                ([*SIGNALS, "--steps", 15], ["--steps 15", "14"]),
+                ([*SIGNALS, "--samples", 33], ["--samples 33", "32"]),
+                (["train", "--model", "gru", "--batch", 33, "--input", "s.h5"], ["33", "32"]),
+                (["train", "--model", "resnet", "--input", "s.h5"], ["resnet", "gru"]),
+                (["train", "--model", "gru", "--input", "missing.h5"], ["missing.h5"]),
+                (bare, ["/labels", "mean-square"]),
+                ([*bare, "--loss", "mean-square"], ["/targets", "cross-entropy"]),
+                ([*gru, "--loss", "mean-square"], ["/targets"]),
+        ):
+            with self.subTest(words=words):
+                before = sorted(self.folder.iterdir())
+                self.assert_refused(self.run_here(*words), *phrases)
+                self.assertEqual(sorted(self.folder.iterdir()), before)
+        self.solved(*SIGNALS, "--max-steps", 1, "--checkpoint", "c.h5")
+        for words, phrases in ((["--input", "wide.h5"], ["4 features", "2"]),
+                               (["--input", "s.h5", "--data", "random"], ["--data", "--input"]),
+                               (["--data", "random"], ["8 features", "2"]),
+                               (["--output", "s.h5"], ["s.h5"])):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_here("evaluate", "--restart", "c.h5", *words), *phrases)
+
+
+if __name__ == "__main__":
+    main()
