@@ -12,6 +12,7 @@ const std::vector<Suite>& suites() {
        run_compose},
       {"sequential", "sequential code against loops written by hand, one rank", Ranks::one,
        run_sequential_loops},
+      {"cells", "recurrent cells over time, one after another, one rank", Ranks::one, run_cells},
       {"pcr-scaling", "pcr on all ranks against one", Ranks::all, run_pcr_scaling},
       {"hybrid", "one linear solve of hybrid on all ranks against sequential on one", Ranks::all,
        run_hybrid},

@@ -6,6 +6,7 @@ namespace deeppcr::bench {
 
 void run_compose(Harness& harness);
 void run_sequential_loops(Harness& harness);
+void run_cells(Harness& harness);
 void run_pcr_scaling(Harness& harness);
 void run_hybrid(Harness& harness);
 void run_petsc(Harness& harness);

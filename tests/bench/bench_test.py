@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 BINARY, RANKS, MPIRUN = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-SUITES = ["compose", "sequential", "petsc", "newton", "path", "memory", "trace", "generate"]
+SUITES = ["compose", "sequential", "cells", "petsc", "newton", "path", "memory", "trace", "generate"]
 SUITES += ["pcr-scaling", "hybrid", "shooting", "pipeline"] if RANKS > 1 else []
 
 
