@@ -184,10 +184,14 @@ def draw_learning_rate(ax, training):
 
 
 def draw_training(training, stages, evaluation, confusion, about):
-    """Four panels: loss, accuracy, time, and the confusion (or the learning rate while there is none)."""
+    """Four panels: loss, accuracy (if there are classes), time, and the confusion (or the learning rate without one)."""
     figure, axes = plt.subplots(2, 2, figsize=(12, 9), constrained_layout=True)
     draw_curve(axes[0, 0], training, evaluation, "loss", 1, "")
-    draw_curve(axes[0, 1], training, evaluation, "accuracy", 100, " (%)")
+    if np.any(np.isfinite(training["accuracy"])):
+        draw_curve(axes[0, 1], training, evaluation, "accuracy", 100, " (%)")
+    else:  # numbers are predicted, no classes
+        draw_curve(axes[0, 1], training, evaluation, "loss", 1, ", logarithmic")
+        axes[0, 1].set_yscale("log")
     draw_training_stages(axes[1, 0], training["seconds"], stages)
     if confusion is not None:
         draw_confusion(axes[1, 1], confusion)

@@ -48,9 +48,12 @@ python3-matplotlib           | py-matplotlib        | matplotlib  | has_module m
 optional_packages="
 libsndfile1-dev              | libsndfile           | libsndfile  | has_package sndfile
 "
-# For tests of the exporter with ONNX, and the electrocardiogram of ecg_signal.py.
-test_packages="
+# For tests of the exporter.
+onnx_packages="
 python3-onnx                 | py-onnx              | -           | has_module onnx
+"
+# The electrocardiogram of ecg_signal.py.
+scipy_packages="
 python3-scipy                | py-scipy             | scipy       | has_module scipy
 "
 # Data of the main job; elsewhere: the four .gz files of Fashion-MNIST in any folder, given by --data FOLDER.

@@ -7,7 +7,7 @@ packages=$program_packages$data_packages
 if [[ ${DEEPPCR_WITH_TORCH:-0} == 1 ]]; then packages+=$torch_packages; fi
 if [[ $(id -u) -eq 0 ]] && has_program apt-get; then packages+=$slurm_packages; fi
 need "$packages"
-want "$optional_packages$test_packages"
+want "$optional_packages$onnx_packages$scipy_packages"
 preset=${DEEPPCR_PRESET:-release}
 build "$preset"
 run_tests "$root/build/$preset" "$@"

@@ -156,6 +156,13 @@ class PlotTrace(unittest.TestCase):
         words = self.path("run.svg").read_text(encoding="utf-8")
         for word in ("Loss", "Accuracy", "forward", "taken for", "1 depth x 2 data ranks"):
             self.assertIn(word, words)
+        with h5py.File(self.path("run.h5"), "r+") as file:  # a loss without classes
+            for name in ("training/accuracy", "evaluation/accuracy"):
+                file[name][...] = np.nan
+        self.assertEqual(run_here("plot_trace.py", self.path("run.h5"), "-o", self.path("run.svg")).returncode, 0)
+        words = self.path("run.svg").read_text(encoding="utf-8")
+        self.assertIn("Loss, logarithmic", words)
+        self.assertNotIn("Accuracy", words)
         write_training(self.path("empty.h5"), 0)
         assert_refused(self, run_here("plot_trace.py", self.path("empty.h5")), "without updates")
 
