@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "app/chain_loss.hpp"
 #include "app/files.hpp"
 #include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
@@ -15,10 +16,8 @@ namespace deeppcr::app {
 
 namespace {
 
-constexpr int kRandomClasses = 10;
 constexpr std::uint64_t kInputStream = 0x696e7075;      // "inpu"
 constexpr std::uint64_t kStepInputStream = 0x73746570;  // "step"
-constexpr std::uint64_t kLabelStream = 0x6c616265;      // "labe"
 
 /// The first `count` samples of an --input file, all of them for 0.
 io::Batch read_input(const parallel::Communicator& comm, const std::string& path, Index count) {
@@ -70,76 +69,6 @@ std::optional<models::DenseLayer> make_embedding(const parallel::Communicator& c
                                config.model.width, config.model.seed);
   if (stored) io::read_dense_layer(comm, config.weights, "/embedding", embedding.rows());
   return embedding;
-}
-
-bool differentiates(const RunConfig& config) {
-  return config.solver.passes == linear::Passes::forward_and_backward;
-}
-
-/// A loss of labels that a file has not got would be one of random labels.
-void require_labels(const RunConfig& config, const io::Batch& samples) {
-  const ChainConfig& chain = config.chain;
-  if (!differentiates(config)) return;
-  const models::LabelUse use = models::find_loss(chain.loss.name).labels;
-  if (use == models::LabelUse::targets && (!chain.signals || chain.signals->target_width == 0)) {
-    throw input_error("--loss {}: it compares with /targets [B, steps, k], which {}; use another",
-                      chain.loss.name,
-                      chain.input.empty() ? "the --input file of a recurrent cell may have"
-                                          : chain.input + " has not got");
-  }
-  const bool needed = use == models::LabelUse::classes || use == models::LabelUse::components;
-  const bool labelled = chain.signals ? !chain.signals->labels.empty() : !samples.labels.empty();
-  if (!needed || chain.input.empty() || labelled) return;
-  throw input_error(
-      "--input {}: it has no /labels, and the loss needs {} of them, one a sample; add them, or "
-      "use "
-      "--data random in place of --input",
-      chain.input, chain.batch);
-}
-
-std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
-                                        const ChainConfig& config, const sequence::Sequence& chain,
-                                        const std::vector<int>& labels) {
-  const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
-  const Index held = config.cells ? config.cells->classes : config.stored.classes;
-  const bool stored = held > 0;
-  int classes = stored ? static_cast<int>(held) : std::max(kRandomClasses, largest + 1);
-  if (models::find_loss(config.loss.name).labels == models::LabelUse::targets) {
-    classes = config.signals ? static_cast<int>(config.signals->target_width) : 1;
-    if (stored && classes != held)
-      throw input_error("{}: its head has {} outputs, but the targets of {} have {}",
-                        config.weights, held, config.input, classes);
-  } else if (largest >= classes) {
-    throw input_error("{}: its head has {} classes, but there is a label {}", config.weights,
-                      classes, largest);
-  }
-  check_components(config, largest);
-  // A mistyped label may ask for more than there is memory for: the layer, its gradient, a copy.
-  if (!stored && !config.input.empty()) {
-    parallel::check_memory(
-        comm, 3.0 * sizeof(Real) * classes * (config.model.width + 1),
-        fmt::format("--input {}: its label {} asks for a classifier of {} classes: ", config.input,
-                    largest, classes));
-  }
-  auto loss = models::make(config.loss, models::sizes_for(chain, classes, config.model.seed));
-  if (stored && loss->head() != nullptr)
-    io::read_dense_layer(comm, config.weights, "/head", loss->head()->rows());
-  return loss;
-}
-
-std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples) {
-  if (!samples.labels.empty()) return {samples.labels.begin(), samples.labels.end()};
-  if (config.signals) return labels_of(config);
-  const bool components =
-      models::find_loss(config.loss.name).labels == models::LabelUse::components;
-  const Index held = config.cells ? config.cells->classes : config.stored.classes;
-  Index classes = held > 0 ? held : kRandomClasses;
-  if (components) classes = std::min<Index>(classes, config.model.width);
-  const RandomStream random(config.model.seed, kLabelStream);
-  std::vector<int> labels;
-  for (Index b = 0; b < config.batch; ++b)
-    labels.push_back(static_cast<int>(random.integer(b, classes)));
-  return labels;
 }
 
 /// The inputs of the local steps: signals, the features of the samples dealt to them, or normal
@@ -239,17 +168,6 @@ void check_file_row(const RunConfig& config) {
 }
 
 }  // namespace
-
-void check_components(const ChainConfig& config, int largest_label) {
-  const bool components =
-      models::find_loss(config.loss.name).labels == models::LabelUse::components;
-  if (!components || largest_label < config.model.width) return;
-  throw input_error(
-      "--loss {} compares a state with the unit vector of its label: the label {} needs a --width "
-      "of "
-      "{} or more, not {}",
-      config.loss.name, largest_label, largest_label + 1, config.model.width);
-}
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
   const bool takes_inputs = input_width(config.model) > 0;

@@ -40,9 +40,6 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config);
 /// Collective; allocates nothing.
 void check_sizes(const parallel::Communicator& comm, const RunConfig& config);
 
-/// @throws Error for a label that names no component of a state, where the loss wants one
-void check_components(const ChainConfig& config, int largest_label);
-
 /// What `solve` and `gradient` begin with: sizes and files tried before anything large is made,
 /// then the network and its samples, and --save-weights. Collective. @throws Error for what does
 /// not fit

@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "app/chain.hpp"
+#include "app/chain_loss.hpp"
 #include "app/signals.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"

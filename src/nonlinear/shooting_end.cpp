@@ -64,7 +64,7 @@ SolveReport ShootingRun::solve_sequentially() {
   parallel::Traffic all;
   {
     const StageTimer timer(stages_, "substitute");
-    sequence::propagate(chain_, states_, std::min(kProbe, chunks_.steps(0).size() - 1), &all);
+    sequence::propagate(chain_, states_, std::min(probed_, chunks_.steps(0).size() - 1), &all);
   }
   if (comm().is_root()) traffic_ += all;  // it counts those of all ranks
   report_.method = "sequential";

@@ -52,15 +52,23 @@ SolveReport ShootingRun::solve() {
   return finished();
 }
 
-/// Sweeps the first steps of all chunks; what their tangents show tells the method.
+/// Sweeps the first steps of all chunks, where that could help; what their tangents show tells the
+/// method.
 ShootingRun::Method ShootingRun::choose() {
-  first_sweep(std::min(kProbe, chunks_.longest()), true);
-  gather();
   plan::ChunkProblem problem = linear::plan_problem(states_.layout(), chunks_);
   problem.batch = states_.batch();
   problem.width = states_.width();
   problem.rtol = options_.tolerance.rtol;
   problem.newton = options_.newton;
+  // The weights of a cell are in the cache: a tangent's product takes as long as that of a sample.
+  if (chain_.input_width() > 0) problem.tangent = 1.0 / static_cast<double>(problem.batch);
+  if (const plan::ChunkPlan best = plan::best_case(problem); best.method == Method::sequential) {
+    if (comm().is_root()) report_.choice = "not looked at; even if " + plan::explain(best, problem);
+    return best.method;
+  }
+  probed_ = std::min(kProbe, chunks_.longest());
+  first_sweep(probed_, true);
+  gather();
   const plan::ChunkPlan plan = plan::choose_for_chunks({table_.begin(), table_.end()}, problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
   return plan.method;

@@ -73,6 +73,7 @@ class ShootingRun {
   StageTimes stages_;
   parallel::Traffic traffic_;
   Assessment assessed_;  ///< where sweeps do not tell what errors grow to
+  Index probed_ = 0;     ///< first steps of each chunk that the choice has looked at
   double tighter_ = 1;   ///< seams are held against this share of the tolerance at first
   double change_ = 0;    ///< largest of this rank's starts in the last correction
   bool ended_ = false;   ///< of accelerated corrections

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/log_event.hpp"
@@ -158,9 +159,30 @@ void WindowedRun::extrapolate(const Section& before) {
                      states(entered.first + 1, entered.size()));
 }
 
+/// Whether the residual has stopped falling, and so few steps become right meanwhile that the
+/// sweeps allowed cannot suffice. The window of a sampler moves on, and its residual need not fall.
+bool WindowedRun::stalls(double residual) {
+  constexpr int kPatience = 16;
+  if (residual <= 0.5 * best_residual_) {
+    best_residual_ = residual;
+    since_best_ = 0;
+    frozen_at_best_ = frozen_;
+  }
+  if (options_.sampler || ++since_best_ <= kPatience) return false;
+  const double rate = static_cast<double>(frozen_ - frozen_at_best_) / since_best_;
+  const double left = static_cast<double>(steps_ - frozen_);
+  if (left <= rate * (options_.max_iterations - report_.iterations)) return false;
+  why_not_ = fmt::format(
+      "the residual has not fallen for {} sweeps, and {} of {} steps are right after {}",
+      since_best_, frozen_, steps_, report_.iterations);
+  return true;
+}
+
 void WindowedRun::iterate(double largest_before, Index frozen) {
   largest_ = largest_before;
   frozen_ = frozen;
+  best_residual_ = std::numeric_limits<double>::infinity();
+  since_best_ = 0;
   if (report_.iterations == 0) recording_.begin_behind(frozen);
   while (frozen_ < steps_ && !recording_.stopped()) {
     if (report_.iterations >= options_.max_iterations) {
@@ -179,6 +201,7 @@ void WindowedRun::iterate(double largest_before, Index frozen) {
     if (options_.extrapolate) extrapolate(before);
     record(found);
     largest_ = std::max(largest_, found.size);
+    if (stalls(found.residual)) return;
   }
 }
 

@@ -54,6 +54,7 @@ class WindowedRun {
   void extrapolate(const Section& before);
   void agree(Sweep& sweep) const;
   void record(const Sweep& sweep);
+  bool stalls(double residual);
   double known_growth() const;
 
   const sequence::Sequence& chain_;
@@ -66,8 +67,11 @@ class WindowedRun {
   States states_;  ///< the one in front of it, and behind that the local ones
   Recording recording_;
   Index frozen_ = 0;
-  double largest_ = 0;   ///< state in front of the window
-  double tighter_ = 1;   ///< corrections are held against this share of what is allowed at first
+  double largest_ = 0;  ///< state in front of the window
+  double tighter_ = 1;  ///< corrections are held against this share of what is allowed at first
+  double best_residual_ = 0;  ///< of all sweeps, to half of it
+  int since_best_ = 0;        ///< sweeps without a better one
+  Index frozen_at_best_ = 0;
   std::string why_not_;  ///< why the sweeps ended without the states being right
   Buffer<Real> correction_;
   Buffer<Real> drift_;  ///< [B, n]

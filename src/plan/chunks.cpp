@@ -54,8 +54,10 @@ double merging(const ChunkProblem& problem, const ChunkPlan& plan) {
 }
 
 void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
-  const auto m = static_cast<double>(problem.longest_rank);
-  plan.cost(Method::zero) = m + merging(problem, plan);
+  // Every sweep pushes a tangent along.
+  const double sweep = 1 + problem.tangent;
+  const auto m = sweep * static_cast<double>(problem.longest_rank);
+  plan.cost(Method::zero) = m + sweep * merging(problem, plan);
   plan.cost(Method::identity) = m * (1 + plan.identity_sweeps);
   // n columns cost this many evaluations.
   const double columns =
@@ -106,6 +108,14 @@ ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkP
     plan.method = method;
   }
   return plan;
+}
+
+ChunkPlan best_case(const ChunkProblem& problem) {
+  ProbedChunk forgetful;
+  forgetful.steps = forgetful.probed = 1;
+  forgetful.exit = -kInfinity;
+  return choose_for_chunks(
+      std::vector<ProbedChunk>(static_cast<std::size_t>(problem.chunks), forgetful), problem);
 }
 
 std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {

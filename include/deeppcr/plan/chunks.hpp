@@ -29,6 +29,7 @@ struct ChunkProblem {
   bool linear = false;         ///< only carries: identity stands for GMRES, dense for hybrid
   double hybrid = 0;           ///< linear: what hybrid takes of this chain, in steps
   bool may_substitute = true;  ///< whether sequential execution may be chosen
+  double tangent = 0;          ///< nonlinear: what a tangent adds to a step, in steps
 };
 
 /// What the first steps of the chunks have shown, and the method that follows from it.
@@ -50,6 +51,10 @@ constexpr double kUntilZero = 30;
 /// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
 /// contraction tells how soon a start is forgotten, drift how far M is from I.
 ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkProblem& problem);
+
+/// The same of a chain that would forget at once: where even that is left to sequential execution
+/// there is nothing to look at.
+ChunkPlan best_case(const ChunkProblem& problem);
 
 /// What a flop in a product of n columns counts for, against one in an evaluation.
 double product_weight(Index batch, int width);

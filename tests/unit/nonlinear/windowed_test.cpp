@@ -203,6 +203,22 @@ TEST(Windowed, SolvesChainsOfWhichEachRankHoldsItsOwnSteps) {
   }
 }
 
+// A cell with large weights is chaotic: diagonals tell too little of it to end at all.
+TEST(Windowed, IsLeftEarlyWhereTheResidualDoesNotFall) {
+  models::ModelOptions model;
+  model.model = "rnn";
+  model.steps = 3000;
+  model.width = 16;
+  const auto layout = parallel::BlockLayout::balanced(model.steps, world().size());
+  test::ModelProblem problem(world(), model, layout, 1);
+  for (Real& value : problem.rows()) value *= 8;
+  problem.trajectory.fill_with_input();
+  const SolveReport report = Windowed({}).solve(*problem.sequence, problem.trajectory);
+  EXPECT_EQ(report.status, Status::fell_back);
+  EXPECT_LT(report.iterations, 100);
+  EXPECT_NE(report.reason.find("has not fallen"), std::string::npos) << report.reason;
+}
+
 TEST(Windowed, RefusesAJacobianThatTheModelDoesNotKnow) {
   models::ModelOptions model;
   model.steps = 4;

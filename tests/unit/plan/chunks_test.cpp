@@ -49,5 +49,21 @@ TEST(ChunkPlan, CountsTheWalksThatVectorsNeed) {
   EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1), named).method, Method::identity);
 }
 
+// Half of the steps with a tangent each are as long as all without: nothing to look for.
+TEST(ChunkPlan, KnowsWhenEvenAForgetfulChainGainsNothing) {
+  using Method = ChunkPlan::Method;
+  ChunkProblem problem = problem_of(2, 0);
+  problem.linear = false;
+  EXPECT_EQ(best_case(problem).method, Method::zero);
+  problem.tangent = 1;
+  EXPECT_EQ(best_case(problem).method, Method::sequential);
+  problem.tangent = 0.25;  // four samples
+  EXPECT_EQ(best_case(problem).method, Method::zero);
+  problem = problem_of(4, 0);
+  problem.linear = false;
+  problem.tangent = 1;
+  EXPECT_EQ(best_case(problem).method, Method::zero);
+}
+
 }  // namespace
 }  // namespace deeppcr::plan
