@@ -91,8 +91,9 @@ void bind_inputs(Chain& chain, const ChainConfig& config) {
     const ConstState features = chain.feature_view();
     if (L * d < features.extent(1)) {
       throw input_error(
-          "{} steps with {} inputs each take {} features, but a sample has {}; use more --steps", L,
-          d, L * d, features.extent(1));
+          "{} steps with {} inputs each take {} features, but a sample has {}; use more --steps or "
+          "inputs a step",
+          L, d, L * d, features.extent(1));
     }
     sequence::deal_features(features, local, inputs);
   } else {

@@ -144,7 +144,9 @@ void add_gradient(const GradientSummary& gradient, Index steps, Report& report) 
 
 /// Whether the chain was walked one step after another, in each pass that there was.
 bool ran_in_a_row(const ChainReport& report, Index steps) {
-  if (report.run.report.sequential_evaluations != steps) return false;
+  const nonlinear::SolveReport& solve = report.run.report;
+  const bool one_chunk = solve.chunks == 1 && solve.iterations == 0;
+  if (!one_chunk && solve.sequential_evaluations != steps) return false;
   if (!report.gradient) return true;
   const linear::CriticalPath& back = report.gradient->adjoint.outcome.path;
   return back.products == 0 && back.evaluations >= static_cast<double>(steps);

@@ -1,4 +1,6 @@
 """Recurrent cells over time: signals, weights and first states from files, losses at any step, every solver."""
+from pathlib import Path
+
 import h5py
 import numpy as np
 
@@ -158,6 +160,15 @@ class Sequences(ProgramTest):
                                          method, "--verify")
                     self.assertLessEqual(report["max_error"], 1e-8)
         self.assertEqual(self.solved("check", "--model", "lstm", "--layers", 2)["status"], "passed")
+
+    def test_a_trained_net_is_right_by_every_method(self):
+        """It remembers: not every method gains, but each ends right and says how."""
+        net = str(Path(__file__).resolve().parent.parent / "golden" / "speech" / "gru.h5")
+        for method in ("auto", "shooting", "newton", "windowed"):
+            report = self.solved("solve", "--weights", net, "--input", net, "--nonlinear", method, "--verify")
+            self.assertEqual((report["model"], report["width"], report["steps"]), ("gru", 48, 200))
+            self.assertLessEqual(report["max_error"], RTOL)
+            self.assertEqual(report["status"] == "fell_back", report["reason"] != "")
 
     def test_saved_cells_are_the_same(self):
         for cell in CELLS:
