@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "io/recognise.hpp"
 #include "io_support.hpp"
 
 namespace deeppcr::test {
@@ -145,6 +146,7 @@ TEST_P(CellsOnceAround, WhatIsWrittenIsRead) {
   const std::vector<Real> head{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};  // [2 + 1, 4]
   io::write_cell_weights(world(), path, example_provenance(world()), shape, views,
                          {head.data(), {3, 4}});
+  EXPECT_EQ(io::recognise(path).format, file_format::kWeights);  // so a later run may replace it
   const std::optional<CellsShape> back = io::inspect_cells(world(), path);
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->cell, shape.cell);
