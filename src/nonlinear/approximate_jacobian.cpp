@@ -1,6 +1,9 @@
 #include "nonlinear/approximate_jacobian.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/options.hpp"
@@ -36,10 +39,9 @@ class Diagonals final : public blocks::Linearisation {
   ConstStates D_;
 };
 
-/// A product of many diagonals above one overflows, and an estimate may lie anywhere.
-void clip(States D) {
-  constexpr Real kMost = 1.2;
-  for (Real& value : D) value = std::clamp(value, -kMost, kMost);
+void clip(const Damping& damping, States D) {
+  if (std::isinf(damping.most)) return;
+  for (Real& value : D) value = std::clamp(value, -damping.most, damping.most);
 }
 
 sequence::KnownDiagonal source_of(Jacobian jacobian) {
@@ -52,18 +54,33 @@ sequence::KnownDiagonal source_of(Jacobian jacobian) {
 const char* name(Jacobian jacobian) { return kWords.of(jacobian); }
 Jacobian jacobian_from(const std::string& name) { return kWords.find(name); }
 
-ApproximateJacobian::ApproximateJacobian(Jacobian jacobian, const std::string& linear,
-                                         std::uint64_t seed, const parallel::Communicator& comm,
+Damping damping_from(const std::string& text) {
+  if (text == "none") return {std::numeric_limits<double>::infinity()};
+  const std::string word = "clip:";
+  double most = 0;
+  const char *begin = text.data() + std::min(word.size(), text.size()),
+             *end = text.data() + text.size();
+  const bool clips = text.rfind(word, 0) == 0;
+  const auto [next, code] = std::from_chars(begin, end, most);
+  if (!clips || code != std::errc() || next != end || !(most > 0) || std::isinf(most))
+    throw input_error("--damping {}: none, or clip:C with a number C above 0, such as clip:1",
+                      text);
+  return {most};
+}
+
+ApproximateJacobian::ApproximateJacobian(const WindowedOptions& options,
+                                         const parallel::Communicator& comm,
                                          const sequence::Sequence& sequence)
-    : jacobian_(jacobian),
-      seed_(seed),
+    : jacobian_(options.jacobian),
+      damping_(options.damping),
+      seed_(options.seed),
       comm_(comm),
       sequence_(sequence),
-      solver_(linear::find(jacobian == Jacobian::dense ? linear : "scan").make()) {
+      solver_(linear::find(jacobian_ == Jacobian::dense ? options.linear : "scan").make()) {
   if (is_known() &&
-      !sequence.known_diagonals(source_of(jacobian), {0, 0}, {nullptr, {0, sequence.width()}})) {
+      !sequence.known_diagonals(source_of(jacobian_), {0, 0}, {nullptr, {0, sequence.width()}})) {
     throw input_error("--jacobian {}: this model does not know it; use dense, diagonal or probe",
-                      name(jacobian));
+                      name(jacobian_));
   }
 }
 
@@ -87,7 +104,7 @@ void ApproximateJacobian::evaluate(const Section& section, ConstStates in, State
   if (is_known()) known(section.mine, D);
   if (jacobian_ == Jacobian::diagonal) J_->diagonals(section.mine, D);
   if (jacobian_ == Jacobian::probe) probe(*J_, section.mine, D);
-  if (!is_known()) clip(D);
+  if (!is_known()) clip(damping_, D);
   J_ = std::make_unique<Diagonals>(section.mine.first, D);
 }
 

@@ -22,11 +22,10 @@ struct Section {
 /// diagonals from one of four sources, which a scan reduces.
 class ApproximateJacobian {
  public:
-  /// linear: the solver for `dense`, a name from linear::catalogue(). The sequence and the
-  /// communicator must outlive the object. @throws Error where the model does not know the
-  /// diagonals asked for
-  ApproximateJacobian(Jacobian jacobian, const std::string& linear, std::uint64_t seed,
-                      const parallel::Communicator& comm, const sequence::Sequence& sequence);
+  /// The sequence and the communicator must outlive the object. @throws Error where the model does
+  /// not know the diagonals asked for
+  ApproximateJacobian(const WindowedOptions& options, const parallel::Communicator& comm,
+                      const sequence::Sequence& sequence);
 
   /// out = values of this rank's steps at `in`, and what solve() needs. Shapes: [mine.size(), B,
   /// n].
@@ -42,6 +41,7 @@ class ApproximateJacobian {
   void probe(const blocks::Linearisation& J, StepRange range, States D);
 
   Jacobian jacobian_;
+  Damping damping_;
   std::uint64_t seed_;
   const parallel::Communicator& comm_;
   const sequence::Sequence& sequence_;

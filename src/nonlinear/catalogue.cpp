@@ -33,6 +33,14 @@ OptionSpec jacobian_option() {
                      "for Gaussian data (samplers); the result is the same");
 }
 
+constexpr const char* kDamping = "clip:1.2";
+OptionSpec damping_option() {
+  return text_option(
+      "damping", kDamping,
+      "of the Jacobians diagonal and probe: clip:C keeps their entries within -C and "
+      "C, none takes them as they are");
+}
+
 OptionSpec chunks_option() {
   return whole_option("chunks", 0, 0, kMostChunks,
                       "chunks, as many as ranks or more; 0: one a rank");
@@ -63,9 +71,19 @@ Options options_from(const Settings& settings) {
   return options;
 }
 
+void refuse_damping(const OptionValues& own, Jacobian jacobian) {
+  const std::string damping = own.text("damping");
+  if (damping == kDamping) return;
+  throw input_error("--damping {} goes with --jacobian diagonal or probe, not with {}", damping,
+                    name(jacobian));
+}
+
 std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
   auto options = options_from<WindowedOptions>(settings);
   options.jacobian = jacobian;
+  const bool known = jacobian != Jacobian::diagonal && jacobian != Jacobian::probe;
+  if (known) refuse_damping(settings.own, jacobian);
+  options.damping = damping_from(settings.own.text("damping"));
   return std::make_unique<Windowed>(options);
 }
 
@@ -73,6 +91,7 @@ std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
 std::unique_ptr<Solver> make_newton(const Settings& settings) {
   const Jacobian jacobian = jacobian_from(settings.own.word("jacobian"));
   if (jacobian != Jacobian::dense) return windowed(settings, jacobian);
+  refuse_damping(settings.own, jacobian);
   auto options = options_from<NewtonOptions>(settings);
   options.linear = settings.own.word("linear");
   return std::make_unique<Newton>(options);
@@ -171,7 +190,7 @@ Catalogue<CatalogueEntry>& table() {
            pipeline_options(), false, by_pipeline, make_pipeline},
           {"newton",
            "all steps at once, by Newton's method",
-           {linear_option(), jacobian_option()},
+           {linear_option(), jacobian_option(), damping_option()},
            true,
            by_linear,
            make_newton},
@@ -183,7 +202,7 @@ Catalogue<CatalogueEntry>& table() {
            make_shooting},
           {"windowed",
            "all steps at once with a diagonal in place of the Jacobian",
-           {jacobian_option()},
+           {jacobian_option(), damping_option()},
            true,
            by_linear,
            make_windowed},

@@ -15,7 +15,7 @@ WindowedRun::WindowedRun(const sequence::Sequence& chain, sequence::Trajectory& 
     : chain_(chain),
       trajectory_(trajectory),
       options_(options),
-      jacobian_(options.jacobian, options.linear, options.seed, comm(), chain),
+      jacobian_(options, comm(), chain),
       steps_(trajectory.layout().num_steps()),
       batch_(trajectory.batch()),
       width_(trajectory.width()),

@@ -128,6 +128,14 @@ class Generate(ProgramTest):
             report = self.solved("solve", *chain, "--jacobian", jacobian, "--verify")
             self.assertEqual(report["status"], "converged")
             self.assertLess(report["max_error"], 1e-8)
+        for damping in ("none", "clip:0.5"):
+            report = self.solved("solve", *chain, "--nonlinear", "windowed", "--damping", damping, "--verify")
+            self.assertLess(report["max_error"], 1e-8)
+        for words in (["--damping", "clip:0", "--jacobian", "probe"], ["--damping", "clip:1x", "--nonlinear", "windowed"]):
+            self.assert_refused(self.run_here("solve", *chain, *words), "clip:C")
+        for jacobian in ("dense", "linear-part"):
+            self.assert_refused(self.run_here("solve", *chain, "--jacobian", jacobian, "--damping", "clip:1"),
+                                "--damping clip:1", jacobian)
         self.assert_refused(self.run_here("solve", "--model", "mlp", "--jacobian", "linear-part"),
                             "linear-part", "does not know it")
         self.assert_refused(self.run_here("solve", "--nonlinear", "sequential", "--jacobian", "probe"),

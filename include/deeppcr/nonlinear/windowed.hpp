@@ -24,8 +24,16 @@ const char* name(Jacobian jacobian);
 /// @throws Error that lists the known names
 Jacobian jacobian_from(const std::string& name);
 
+/// Bounds on the diagonals that are evaluated, since a product of many above one overflows.
+struct Damping {
+  double most = 1.2;  ///< their largest size; infinite: none
+};
+/// "none", or "clip:C" with C > 0. @throws Error for anything else
+Damping damping_from(const std::string& text);
+
 struct WindowedOptions {
   Jacobian jacobian = Jacobian::diagonal;
+  Damping damping = {};           ///< of diagonal and probe
   std::string linear = "hybrid";  ///< for Jacobian::dense, a name from linear::catalogue()
   Index window = 0;               ///< steps corrected together; 0: all
   bool extrapolate = false;       ///< steps that enter the window start from the model's drift
