@@ -127,8 +127,7 @@ class DenseCell final : public Cell {
         back_(n_, gates_),
         few_back_(gates_, n_),
         start_(gates_),
-        state_start_(gates_),
-        diagonal_(gates_) {}
+        state_start_(gates_) {}
 
   int slopes_per_unit() const override { return Gates::kSlopes; }
 
@@ -139,7 +138,6 @@ class DenseCell final : public Cell {
       const bool apart = Gates::kTwoSums && i >= 2 * n_;  // a candidate's, which r multiplies
       start_[i] = apart ? b_ih[i] : b_ih[i] + b_hh[i];
       state_start_[i] = apart ? b_hh[i] : 0;
-      diagonal_[i] = W_[i % n_ * Index{gates_} + i];
     }
     transposes_ = direction == Direction::backward && rows >= kTransposeFrom;
     if (!transposes_) return;
@@ -209,8 +207,10 @@ class DenseCell final : public Cell {
   }
 
   void diagonals(Index rows, const Real* slopes, Real* D) const override {
+    Buffer<Real> of_gates(gates_);  // of each gate's block of W_hh
+    for (int i = 0; i < gates_; ++i) of_gates[i] = W_[i % n_ * Index{gates_} + i];
     for (Index row = 0; row < rows; ++row)
-      Gates::diagonal(n_, slopes + row * Gates::kSlopes * n_, diagonal_.data(), D + row * width());
+      Gates::diagonal(n_, slopes + row * Gates::kSlopes * n_, of_gates.data(), D + row * width());
   }
 
  private:
@@ -225,7 +225,6 @@ class DenseCell final : public Cell {
   blocks::Product product_, back_;
   blocks::TransposedProduct few_back_;
   Buffer<Real> start_, state_start_;  ///< of the products with inputs and with states
-  Buffer<Real> diagonal_;             ///< of each gate's block of W_hh
   Buffer<Real> transposed_;           ///< W_hh^T, where `transposes_`
   bool transposes_ = false;
   Buffer<Real> states_, products_, outer_;  ///< scratch

@@ -151,7 +151,21 @@ void RecurrentLinearisation::substitute(StepRange range, Direction direction, Co
     backpropagate(range, {ConstStates{}, rhs, result, carry, {}});
     return;
   }
-  Linearisation::substitute(range, direction, rhs, result, carry);
+  // d_l = A_l d_{l-1} + r_l, where r may lie in d's place
+  const Index size = carry.size();
+  steps_->take(Direction::forward, range.size() * batch_);
+  Real* image = room(steps_->scratch.states, size);
+  const Real* before = carry.data();
+  for (Index i = 0; i < range.size(); ++i) {
+    push({row_of(range.first + i), batch_, 1}, before, image);
+    keep_ended({range.first + i, range.first + i + 1}, batch_, inputs_, carry.extent(1), before,
+               image);
+    const Real* r = rhs[i].data();
+    Real* d = result[i].data();
+    for (Index j = 0; j < size; ++j) d[j] = image[j] + r[j];
+    before = d;
+  }
+  if (!range.empty()) std::copy_n(before, size, carry.data());
 }
 
 /// One layer through the steps of a part: g of each, du and dv of all, and the carry [B, w].

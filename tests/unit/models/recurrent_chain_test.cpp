@@ -183,6 +183,30 @@ TEST_P(RecurrentCells, DiagonalsAreThoseOfTheBlocks) {
       ASSERT_NEAR(D[row * S + i], A[(row * S + i) * S + i], 1e-14) << row << ", " << i;
 }
 
+TEST_P(RecurrentCells, SubstitutesForwardByProducts) {
+  Fixture cells(options(), {kSteps, 4, 0, 1});
+  const Index S = cells.S(), state = kBatch * S;
+  const auto J = cells.chain().linearise_along(Fixture::all(), cells.states());
+  Buffer<Real> r(kSteps * state), d(r.size()), carry(state), before(state), after(state);
+  RandomStream(3, 4).normal(0, r.size(), r.data());
+  RandomStream(3, 5).normal(0, state, carry.data());
+  std::copy(carry.begin(), carry.end(), before.begin());
+  std::copy(r.begin(), r.end(), d.begin());
+  const States in_place(d.data(), {kSteps, kBatch, S});
+  J->substitute(Fixture::all(), Direction::forward, in_place, in_place,
+                {carry.data(), {kBatch, S}});
+  for (Index l = 0; l < kSteps; ++l) {
+    J->product(l, Direction::forward, {before.data(), {kBatch, 1, S}},
+               {after.data(), {kBatch, 1, S}});
+    for (Index i = 0; i < state; ++i) {
+      after[i] += r[l * state + i];
+      ASSERT_NEAR(d[l * state + i], after[i], 1e-13);
+    }
+    before.swap(after);
+  }
+  for (Index i = 0; i < state; ++i) ASSERT_EQ(carry[i], d[(kSteps - 1) * state + i]);
+}
+
 TEST_P(RecurrentCells, StartByTheSeedAlone) {
   ModelOptions options = this->options();
   const auto one = make(options, {0, 2}), other = make(options, {5, kSteps});
