@@ -125,6 +125,22 @@ TEST_P(RecurrentCells, LeaveTheStatesOfSamplesThatHaveEnded) {
             << "step " << l << ", sample " << b;
 }
 
+/// Micro-batches: inputs and lengths are those of their own samples.
+TEST_P(RecurrentCells, TakeSamplesFromTheMiddleOfABatch) {
+  constexpr Index kFirst = 1, kCount = 2;
+  Fixture whole(options(), {kSteps, 4, 7, 1});
+  const Index S = whole.S();
+  const sequence::FromSample part(whole.chain(), kFirst);
+  Buffer<Real> z(kCount * S), out(kSteps * kCount * S);
+  std::copy_n(whole.states().data() + kFirst * S, kCount * S, z.data());
+  const States states(out.data(), {kSteps, kCount, S});
+  part->propagate(Fixture::all(), {z.data(), {kCount, S}}, states);
+  for (Index l = 0; l < kSteps; ++l)
+    for (Index b = 0; b < kCount; ++b)
+      for (Index i = 0; i < S; ++i)
+        ASSERT_EQ(states(l, b, i), whole.states()(l + 1, kFirst + b, i));
+}
+
 TEST_P(RecurrentCells, PassGradientsThroughStepsBehindAnEnd) {
   const std::vector<Index> lengths{kSteps, 4, 0, 1};
   Fixture ending(options(), lengths);
@@ -169,6 +185,27 @@ TEST_P(RecurrentCells, GradientsMatchDifferences) {
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (Index i = 0; i < groups[g].values.size(); i += 7)
       expect(groups[g].values.data()[i], found.parameters[static_cast<int>(g)].data()[i]);
+}
+
+TEST_P(RecurrentCells, JacobiansMatchDifferences) {
+  constexpr double kStep = 1e-5;
+  Fixture cells(options());
+  const Index S = cells.S(), size = kSteps * kBatch * S;
+  const std::array<Index, 3> shape{kSteps, kBatch, S};
+  const auto J = cells.chain().linearise_along(Fixture::all(), cells.states());
+  Buffer<Real> A(size * S), z(size), above(size), below(size);
+  J->blocks(Fixture::all(), {A.data(), {kSteps, kBatch, S, S}});
+  for (Index j = 0; j < S; ++j) {  // column j of all at once
+    const auto value_at = [&](double h, Buffer<Real>& f) {
+      std::copy_n(cells.states().data(), size, z.data());
+      for (Index i = j; i < size; i += S) z[i] += h;
+      cells.chain().value(Fixture::all(), {z.data(), shape}, {f.data(), shape});
+    };
+    value_at(kStep, above);
+    value_at(-kStep, below);
+    for (Index i = 0; i < size; ++i)
+      ASSERT_NEAR(A[(i / S * S + j) * S + i % S], (above[i] - below[i]) / (2 * kStep), 1e-9);
+  }
 }
 
 TEST_P(RecurrentCells, DiagonalsAreThoseOfTheBlocks) {
