@@ -143,16 +143,21 @@ double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
                       const nonlinear::Problem& problem, int rank) {
   const auto steps = static_cast<double>(solver.layout(problem).count(rank));
   const double states = steps + 1;
-  // The trajectory and the reference of --verify; backward starts, slopes, gradients and the maps
-  // of a linear solve.
+  // The trajectory and the reference of --verify; backward starts, slopes (those of a cell are what
+  // its gates were), gradients and the maps of a linear solve.
   const bool backward = config.solver.passes == linear::Passes::forward_and_backward;
-  const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 4 : 0);
+  const int d = input_width(config.chain.model);
+  const double slopes = d > 0 ? 6 : 1;
+  const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 3 + slopes : 0);
+  const double inputs =
+      config.chain.signals ? 0 : steps * static_cast<double>(config.chain.batch * d);
   constexpr double kParameterArrays = 3, kMaps = 4;
   const models::StepCost step = models::step_cost(config.chain.model);
   const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
   const double state = static_cast<double>(problem.state_bytes());
   const double maps = backward ? kMaps * state * (problem.width + 1) : 0;
-  return solver.memory(problem) + arrays * states * state + maps + sizeof(Real) * parameters;
+  return solver.memory(problem) + arrays * states * state + maps +
+         sizeof(Real) * (parameters + inputs);
 }
 
 /// Checkpoints and states are written in whole rows, a state each, which MPI counts in bytes with
@@ -175,6 +180,10 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
   if (!config.state.empty() && !takes_inputs)
     throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,
                       config.model.model);
+  if (config.frame != 1 && (config.input.empty() || !takes_inputs))
+    throw input_error(
+        "--frame {}: it is for the recording of --input that a recurrent cell reads; leave it out",
+        config.frame);
   if (!config.weights.empty()) config.cells = io::inspect_cells(comm, config.weights);
   if (!config.input.empty() && takes_inputs) {
     adopt_signals(comm, config);

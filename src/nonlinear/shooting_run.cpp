@@ -1,5 +1,7 @@
 #include "nonlinear/shooting_run.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -71,12 +73,25 @@ ShootingRun::Method ShootingRun::choose() {
     if (comm().is_root()) report_.choice = "not looked at; even if " + plan::explain(best, problem);
     return best.method;
   }
-  probed_ = std::min(kProbe, chunks_.longest());
+  probed_ = steps_to_probe(problem.tangent);
+  if (probed_ == 0) {
+    report_.choice = fmt::format("a look would take long against {} steps", num_steps());
+    return Method::sequential;
+  }
   first_sweep(probed_, true);
   gather();
   const plan::ChunkPlan plan = plan::choose_for_chunks({table_.begin(), table_.end()}, problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
   return plan.method;
+}
+
+/// First steps of each chunk to look at. What tangents add may take a tenth of sequential
+/// execution; 0 where that is too little to tell anything.
+Index ShootingRun::steps_to_probe(double tangent) const {
+  const Index wanted = std::min(kProbe, chunks_.longest());
+  if (tangent == 0) return wanted;
+  const auto affordable = static_cast<Index>(0.1 * static_cast<double>(num_steps()) / tangent);
+  return affordable < kTellingSteps ? 0 : std::min(wanted, affordable);
 }
 
 SolveReport ShootingRun::solve_by_newton() {

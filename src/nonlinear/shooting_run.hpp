@@ -37,6 +37,7 @@ class ShootingRun {
   int most_corrections() const;
 
   Method choose();
+  Index steps_to_probe(double tangent) const;
   SolveReport solve_by_newton();
   SolveReport solve_sequentially();
   void shoot();

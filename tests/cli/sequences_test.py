@@ -199,6 +199,8 @@ class Sequences(ProgramTest):
         self.assert_refused(self.run_here("solve", "--weights", "w.h5", "--input", "wide.h5"),
                             "wide.h5", "5 features", "w.h5", "2")
         self.assert_refused(self.run_here("solve", "--state", "s.h5"), "--state", "resnet")
+        for model in ("gru", "mlp"):
+            self.assert_refused(self.run_here("solve", "--model", model, "--frame", 7), "--frame 7")
         for name, state in (("small", np.zeros((3, 7))), ("nan", np.full((3, 8), np.nan)),
                             ("text", np.array([b"a"] * 3))):
             with h5py.File(self.folder / f"{name}.h5", "w") as file:
