@@ -235,6 +235,9 @@ SolveReport WindowedRun::solve() {
     iterate(input, exact);
   }
   end(exact, true);
+  // A look walks the steps once more, with a tangent.
+  report_.path.evaluations += static_cast<double>((report_.iterations + 2 * report_.looks) *
+                                                  linear::longest_part(trajectory_.layout()));
   return finish();
 }
 
