@@ -3,6 +3,7 @@
 
 #include "app/examples.hpp"
 #include "app/files.hpp"
+#include "app/named_files.hpp"
 #include "app/network.hpp"
 #include "app/report.hpp"
 #include "app/run_commands.hpp"
@@ -14,6 +15,7 @@
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/io/written_files.hpp"
 #include "deeppcr/train/diffusion_training.hpp"
 
 namespace deeppcr::app {
@@ -79,16 +81,19 @@ train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& k
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const int outputs = outputs_of(known, config, test);
   check_examples(known, outputs, config, "test", test);
-  check_network_size(grid, config, sharing, test);
+  check_network_size(grid, config, sharing, test, outputs);
   sets.distribute(grid);
   train::ChainNetwork network = make_network(grid, config, sharing, {}, test, outputs);
   read_network(context, grid, trained, known.file, network);
   if (output.empty()) return network.evaluate(test);
+  models::Loss& loss = *network.parts().loss;
+  if (loss.head() == nullptr && loss.classes() == 0)
+    throw input_error(
+        "--output {}: --loss {} has no outputs that could be written, those with a head have, such "
+        "as cross-entropy; leave it out",
+        output, config.chain.loss.name);
   train::Predictions said;
   train::Evaluation evaluation = network.evaluate(test, &said);
-  if (said.width == 0)
-    throw input_error("--output {}: --loss {} predicts nothing; leave it out", output,
-                      config.chain.loss.name);
   io::write_file(
       context.comm, output, file_format::kResults, provenance(context),
       [&](io::hdf5::File& file) { write_predictions(file, said, test, evaluation.classes > 0); });
@@ -175,6 +180,21 @@ void choose_samples(const OptionValues& options, TrainConfig& config) {
   sequences.steps_given = false;  // cells go on for as long as there are inputs
 }
 
+/// The checkpoint and the samples that it names are read, though no option says so.
+void check_output(const cli::Context& context, const std::string& output,
+                  const std::string& checkpoint, const TrainConfig& config) {
+  if (output.empty()) return;
+  std::vector<io::ReadFile> read{{"restart", checkpoint},
+                                 {"input", config.sequences.input},
+                                 {"test-input", config.sequences.test_input},
+                                 {"autoencoder", config.autoencoder}};
+  for (const std::string& file : image_files(config.chain.data)) read.push_back({"data", file});
+  parallel::agree(context.comm, [&] {
+    if (context.comm.is_root())
+      io::check_written_files({{"output", output, file_format::kResults}}, read, true);
+  });
+}
+
 /// The checkpoint, or the newest intact one of a folder, by the name that runs give it.
 std::string checkpoint_at(const cli::Context& context, const std::string& path) {
   if (path.empty()) throw input_error("evaluate needs --restart FILE, a checkpoint of train");
@@ -222,6 +242,7 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
     config.autoencoder = file;
   }
   const std::string output = options.text("output");
+  check_output(context, output, origin.path, config);
   if (!output.empty() && is_diffusion_model(model))
     throw input_error("--output {}: {} has no network of classes or targets; leave it out", output,
                       path);
@@ -245,7 +266,7 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
   const double seconds = context.comm.max(watch.seconds());
   report.json["seconds"]["total"] = seconds;
   report.line("time", "{:.3g} s", seconds);
-  if (evaluation.classes > 0) add_classes(evaluation, report);
+  if (!evaluation.confusion.empty()) add_classes(evaluation, report);
   add_bands(bands, report);
   return report.print("");
 }

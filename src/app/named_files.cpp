@@ -7,18 +7,19 @@
 #include "deeppcr/io/trace.hpp"
 
 namespace deeppcr::app {
-namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> files_in(const std::string& folder) {
-  std::vector<fs::path> files;
+std::vector<std::string> image_files(const std::string& folder) {
+  std::vector<std::string> files;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder, failed))
     if (entry.path().filename().string().find("ubyte") != std::string::npos)
-      files.push_back(entry.path());
+      files.push_back(entry.path().string());
   return files;
 }
+
+namespace {
 
 /// Existing files that the options name, and what --restart asks for; of a folder the images in it.
 std::vector<io::ReadFile> read_files(const cli::Options& known, const OptionValues& values) {
@@ -29,7 +30,7 @@ std::vector<io::ReadFile> read_files(const cli::Options& known, const OptionValu
     const std::string& name = option.spec.name;
     const std::string path = values.text(name);
     if (fs::is_directory(path, failed)) {
-      for (const fs::path& file : files_in(path)) files.push_back({name, file.string()});
+      for (const std::string& file : image_files(path)) files.push_back({name, file});
     } else if (!path.empty() && (name == "restart" || fs::exists(path, failed))) {
       files.push_back({name, path});
     }

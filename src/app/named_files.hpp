@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "deeppcr/cli/options.hpp"
@@ -14,5 +15,8 @@ namespace deeppcr::app {
 std::vector<io::WrittenFile> check_written_files(const cli::Options& known,
                                                  const OptionValues& values,
                                                  const parallel::Communicator& comm);
+
+/// Files of images in a folder; none where there is no such folder.
+std::vector<std::string> image_files(const std::string& folder);
 
 }  // namespace deeppcr::app

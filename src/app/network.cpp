@@ -5,6 +5,7 @@
 
 #include "app/examples.hpp"
 #include "app/files.hpp"
+#include "app/raw_inputs.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/catalogue.hpp"
 #include "deeppcr/parallel/runtime.hpp"
@@ -46,7 +47,8 @@ double held_share(const train::PassMethods& methods, Index stages, Index batch,
 }
 
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Sharing& sharing, const train::Examples& examples) {
+                        const train::Sharing& sharing, const train::Examples& examples,
+                        int outputs) {
   const models::ModelOptions& model = config.chain.model;
   const Index D = grid.depth().size(), R = grid.data().size();
   const Index batch = (config.chain.batch + R - 1) / R;
@@ -66,15 +68,21 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const double solver =
       forward->memory(problem) +
       sharing.methods.make_backward()->cost({forward->layout(problem), batch, width}).memory;
-  const double each = examples.everywhere() ? sizeof(Real) : 1;  // of signals, of pixels
+  const double each = examples.everywhere() ? 0 : 1;  // signals are there already; of pixels
   const double embedding = takes_sequences(model) ? 0 : 8 * n;
   const double pixels =
       static_cast<double>(examples.features()) *
       (each * static_cast<double>(examples.count()) + sizeof(Real) * (2 * B + embedding));
   const double kept =
       static_cast<double>(std::min(config.trajectories_kept, examples.count())) * steps * (n + 1);
-  parallel::check_memory(grid.world(),
-                         sizeof(Real) * (states + parameters + kept) + solver + pixels);
+  // A mistyped label may ask for more than there is memory for.
+  const bool headed =
+      models::find_loss(config.chain.loss.name).labels != models::LabelUse::components;
+  const double head = headed ? outputs * (kParameterArrays * (n + 1) + 2 * B) : 0;
+  const std::string cause =
+      head > states + parameters ? fmt::format("{} outputs, as labels ask for: ", outputs) : "";
+  parallel::check_memory(
+      grid.world(), sizeof(Real) * (states + parameters + kept + head) + solver + pixels, cause);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {
@@ -110,6 +118,12 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   if (!file.empty()) {
     const io::WeightsShape& stored = config.chain.stored;
     read_weights(grid.world(), config.chain, *parts.sequence);
+    if (config.chain.cells) {
+      train::Normalisation known = normalisation;  // images have it on their owner
+      grid.world().broadcast(known.mean, 0);
+      grid.world().broadcast(known.deviation, 0);
+      take_normalised_inputs(*config.chain.cells, known, stored_rows(*parts.sequence).front()[0]);
+    }
     if (stored.features > 0 && parts.embedding)
       io::read_dense_layer(grid.world(), file, "/embedding", parts.embedding->rows());
     models::DenseLayer* head = parts.loss->head();

@@ -11,7 +11,8 @@ namespace deeppcr::app {
 /// Refuses what PETSc cannot index and what would not fit into memory. Collective; allocates
 /// nothing.
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
-                        const train::Sharing& sharing, const train::Examples& examples);
+                        const train::Sharing& sharing, const train::Examples& examples,
+                        int outputs);
 
 /// What the choice of grid and methods depends on.
 train::TrainingProblem training_problem(const TrainConfig& config);

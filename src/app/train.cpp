@@ -1,7 +1,10 @@
+#include <algorithm>
+
 #include "app/chain.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/network.hpp"
+#include "app/raw_inputs.hpp"
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
@@ -35,13 +38,20 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
     grid.depth().broadcast(head->parameters().data(), head->parameters().size(), owner);
   StepSet steps = parts.sequence->local_steps();
   std::vector<View<Real, 2>> parameters = stored_rows(*parts.sequence);
-  if (grid.data().rank() > 0) {
+  Buffer<Real> first;  // layer 0 of cells as a file has it
+  const models::ModelOptions& model = config.chain.model;
+  if (are_cells(parts.sequence->parameters())) {
+    first.reset(parameters.front().size());
+    std::copy_n(parameters.front().data(), first.size(), first.data());
+    parameters.front() = View<Real, 2>(first.data(), {1, first.size()});
+    take_raw_inputs(cells_shape(model), network.normalisation(), parameters.front()[0]);
+  } else if (grid.data().rank() > 0) {
     steps = StepSet();
     parameters.front() = parameters.front().slice(0, 0);
   }
   app::save_weights(
       context, config.files.save_weights,
-      {config.chain.model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
+      {model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
 }
 
 /// The configuration that checkpoints keep: with the sizes that the samples have decided.
@@ -80,7 +90,7 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   check_examples(known, outputs, config, "training", *sets.training);
   check_examples(known, outputs, config, "test", *sets.test);
   warn_of_new_labels(config, sets);
-  check_network_size(grid, config, sharing, *sets.training);
+  check_network_size(grid, config, sharing, *sets.training, outputs);
   sets.distribute(grid);
   train::ChainNetwork network =
       make_network(grid, config, sharing, sets.training->normalisation(), *sets.training, outputs);

@@ -257,6 +257,10 @@ void add_evaluation(const train::Evaluation& evaluation, Report& report) {
               accuracy_text(evaluation.accuracy()), evaluation.samples);
   if (evaluation.classes == 0) return;
   json["test_accuracy"] = evaluation.accuracy();
+  if (evaluation.classes > train::Evaluation::kMostTabulated) {
+    report.line("confusion", "none: there are {} classes, and it is for {} at most",
+                evaluation.classes, train::Evaluation::kMostTabulated);
+  }
   for (auto row = evaluation.confusion.begin(); row != evaluation.confusion.end();
        row += evaluation.classes)
     json["confusion"].push_back(std::vector<Index>(row, row + evaluation.classes));

@@ -170,7 +170,7 @@ void TrainingFiles::finish(const TrainingResult& result, double seconds) {
                               {"reason", result.reason},
                               {"updates", result.updates},
                               {"seconds", seconds}});
-    if (!result.evaluation || result.evaluation->classes == 0) return;
+    if (!result.evaluation || result.evaluation->confusion.empty()) return;
     const Index classes = result.evaluation->classes;
     file.write<Index>(
         "/evaluation/confusion", {classes, classes}, result.evaluation->confusion.data(),

@@ -115,8 +115,11 @@ void Communicator::min(std::vector<double>& values) const {
 }
 
 void Communicator::sum(double* values, Index count) const {
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values, to_count(count), MPI_DOUBLE, MPI_SUM, comm_),
-            "MPI_Allreduce");
+  for (Index first = 0; first < count; first += kMostAtOnce) {  // MPI counts in an int
+    const int piece = to_count(std::min(kMostAtOnce, count - first));
+    check_mpi(MPI_Allreduce(MPI_IN_PLACE, values + first, piece, MPI_DOUBLE, MPI_SUM, comm_),
+              "MPI_Allreduce");
+  }
 }
 
 std::vector<Index> Communicator::gather_all(Index value) const {

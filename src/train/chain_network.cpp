@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
@@ -54,12 +53,25 @@ std::unique_ptr<nonlinear::Backward> PassMethods::make_backward() const {
   return nonlinear::make_backward(backward, made);
 }
 
+Evaluation Evaluation::of(int classes, Index samples) {
+  Evaluation evaluation;
+  evaluation.samples = samples;
+  evaluation.classes = classes;
+  if (classes <= kMostTabulated)
+    evaluation.confusion.assign(static_cast<std::size_t>(Index{classes} * classes), 0);
+  return evaluation;
+}
+
+void Evaluation::count(int label, int taken) {
+  ++counted;
+  correct += label == taken ? 1 : 0;
+  const auto row = static_cast<std::size_t>(label) * static_cast<std::size_t>(classes);
+  if (!confusion.empty()) ++confusion[row + static_cast<std::size_t>(taken)];
+}
+
 double Evaluation::accuracy() const {
   if (classes == 0) return std::nan("");
-  Index correct = 0;
-  for (int c = 0; c < classes; ++c) correct += confusion[static_cast<std::size_t>(c * classes + c)];
-  const Index all = std::accumulate(confusion.begin(), confusion.end(), Index{0});
-  return all > 0 ? static_cast<double>(correct) / static_cast<double>(all) : 0;
+  return counted > 0 ? static_cast<double>(correct) / static_cast<double>(counted) : 0;
 }
 
 ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
@@ -265,6 +277,8 @@ ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::Pen
   return passes;
 }
 
+Normalisation ChainNetwork::normalisation() const { return feed_->known(); }
+
 std::optional<PipelineUse> ChainNetwork::pipeline() const {
   if (!pipeline_) return std::nullopt;
   std::vector<double> most{pipeline_->idle(), static_cast<double>(pipeline_->most_held()),
@@ -325,11 +339,7 @@ void ChainNetwork::each_forward(const Drawn& drawn,
 
 Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predictions) {
   const Index batch = options_.batch, total = examples.count();
-  const int classes = parts_.loss->classes();
-  Evaluation evaluation;
-  evaluation.samples = total;
-  evaluation.classes = classes;
-  evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+  Evaluation evaluation = Evaluation::of(parts_.loss->classes(), total);
   if (predictions != nullptr) loss_->make_room(examples, *predictions);
   std::vector<Index> samples(static_cast<std::size_t>(samples_.size()));
   const Augmentation none;
@@ -348,6 +358,8 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
   }
   grid_.world().sum(&evaluation.loss, 1);
   grid_.world().sum(evaluation.confusion);
+  evaluation.counted = grid_.world().sum(evaluation.counted);
+  evaluation.correct = grid_.world().sum(evaluation.correct);
   if (predictions != nullptr)
     grid_.world().sum(predictions->values.data(), predictions->values.size());
   evaluation.loss /= static_cast<double>(std::max<Index>(total, 1));

@@ -47,12 +47,15 @@ sequence::Inputs Feed::inputs() const {
   return {local_, values, 0, lengths()};
 }
 
-State Feed::fill(const Drawn& drawn, StepRange part) {
+Normalisation Feed::known() const {
   const Real *mean = normalisation_.data(), *deviation = mean + normalisation_.size() / 2;
-  const Normalisation known{{mean, deviation}, {deviation, mean + normalisation_.size()}};
+  return {{mean, deviation}, {deviation, mean + normalisation_.size()}};
+}
+
+State Feed::fill(const Drawn& drawn, StepRange part) {
   const State x(features_.data(), {batch_, numbers_});
   const State own = x.slice(part.first, part.last);
-  drawn.examples.fill(drawn.samples + part.first, drawn.epoch, known, drawn.augmentation, own);
+  drawn.examples.fill(drawn.samples + part.first, drawn.epoch, known(), drawn.augmentation, own);
   return own;
 }
 

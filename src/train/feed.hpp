@@ -39,6 +39,7 @@ class Feed {
   /// Gives inputs and lengths of a batch to all ranks in depth. Collective along it.
   void deal(const Drawn& drawn);
 
+  Normalisation known() const;
   /// Mean, then deviation of each channel; with the first rank in depth.
   StoredArray normalisation();
 

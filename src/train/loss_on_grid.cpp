@@ -167,18 +167,15 @@ void LossOnGrid::score(const Part& part, Evaluation& evaluation) {
   const models::LossData& data = part.data;
   if (rows_ == 0) return;
   evaluation.loss += static_cast<double>(data.samples) * loss_.evaluate(data, nullptr).loss;
-  const auto count = [&](int label, int taken) {
-    ++evaluation.confusion[static_cast<std::size_t>(label * evaluation.classes + taken)];
-  };
   if (evaluation.classes > 0 && judges_steps(*part.examples)) {
     each_output(part, [&](Index l, State y) {
       for (Index s = 0; s < data.samples; ++s)
-        if (data.has(l, s)) count(data.label(l, s), largest(y[s]));
+        if (data.has(l, s)) evaluation.count(data.label(l, s), largest(y[s]));
     });
     return;
   }
   const std::vector<int> taken = loss_.classify(data);
-  for (std::size_t s = 0; s < taken.size(); ++s) count(data.labels[s], taken[s]);
+  for (std::size_t s = 0; s < taken.size(); ++s) evaluation.count(data.labels[s], taken[s]);
 }
 
 void LossOnGrid::make_room(const Examples& examples, Predictions& predictions) const {

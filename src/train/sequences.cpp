@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
@@ -50,10 +51,14 @@ const Real* Sequences::target(Index sample, Index step) const {
   return content_->targets.data() + row * content_->target_width;
 }
 
+/// A feature that varies by no more of its largest value varies by rounding.
+constexpr Real kRounding = 1e-12;
+
 Normalisation Sequences::normalisation() const {
   const Index d = content_->features;
   const auto width = static_cast<std::size_t>(d);
-  std::vector<Real> sums(width), squares(width);
+  constexpr Real kInfinity = std::numeric_limits<Real>::infinity();
+  std::vector<Real> sums(width), squares(width), least(width, kInfinity), most(width, -kInfinity);
   Index steps = 0;
   for (Index b = 0; b < count(); ++b) steps += length(b);
   const auto each = [&](auto&& visit) {
@@ -64,15 +69,21 @@ Normalisation Sequences::normalisation() const {
                 content_->inputs[(l * content_->samples + first_ + b) * d + k]);
   };
   // the mean first: a small deviation from a large mean keeps its digits
-  each([&](std::size_t k, Real value) { sums[k] += value; });
+  each([&](std::size_t k, Real value) {
+    sums[k] += value;
+    least[k] = std::min(least[k], value);
+    most[k] = std::max(most[k], value);
+  });
   Normalisation found{sums, std::vector<Real>(width, 1)};
-  for (Real& mean : found.mean) mean /= static_cast<Real>(std::max<Index>(steps, 1));
+  for (std::size_t k = 0; k < width && steps > 0; ++k)  // a rounded mean may be outside
+    found.mean[k] = std::clamp(sums[k] / static_cast<Real>(steps), least[k], most[k]);
   each([&](std::size_t k, Real value) {
     squares[k] += (value - found.mean[k]) * (value - found.mean[k]);
   });
   for (std::size_t k = 0; k < width; ++k) {
     const Real deviation = std::sqrt(squares[k] / static_cast<Real>(std::max<Index>(steps, 1)));
-    if (deviation > 0) found.deviation[k] = deviation;
+    if (deviation > kRounding * std::max(std::abs(least[k]), std::abs(most[k])))
+      found.deviation[k] = deviation;
   }
   return found;
 }

@@ -68,6 +68,61 @@ class TrainSequences(ProgramTest):
         self.assertAlmostEqual(score["loss"], other["test_loss"], delta=1e-9)
         self.assert_refused(self.run_here(*words, "--permute", 8, "--restart", "p.h5"), "--permute")
 
+    def test_weights_are_for_features_as_they_are(self):
+        self.signals()
+        for cell in ("rnn", "gru", "lstm", "para-gru", "para-lstm"):
+            with self.subTest(cell=cell):
+                words = ["train", "--model", cell, "--layers", 2, *SIGNALS[3:], "--test-share", 0]
+                report = self.solved(*words, "--epochs", 2, "--data-ranks", RANKS, "--save-weights",
+                                     f"{cell}.h5")
+                found = self.solved("gradient", "--weights", f"{cell}.h5", "--input", "s.h5")
+                self.assertAlmostEqual(found["loss"], report["test_loss"], delta=1e-9)
+                # training normalises them again: without a step the weights are what they were
+                self.solved("train", "--input", "s.h5", "--batch", 8, "--weights", f"{cell}.h5",
+                            "--learning-rate", 0, "--max-steps", 1, "--depth-ranks", RANKS,
+                            "--save-weights", "again.h5")
+                with h5py.File(self.folder / f"{cell}.h5", "r") as old, \
+                        h5py.File(self.folder / "again.h5", "r") as new:
+                    for name, values in old["cell/0"].items():
+                        np.testing.assert_allclose(new["cell/0"][name][:], values[:], rtol=1e-11,
+                                                   atol=1e-12, err_msg=name)
+
+    def test_what_is_read_is_never_written(self):
+        self.signals()
+        self.signals("t.h5")
+        checkpoint = "deeppcr.ckpt.h5"  # found in its folder
+        self.solved(*SIGNALS, "--test-input", "t.h5", "--max-steps", 1, "--checkpoint", checkpoint)
+        for name in ("s.h5", "t.h5", checkpoint):
+            before = (self.folder / name).read_bytes()
+            self.assert_refused(self.run_here("evaluate", "--restart", ".", "--output", name, "--force"),
+                                f"--output {name}", "reads that file")
+            self.assertEqual((self.folder / name).read_bytes(), before)
+
+    def test_many_classes(self):
+        self.signals()
+        with h5py.File(self.folder / "s.h5", "r+") as file:
+            file["labels"][7] = 60000
+        report = self.solved(*SIGNALS, "--epochs", 5, "--checkpoint", "c.h5", "--trace", "t.h5")
+        self.assertNotIn("confusion", report)
+        score = self.solved("evaluate", "--restart", "c.h5", "--output", "p.h5")
+        self.assertNotIn("confusion", score)
+        with h5py.File(self.folder / "p.h5", "r") as file:
+            right = np.mean(file["predictions"][:] == file["labels"][:])
+        self.assertAlmostEqual(right, report["test_accuracy"])
+        self.assertAlmostEqual(right, score["accuracy"])
+        with h5py.File(self.folder / "s.h5", "r+") as file:
+            file["labels"][7] = 2000000000
+        self.assert_refused(self.run_here(*SIGNALS), "2000000001 outputs", "GiB")
+
+    def test_outputs_of_no_head_are_refused_at_once(self):
+        self.signals()
+        with h5py.File(self.folder / "s.h5", "r+") as file:
+            del file["targets"]
+        self.solved(*SIGNALS, "--loss", "squared-error", "--max-steps", 1, "--checkpoint", "c.h5")
+        self.assert_refused(self.run_here("evaluate", "--restart", "c.h5", "--output", "p.h5"),
+                            "--output p.h5", "squared-error", "cross-entropy")
+        self.assertFalse((self.folder / "p.h5").exists())
+
     def test_every_grid_gives_the_same_curve(self):
         self.signals()
         for words in (["--loss-at", "last"], ["--loss-at", "rate"], ["--truncate", 5],

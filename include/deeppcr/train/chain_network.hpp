@@ -82,6 +82,8 @@ class ChainNetwork final : public Trainable {
   std::vector<ParameterGroup> parameters() override;
   /// The normalisation of features, with the embedding's owner, and the trajectories kept.
   std::vector<StoredArray> state() override;
+  /// That of features, with the embedding's owner: after a restart that of the checkpoint.
+  Normalisation normalisation() const;
   std::vector<std::string> stages() const override;
   StepOutcome differentiate(const MiniBatch& batch) override;
 

@@ -10,9 +10,15 @@ namespace deeppcr::train {
 struct Evaluation {
   double loss = 0;  ///< mean over the samples
   Index samples = 0;
-  int classes = 0;  ///< 0: it classifies nothing, and has no accuracy
-  /// [classes, classes]: samples of class i taken for class j; where each step has a label, steps.
+  int classes = 0;                 ///< 0: it classifies nothing, and has no accuracy
+  Index counted = 0, correct = 0;  ///< labels: one a sample, or where each step has one, a step
+  /// [classes, classes]: so many of class i taken for class j; empty above kMostTabulated classes.
   std::vector<Index> confusion;
+
+  static constexpr int kMostTabulated = 100;
+  /// No samples yet.
+  static Evaluation of(int classes, Index samples);
+  void count(int label, int taken);
   double accuracy() const;
 };
 

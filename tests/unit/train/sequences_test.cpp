@@ -46,6 +46,21 @@ Sequences samples(bool early, Index first = 0, Index last = kSamples) {
   return {std::make_shared<const Sequences::Content>(content(early)), first, last};
 }
 
+TEST(Sequences, AConstantFeatureIsNotDividedByARoundingError) {
+  Sequences::Content all = content(true);
+  for (Index i = 0; i < all.inputs.size(); i += kInputs) {
+    all.inputs[i] = 0.1;                                          // the mean of many is another
+    all.inputs[i + 1] = 1e9 + 1e-7 * static_cast<double>(i % 2);  // as near as numbers are there
+    all.inputs[i + 2] = 1e6 + 1e-3 * static_cast<double>(i % 2);  // varies
+  }
+  const auto shared = std::make_shared<const Sequences::Content>(std::move(all));
+  const Normalisation found = Sequences(shared, 0, kSamples).normalisation();
+  EXPECT_EQ(found.mean[0], 0.1);
+  EXPECT_EQ(found.deviation[0], 1);
+  EXPECT_EQ(found.deviation[1], 1);
+  EXPECT_NEAR(found.deviation[2], 5e-4, 1e-4);
+}
+
 TEST(Sequences, AreCutOutOfTheirContent) {
   const auto all = std::make_shared<const Sequences::Content>(content(true));
   const Sequences two(all, 2, 4);
