@@ -13,7 +13,7 @@ namespace {
 const std::vector<std::string> kAnyTanh{"tanh", ""};
 
 const std::array<CellKind, 5> kKinds{{
-    {"rnn", {"hgn"}, false, false, {}, kAnyTanh, {}},
+    {"rnn", {"hgn"}, false, false, {}, {"tanh", "relu"}, {}},
     {"gru", {"r", "zu", "nchg"}, false, false, kAnyTanh, {}, {"after", "before"}},
     {"lstm", {"i", "f", "gc", "o"}, false, false, {"tanh"}, {"tanh"}, {}},
     {"para-gru", {"zu", "r", "hnc"}, true, false, {"tanh"}, {"tanh"}, {"before"}},

@@ -1,6 +1,7 @@
 #include "io/cell_layer.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "deeppcr/core/error.hpp"
@@ -14,23 +15,28 @@ namespace {
 constexpr const char* kStackHolds =
     "a layer holds weight_ih, weight_hh, bias or bias_ih and bias_hh, and for para-lstm peephole";
 
+bool is_no(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return holds({"0", "0.0", "false", "no", "none"}, word);
+}
+
 void require_denied(const hdf5::File& file, const std::string& object) {
   for (const std::string& name : kDenied) {
     if (!file.has_attribute(object, name)) continue;
     const std::string value = file.as_text(object, name).value_or("several values");
-    if (value == "0" || value == "false") continue;
-    throw local_input_error("'{}' says {} = {}; such cells cannot be read, only those without",
-                            file.path(), name, value);
+    if (is_no(value)) continue;
+    throw local_input_error(
+        "attribute '{}' of {} in '{}' is '{}'; such cells cannot be read, only those without (0, "
+        "or no attribute)",
+        name, object, file.path(), value);
   }
 }
 
-/// What the attributes of a layer say: those of its group and of the groups above, which must
-/// agree.
+/// What the attributes of a layer say, which must agree.
 std::map<std::string, std::string> read_settings(const hdf5::File& file, const std::string& group) {
-  std::vector<std::string> objects{"/"};
-  if (!group.empty()) objects.insert(objects.end(), {"/cell", group});
   std::map<std::string, std::string> settings;
-  for (const std::string& object : objects) {
+  for (const std::string& object : described_by(file, group)) {
     require_denied(file, object);
     for (const std::string& name : kObeyed) {
       if (!file.has_attribute(object, name)) continue;
@@ -115,9 +121,8 @@ void require_parts(const hdf5::File& file, const std::string& group, const CellL
   if (!layer.kind->diagonal && holds(members, "bias")) {
     if (holds(members, "bias_ih") || holds(members, "bias_hh")) {
       throw local_input_error(
-          "'{}' has {}/bias beside bias_ih or bias_hh; give bias alone (it is added to the "
-          "inputs), "
-          "or the two others",
+          "'{}' has {}/bias beside bias_ih or bias_hh; give bias alone, for the input side, or the "
+          "two others",
           file.path(), group);
     }
     known.emplace_back("bias");
@@ -140,6 +145,13 @@ std::vector<std::string> members_of(const hdf5::File& file, const std::string& g
   for (const std::string& name : kLayerOfCells)
     if (file.has(group + "/" + name)) members.push_back(name);
   return members;
+}
+
+std::vector<std::string> described_by(const hdf5::File& file, const std::string& group) {
+  std::vector<std::string> objects{"/"};
+  if (!group.empty()) objects.insert(objects.end(), {"/cell", group});
+  for (const std::string& name : members_of(file, group)) objects.push_back(group + "/" + name);
+  return objects;
 }
 
 std::string dataset_of(const hdf5::File& file, const std::string& group, const CellPart& part) {

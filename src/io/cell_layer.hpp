@@ -28,6 +28,8 @@ CellLayer inspect_layer(const hdf5::File& file, Index index);
 std::string group_of(const hdf5::File& file, Index index);
 /// The datasets of cells in a group.
 std::vector<std::string> members_of(const hdf5::File& file, const std::string& group);
+/// Whose attributes describe the cells of a group: the root, the groups down to it, its datasets.
+std::vector<std::string> described_by(const hdf5::File& file, const std::string& group);
 /// The full name of a part: a bias on the input side has two.
 std::string dataset_of(const hdf5::File& file, const std::string& group, const CellPart& part);
 

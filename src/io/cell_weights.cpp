@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kRootHolds =
     "a file of cells holds weight_ih, weight_hh, bias or bias_ih and bias_hh, and for para-lstm "
     "peephole, at the root or in /cell/0, /cell/1 .., and beside them /head and samples";
+
 /// A layer above the first takes its state as input, and is of the same kind.
 void require_stackable(const hdf5::File& file, const CellsShape& first, const CellsShape& layer,
                        Index index) {
@@ -27,29 +28,30 @@ void require_stackable(const hdf5::File& file, const CellsShape& first, const Ce
   };
   if (said(first) != said(layer)) {
     throw local_input_error(
-        "'{}' has layers that differ: /cell/0 is {}, /cell/{} is {}; all must "
-        "be alike",
+        "'{}' has layers that differ: /cell/0 is {}, /cell/{} is {}; all must be alike",
         file.path(), said(first), index, said(layer));
   }
   if (layer.features != layer.units) {
     throw local_input_error(
-        "/cell/{}/weight_ih in '{}' takes {} features, but the layer below has "
-        "{} units",
-        index, file.path(), layer.features, layer.units);
+        "/cell/{}/weight_ih in '{}' takes {} features, but the layer below has {} units", index,
+        file.path(), layer.features, layer.units);
   }
 }
 
-/// Nobody has obeyed these.
-std::vector<std::string> other_attributes(const hdf5::File& file) {
-  std::vector<std::string> all = unknown_attributes(file, "/"), others;
-  if (file.has("/cell")) add_unknown_attributes(file, "/cell", all);
-  if (file.has("/head")) add_unknown_attributes(file, "/head", all);
-  for (const std::string& name : members_of(file, ""))
-    add_unknown_attributes(file, "/" + name, all);
-  for (const std::string& name : all) {
-    const std::string word = name.substr(0, name.find(' '));
-    if (!holds(kObeyed, word) && !holds(kDenied, word)) others.push_back(name);
+/// Nobody has obeyed these: "speed" of the root, "speed of /weight_hh".
+std::vector<std::string> other_attributes(const hdf5::File& file, Index layers) {
+  std::vector<std::string> others, looked_at;
+  for (Index layer = 0; layer < layers; ++layer) {
+    for (const std::string& object : described_by(file, group_of(file, layer))) {
+      if (holds(looked_at, object)) continue;
+      looked_at.push_back(object);
+      require_out_first(file, object);
+      for (const std::string& name : unknown_attributes(file, object))
+        if (!holds(kObeyed, name) && !holds(kDenied, name))
+          others.push_back(object == "/" ? name : fmt::format("{} of {}", name, object));
+    }
   }
+  if (file.has("/head")) add_unknown_attributes(file, "/head", others);
   return others;
 }
 
@@ -74,7 +76,7 @@ std::optional<CellsShape> inspect(const std::string& path) {
   const hdf5::Shape head = outer_layer(file, "/head");
   require_width(file, "/head/weight", head[1], shape.units);
   shape.classes = head[0];
-  shape.unknown_attributes = other_attributes(file);
+  shape.unknown_attributes = other_attributes(file, layers);
   return shape;
 }
 

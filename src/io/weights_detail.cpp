@@ -51,20 +51,21 @@ void require_width(const hdf5::File& file, const std::string& name, Index found,
                           width);
 }
 
+void require_out_first(const hdf5::File& file, const std::string& object) {
+  if (!file.has_attribute(object, "dimensions")) return;
+  const std::vector<std::string> axes = file.texts(object, "dimensions");
+  const auto out = std::find(axes.begin(), axes.end(), "out");
+  if (out == axes.end() || std::find(axes.begin(), out, "in") == out) return;
+  throw local_input_error(
+      "{} in '{}' says that its dimensions are [{}]; weights are [.., out, in], so transpose it",
+      object, file.path(), fmt::join(axes, ", "));
+}
+
 void add_unknown_attributes(const hdf5::File& file, const std::string& object,
                             std::vector<std::string>& unknown) {
   for (const std::string& name : unknown_attributes(file, object))
     unknown.push_back(fmt::format("{} of {}", name, object));
-  if (file.has_attribute(object, "dimensions")) {
-    const std::vector<std::string> axes = file.texts(object, "dimensions");
-    const auto out = std::find(axes.begin(), axes.end(), "out");
-    if (out != axes.end() && std::find(axes.begin(), out, "in") != out) {
-      throw local_input_error(
-          "{} in '{}' says that its dimensions are [{}]; weights are [.., out, in], so transpose "
-          "it",
-          object, file.path(), fmt::join(axes, ", "));
-    }
-  }
+  require_out_first(file, object);
   if (file.is_dataset(object)) return;
   for (const std::string& child : file.children(object))
     add_unknown_attributes(file, object + "/" + child, unknown);

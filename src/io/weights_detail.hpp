@@ -22,8 +22,10 @@ hdf5::Shape outer_layer(const hdf5::File& file, const std::string& group);
 /// @throws Error where a layer beside the chain has another width; 0: there is none
 void require_width(const hdf5::File& file, const std::string& name, Index found, Index width);
 
-/// Adds the unknown attributes of an object and of all below it. @throws Error where `dimensions`
-/// say that a weight is transposed
+/// @throws Error (this rank) where the attribute `dimensions` says that a weight is transposed
+void require_out_first(const hdf5::File& file, const std::string& object);
+
+/// Adds the unknown attributes of an object and of all below it, with require_out_first() of each.
 void add_unknown_attributes(const hdf5::File& file, const std::string& object,
                             std::vector<std::string>& unknown);
 

@@ -17,8 +17,7 @@ namespace deeppcr::io {
 ///                   gates in PyTorch's order: one; r, z, n; i, f, g, o
 ///   para-gru:       W_ih [3 n, d] column-major, a [3 n], b [3 n]; gates z, r, h
 ///   para-lstm:      W_ih [3 n, d] column-major, a [3 n], peepholes of f and o [2 n], b [3 n];
-///   gates
-///                   f, c, o
+///                   gates f, c, o
 struct CellsShape {
   std::string cell;           ///< the model's name: rnn, gru, lstm, para-gru, para-lstm
   std::string candidate;      ///< activation of a gru's candidate; empty for others
@@ -39,10 +38,11 @@ Index parameters_of_cell(const CellsShape& shape, Index layer);
 
 /// Nothing where the file holds no cells. One layer at the root, or several in /cell/0, /cell/1 ..:
 ///   weight_ih [G n, d], weight_hh [G n, n] (para-gru, para-lstm: [G n]), bias [G n] (input side)
-///   or bias_ih and bias_hh [G n], peephole [2 n] (para-lstm); float32 or float64 attributes, at
-///   the root or beside the datasets: cell (missing: PyTorch's cell of so many gates), gates (the
-///   order in the file, such as "z,r,c"; missing: as above), candidate, activation, reset =
-///   before|after
+///   or bias_ih and bias_hh [G n], peephole [2 n] (para-lstm): float32 or float64.
+/// Attributes of the root, of the groups or of these datasets, which must agree:
+///   cell        missing: PyTorch's cell of so many gates
+///   gates       their order in the file, such as "z,r,c"; missing: as in CellsShape
+///   candidate, activation, reset = before|after
 /// An optional /head, and /inputs, /labels, /lengths, /targets may stand beside them.
 /// Rank 0 looks, all get the answer. Collective.
 /// @throws Error (on all ranks) for what is incomplete, contradicts itself, or nobody reads

@@ -197,16 +197,40 @@ TEST(CellWeights, WhatContradictsItselfIsRefused) {
   EXPECT_REFUSED(.set("/", "gates", "r,r,n"), "the gates of gru");
   EXPECT_REFUSED(.set("/", "reset", "never"), "is 'never'; gru has after or before");
   EXPECT_REFUSED(.set("/", "activation", "relu"), "gru has none");
-  EXPECT_REFUSED(.set("/", "bidirectional", "true"), "says bidirectional = true");
-  EXPECT_REFUSED(.set("/", "dropout", 0.5), "says dropout = 0.5");
+  EXPECT_REFUSED(.set("/", "bidirectional", "true"), "of / in '");
+  EXPECT_REFUSED(.set("/", "bidirectional", "true"), "is 'true'; such cells cannot be read");
+  EXPECT_REFUSED(.set("/", "dropout", 0.5), "is '0.5'; such cells cannot");
+  EXPECT_REFUSED(.set("/weight_hh", "bidirectional", Index{1}),
+                 "attribute 'bidirectional' of /weight_hh in");
+  EXPECT_REFUSED(.set("/", "gates", "r,z,n").set("/weight_ih", "gates", "z,r,n"),
+                 "'gates' of /weight_ih");
   EXPECT_REFUSED(.set("/", "cell", Index{3}), "is not text");
   EXPECT_REFUSED(.set("/weight_ih", "dimensions", std::vector<std::string>{"in", "out"}),
                  "transpose it");
-  EXPECT_EQ(
-      refusal([](CellFile& file) {
-        file.set("/", "dropout", 0.0).set("/", "gates", std::vector<std::string>{"z", "r", "n"});
-      }),
-      "");
+  EXPECT_EQ(refusal([](CellFile& file) {
+              file.set("/", "dropout", 0.0)
+                  .set("/", "bidirectional", "False")
+                  .set("/", "gates", std::vector<std::string>{"z", "r", "n"});
+            }),
+            "");
+}
+
+TEST(CellWeights, AttributesOfTheDatasetsAreObeyedToo) {
+  CellFile file;  // n = 1, d = 1
+  file.add("/weight_ih", {3, 1}, {1, 2, 3}).add("/weight_hh", {3, 1}, {4, 5, 6});
+  file.set("/weight_ih", "gates", "z,r,n").set("/weight_hh", "gates", "z,r,n");
+  EXPECT_EQ(file.read(), (std::vector<Real>{2, 1, 3, 5, 4, 6, 0, 0, 0, 0, 0, 0}));
+  file.set("/weight_hh", "speed", "fast").set("/", "cell type", "gru");
+  file.add("/head/weight", {2, 1}).set("/head", "activation", "relu");
+  EXPECT_EQ(file.inspect()->unknown_attributes,
+            (std::vector<std::string>{"cell type", "speed of /weight_hh", "activation of /head"}));
+}
+
+TEST(CellWeights, AnRnnHasTwoActivations) {
+  CellFile file;
+  file.add_weights("", 1, 2, 2).set("/", "activation", "sigmoid");
+  EXPECT_ERROR(file.inspect(), "is 'sigmoid'; rnn has tanh or relu");
+  EXPECT_EQ(file.set("/", "activation", "relu").inspect()->activation, "relu");
 }
 
 TEST(CellWeights, OddDatasetsAreRefused) {
