@@ -120,13 +120,29 @@ def gates_of(layers):
     return rows // units
 
 
-def head_of(others, units, name):
-    """The fully connected layer behind the cells, or None."""
+HELP = "--head names the layer behind them, --prefix limits what is exported"
+
+
+def check_behind(head, names, features):
+    """Refuses a layer that may be an embedding or a projection of the inputs; names: all of the state_dict, in order."""
+    last = max(place for place, name in enumerate(names) if NAME.fullmatch(name))
+    if names.index(f"{head.name}.weight" if head.name else "weight") < last:
+        raise Refused(f"'{head.name}' stands before the cells, which may take its outputs; {HELP}")
+    if head.weight.shape[0] == features:
+        raise Refused(f"'{head.name}' has {features} outputs, as many as an input of the cells, so that it may stand before "
+                      f"the cells; {HELP}")
+
+
+def head_of(others, names, lowest, name):
+    """The fully connected layer behind the cells, or None; lowest: their first layer."""
     layers = linear_layers(others)
+    units, features = lowest["weight_hh"].shape[1], lowest["weight_ih"].shape[1]
     if name:
         head = take(layers, name)
     else:
         head = layers.pop() if len(layers) == 1 else None
+        if head:
+            check_behind(head, names, features)
     if layers:
         raise Refused(f"'{layers[0].name}' is no recurrent layer: --prefix limits what is exported, --head names the layer "
                       "behind the cells")
@@ -154,4 +170,4 @@ def cells_of(arrays, head, chosen, said):
     layers = stacked(modules)
     kind, attributes = KINDS[gates_of(layers)]
     return Cells(layers, {"cell": kind, **attributes, **activation_for(kind, chosen, said)},
-                 head_of(others, layers[0]["weight_hh"].shape[1], head))
+                 head_of(others, list(arrays), layers[0], head))

@@ -10,11 +10,10 @@ from deeppcr_layers import note
 KINDS = {"RNN": ("rnn", 1, {}), "GRU": ("gru", 3, {"gates": "z,r,h"}), "LSTM": ("lstm", 4, {"gates": "i,o,f,g"})}
 ACTIVATIONS = {"Tanh": "tanh", "Relu": "relu"}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-# Nodes with weights of their own, which nobody exports.
-WEIGHTED = {"Gemm", "MatMul", "Conv", "ConvTranspose", "BatchNormalization", "LayerNormalization", "InstanceNormalization",
-            "PRelu", "Loop", "Scan"}
 # Nodes that hand values on: what runs between two stacked cells.
 PASSING = {"Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Cast", "Dropout"}
+# Nodes that make shapes and first states of zeros, or choose among states.
+BOOKKEEPING = {"Constant", "ConstantOfShape", "Shape", "Size", "Gather", "Slice", "Concat", "Expand"}
 
 
 def load_onnx(path):
@@ -139,6 +138,14 @@ def source_of(name, producers):
     return name
 
 
+def check_front(node, producers):
+    """Refuses what changes the inputs of the lowest cells."""
+    before = producers.get(source_of(node.inputs.get("X", ""), producers))
+    if before is not None:
+        raise Refused(f"{name_of(before)} computes the inputs of {name_of(node.node)}, and is not exported; cut the model there "
+                      "(onnx.utils.extract_model), so that samples are what the cells take")
+
+
 def cells_of_onnx(path):
     """The Cells of a model's recurrent nodes."""
     graph = load_onnx(path)
@@ -147,6 +154,7 @@ def cells_of_onnx(path):
     if not nodes:
         raise Refused(f"it has no RNN, GRU or LSTM node at the top of its graph ({len(graph.node)} other nodes)")
     producers = {output: node for node in graph.node for output in node.output}
+    check_front(nodes[0], producers)
     layers, said = [], []
     for below, node in zip([None, *nodes], nodes):
         if below is not None and source_of(node.inputs.get("X", ""), producers) != below.node.output[0]:
@@ -158,7 +166,7 @@ def cells_of_onnx(path):
     sizes = {(layer["weight_hh"].shape[1], layer["weight_ih"].shape[1]) for layer in layers[1:]}
     if any(settings != said[0] for settings in said) or sizes - {(units, units)}:
         raise Refused("its recurrent nodes differ in kind or units; all layers must be alike")
-    left = WEIGHTED & {node.op_type for node in graph.node}
+    left = {node.op_type for node in graph.node} - {*KINDS, *PASSING, *BOOKKEEPING}
     if left:
         note(f"only the recurrent nodes are exported, not {', '.join(sorted(left))}")
     return Cells(layers, said[0])

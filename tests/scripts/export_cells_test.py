@@ -157,6 +157,16 @@ class StateDicts(Exports):
         self.refuse({**net.rnn.state_dict(), "fc.weight": torch.ones(2, 3)}, "starts from 3 values, the cells have 4")
         self.refuse({**net.rnn.state_dict(), "norm.weight": torch.ones(3)}, "norm.weight")
 
+    def test_what_stands_before_the_cells_is_no_head(self):
+        gru = nn.GRU(4, 4)
+        embedded = nn.ModuleDict({"embedding": nn.Embedding(100, 4), "rnn": gru}).state_dict()
+        self.refuse(embedded, "'embedding' stands before the cells", "--head", "--prefix")
+        projected = nn.ModuleDict({"project": nn.Linear(4, 4), "rnn": gru})
+        self.refuse(projected.state_dict(), "'project' stands before the cells")
+        self.refuse(dict(reversed(projected.state_dict().items())), "'project' has 4 outputs, as many as an input")
+        self.refuse({**embedded, "fc.weight": torch.ones(3, 4)}, "'embedding' is no recurrent layer", words=("--head", "fc"))
+        self.assertIn("head to 4 classes", self.export(projected.state_dict(), "--head", "project"))
+
     def test_refuses_what_no_chain_computes(self):
         self.refuse(nn.GRU(2, 3, bidirectional=True).state_dict(), "weight_ih_l0_reverse", "bidirectional")
         self.refuse(nn.LSTM(2, 3, proj_size=2).state_dict(), "weight_hr_l0", "proj_size")
@@ -270,13 +280,26 @@ class Onnx(Exports):
         self.save(nodes, {"W": w, "R": r})
         assert_refused(self, self.onnx(), "do not stand one above the other")
 
+    def test_what_changes_the_inputs_is_refused(self):
+        w, r = np.ones((1, 12, 5)), np.ones((1, 12, 4))
+        cell = helper.make_node("GRU", ["S", "W", "R"], ["Y"], hidden_size=4)
+        for node in (helper.make_node("Mul", ["X", "C"], ["S"], name="scale"),
+                     helper.make_node("Gather", ["C", "X"], ["S"], name="table")):
+            hand_on = helper.make_node("Identity", ["S"], ["S2"])
+            for nodes in ([node, cell], [node, hand_on, helper.make_node("GRU", ["S2", "W", "R"], ["Y"], hidden_size=4)]):
+                self.save(nodes, {"W": w, "R": r, "C": np.ones((9, 5))})
+                assert_refused(self, self.onnx(), f"{node.op_type} node '{node.name}' computes the inputs of GRU node 'Y'")
+        self.save([helper.make_node("Transpose", ["X"], ["S"], perm=[1, 0, 2]), cell], {"W": w, "R": r})
+        self.check(self.onnx())
+
     def test_what_is_left_out_is_named(self):
         self.save_node()
         model = onnx.load(str(self.source))
-        model.graph.node.append(helper.make_node("MatMul", ["Y", "V"], ["Z"]))
+        model.graph.node.append(helper.make_node("Mul", ["Y", "C"], ["M"]))
+        model.graph.node.append(helper.make_node("MatMul", ["M", "V"], ["Z"]))
         model.graph.initializer.append(numpy_helper.from_array(np.ones((4, 2)), "V"))
         self.source.write_bytes(model.SerializeToString())
-        self.check(self.onnx(), said="not MatMul")
+        self.check(self.onnx(), said="not MatMul, Mul")
         self.save_node(inputs=("X", "W", "R", "B", "", "H"), changes={"H": np.ones((1, 1, 4))})
         self.check(self.onnx(), said="starts from a state of its own")
 
