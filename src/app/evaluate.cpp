@@ -176,6 +176,8 @@ void choose_samples(const OptionValues& options, TrainConfig& config) {
   }
   if (samples > 0 || !input.empty()) config.test_samples = samples;
   config.samples = 0;
+  if (frame > 0 && sequences.input.empty())
+    throw input_error("--frame {}: what is scored is no recording; leave it out", frame);
   if (frame > 0) sequences.frame = frame;
   sequences.steps_given = false;  // cells go on for as long as there are inputs
 }

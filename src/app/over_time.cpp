@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 
@@ -46,9 +47,27 @@ int input_width(const models::ModelOptions& model) {
   return models::make(none, StepRange{0, 0})->input_width();
 }
 
+io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,
+                           Index frame) {
+  constexpr Index kMostFeatures = Index{1} << 15;
+  io::Signals signals = io::read_signals(comm, path, io::SignalOptions{frame});
+  if (!signals.unknown_attributes.empty()) {
+    log::warn("'{}': nothing here understands its attributes {}; they are passed over", path,
+              fmt::join(signals.unknown_attributes, ", "));
+  }
+  if (signals.features <= kMostFeatures) return signals;
+  if (frame == 1) {
+    throw input_error("--input {}: it has {} features at each step, {} at most are possible", path,
+                      signals.features, kMostFeatures);
+  }
+  throw input_error(
+      "--frame {}: a step of {} has {} numbers (the frame times the channels), {} at most are "
+      "possible; use a shorter frame",
+      frame, path, signals.features, kMostFeatures);
+}
+
 void adopt_signals(const parallel::Communicator& comm, ChainConfig& config) {
-  auto read = std::make_shared<io::Signals>(
-      io::read_signals(comm, config.input, io::SignalOptions{config.frame}));
+  auto read = std::make_shared<io::Signals>(read_sequences(comm, config.input, config.frame));
   const io::Signals& signals = *read;
   if (!config.batch_given) config.batch = signals.samples;
   if (config.batch > signals.samples) {

@@ -2,6 +2,7 @@
 
 #include "app/config.hpp"
 #include "deeppcr/core/buffer.hpp"
+#include "deeppcr/io/signals.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/sequence/parameters.hpp"
 
@@ -11,6 +12,11 @@ namespace deeppcr::app {
 
 /// Numbers that a step of the model takes beside the state.
 int input_width(const models::ModelOptions& model);
+
+/// io::read_signals() with what it means for a run: one warning of attributes that nobody reads,
+/// and an Error where no model takes so many numbers at a step. Collective.
+io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,
+                           Index frame);
 
 /// Reads --input for a model whose steps take inputs, and puts into the configuration what it says:
 /// samples, steps, features. Collective. @throws Error for what contradicts it

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/io/signals.hpp"
 #include "deeppcr/train/sequences.hpp"
 
 namespace deeppcr::app {
@@ -38,7 +38,7 @@ void add_steps(Index steps, Content& content) {
 
 Content read(const parallel::Communicator& comm, const std::string& path,
              const SequenceConfig& config) {
-  io::Signals signals = io::read_signals(comm, path, {config.frame});
+  io::Signals signals = read_sequences(comm, path, config.frame);
   Content content{signals.samples,
                   signals.steps,
                   signals.features,

@@ -11,6 +11,7 @@
 #include "deeppcr/core/error.hpp"
 #include "io/hdf5_detail.hpp"
 #include "io/signal_files.hpp"
+#include "io/weights_detail.hpp"
 
 namespace deeppcr::io {
 
@@ -90,6 +91,7 @@ Signals read_signals(const parallel::Communicator& comm, const std::string& path
   signals.labels_each = each != 0;
   comm.broadcast(signals.lengths, 0);
   comm.broadcast(signals.labels, 0);
+  broadcast_texts(comm, signals.unknown_attributes);
   const Index entries = signals.steps * signals.samples;
   parallel::agree(comm, [&] {  // a rank may have no memory for them
     if (comm.is_root()) return;

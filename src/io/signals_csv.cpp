@@ -36,7 +36,7 @@ std::vector<std::string_view> cells_of(std::string_view line) {
 
 /// Nothing where the cell is no number.
 std::optional<Real> number_of(std::string_view cell) {
-  if (!cell.empty() && cell[0] == '+') cell.remove_prefix(1);
+  if (cell.substr(0, 1) == "+" && cell.substr(1, 1) != "-") cell.remove_prefix(1);
   Real value = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   if (end != cell.data() + cell.size()) return std::nullopt;
@@ -57,20 +57,27 @@ Index read_header(const std::string& path, std::string_view line) {
     }
     if (number_of(names[i])) {
       throw local_input_error(
-          "the first line of '{}' must name the columns, but column {} has the number {}; put a "
-          "line of names before it",
+          "the first line of '{}' must name the columns, but column {} has {}, which reads as a "
+          "number; put a line of names before it, or call the column otherwise",
           path, i + 1, names[i]);
     }
   }
   return static_cast<Index>(names.size());
 }
 
+/// What else may be wrong with a line.
+const char* advice(std::string_view line) {
+  return line.find_first_of(";\t") == std::string_view::npos
+             ? ""
+             : "; columns are separated by commas, and a number has a point";
+}
+
 void read_line(const std::string& path, Index line_number, std::string_view line, Index columns,
                std::vector<Real>& values) {
   const std::vector<std::string_view> cells = cells_of(line);
   if (static_cast<Index>(cells.size()) != columns) {
-    throw local_input_error("line {} of '{}' has {} columns, but the first line names {}",
-                            line_number, path, cells.size(), columns);
+    throw local_input_error("line {} of '{}' has {} columns, but the first line names {}{}",
+                            line_number, path, cells.size(), columns, advice(line));
   }
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::optional<Real> value = number_of(cells[i]);
@@ -78,8 +85,8 @@ void read_line(const std::string& path, Index line_number, std::string_view line
       values.push_back(*value);
       continue;
     }
-    throw local_input_error("line {} of '{}' has '{}' in column {}; finite numbers are needed",
-                            line_number, path, cells[i].substr(0, 40), i + 1);
+    throw local_input_error("line {} of '{}' has '{}' in column {}; finite numbers are needed{}",
+                            line_number, path, cells[i].substr(0, 40), i + 1, advice(line));
   }
 }
 

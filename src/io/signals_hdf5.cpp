@@ -31,14 +31,31 @@ Index length_of(const Signals& signals, Index sample) {
 }
 
 /// What a file says of its axes, which may be PyTorch's [T, B, features].
-void require_samples_first(const hdf5::File& file) {
-  if (!file.has_attribute("/inputs", "dimensions")) return;
-  const std::vector<std::string> axes = file.texts("/inputs", "dimensions");
-  if (axes.size() != 3 || (axes[0] != "step" && axes[0] != "time")) return;
+void require_samples_first(const hdf5::File& file, const std::string& name) {
+  if (is_single(file) || !file.has_attribute(name, "dimensions")) return;
+  const std::vector<std::string> axes = file.texts(name, "dimensions");
+  if (axes.size() < 2 || !holds({"step", "steps", "time", "t", "T"}, axes[0])) return;
   throw local_input_error(
-      "/inputs in '{}' says that its dimensions are [{}]; sequences are [B, T, features], so swap "
-      "the first two",
-      file.path(), fmt::join(axes, ", "));
+      "{} in '{}' says that its dimensions are [{}]; samples come first, then their steps ([B, T, "
+      "..]), so swap the first two",
+      name, file.path(), fmt::join(axes, ", "));
+}
+
+/// Those of the samples; the root's are the weights' where these stand beside.
+std::vector<std::string> unknown_attributes_of_samples(const hdf5::File& file) {
+  const std::vector<std::string> members = file.children("/");
+  const bool alone = std::all_of(members.begin(), members.end(), [](const std::string& member) {
+    return holds(kSampleMembers, member);
+  });
+  std::vector<std::string> unknown;
+  if (alone) unknown = unknown_attributes(file, "/");
+  for (const std::string& name : kSampleMembers) {
+    const std::string object = "/" + name;
+    if (!file.has(object)) continue;
+    for (const std::string& attribute : unknown_attributes(file, object))
+      unknown.push_back(fmt::format("{} of {}", attribute, object));
+  }
+  return unknown;
 }
 
 void read_sizes(const hdf5::File& file, Signals& signals) {
@@ -53,7 +70,7 @@ void read_sizes(const hdf5::File& file, Signals& signals) {
         "/inputs in '{}' has sizes {}; one sample with one step and one feature is needed at least",
         file.path(), text_of(sizes));
   }
-  require_samples_first(file);
+  require_samples_first(file, "/inputs");
   signals.samples = sizes.size() == 3 ? sizes[0] : 1;
   signals.steps = sizes[sizes.size() - 2];
   signals.features = sizes.back();
@@ -120,6 +137,7 @@ void read_steps(const hdf5::File& file, const std::string& name, const Signals& 
 
 void read_labels(const hdf5::File& file, Signals& signals) {
   const Index B = signals.samples, T = signals.steps;
+  require_samples_first(file, "/labels");
   const bool single = is_single(file);
   const hdf5::Shape each = single ? hdf5::Shape{T} : hdf5::Shape{B, T};
   const std::vector<Index> labels =
@@ -153,6 +171,7 @@ void read_targets(const hdf5::File& file, Signals& signals) {
         "/targets in '{}' has sizes {}; the inputs need [{}, k], with one number at least",
         file.path(), text_of(sizes), fmt::join(wanted, ", "));
   }
+  require_samples_first(file, "/targets");
   signals.target_width = sizes.back();
   read_steps(file, "/targets", signals, signals.target_width, signals.targets);
 }
@@ -168,6 +187,7 @@ Signals read_hdf5_signals(const std::string& path) {
   read_steps(file, "/inputs", signals, signals.features, signals.inputs);
   if (file.has("/labels")) read_labels(file, signals);
   if (file.has("/targets")) read_targets(file, signals);
+  signals.unknown_attributes = unknown_attributes_of_samples(file);
   return signals;
 }
 

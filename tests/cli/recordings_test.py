@@ -44,6 +44,13 @@ class Recordings(ProgramTest):
         np.testing.assert_array_equal(self.state("table.csv"), wanted)
         np.testing.assert_array_equal(self.state("signal.wav", "--frame", FRAME), wanted)
 
+    def test_attributes_of_samples_that_nobody_reads_are_named(self):
+        with h5py.File(self.folder / "frames.h5", "a") as file:
+            file.attrs["normalised"], file["inputs"].attrs["batch_first"] = "yes", True
+        done = self.run_here("solve", "--weights", "cell.h5", "--input", "frames.h5")
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.err.count("nothing here understands its attributes normalised, batch_first of /inputs"), 1)
+
     def test_odd_ones_are_refused(self):
         def refused(name, *phrases, words=()):
             self.assert_refused(self.run_here("solve", "--weights", "cell.h5", "--input", name, *words), *phrases)
@@ -51,6 +58,12 @@ class Recordings(ProgramTest):
         self.state("signal.wav", "--frame", FRAME)
         refused("signal.wav", "cell.h5", "features")  # frames of one sample
         refused("table.csv", "--frame 4 is for recordings", words=("--frame", 4))
+        with wave.open(str(self.folder / "long.wav"), "wb") as file:
+            file.setparams((2, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(4 * 20000))
+        refused("long.wav", "--frame 20000", "40000 numbers", "the frame times the channels", words=("--frame", 20000))
+        for words in (["--model", "gru", "--steps", 2], ["--model", "resnet", "--input", "frames.h5"]):
+            self.assert_refused(self.run_here("solve", *words, "--frame", 4), "--frame", "leave it out")
         whole = (self.folder / "signal.wav").read_bytes()
         (self.folder / "signal.wav").write_bytes(whole[:100])
         refused("signal.wav", "signal.wav", words=("--frame", FRAME))

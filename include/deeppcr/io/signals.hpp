@@ -22,6 +22,8 @@ struct Signals {
   bool labels_each = false;    ///< a label at each step
   Index target_width = 0;      ///< k; 0 where there are none
   Buffer<Real> targets;        ///< [T, B, k]
+  /// Attributes of an HDF5 file's samples that say nothing to this program; for a warning.
+  std::vector<std::string> unknown_attributes;
 };
 
 struct SignalOptions {
@@ -39,7 +41,8 @@ struct SignalOptions {
 ///         are its features.
 /// Every number within a sample's length must be finite, every label a class from 0 on. Rank 0
 /// reads, all get them. Collective.
-/// Memory:  each rank all sequences; rank 0 64 MiB beside them, or one sequence where that is more
+/// Memory:  each rank all sequences. Beside them rank 0 64 MiB, or one sequence where that is more;
+///          labels a second time; the numbers of a CSV up to three times
 /// @throws Error (on all ranks) that names the first entry that is not so
 Signals read_signals(const parallel::Communicator& comm, const std::string& path,
                      const SignalOptions& options = {});

@@ -117,7 +117,11 @@ TEST(Tables, ColumnsAreFeatures) {
 
 TEST(Tables, OddOnesAreNamed) {
   const ByteFile file;
-  EXPECT_ERROR(file.read("1,2\n3,4\n"), "must name the columns, but column 1 has the number 1");
+  EXPECT_ERROR(file.read("1,2\n3,4\n"), "must name the columns, but column 1 has 1, which");
+  EXPECT_ERROR(file.read("a,nan\n3,4\n"), "call the column otherwise");
+  for (const char* text : {"a;b\n1;2\n", "a;b\n1,5;2,5\n", "a\tb\n1\t2\n"})
+    EXPECT_ERROR(file.read(text), "columns are separated by commas");
+  EXPECT_ERROR(file.read("a\n+-1\n"), "has '+-1' in column 1; finite numbers are needed");
   EXPECT_ERROR(file.read(",a\n0,4\n"), "column 1 in '" + file.path() + "' has no name");
   EXPECT_ERROR(file.read("a,b\n1,2\n3\n"), "line 3 of '" + file.path() + "' has 1 columns");
   EXPECT_ERROR(file.read("a,b\n1,x\n"), "has 'x' in column 2");

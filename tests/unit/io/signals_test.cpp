@@ -43,6 +43,15 @@ class SignalFile {
     });
     return *this;
   }
+  const SignalFile& set(const std::string& object, const std::string& name,
+                        const io::hdf5::Value& value) const {
+    on_root([&] {
+      File file = File::open(path(), File::Access::modify);
+      file.set(object, name, value);
+      file.close();
+    });
+    return *this;
+  }
   Signals read() const { return io::read_signals(world(), path()); }
   std::string path() const { return folder_ / "in.h5"; }
 
@@ -135,17 +144,39 @@ TEST(Signals, OddInputsAreNamed) {
                "has nan in sample 1, step 1, column 0");
   EXPECT_ERROR(file.inputs<double>({2, 2}, {0, 1, 2, HUGE_VAL}).read(),
                "has inf in step 1, column 1");
-  file.inputs({2, 3, 1});
-  on_root([&] {
-    File changed = File::open(file.path(), File::Access::modify);
-    changed.set("/inputs", "dimensions", std::vector<std::string>{"time", "batch", "feature"});
-    changed.close();
-  });
-  EXPECT_ERROR(file.read(), "[time, batch, feature]; sequences are [B, T, features], so swap");
   on_root([&] { File::create(file.path()).close(); });
   EXPECT_ERROR(file.read(), "has no dataset /inputs");
   EXPECT_ERROR(io::read_signals(world(), file.path() + ".no"), "No such file");
   EXPECT_ERROR(io::read_signals(world(), file.path(), {0}), "--frame 0");
+}
+
+TEST(Signals, AxesInAnotherOrderAreRefused) {
+  const SignalFile file;
+  const auto said = [&](const std::string& name, const std::vector<std::string>& axes) {
+    file.inputs({2, 3, 1}).add<int>("/labels", {2, 3}).add<float>("/targets", {2, 3, 1});
+    file.set(name, "dimensions", axes);
+    return error_of([&] { file.read(); });
+  };
+  EXPECT_EQ(said("/inputs", {"sample", "step", "feature"}), "");
+  EXPECT_NE(said("/inputs", {"time", "batch", "feature"}).find("[time, batch, feature]; samples"),
+            std::string::npos);
+  EXPECT_NE(said("/labels", {"step", "sample"}).find("/labels in"), std::string::npos);
+  EXPECT_NE(said("/targets", {"step", "sample", "feature"}).find("swap the first two"),
+            std::string::npos);
+  file.inputs({3, 2}).set("/inputs", "dimensions", std::vector<std::string>{"step", "feature"});
+  EXPECT_EQ(file.read().steps, 3);
+}
+
+TEST(Signals, AttributesThatNobodyReadsAreNamed) {
+  const SignalFile file;
+  file.inputs({2, 3, 1}).add<int>("/labels", {2}).set("/", "normalised", "yes");
+  file.set("/inputs", "batch_first", Index{0}).set("/inputs", "units", "mV");
+  file.set("/labels", "offset", Index{1});
+  EXPECT_EQ(
+      file.read().unknown_attributes,
+      (std::vector<std::string>{"normalised", "batch_first of /inputs", "offset of /labels"}));
+  file.inputs({3, 2}).add<float>("/weight_ih", {8, 2}).set("/", "cell", "lstm");
+  EXPECT_TRUE(file.read().unknown_attributes.empty());
 }
 
 TEST(Signals, OddLengthsLabelsAndTargetsAreNamed) {
