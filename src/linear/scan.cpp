@@ -32,15 +32,15 @@ void Scan::prepare() {
   const StepRange local = J.local_range();
   const blocks::Structure known =
       local.empty() ? blocks::Structure::scaled_identity : J.linearisation().structure();
-  const auto on_any_rank = [&](blocks::Structure structure) {
-    return J.comm().max(known == structure ? 1.0 : 0.0) > 0;
-  };
-  if (on_any_rank(blocks::Structure::dense)) {
+  // The least that any rank knows; structures are ordered by what is known.
+  const auto least =
+      static_cast<blocks::Structure>(static_cast<int>(-J.comm().max(-static_cast<double>(known))));
+  if (least == blocks::Structure::dense) {
     throw input_error(
         "the linear solver 'scan' takes Jacobians of diagonals only, and this model's have other "
         "entries; use hybrid");
   }
-  paired_ = on_any_rank(blocks::Structure::paired_diagonals);
+  paired_ = least == blocks::Structure::paired_diagonals;
   const std::array<Index, 3> states{local.size(), J.batch(), J.width()};
   blocks_.reserve(columns() * states[0] * states[1] * states[2]);
   if (local.empty()) return;
