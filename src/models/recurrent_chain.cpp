@@ -21,7 +21,13 @@ CellShape checked(const CellShape& shape, Index num_steps) {
   check("units", shape.units, kWidest);
   check("features", shape.features, kWidest);
   check("layers", shape.layers, 100);
-  check("numbers in a state", Index{shape.layers} * shape.layer_width(), kWidest);
+  const Index numbers = Index{shape.layers} * shape.layer_width();
+  if (numbers > kWidest) {
+    throw input_error(
+        "--width {} with --layers {} makes {} numbers in a state, {} at most are possible; use a "
+        "smaller one of the two",
+        shape.units, shape.layers, numbers, kWidest);
+  }
   if (num_steps < 0) throw input_error("{} steps are not possible: 0 or more", num_steps);
   return shape;
 }
@@ -74,9 +80,8 @@ std::string content_of(const CellShape& shape) {
     case CellKind::para_gru:
       return "W_ih [3n x d], column-major, then a [3n], b [3n]; gates z, r, n";
     case CellKind::para_lstm:
-      return "W_ih [3n x d], column-major, then a [3n], peepholes p_f and p_o [2n], b [3n]; gates "
-             "f, "
-             "g, o";
+      return "W_ih [3n x d], column-major, then a [3n], peepholes p_f and p_o [2n], b [3n]; "
+             "gates f, g, o";
     case CellKind::rnn:
       return "W_ih [n x d], W_hh [n x n], column-major, then b_ih, b_hh [n]";
     case CellKind::gru:

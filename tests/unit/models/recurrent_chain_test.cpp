@@ -300,7 +300,8 @@ TEST(RecurrentChain, RefusesSizesWithoutSense) {
   EXPECT_EQ(refusal([&] {
               make(options, {0, 1});
             }),
-            "200000 numbers in a state of a recurrent cell are not possible: 1 to 32768");
+            "--width 1000 with --layers 100 makes 200000 numbers in a state, 32768 at most are "
+            "possible; use a smaller one of the two");
 }
 
 /// A limit of the cells: with the update gate shut they keep their state.
