@@ -26,8 +26,7 @@ const CellKind& cell_kind(const std::string& name);
 /// PyTorch's cell with so many gates; null for another number.
 const CellKind* cell_of_gates(Index gates);
 
-/// Where the gates of a file, "z,r,c", stand: entry g is the place in the file of the cell's gate
-/// g.
+/// Where the gates of a file, "z,r,c", stand: entry g is the place there of the cell's gate g.
 /// @throws Error (this rank) where they are others; `label` names the attribute
 std::vector<Index> places_of_gates(const CellKind& kind, const std::string& gates,
                                    const std::string& label);

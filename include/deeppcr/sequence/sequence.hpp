@@ -27,7 +27,7 @@ struct BackwardPass {
   ConstStates in;               ///< the states that the steps start from, [m, B, n]
   ConstStates loss;             ///< c: explicit gradient of the loss by the states after them,
                                 ///< [m, B, n], or its last rows, as in
-                                ///< Linearisation::substitute_transposed()
+                                ///< Linearisation::substitute() backward
   States gradient;              ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
   State carry;                  ///< A^T g of the step behind the range, then of its first; [B, n]
   const GroupRows& parameters;  ///< their gradients: rows of the steps are assigned, shared ones
