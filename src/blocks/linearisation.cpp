@@ -59,11 +59,13 @@ void Linearisation::diagonals(StepRange range, States D) const {
   }
 }
 
-void Linearisation::paired_diagonals(StepRange range, View<Real, 4> columns) const {
+bool Linearisation::paired_diagonals(StepRange range, View<Real, 4> columns) const {
+  if (structure() != Structure::paired_diagonals) return false;
   const Index n = columns.extent(3);
   Buffer<Real> halves(columns.size());
   for (Index i = 0; i < halves.size(); ++i) halves[i] = i / n % 2 == i % n / (n / 2) ? 1 : 0;
   product_each(range, Direction::forward, {halves.data(), columns.shape()}, columns);
+  return true;
 }
 
 namespace {

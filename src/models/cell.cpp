@@ -24,6 +24,8 @@ Index CellShape::recurrent_parameters() const {
   return gate_reals() * (units + 2);
 }
 
+bool Cell::paired_diagonals(Index, const Real*, Real*) const { return false; }
+
 std::unique_ptr<Cell> make_cell(const CellShape& shape) {
   switch (shape.kind) {
     case CellKind::rnn:

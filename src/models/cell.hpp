@@ -84,6 +84,9 @@ class Cell {
                             Real* gradient) = 0;
   /// The diagonals of df / d state, [rows, w].
   virtual void diagonals(Index rows, const Real* slopes, Real* D) const = 0;
+  /// Of h and c the 2 x 2 blocks by columns, [rows, 2, w], as blocks::Linearisation has them; false
+  /// where there is no c, or the cell has another way. Default: false.
+  virtual bool paired_diagonals(Index rows, const Real* slopes, Real* columns) const;
 };
 
 std::unique_ptr<Cell> make_cell(const CellShape& shape);

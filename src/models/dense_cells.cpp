@@ -111,6 +111,17 @@ struct LstmGates {
       D[n + i] = s[i];
     }
   }
+  // What h, then what c contributes to h' and c'.
+  static void pairs(int n, const Real* s, const Real* W, Real* columns) {
+    Real *of_h = columns, *of_c = columns + 2 * n;
+    for (int i = 0; i < n; ++i) {
+      const Real q = s[4 * n + i];
+      of_h[n + i] = s[n + i] * W[i] + s[2 * n + i] * W[n + i] + s[3 * n + i] * W[2 * n + i];
+      of_h[i] = q * of_h[n + i] + s[5 * n + i] * W[3 * n + i];
+      of_c[n + i] = s[i];
+      of_c[i] = q * s[i];
+    }
+  }
 };
 
 /// From this number of rows on, one after another, products with a transposed copy pay.
@@ -207,14 +218,28 @@ class DenseCell final : public Cell {
   }
 
   void diagonals(Index rows, const Real* slopes, Real* D) const override {
-    Buffer<Real> of_gates(gates_);  // of each gate's block of W_hh
-    for (int i = 0; i < gates_; ++i) of_gates[i] = W_[i % n_ * Index{gates_} + i];
+    const Buffer<Real> of_gates = diagonals_of_gates();
     for (Index row = 0; row < rows; ++row)
       Gates::diagonal(n_, slopes + row * Gates::kSlopes * n_, of_gates.data(), D + row * width());
+  }
+  bool paired_diagonals(Index rows, const Real* slopes, Real* columns) const override {
+    if constexpr (Gates::kParts == 2) {
+      const Buffer<Real> of_gates = diagonals_of_gates();
+      for (Index row = 0; row < rows; ++row)
+        Gates::pairs(n_, slopes + row * Gates::kSlopes * n_, of_gates.data(),
+                     columns + row * 2 * width());
+    }
+    return Gates::kParts == 2;
   }
 
  private:
   Index width() const { return Index{Gates::kParts} * n_; }
+  /// Those of each gate's block of W_hh.
+  Buffer<Real> diagonals_of_gates() const {
+    Buffer<Real> found(gates_);
+    for (int i = 0; i < gates_; ++i) found[i] = W_[i % n_ * Index{gates_} + i];
+    return found;
+  }
   const Real* slopes_of(const Columns& columns, Index c) const {
     return columns.slopes + c / columns.k * Gates::kSlopes * n_;
   }

@@ -145,6 +145,24 @@ void RecurrentLinearisation::diagonals(StepRange range, States D) const {
   }
 }
 
+bool RecurrentLinearisation::paired_diagonals(StepRange range, View<Real, 4> columns) const {
+  const CellShape& shape = steps_->shape();
+  if (shape.layers > 1 || !shape.has_memory()) return false;
+  if (shape.is_diagonal()) return Linearisation::paired_diagonals(range, columns);
+  const Index rows = range.size() * batch_, n = shape.units;
+  steps_->take(Direction::forward, rows);
+  if (rows > 0)
+    steps_->cell(0).paired_diagonals(rows, kept_.slopes_of(0, row_of(range.first)), columns.data());
+  for (Index row = 0; row < rows; ++row) {
+    if (has(row_of(range.first) + row)) continue;
+    Real* identity = columns.data() + row * 4 * n;
+    std::fill_n(identity, 4 * n, Real{0});
+    std::fill_n(identity, n, Real{1});
+    std::fill_n(identity + 3 * n, n, Real{1});
+  }
+  return true;
+}
+
 void RecurrentLinearisation::substitute(StepRange range, Direction direction, ConstStates rhs,
                                         States result, State carry) const {
   if (direction == Direction::backward) {

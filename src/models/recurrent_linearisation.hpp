@@ -25,6 +25,8 @@ class RecurrentLinearisation final : public blocks::Linearisation {
                     View<Real, 4> W) const override;
   /// Cost: n a row, of a gru with the reset in front n^2.
   void diagonals(StepRange range, States D) const override;
+  /// Of one layer with h and c. Cost: n a row.
+  bool paired_diagonals(StepRange range, View<Real, 4> columns) const override;
   void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
                   State carry) const override;
   blocks::Structure structure() const override;

@@ -14,7 +14,8 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-const Words<Jacobian> kWords{"Jacobian", {"dense", "diagonal", "probe", "linear-part", "gaussian"}};
+const Words<Jacobian> kWords{"Jacobian",
+                             {"dense", "diagonal", "probe", "paired", "linear-part", "gaussian"}};
 constexpr std::uint64_t kProbeStream = 0x50524f4245;
 
 /// Diagonals D [m, B, n] of the steps from `first` on.
@@ -39,7 +40,45 @@ class Diagonals final : public blocks::Linearisation {
   ConstStates D_;
 };
 
-void clip(const Damping& damping, States D) {
+/// 2 x 2 blocks by columns, C [m, B, 2, n], of the steps from `first` on.
+class PairedDiagonals final : public blocks::Linearisation {
+ public:
+  PairedDiagonals(Index first, View<const Real, 4> C) : first_(first), C_(C) {}
+
+  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
+    const ConstPanel C = C_[l - first_];
+    const Index half = V.extent(2) / 2;
+    const bool forward = direction == Direction::forward;
+    for (Index b = 0; b < V.extent(0); ++b)
+      for (Index k = 0; k < V.extent(1); ++k)
+        for (Index i = 0; i < half; ++i) {
+          const Real first = V(b, k, i), second = V(b, k, half + i);
+          W(b, k, i) = C(b, 0, i) * first + (forward ? C(b, 1, i) : C(b, 0, half + i)) * second;
+          W(b, k, half + i) =
+              (forward ? C(b, 0, half + i) : C(b, 1, i)) * first + C(b, 1, half + i) * second;
+        }
+  }
+  bool paired_diagonals(StepRange range, View<Real, 4> columns) const override {
+    const auto own = C_.slice(range.first - first_, range.last - first_);
+    std::copy(own.begin(), own.end(), columns.begin());
+    return true;
+  }
+  blocks::Structure structure() const override { return blocks::Structure::paired_diagonals; }
+
+ private:
+  Index first_;
+  View<const Real, 4> C_;
+};
+
+/// Whether the steps of a sequence have such blocks.
+bool has_pairs(const sequence::Sequence& sequence) {
+  const States none(nullptr, {0, 1, sequence.width()});
+  return sequence.linearise({0, 0}, none, none)
+      ->paired_diagonals({0, 0}, {nullptr, {0, 1, 2, sequence.width()}});
+}
+
+template <typename Entries>
+void clip(const Damping& damping, Entries D) {
   if (std::isinf(damping.most)) return;
   for (Real& value : D) value = std::clamp(value, -damping.most, damping.most);
 }
@@ -82,6 +121,11 @@ ApproximateJacobian::ApproximateJacobian(const WindowedOptions& options,
     throw input_error("--jacobian {}: this model does not know it; use dense, diagonal or probe",
                       name(jacobian_));
   }
+  if (jacobian_ == Jacobian::paired && !has_pairs(sequence)) {
+    throw input_error(
+        "--jacobian paired: this model has no such pairs, an lstm or para-lstm of one layer has; "
+        "use diagonal");
+  }
 }
 
 /// Whether the model knows the diagonals without an evaluation.
@@ -99,6 +143,14 @@ void ApproximateJacobian::evaluate(const Section& section, ConstStates in, State
     J_ = sequence_.linearise(section.mine, in, out);
   }
   if (jacobian_ == Jacobian::dense) return;
+  if (jacobian_ == Jacobian::paired) {
+    diagonals_.reserve(2 * in.size());
+    const View<Real, 4> columns(diagonals_.data(), {in.extent(0), in.extent(1), 2, in.extent(2)});
+    J_->paired_diagonals(section.mine, columns);
+    clip(damping_, columns);
+    J_ = std::make_unique<PairedDiagonals>(section.mine.first, columns);
+    return;
+  }
   diagonals_.reserve(in.size());
   const States D(diagonals_.data(), in.shape());
   if (is_known()) known(section.mine, D);

@@ -27,9 +27,11 @@ OptionSpec linear_option() {
 }
 
 OptionSpec jacobian_option() {
-  return word_option("jacobian", "dense", {"dense", "diagonal", "probe", "linear-part", "gaussian"},
+  return word_option("jacobian", "dense",
+                     {"dense", "diagonal", "probe", "paired", "linear-part", "gaussian"},
                      "dense, or in its place its diagonal, the diagonal estimated from one random "
-                     "column, what is linear in a step (resnet: the identity), or what it would be "
+                     "column, the 2 x 2 blocks of h and c of an lstm's layer, what is linear in a "
+                     "step (resnet: the identity), or what it would be "
                      "for Gaussian data (samplers); the result is the same");
 }
 
@@ -37,7 +39,7 @@ constexpr const char* kDamping = "clip:1.2";
 OptionSpec damping_option() {
   return text_option(
       "damping", kDamping,
-      "of the Jacobians diagonal and probe: clip:C keeps their entries within -C and "
+      "of the Jacobians diagonal, probe and paired: clip:C keeps their entries within -C and "
       "C, none takes them as they are");
 }
 
@@ -74,14 +76,14 @@ Options options_from(const Settings& settings) {
 void refuse_damping(const OptionValues& own, Jacobian jacobian) {
   const std::string damping = own.text("damping");
   if (damping == kDamping) return;
-  throw input_error("--damping {} goes with --jacobian diagonal or probe, not with {}", damping,
-                    name(jacobian));
+  throw input_error("--damping {} goes with --jacobian diagonal, probe or paired, not with {}",
+                    damping, name(jacobian));
 }
 
 std::unique_ptr<Solver> windowed(const Settings& settings, Jacobian jacobian) {
   auto options = options_from<WindowedOptions>(settings);
   options.jacobian = jacobian;
-  const bool known = jacobian != Jacobian::diagonal && jacobian != Jacobian::probe;
+  const bool known = jacobian == Jacobian::linear_part || jacobian == Jacobian::gaussian;
   if (known) refuse_damping(settings.own, jacobian);
   options.damping = damping_from(settings.own.text("damping"));
   return std::make_unique<Windowed>(options);

@@ -30,10 +30,11 @@ Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
   Cost cost;
   cost.path.evaluations = static_cast<double>(iterations + 2 * effort.looks) * m;
   cost.neighbours = {messages, messages * state};
-  // Maps of two diagonals in the scans.
+  // Maps of two diagonals in the scans, of pairs three.
+  const Index numbers = options_.jacobian == Jacobian::paired ? 3 : 2;
   for (Index stride = 1; stride <= hops; stride *= 2)
     cost.levels.push_back(
-        {iterations * (hops + 1 - stride), iterations * (hops + 1 - stride) * 2 * state});
+        {iterations * (hops + 1 - stride), iterations * (hops + 1 - stride) * numbers * state});
   return cost;
 }
 

@@ -31,9 +31,11 @@ class Linearisation {
   /// The diagonals of the blocks, D [m, B, n]. Default: from blocks(), some steps at a time, and
   /// at its cost; where structure() tells more, one product with a column of ones, or two.
   virtual void diagonals(StepRange range, States D) const;
-  /// Of paired_diagonals the blocks by columns, [m, B, 2, n]: A times one in the first half of a
-  /// state, then A times one in the second. One product. @pre structure() is that, n even
-  void paired_diagonals(StepRange range, View<Real, 4> columns) const;
+  /// The 2 x 2 blocks of numbers i and i + n / 2, by columns [m, B, 2, n]: what the first half of a
+  /// state, and then what the second, contributes to both. False, and nothing is done, where that
+  /// is not known at O(n). Default: by one product where structure() says that there is nothing
+  /// else.
+  virtual bool paired_diagonals(StepRange range, View<Real, 4> columns) const;
 
   /// Substitution through the steps of a range:
   ///
@@ -96,6 +98,9 @@ class Shifted : public Linearisation {
     all_.product_each(shift(range), direction, V, W);
   }
   void diagonals(StepRange range, States D) const override { all_.diagonals(shift(range), D); }
+  bool paired_diagonals(StepRange range, View<Real, 4> columns) const override {
+    return all_.paired_diagonals(shift(range), columns);
+  }
   void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
                   State carry) const override {
     all_.substitute(shift(range), direction, rhs, result, carry);

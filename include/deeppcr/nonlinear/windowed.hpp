@@ -16,9 +16,10 @@ namespace deeppcr::nonlinear {
 ///     dense        the Jacobians themselves: Newton
 ///     diagonal     their diagonals, from n products each
 ///     probe        the same estimated from one random column: v .* (A v)
+///     paired       the 2 x 2 blocks of a recurrent cell's h and c, where it has both
 ///     linear_part  what the model says is linear in its steps, no evaluation (Picard's iteration)
 ///     gaussian     what the Jacobians of a denoiser would be for Gaussian data, no evaluation
-enum class Jacobian { dense, diagonal, probe, linear_part, gaussian };
+enum class Jacobian { dense, diagonal, probe, paired, linear_part, gaussian };
 /// "linear-part" and so on, as the command line has it.
 const char* name(Jacobian jacobian);
 /// @throws Error that lists the known names
@@ -33,7 +34,7 @@ Damping damping_from(const std::string& text);
 
 struct WindowedOptions {
   Jacobian jacobian = Jacobian::diagonal;
-  Damping damping = {};           ///< of diagonal and probe
+  Damping damping = {};           ///< of diagonal, probe and paired
   std::string linear = "hybrid";  ///< for Jacobian::dense, a name from linear::catalogue()
   Index window = 0;               ///< steps corrected together; 0: all
   bool extrapolate = false;       ///< steps that enter the window start from the model's drift

@@ -10,10 +10,12 @@
 #include "deeppcr/io/signals.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
+#include "deeppcr/nonlinear/windowed.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
 #include "support/random_chain.hpp"
+#include "support/refusal.hpp"
 
 namespace deeppcr::nonlinear {
 namespace {
@@ -70,6 +72,42 @@ TEST(ParaCells, AreTheSameByScanAndByDenseBlocks) {
 
 TEST(ParaCells, GoDenseWhereLayersAreStacked) {
   EXPECT_LE(newton_iterations(options_of("para-lstm", 64, 4, 2), 2, "hybrid"), 6);
+}
+
+/// Sweeps of a window over all steps with these approximations.
+int sweeps(Jacobian jacobian, const models::ModelOptions& options, Index batch) {
+  WindowedOptions how;
+  how.jacobian = jacobian;
+  how.tolerance.rtol = kRtol;
+  how.fallback = false;
+  Windowed windowed(how);
+  const int width = models::state_width(options);
+  const auto layout = windowed.layout({options.steps, batch, width, world().size()});
+  const std::vector<Index> lengths{options.steps, 5, 0};
+  test::ModelProblem found(world(), options, layout, batch, lengths),
+      expected(world(), options, layout, batch, lengths);
+  found.trajectory.fill_with_input();
+  const SolveReport report = windowed.solve(*found.sequence, found.trajectory);
+  EXPECT_EQ(report.status, Status::converged) << report.reason;
+  sequence::propagate(*expected.sequence, expected.trajectory);
+  const ConstStates ours = found.trajectory.states(), theirs = expected.trajectory.states();
+  EXPECT_LE(test::relative_difference(world(), ours.data(), theirs.data(), ours.size()), kRtol);
+  return report.iterations;
+}
+
+TEST(PairedDiagonals, AreRightAndTakeNoMoreSweepsThanDiagonals) {
+  for (const char* model : {"lstm", "para-lstm"}) {
+    const models::ModelOptions options = options_of(model, 200, 6);
+    EXPECT_LE(sweeps(Jacobian::paired, options, 3), sweeps(Jacobian::diagonal, options, 3))
+        << model;
+  }
+}
+
+TEST(PairedDiagonals, AreRefusedWhereThereAreNone) {
+  for (const auto& options : {options_of("gru", 8, 4), options_of("lstm", 8, 4, 2)})
+    EXPECT_EQ(test::refusal([&] { sweeps(Jacobian::paired, options, 3); }),
+              "--jacobian paired: this model has no such pairs, an lstm or para-lstm of one layer "
+              "has; use diagonal");
 }
 
 /// The trained layer with its frames.

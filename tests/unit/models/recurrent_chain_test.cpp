@@ -220,6 +220,23 @@ TEST_P(RecurrentCells, DiagonalsAreThoseOfTheBlocks) {
       ASSERT_NEAR(D[row * S + i], A[(row * S + i) * S + i], 1e-14) << row << ", " << i;
 }
 
+TEST(RecurrentChain, PairsAreThoseOfTheBlocks) {
+  for (const char* model : {"lstm", "para-lstm"}) {
+    Fixture cells(options_of(model, 1), {kSteps, 4, 0, 1});
+    const Index S = cells.S(), half = S / 2;
+    const auto J = cells.chain().linearise_along(Fixture::all(), cells.states());
+    Buffer<Real> C(kSteps * kBatch * 2 * S), A(kSteps * kBatch * S * S);
+    ASSERT_TRUE(J->paired_diagonals(Fixture::all(), {C.data(), {kSteps, kBatch, 2, S}}));
+    J->blocks(Fixture::all(), {A.data(), {kSteps, kBatch, S, S}});
+    for (Index row = 0; row < kSteps * kBatch; ++row)
+      for (Index column = 0; column < 2; ++column)
+        for (Index i = 0; i < S; ++i)
+          ASSERT_NEAR(C[(row * 2 + column) * S + i],
+                      A[(row * S + column * half + i % half) * S + i], 1e-14)
+              << model << ", row " << row << ", column " << column << ", " << i;
+  }
+}
+
 TEST_P(RecurrentCells, SubstitutesForwardByProducts) {
   Fixture cells(options(), {kSteps, 4, 0, 1});
   const Index S = cells.S(), state = kBatch * S;
