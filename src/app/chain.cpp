@@ -173,6 +173,14 @@ void check_file_row(const RunConfig& config) {
       row, kMostNumbers);
 }
 
+/// Training reads its recordings by other means.
+void refuse_frame(const ChainConfig& config) {
+  if (config.frame == 1 || (!config.input.empty() && input_width(config.model) > 0)) return;
+  throw input_error(
+      "--frame {}: it is for the recording of --input that a recurrent cell reads; leave it out",
+      config.frame);
+}
+
 }  // namespace
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
@@ -180,10 +188,6 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
   if (!config.state.empty() && !takes_inputs)
     throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,
                       config.model.model);
-  if (config.frame != 1 && (config.input.empty() || !takes_inputs))
-    throw input_error(
-        "--frame {}: it is for the recording of --input that a recurrent cell reads; leave it out",
-        config.frame);
   if (!config.weights.empty()) config.cells = io::inspect_cells(comm, config.weights);
   if (!config.input.empty() && takes_inputs) {
     adopt_signals(comm, config);
@@ -258,6 +262,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
 
 Chain set_up(const cli::Context& context, RunConfig& config) {
   const parallel::Communicator& comm = context.comm;
+  refuse_frame(config.chain);
   look_at_files(comm, config.chain);
   check_file_row(config);
   check_sizes(comm, config);

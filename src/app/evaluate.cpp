@@ -178,6 +178,7 @@ void choose_samples(const OptionValues& options, TrainConfig& config) {
   config.samples = 0;
   if (frame > 0 && sequences.input.empty())
     throw input_error("--frame {}: what is scored is no recording; leave it out", frame);
+  sequences.refuse_frame = frame > 0 || input.empty();  // that of the checkpoint's run is for WAV
   if (frame > 0) sequences.frame = frame;
   sequences.steps_given = false;  // cells go on for as long as there are inputs
 }

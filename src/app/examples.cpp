@@ -7,6 +7,7 @@
 
 #include "app/chain_loss.hpp"
 #include "app/signals.hpp"
+#include "app/train_diffusion.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
@@ -106,40 +107,68 @@ ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainCo
 
 bool takes_sequences(const models::ModelOptions& model) { return model.own.has("features"); }
 
+void refuse_sequence_options(const OptionValues& options, const models::ModelOptions& model) {
+  for (const char* name : {"as", "truncate"}) {
+    if (options.given(name) && !takes_sequences(model))
+      throw input_error("--{} is for inputs over time, and --model {} takes none; leave it out",
+                        name, model.model);
+  }
+  if (options.given("permute") && is_diffusion_model(model.model))
+    throw input_error("--permute is for chains, and --model {} paints pixels; leave it out",
+                      model.model);
+}
+
 namespace {
 
 using models::LabelUse;
 
-/// "--input FILE" or "--data NAME".
-std::string source_of(const TrainConfig& config) {
-  const std::string& file = config.sequences.input;
-  return file.empty() ? "--data " + config.chain.data : "--input " + file;
+/// "--input FILE", for the test set "--test-input FILE" where there is one, or "--data NAME".
+std::string source_of(const TrainConfig& config, bool is_test = false) {
+  const SequenceConfig& files = config.sequences;
+  if (files.input.empty()) return "--data " + config.chain.data;
+  const bool own = is_test && !files.test_input.empty();
+  return own ? "--test-input " + files.test_input : "--input " + files.input;
 }
 
 /// What the loss compares with must be there.
-void require_truth(const train::Examples& examples, const TrainConfig& config) {
+void require_truth(const train::Examples& examples, const TrainConfig& config,
+                   const std::string& source) {
   const std::string& loss = config.chain.loss.name;
   const LabelUse use = models::find_loss(loss).labels;
   const bool labels = use == LabelUse::classes || use == LabelUse::components;
   if (labels && examples.classes() == 0) {
     throw input_error(
         "{}: it has no /labels, which --loss {} compares with; add them, or use a "
-        "loss of /targets, --loss mean-square",
-        source_of(config), loss);
+        "loss of targets: --loss mean-square, with /targets or --target next",
+        source, loss);
   }
   if (use == LabelUse::targets && examples.target_width() == 0) {
     throw input_error(
-        "{}: it has no /targets, which --loss {} compares with; add them, or use "
-        "--loss cross-entropy",
-        source_of(config), loss);
+        "{}: it has no /targets, which --loss {} compares with; add them, use --target next to "
+        "predict the inputs, or --loss cross-entropy",
+        source, loss);
   }
+}
+
+/// Of both sets, in the same way.
+void require_truths(const ExampleSets& sets, const TrainConfig& config) {
+  const std::string test = source_of(config, true);
+  if (sets.training) require_truth(*sets.training, config, source_of(config));
+  require_truth(*sets.test, config, test);
+  const bool targets = models::find_loss(config.chain.loss.name).labels == LabelUse::targets;
+  if (targets || !sets.training || sets.training->labels_each() == sets.test->labels_each()) return;
+  const auto one = [](const train::Examples& set) {
+    return set.labels_each() ? "a step" : "a sample";
+  };
+  throw input_error("{}: its /labels are one {}, but those of {} one {}; give both of one kind",
+                    test, one(*sets.test), source_of(config), one(*sets.training));
 }
 
 }  // namespace
 
 void fit_chain(const ExampleSets& sets, TrainConfig& config) {
   models::ModelOptions& model = config.chain.model;
-  require_truth(*sets.test, config);
+  require_truths(sets, config);
   if (!takes_sequences(model)) {
     if (config.sequences.input.empty()) return;
     throw input_error("{}: --model {} takes no inputs over time; recurrent cells do, such as gru",
@@ -197,7 +226,7 @@ void each_label(const train::Examples& examples, const Visit& visit) {
 
 void check_examples(const KnownNetwork& network, int outputs, const TrainConfig& config,
                     const char* set, const train::Examples& examples) {
-  const std::string source = source_of(config);
+  const std::string source = source_of(config, std::string(set) == "test");
   if (network.features > 0 && network.features != examples.features()) {
     throw input_error("{}: its samples have {}, but the network of {} takes {}", source,
                       size_text(examples), network.file, network.features);

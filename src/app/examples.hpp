@@ -43,6 +43,8 @@ ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainCo
 void fit_chain(const ExampleSets& sets, TrainConfig& config);
 /// Whether an entry of the catalogue says how many features its steps take: option --features.
 bool takes_sequences(const models::ModelOptions& model);
+/// @throws Error for options of sequences, as they were typed, beside a model that takes none
+void refuse_sequence_options(const OptionValues& options, const models::ModelOptions& model);
 
 /// The network that training starts from or that is scored, where a file has one.
 struct KnownNetwork {

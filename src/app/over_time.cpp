@@ -48,9 +48,10 @@ int input_width(const models::ModelOptions& model) {
 }
 
 io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,
-                           Index frame) {
+                           const io::SignalOptions& options) {
+  const Index frame = options.frame;
   constexpr Index kMostFeatures = Index{1} << 15;
-  io::Signals signals = io::read_signals(comm, path, io::SignalOptions{frame});
+  io::Signals signals = io::read_signals(comm, path, options);
   if (!signals.unknown_attributes.empty()) {
     log::warn("'{}': nothing here understands its attributes {}; they are passed over", path,
               fmt::join(signals.unknown_attributes, ", "));
@@ -67,7 +68,8 @@ io::Signals read_sequences(const parallel::Communicator& comm, const std::string
 }
 
 void adopt_signals(const parallel::Communicator& comm, ChainConfig& config) {
-  auto read = std::make_shared<io::Signals>(read_sequences(comm, config.input, config.frame));
+  auto read =
+      std::make_shared<io::Signals>(read_sequences(comm, config.input, {config.frame, true}));
   const io::Signals& signals = *read;
   if (!config.batch_given) config.batch = signals.samples;
   if (config.batch > signals.samples) {

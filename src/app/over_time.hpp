@@ -16,7 +16,7 @@ int input_width(const models::ModelOptions& model);
 /// io::read_signals() with what it means for a run: one warning of attributes that nobody reads,
 /// and an Error where no model takes so many numbers at a step. Collective.
 io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,
-                           Index frame);
+                           const io::SignalOptions& options);
 
 /// Reads --input for a model whose steps take inputs, and puts into the configuration what it says:
 /// samples, steps, features. Collective. @throws Error for what contradicts it

@@ -24,7 +24,7 @@ enum class Decides {
 };
 
 const Names sampler{"eta", "class", "denoiser", "network-precision"};
-const Names sequences{"as", "permute"};
+const Names sequences{"as", "permute", "target"};
 const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
 const Names training_of_model{"average", "jitter", "autoencoder"};

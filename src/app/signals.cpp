@@ -25,6 +25,7 @@ void keep_steps(Index steps, Content& content) {
 void add_steps(Index steps, Content& content) {
   if (content.lengths.empty())
     content.lengths.assign(static_cast<std::size_t>(content.samples), content.steps);
+  if (content.steps == steps) return;
   const auto grown = [&](const Buffer<Real>& old, Index width) {
     Buffer<Real> fresh(steps * content.samples * width);
     std::copy_n(old.begin(), content.steps * content.samples * width, fresh.begin());
@@ -36,9 +37,23 @@ void add_steps(Index steps, Content& content) {
   content.steps = steps;
 }
 
+/// Targets are the inputs of the step after, so that each sample loses its last step.
+void predict_next(const std::string& path, Content& content) {
+  if (content.steps < 2)
+    throw input_error("--target next: the samples of {} have one step, and none after it", path);
+  const Index row = content.samples * content.features;
+  --content.steps;
+  for (Index& length : content.lengths) length = std::max<Index>(length - 1, 0);
+  content.target_width = static_cast<int>(content.features);
+  content.targets.reset(content.steps * row);
+  std::copy_n(content.inputs.begin() + row, content.targets.size(), content.targets.begin());
+  content.labels.clear();
+  content.labels_each = false;
+}
+
 Content read(const parallel::Communicator& comm, const std::string& path,
              const SequenceConfig& config) {
-  io::Signals signals = read_sequences(comm, path, config.frame);
+  io::Signals signals = read_sequences(comm, path, {config.frame, config.refuse_frame});
   Content content{signals.samples,
                   signals.steps,
                   signals.features,
@@ -48,6 +63,7 @@ Content read(const parallel::Communicator& comm, const std::string& path,
                   signals.labels_each,
                   static_cast<int>(signals.target_width),
                   std::move(signals.targets)};
+  if (config.predicts_next) predict_next(path, content);
   return content;
 }
 
@@ -73,6 +89,22 @@ Index limited(const char* option, const std::string& path, Index wanted, Index a
                     all);
 }
 
+ExampleSets sets_of(std::unique_ptr<train::Sequences> training,
+                    std::unique_ptr<train::Sequences> test) {
+  ExampleSets sets;
+  sets.features = test->channels();
+  sets.steps = test->steps();
+  sets.training = std::move(training);
+  sets.test = std::move(test);
+  return sets;
+}
+
+/// So many first samples of some content.
+std::unique_ptr<train::Sequences> first_of(Content content, Index count) {
+  return std::make_unique<train::Sequences>(std::make_shared<const Content>(std::move(content)), 0,
+                                            count);
+}
+
 /// Of one file, the last samples are the test set.
 ExampleSets split(std::shared_ptr<const Content> all, const TrainConfig& config) {
   const SequenceConfig& wanted = config.sequences;
@@ -87,14 +119,12 @@ ExampleSets split(std::shared_ptr<const Content> all, const TrainConfig& config)
         "with",
         wanted.input, all->samples, tests);
   }
-  ExampleSets sets;
   const Index first = tests > 0 ? trained : 0;
   const Index count =
       limited("test-samples", wanted.input, config.test_samples, all->samples - first);
-  sets.test = std::make_unique<train::Sequences>(all, first, first + count);
   const Index used = limited("samples", wanted.input, config.samples, trained);
-  sets.training = std::make_unique<train::Sequences>(all, 0, used);
-  return sets;
+  return sets_of(std::make_unique<train::Sequences>(all, 0, used),
+                 std::make_unique<train::Sequences>(all, first, first + count));
 }
 
 }  // namespace
@@ -103,30 +133,27 @@ ExampleSets load_signals(const parallel::Communicator& comm, const TrainConfig& 
                          bool with_training) {
   const SequenceConfig& wanted = config.sequences;
   const std::string& test = wanted.test_input;
-  Content own = read(comm, wanted.input, wanted);
-  cut(config, own);
-  ExampleSets sets;
+  const auto read_file = [&](const std::string& path) {
+    Content content = read(comm, path, wanted);
+    cut(config, content);
+    return content;
+  };
   if (test.empty()) {
-    sets = split(std::make_shared<const Content>(std::move(own)), config);
-  } else {
-    Content other = read(comm, test, wanted);
-    cut(config, other);
-    if (own.features != other.features) {
-      throw input_error("--test-input {}: its steps have {} features, those of {} have {}", test,
-                        other.features, wanted.input, own.features);
-    }
-    align(own, other);
-    const Index used = limited("samples", wanted.input, config.samples, own.samples);
-    const Index count = limited("test-samples", test, config.test_samples, other.samples);
-    sets.training = std::make_unique<train::Sequences>(
-        std::make_shared<const Content>(std::move(own)), 0, used);
-    sets.test = std::make_unique<train::Sequences>(
-        std::make_shared<const Content>(std::move(other)), 0, count);
+    ExampleSets sets = split(std::make_shared<const Content>(read_file(wanted.input)), config);
+    if (!with_training) sets.training.reset();
+    return sets;
   }
-  sets.features = sets.test->channels();
-  sets.steps = sets.test->features() / sets.features;
-  if (!with_training) sets.training.reset();
-  return sets;
+  Content other = read_file(test);
+  const Index count = limited("test-samples", test, config.test_samples, other.samples);
+  if (!with_training) return sets_of(nullptr, first_of(std::move(other), count));
+  Content own = read_file(wanted.input);
+  if (own.features != other.features) {
+    throw input_error("--test-input {}: its steps have {} features, those of {} have {}", test,
+                      other.features, wanted.input, own.features);
+  }
+  align(own, other);
+  const Index used = limited("samples", wanted.input, config.samples, own.samples);
+  return sets_of(first_of(std::move(own), used), first_of(std::move(other), count));
 }
 
 }  // namespace deeppcr::app

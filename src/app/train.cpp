@@ -63,15 +63,6 @@ std::string resolved(const OptionValues& options, const TrainConfig& config) {
   return cli::configuration_text(cli::find_command(commands(), "train"), values);
 }
 
-/// @throws Error for options of sequences beside a model that takes none
-void refuse_sequence_options(const OptionValues& options, const models::ModelOptions& model) {
-  for (const char* name : {"as", "truncate"}) {
-    if (options.given(name) && !takes_sequences(model))
-      throw input_error("--{} is for inputs over time, and --model {} takes none; leave it out",
-                        name, model.model);
-  }
-}
-
 }  // namespace
 
 int run_train(const OptionValues& options, const cli::Context& given) {
@@ -81,6 +72,11 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   refuse_sequence_options(options, config.chain.model);
   const ExampleSets sets = load_examples(given.comm, config);
   fit_chain(sets, config);
+  if (config.sequences.truncate >= sets.steps)
+    log::warn(
+        "--truncate {} changes nothing: the samples have {} steps, and gradients flow "
+        "through all",
+        config.sequences.truncate, sets.steps);
   cli::Context context = given;
   context.configuration = resolved(options, config);
   const train::Sharing sharing = choose_sharing(config, context.comm.size());

@@ -52,12 +52,15 @@ void add_data_options(cli::Options& options) {
            "NAME", "fashion-mnist"),
        cli::read_file("input",
                       "sequences in place of images, for recurrent cells: HDF5 with /inputs "
-                      "[B, T, features], and /labels or /targets, WAV or CSV"),
+                      "[B, T, features], and /labels or /targets; WAV or CSV with --target next"),
        cli::read_file("test-input", "sequences to score with"),
        real_option("test-share", "0.2", 0, 1,
                    "without --test-input, the last part of the sequences of --input is for the "
                    "test; 0: those that were trained with"),
        whole_option("frame", 1, 1, kMany, "of WAV: samples of the recording in one step"),
+       word_option("target", "stored", {"stored", "next"},
+                   "what --loss mean-square compares with: the file's /targets, or of any file the "
+                   "inputs of the next step, which the last step has none of"),
        word_option("as", "rows", {"rows", "pixels"},
                    "images for recurrent cells: a row a step, or a pixel a step"),
        whole_option("permute", 0, 0, kMany,
@@ -113,6 +116,7 @@ SequenceConfig read_sequences(const OptionValues& options) {
   sequences.test_input = options.text("test-input");
   sequences.test_share = options.real("test-share");
   sequences.frame = options.whole("frame");
+  sequences.predicts_next = options.word("target") == "next";
   sequences.as = options.word("as");
   sequences.permutation = static_cast<std::uint64_t>(options.whole("permute"));
   sequences.steps_given = options.given("steps");
@@ -146,7 +150,7 @@ void refuse_mixed_samples(const OptionValues& options) {
       throw input_error("--{} is for images, and --input {} has sequences; leave one of them out",
                         name, options.text("input"));
   }
-  for (const char* name : {"test-input", "test-share", "frame"}) {
+  for (const char* name : {"test-input", "test-share", "frame", "target"}) {
     if (!signals && options.given(name))
       throw input_error("--{} goes with --input FILE, a file of sequences; leave it out", name);
   }

@@ -16,6 +16,8 @@ struct SequenceConfig {
   std::string test_input;         ///< those to score with; empty: the last samples of `input`
   double test_share = 0;          ///< so many of them; 0: those that were trained with
   Index frame = 1;                ///< samples of a recording in one step
+  bool refuse_frame = true;       ///< it is an error beside another kind of file
+  bool predicts_next = false;     ///< targets are the inputs of the next step
   std::string as;                 ///< of images: "rows" or "pixels"
   std::uint64_t permutation = 0;  ///< of pixels, by this seed; 0: none
   bool steps_given = false;       ///< else the samples say how many there are

@@ -44,6 +44,7 @@ int whole(const OptionValues& own, const char* name) { return static_cast<int>(o
 
 /// Batch, epochs and rate that suit these models, where the user has not said.
 TrainConfig read_config(const OptionValues& options) {
+  refuse_mixed_samples(options);
   TrainConfig config = read_train_config(options);
   const bool denoiser = config.chain.model.model == "denoiser";
   const auto left_out = [&](const char* name) { return !options.given(name); };
@@ -62,6 +63,7 @@ TrainConfig read_config(const OptionValues& options) {
   const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
+  refuse_sequence_options(options, config.chain.model);
   for (const char* name : {"weights", "save-weights", "input"}) {
     if (!options.text(name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",

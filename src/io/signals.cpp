@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 #include "io/hdf5_detail.hpp"
 #include "io/signal_files.hpp"
 #include "io/weights_detail.hpp"
@@ -58,7 +59,8 @@ bool is_text(std::string_view head) {
   return head.find('\0') == std::string_view::npos;
 }
 
-Signals read_file(const std::string& path, Index frame) {
+Signals read_file(const std::string& path, const SignalOptions& options) {
+  const Index frame = options.frame;
   const std::string head = read_head(path);
   if (is_wav(head)) return read_wav_signals(path, frame);
   const bool hdf5 = is_hdf5(path);
@@ -67,7 +69,7 @@ Signals read_file(const std::string& path, Index frame) {
         "'{}' is neither HDF5 nor WAV, and holds bytes that no CSV has{}", path,
         head.substr(0, 2) == "\x1f\x8b" ? " (it is compressed: gunzip it)" : "");
   }
-  if (frame != 1) {
+  if (frame != 1 && options.refuse_frame) {
     throw local_input_error("--frame {} is for recordings, but '{}' is {}; leave it out", frame,
                             path, hdf5 ? "HDF5" : "text");
   }
@@ -82,7 +84,7 @@ Signals read_signals(const parallel::Communicator& comm, const std::string& path
     throw input_error("--frame {}: a step has one sample at least", options.frame);
   Signals signals;
   parallel::agree(comm, [&] {
-    if (comm.is_root()) signals = read_file(path, options.frame);
+    if (comm.is_root()) signals = read_file(path, options);
   });
   Index each = signals.labels_each ? 1 : 0;
   for (Index* number :
@@ -93,6 +95,9 @@ Signals read_signals(const parallel::Communicator& comm, const std::string& path
   comm.broadcast(signals.labels, 0);
   broadcast_texts(comm, signals.unknown_attributes);
   const Index entries = signals.steps * signals.samples;
+  const auto bytes = static_cast<double>(sizeof(Real)) * static_cast<double>(entries) *
+                     static_cast<double>(signals.features + signals.target_width);
+  parallel::check_memory(comm, comm.is_root() ? 0 : bytes, fmt::format("--input {}: ", path));
   parallel::agree(comm, [&] {  // a rank may have no memory for them
     if (comm.is_root()) return;
     signals.inputs.reset(entries * signals.features);

@@ -4,6 +4,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 #include "io/known_content.hpp"
 #include "io/signal_files.hpp"
 
@@ -113,6 +114,9 @@ void read_steps(const hdf5::File& file, const std::string& name, const Signals& 
     throw local_input_error("{} in '{}' has sizes {}, too many numbers for any memory", name,
                             file.path(), text_of(file.shape(name)));
   const Index row = T * width;
+  parallel::check_memory(parallel::Communicator::self(),
+                         static_cast<double>(sizeof(Real)) * static_cast<double>(B * row),
+                         fmt::format("{} in '{}': ", name, file.path()));
   out.reset(T * B * width);
   if (B == 1) {
     file.read_rows<Real>(name, {{0, file.shape(name)[0], out.data()}});

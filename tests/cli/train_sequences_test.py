@@ -1,4 +1,6 @@
 """Training over time: recurrent cells on images as sequences and on signals from files."""
+import wave as wave_file
+
 import h5py
 import numpy as np
 
@@ -97,6 +99,90 @@ class TrainSequences(ProgramTest):
             self.assert_refused(self.run_here("evaluate", "--restart", ".", "--output", name, "--force"),
                                 f"--output {name}", "reads that file")
             self.assertEqual((self.folder / name).read_bytes(), before)
+
+    def test_next_values(self):
+        wave = np.sin(np.arange(60) / 3)[:, None] * [1, 2] + [0, 5]
+        np.savetxt(self.folder / "x.csv", wave, "%.17g", ",", header="a,b", comments="")
+        with h5py.File(self.folder / "x.h5", "w") as file:
+            file["inputs"], file["targets"] = wave[:-1], wave[1:]
+        words = ["train", "--model", "lstm", "--width", 6, "--batch", 1, "--loss", "mean-square",
+                 "--loss-at", "each", "--test-share", 0, "--max-steps", 5]
+        next_ones = [*words, "--target", "next"]
+        expected = self.solved(*words, "--input", "x.h5")
+        found = self.solved(*next_ones, "--input", "x.csv", "--checkpoint", "c.h5")
+        self.assertEqual(found["steps"], 59)
+        self.assertEqual((found["loss"], found["test_loss"]), (expected["loss"], expected["test_loss"]))
+        score = self.solved("evaluate", "--restart", "c.h5", "--output", "p.h5", ranks=1)
+        self.assertAlmostEqual(score["loss"], found["test_loss"], delta=1e-9)
+        with h5py.File(self.folder / "p.h5", "r") as file:
+            error = file["predictions"][:][0] - wave[1:]
+        self.assertAlmostEqual((error**2).mean(), score["loss"], delta=1e-9)
+        self.assert_refused(self.run_here(*words, "--input", "x.h5", "--restart", "c.h5"), "--target")
+
+    def test_next_values_of_samples_that_end_early(self):
+        self.signals()
+        with h5py.File(self.folder / "s.h5", "r") as old, h5py.File(self.folder / "n.h5", "w") as new:
+            x = old["inputs"][:]
+            new["inputs"], new["targets"] = x[:, :-1], x[:, 1:]
+            new["lengths"] = old["lengths"][:] - 1
+        words = ["--loss", "mean-square", "--loss-at", "each", "--max-steps", 5]
+        expected = self.solved(*SIGNALS[:9], "--input", "n.h5", *words)
+        found = self.solved(*SIGNALS[:9], "--input", "s.h5", *words, "--target", "next")
+        self.assertEqual((found["loss"], found["test_loss"]), (expected["loss"], expected["test_loss"]))
+
+    def test_frames_of_recordings_alone(self):
+        with wave_file.open(str(self.folder / "x.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes((20000 * np.sin(np.arange(160) / 3)).astype("<i2").tobytes())
+        words = ["train", "--model", "gru", "--width", 6, "--batch", 1, "--loss", "mean-square",
+                 "--loss-at", "each", "--test-share", 0, "--max-steps", 2, "--target", "next"]
+        done = self.run_here(*words, "--input", "x.wav", "--frame", 4, "--checkpoint", "c.h5")
+        if "built without libsndfile" in done.err:
+            self.skipTest("this program reads no WAV")
+        self.assertEqual(done.code, 0, done.err)
+        with h5py.File(self.folder / "x.h5", "w") as file:
+            file["inputs"] = np.ones((3, 9, 4))
+        self.assertEqual(self.solved("evaluate", "--restart", "c.h5", "--input", "x.h5")["steps"], 8)
+        self.assertEqual(self.solved("evaluate", "--restart", "c.h5", "--input", "x.wav")["steps"], 39)
+        self.assert_refused(self.run_here("evaluate", "--restart", "c.h5", "--input", "x.h5", "--frame",
+                                          4), "--frame 4", "HDF5")
+        self.solved(*IMAGES, "--model", "gru", "--max-steps", 1, "--checkpoint", "i.h5")
+        self.assert_refused(self.run_here("evaluate", "--restart", "i.h5", "--frame", 4), "--frame 4",
+                            "recording")
+
+    def test_scores_without_the_training_file(self):
+        self.signals()
+        self.signals("t.h5", samples=9, steps=11, seed=2)
+        report = self.solved(*SIGNALS, "--test-input", "t.h5", "--max-steps", 3, "--checkpoint", "c.h5")
+        (self.folder / "s.h5").unlink()
+        score = self.solved("evaluate", "--restart", "c.h5")
+        self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-9)
+        self.assertEqual(score["steps"], 11)
+
+    def test_both_sets_need_the_same_truth(self):
+        self.signals()
+        for name in ("bare.h5", "steps.h5"):
+            self.signals(name)
+            with h5py.File(self.folder / name, "r+") as file:
+                labels = file["labels"][:]
+                del file["labels"]
+                if name == "bare.h5":
+                    del file["targets"]
+                else:
+                    file["labels"] = np.repeat(labels[:, None], 14, 1)
+        bare = ["train", "--model", "gru", "--batch", 8, "--input", "bare.h5", "--test-input", "s.h5"]
+        squares = ["--loss", "mean-square"]
+        for words, phrases in ((bare, ["--input bare.h5", "/labels"]),
+                               ([*bare, *squares], ["--input bare.h5", "/targets"]),
+                               ([*SIGNALS, "--test-input", "bare.h5"], ["--test-input bare.h5", "/labels"]),
+                               ([*SIGNALS, "--test-input", "bare.h5", *squares],
+                                ["--test-input bare.h5", "/targets"]),
+                               ([*SIGNALS, "--test-input", "steps.h5"],
+                                ["steps.h5", "a step", "s.h5", "a sample"])):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_here(*words), *phrases)
 
     def test_many_classes(self):
         self.signals()
@@ -234,6 +320,12 @@ class TrainSequences(ProgramTest):
                 ([*gru, "--as", "columns"], ["columns", "rows", "pixels"]),
                 ([*IMAGES, "--model", "resnet", "--as", "rows"], ["--as", "resnet"]),
                 ([*IMAGES, "--model", "resnet", "--truncate", 3], ["--truncate", "resnet"]),
+                (["train", "--model", "autoencoder", "--as", "pixels"], ["--as", "autoencoder"]),
+                (["train", "--model", "autoencoder", "--truncate", 5], ["--truncate", "autoencoder"]),
+                (["train", "--model", "autoencoder", "--permute", 3], ["--permute", "autoencoder"]),
+                (["train", "--model", "autoencoder", "--frame", 7], ["--frame", "--input"]),
+                (["train", "--model", "autoencoder", "--test-share", 0.5], ["--test-share"]),
+                ([*gru, "--target", "next"], ["--target", "--input"]),
                 ([*gru, "--input", "s.h5"], ["--data", "--input"]),
                 ([*gru, "--test-share", 0.5], ["--test-share", "--input"]),
                 ([*SIGNALS, "--shift", 1], ["--shift", "images"]),

@@ -27,7 +27,8 @@ struct Signals {
 };
 
 struct SignalOptions {
-  Index frame = 1;  ///< samples of a recording (WAV) in one step
+  Index frame = 1;           ///< samples of a recording (WAV) in one step
+  bool refuse_frame = true;  ///< a frame beside another kind of file is an error
 };
 
 /// The sequences of a file, whose kind is told by its content:
