@@ -146,7 +146,7 @@ double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
   // The trajectory and the reference of --verify; backward starts, slopes (those of a cell are what
   // its gates were), gradients and the maps of a linear solve.
   const bool backward = config.solver.passes == linear::Passes::forward_and_backward;
-  const int d = input_width(config.chain.model);
+  const int d = models::input_width(config.chain.model);
   const double slopes = d > 0 ? 6 : 1;
   const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 3 + slopes : 0);
   const double inputs =
@@ -184,7 +184,7 @@ void refuse_frame(const ChainConfig& config) {
 }  // namespace
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
-  const bool takes_inputs = input_width(config.model) > 0;
+  const bool takes_inputs = models::input_width(config.model) > 0;
   if (!config.state.empty() && !takes_inputs)
     throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,
                       config.model.model);
@@ -238,7 +238,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   std::optional<models::DenseLayer> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
   auto loss = make_loss(comm, wanted, *model, labels);
-  const Index head = wanted.cells ? wanted.cells->classes : wanted.stored.classes;
+  const Index head = wanted.stored_outputs();
   const bool headless = !wanted.weights.empty() && head == 0;
   if (differentiates(config) && headless && loss->head() != nullptr)
     log::warn("{} has no /head: the loss is that of a classifier by --seed", wanted.weights);

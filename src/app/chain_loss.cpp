@@ -13,11 +13,6 @@ namespace {
 constexpr int kRandomClasses = 10;
 constexpr std::uint64_t kLabelStream = 0x6c616265;  // "labe"
 
-/// Outputs of the head that comes with the weights; 0: none does.
-Index stored_outputs(const ChainConfig& config) {
-  return config.cells ? config.cells->classes : config.stored.classes;
-}
-
 }  // namespace
 
 bool differentiates(const RunConfig& config) {
@@ -60,7 +55,7 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
                                         const ChainConfig& config, const sequence::Sequence& chain,
                                         const std::vector<int>& labels) {
   const int largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
-  const Index held = stored_outputs(config);
+  const Index held = config.stored_outputs();
   const bool stored = held > 0;
   int classes = stored ? static_cast<int>(held) : std::max(kRandomClasses, largest + 1);
   if (models::find_loss(config.loss.name).labels == models::LabelUse::targets) {
@@ -91,7 +86,7 @@ std::vector<int> make_labels(const ChainConfig& config, const io::Batch& samples
   if (config.signals) return labels_of(config);
   const bool components =
       models::find_loss(config.loss.name).labels == models::LabelUse::components;
-  const Index held = stored_outputs(config);
+  const Index held = config.stored_outputs();
   Index classes = held > 0 ? held : kRandomClasses;
   if (components) classes = std::min<Index>(classes, config.model.width);
   const RandomStream random(config.model.seed, kLabelStream);

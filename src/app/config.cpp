@@ -108,7 +108,11 @@ int ChainConfig::state_width() const {
 }
 
 io::Problem ChainConfig::problem() const {
-  return {model.model, model.steps, batch, state_width(), static_cast<Index>(model.seed), function};
+  io::Problem problem{model.model, model.steps, batch, state_width(),
+                      static_cast<Index>(model.seed)};
+  problem.function = function;
+  problem.inputs = inputs;
+  return problem;
 }
 
 std::string SolverConfig::backward_solver() const {

@@ -33,11 +33,13 @@ struct ChainConfig {
   /// Recurrent cells in the weights file, in place of `stored`.
   std::optional<io::CellsShape> cells;
   std::shared_ptr<const io::Signals> signals;  ///< what --input holds for steps that take inputs
-  Index function = 0;  ///< checksum of a network that the steps are made of, or of their
-                       ///< inputs, from a file; 0: there is none
+  Index function = 0;  ///< checksum of a network that the steps are made of; 0: there is none
+  Index inputs = 0;    ///< checksum of what --input holds for the steps; 0: there is none
 
   /// Numbers in a state: the model's width, or several of a cell.
   int state_width() const;
+  /// Outputs of the head in the weights file; 0 without one.
+  Index stored_outputs() const { return cells ? cells->classes : stored.classes; }
   /// The chain as traces and checkpoints have it.
   io::Problem problem() const;
 };

@@ -189,7 +189,8 @@ void fit_chain(const ExampleSets& sets, TrainConfig& config) {
 
 KnownNetwork known_network(const parallel::Communicator& comm, const TrainConfig& config) {
   const std::string& weights = config.chain.weights;
-  if (!weights.empty()) return {weights, config.chain.stored.features, config.chain.stored.classes};
+  if (!weights.empty())
+    return {weights, config.chain.stored.features, config.chain.stored_outputs()};
   const auto path = config.files.restart_path(comm);
   if (!path) return {};
   const CheckpointOrigin origin = checkpoint_origin(comm, *path);

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <sstream>
 
-#include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/networks.hpp"
 
@@ -76,7 +75,7 @@ io::CellsShape cells_shape(const models::ModelOptions& model) {
   shape.activation = own.text("activation");
   shape.reset_before = own.text("reset") == "before";
   shape.layers = own.whole("layers");
-  shape.features = input_width(model);
+  shape.features = models::input_width(model);
   shape.units = model.width;
   return shape;
 }
@@ -91,9 +90,8 @@ std::vector<View<Real, 2>> stored_rows(sequence::Sequence& model) {
 }
 
 void check_save_weights(const models::ModelOptions& model, const std::string& file) {
-  if (file.empty()) return;
-  const auto made = models::make(model, StepRange{0, 0});
-  if (has_layers_alone(made->parameters()) || are_cells(made->parameters())) return;
+  if (file.empty() || models::find(model.model).cells) return;
+  if (has_layers_alone(models::make(model, StepRange{0, 0})->parameters())) return;
   throw input_error(
       "--save-weights {}: a weights file holds layers or recurrent cells, but --model {} has other "
       "parameters; leave it out (a checkpoint of train has them)",
@@ -124,7 +122,7 @@ void save_weights(const cli::Context& context, const std::string& path,
                   const NetworkParts& network) {
   const View<const Real, 2> head =
       network.head != nullptr ? network.head->rows() : View<const Real, 2>();
-  if (are_cells(models::make(network.model, StepRange{0, 0})->parameters())) {
+  if (models::find(network.model.model).cells) {
     std::vector<View<const Real, 1>> rows;
     for (const View<Real, 2>& cell : network.parameters) rows.emplace_back(cell[0]);
     io::write_cell_weights(context.comm, path, provenance(context), cells_shape(network.model),

@@ -47,9 +47,10 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
   data.states = at.states();
   data.samples = at.batch();
   data.labels = chain.labels;
-  if (chain.signals) data.targets = targets_of(*chain.signals);
-  if (!chain.lengths.empty()) data.lengths = chain.lengths.data();
-  if (at.layout().num_steps() == 0 && at.comm().is_root()) {
+  const bool no_steps = at.layout().num_steps() == 0;
+  if (chain.signals && chain.loss->takes_targets()) data.targets = targets_of(*chain.signals);
+  if (!chain.lengths.empty() && !no_steps) data.lengths = chain.lengths.data();
+  if (no_steps && at.comm().is_root()) {
     data.local = StepRange{0, 1};
     data.states = {at.input().data(), {1, at.batch(), at.width()}};
   }

@@ -127,7 +127,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
     if (stored.features > 0 && parts.embedding)
       io::read_dense_layer(grid.world(), file, "/embedding", parts.embedding->rows());
     models::DenseLayer* head = parts.loss->head();
-    if (stored.classes > 0 && head != nullptr)
+    if (config.chain.stored_outputs() > 0 && head != nullptr)
       io::read_dense_layer(grid.world(), file, "/head", head->rows());
   }
   return {grid, std::move(parts), options, examples};

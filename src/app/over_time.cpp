@@ -18,7 +18,8 @@ void adopt_features(ChainConfig& config, Index features) {
   const auto& options = models::find(model.model).options;
   const bool open = std::any_of(options.begin(), options.end(),
                                 [](const OptionSpec& option) { return option.name == kFeatures; });
-  const Index asked = open ? OptionValues(options, model.own).whole(kFeatures) : input_width(model);
+  const Index asked =
+      open ? OptionValues(options, model.own).whole(kFeatures) : models::input_width(model);
   if (open && asked == 0) {
     model.set(kFeatures, std::to_string(features));
     return;
@@ -35,17 +36,13 @@ Index joined(Index a, std::uint32_t b) { return (a * 31 + b) & 0x7fffffffffff; }
 /// A number that tells these sequences from others, for --restart.
 Index checksum_of(const io::Signals& signals) {
   Index sum = joined(1, io::checksum(signals.inputs.data(), signals.inputs.size()));
+  for (const Index size : {signals.steps, signals.samples, signals.features})
+    sum = joined(sum, static_cast<std::uint32_t>(size));
   for (const Index length : signals.lengths) sum = joined(sum, static_cast<std::uint32_t>(length));
   return sum;
 }
 
 }  // namespace
-
-int input_width(const models::ModelOptions& model) {
-  models::ModelOptions none = model;
-  none.steps = 0;
-  return models::make(none, StepRange{0, 0})->input_width();
-}
 
 io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,
                            const io::SignalOptions& options) {
@@ -82,7 +79,7 @@ void adopt_signals(const parallel::Communicator& comm, ChainConfig& config) {
                       config.input, signals.steps);
   }
   adopt_features(config, signals.features);
-  config.function = checksum_of(signals);
+  config.inputs = checksum_of(signals);
   config.signals = std::move(read);
 }
 

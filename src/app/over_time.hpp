@@ -10,9 +10,6 @@
 
 namespace deeppcr::app {
 
-/// Numbers that a step of the model takes beside the state.
-int input_width(const models::ModelOptions& model);
-
 /// io::read_signals() with what it means for a run: one warning of attributes that nobody reads,
 /// and an Error where no model takes so many numbers at a step. Collective.
 io::Signals read_sequences(const parallel::Communicator& comm, const std::string& path,

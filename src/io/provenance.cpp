@@ -68,6 +68,16 @@ void require_format(const hdf5::File& file, const std::string& format) {
   }
 }
 
+namespace {
+
+constexpr std::pair<const char*, Index Problem::*> kChecksums[] = {{"function", &Problem::function},
+                                                                   {"inputs", &Problem::inputs}};
+
+/// Both are known, and differ.
+bool differ(Index stored, Index run) { return stored != 0 && run != 0 && stored != run; }
+
+}  // namespace
+
 void write_problem(hdf5::File& file, const Problem& problem) {
   file.create_group("/problem");
   file.set_all("/problem", {{"model", problem.model},
@@ -75,16 +85,17 @@ void write_problem(hdf5::File& file, const Problem& problem) {
                             {"B", problem.batch},
                             {"n", problem.width},
                             {"seed", problem.seed}});
-  if (problem.function != 0) file.set("/problem", "function", problem.function);
+  for (const auto& [name, checksum] : kChecksums)
+    if (problem.*checksum != 0) file.set("/problem", name, problem.*checksum);
 }
 
 Problem read_problem(const hdf5::File& file) {
-  return {file.text("/problem", "model"),
-          file.integer("/problem", "L"),
-          file.integer("/problem", "B"),
-          file.integer("/problem", "n"),
-          file.integer("/problem", "seed"),
-          file.has_attribute("/problem", "function") ? file.integer("/problem", "function") : 0};
+  Problem problem{file.text("/problem", "model"), file.integer("/problem", "L"),
+                  file.integer("/problem", "B"), file.integer("/problem", "n"),
+                  file.integer("/problem", "seed")};
+  for (const auto& [name, checksum] : kChecksums)
+    if (file.has_attribute("/problem", name)) problem.*checksum = file.integer("/problem", name);
+  return problem;
 }
 
 void require_same_problem(const std::string& path, const Problem& stored, const Problem& run) {
@@ -102,11 +113,16 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
     throw input_error("'{}' was written with {} = {}, but this run has {}", path, what,
                       stored.*number, run.*number);
   }
-  if (stored.function == 0 || run.function == 0 || stored.function == run.function) return;
-  throw input_error(
-      "'{}' was written with another network or other inputs: the file of that name holds others "
-      "now; give those of that run, or start afresh without --restart",
-      path);
+  if (differ(stored.function, run.function))
+    throw input_error(
+        "'{}' was written with another network: the file of that name holds another one now; give "
+        "that of that run, or start afresh without --restart",
+        path);
+  if (differ(stored.inputs, run.inputs))
+    throw input_error(
+        "'{}' was written with other inputs; give the --input (of the same content), --frame and "
+        "--features of that run, or start afresh without --restart",
+        path);
 }
 
 std::string program_version() { return DEEPPCR_VERSION; }

@@ -57,6 +57,14 @@ int state_width(const ModelOptions& options) {
   return entry.state_width ? entry.state_width(complete(entry, options)) : options.width;
 }
 
+int input_width(const ModelOptions& options) {
+  const CatalogueEntry& entry = find(options.model);
+  ModelOptions all = complete(entry, options);
+  if (entry.input_width) return entry.input_width(all);
+  all.steps = 0;
+  return entry.make(all, StepRange{0, 0})->input_width();
+}
+
 StepCost step_cost(const ModelOptions& options) {
   const CatalogueEntry& entry = find(options.model);
   const ModelOptions all = complete(entry, options);

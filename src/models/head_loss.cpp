@@ -103,10 +103,9 @@ LossReport HeadLoss::evaluate_rows(const LossData& data, const LossGradients* gr
     const State y = outputs_of(x);
     for (Index i = 0; i < x.extent(0); ++i) {
       const Index l = data.local.step(at + i / samples), s = i % samples;
-      if (one) {
-        compare(data, data.length(s, steps()) - 1, s, y[i], count_of(data, s), gradients, report);
-      } else if (data.has(l, s)) {
-        compare(data, l, s, y[i], count_of(data, s), gradients, report);
+      const Index last = data.length(s, steps()) - 1;
+      if (one ? last >= 0 : data.has(l, s)) {
+        compare(data, one ? last : l, s, y[i], count_of(data, s), gradients, report);
       } else if (gradients != nullptr) {
         std::fill(y[i].begin(), y[i].end(), Real{0});
       }
@@ -146,7 +145,7 @@ ConstState HeadLoss::mean_of(const LossData& data) {
   read_.reserve(num_sums(data.samples));
   for (Index s = 0; s < data.samples; ++s)
     for (Index k = s * columns_.count; k < (s + 1) * columns_.count; ++k)
-      read_[k] = data.sums[k] / static_cast<Real>(data.length(s, steps()));
+      read_[k] = data.sums[k] / static_cast<Real>(std::max<Index>(1, data.length(s, steps())));
   return {read_.data(), {data.samples, columns_.count}};
 }
 
@@ -156,8 +155,14 @@ LossReport HeadLoss::evaluate_rate(const LossData& data, const LossGradients* gr
   const ConstState x = mean_of(data);
   const State y = outputs_of(x);
   LossReport report;
-  for (Index s = 0; s < data.samples; ++s)
-    compare(data, data.length(s, steps()) - 1, s, y[s], count_of(data, s), gradients, report);
+  for (Index s = 0; s < data.samples; ++s) {
+    const Index last = data.length(s, steps()) - 1;
+    if (last >= 0) {
+      compare(data, last, s, y[s], count_of(data, s), gradients, report);
+    } else {
+      std::fill(y[s].begin(), y[s].end(), Real{0});
+    }
+  }
   report.loss *= data.weight;
   const bool counts = data.local.contains(last_);
   if (gradients != nullptr) {

@@ -73,6 +73,8 @@ void MeanSquare::compare(const LossData& data, Index l, Index s, View<Real, 1> y
                          bool with_gradient, LossReport& report) const {
   if (data.targets.values.size() == 0)
     throw input_error("--loss mean-square compares with targets, and these samples have none");
+  DEEPPCR_ASSERT(data.targets.values.extent(2) == y.size(), "targets of {} numbers, outputs of {}",
+                 data.targets.values.extent(2), y.size());
   const Real* target = data.targets.at(l) + s * y.size();
   const Real share = 1 / (count * static_cast<Real>(y.size()));
   for (Index k = 0; k < y.size(); ++k) {
@@ -112,7 +114,7 @@ SquaredError::SquaredError(const LossSizes& sizes, const std::string& rows)
       last_alone_(rows_.back() && std::count(rows_.begin(), rows_.end(), true) == 1) {}
 
 bool SquaredError::counts(const LossData& data, Index l, Index s) const {
-  return reads(l) && (last_alone_ || data.has(l, s));
+  return reads(l) && (last_alone_ ? data.length(s, l + 1) > 0 : data.has(l, s));
 }
 
 std::vector<Real> SquaredError::shares(const LossData& data) const {
@@ -128,9 +130,8 @@ std::vector<Real> SquaredError::shares(const LossData& data) const {
 
 LossReport SquaredError::evaluate(const LossData& data, const LossGradients* gradients) {
   const Index n = columns_.count;
-  const bool labelled = data.targets.values.size() == 0;
-  DEEPPCR_ASSERT(!labelled || static_cast<Index>(data.labels.size()) >= data.samples,
-                 "{} labels for {} samples", data.labels.size(), data.samples);
+  DEEPPCR_ASSERT(static_cast<Index>(data.labels.size()) >= data.samples, "{} labels for {} samples",
+                 data.labels.size(), data.samples);
   const std::vector<Real> scales = shares(data);
   const Index before = gradients == nullptr ? 0 : data.local.size() - gradients->states.extent(0);
   LossReport report;
@@ -145,14 +146,13 @@ LossReport SquaredError::evaluate(const LossData& data, const LossGradients* gra
         g = to.data() + columns_.first;
       }
       if (!counts(data, l, s)) continue;
-      const Index at = last_alone_ ? data.length(s, l + 1) - 1 : l;
+      const int label = data.label(last_alone_ ? data.length(s, l + 1) - 1 : l, s);
       const Real* z = data.states[i][s].data() + columns_.first;
-      const Real* target = labelled ? nullptr : data.targets.at(at) + s * n;
       const Real scale = scales[static_cast<std::size_t>(s)];
       for (Index k = 0; k < n; ++k) {
-        const Real own = labelled ? k == data.label(at, s) : target[k];
-        report.loss += scale * (z[k] - own) * (z[k] - own);
-        if (g != nullptr) g[k] = 2 * scale * (z[k] - own);
+        const Real difference = z[k] - (k == label ? 1 : 0);
+        report.loss += scale * difference * difference;
+        if (g != nullptr) g[k] = 2 * scale * difference;
       }
     }
   }

@@ -51,6 +51,10 @@ CatalogueEntry entry_of(CellKind kind, const char* name, const char* help) {
   entry.state_width = [kind](const ModelOptions& options) {
     return shape_of(kind, options).state_width();
   };
+  entry.input_width = [kind](const ModelOptions& options) {
+    return shape_of(kind, options).features;
+  };
+  entry.cells = true;
   entry.cost = [kind](const ModelOptions& options) { return cost_of(shape_of(kind, options)); };
   return entry;
 }

@@ -101,7 +101,7 @@ const LossOnGrid::Part& LossOnGrid::part(const Examples& examples, const Index* 
     for (Index s = 0; s < used; ++s) part_.lengths.push_back(examples.length(samples[s]));
     data.lengths = part_.lengths.data();
   }
-  if (const int k = examples.target_width(); k > 0 && rows_ > 0) {
+  if (const int k = examples.target_width(); loss_.takes_targets() && rows_ > 0) {
     // Of a sample that ends early, the target of the last state is that of another rank's step.
     const StepSet steps = loss_.reads(0) ? local_ : StepSet(StepRange{0, num_steps_});
     part_.targets.reserve(steps.size() * used * k);
@@ -175,7 +175,11 @@ void LossOnGrid::score(const Part& part, Evaluation& evaluation) {
     return;
   }
   const std::vector<int> taken = loss_.classify(data);
-  for (std::size_t s = 0; s < taken.size(); ++s) evaluation.count(data.labels[s], taken[s]);
+  for (std::size_t s = 0; s < taken.size(); ++s) {
+    const auto sample = static_cast<Index>(s);
+    const Index length = data.length(sample, num_steps_);
+    if (length > 0) evaluation.count(data.label(length - 1, sample), taken[s]);
+  }
 }
 
 void LossOnGrid::make_room(const Examples& examples, Predictions& predictions) const {
@@ -196,12 +200,13 @@ void LossOnGrid::predict(const Part& part, Predictions& predictions) {
   if (rows_ == 0 || width == 0) return;
   if (loss_.classes() > 0 && !judges_steps(*part.examples)) {
     const std::vector<int> taken = loss_.classify(data);
-    for (std::size_t s = 0; s < taken.size(); ++s) *place(0, static_cast<Index>(s)) = taken[s];
+    for (Index s = 0; s < static_cast<Index>(taken.size()); ++s)
+      if (data.length(s, num_steps_) > 0) *place(0, s) = taken[static_cast<std::size_t>(s)];
     return;
   }
   each_output(part, [&](Index l, State y) {
     for (Index s = 0; s < data.samples; ++s) {
-      if (steps > 1 && !data.has(l, s)) continue;
+      if (steps > 1 ? !data.has(l, s) : data.length(s, num_steps_) == 0) continue;
       if (loss_.classes() > 0) {
         *place(l, s) = largest(y[s]);
       } else {

@@ -51,6 +51,15 @@ class Recordings(ProgramTest):
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(done.err.count("nothing here understands its attributes normalised, batch_first of /inputs"), 1)
 
+    def test_a_checkpoint_of_other_frames_is_refused(self):
+        self.state("signal.wav", "--frame", FRAME)
+        words = ["solve", "--model", "gru", "--width", 4, "--nonlinear", "newton", "--input", "signal.wav", "--steps",
+                 FRAMES]
+        done = self.run_here(*words, "--frame", 4, "--checkpoint", "c.h5", "--max-hours", 1e-9)
+        self.assertEqual(done.code, 85, done.err)
+        self.assert_refused(self.run_here(*words, "--frame", FRAME, "--restart", "c.h5"), "c.h5", "--frame")
+        self.solved(*words, "--frame", 4, "--restart", "c.h5")
+
     def test_odd_ones_are_refused(self):
         def refused(name, *phrases, words=()):
             self.assert_refused(self.run_here("solve", "--weights", "cell.h5", "--input", name, *words), *phrases)

@@ -109,14 +109,13 @@ class Sequences(ProgramTest):
         for b in range(self.B):
             steps = [t for t in range(self.T) if t < lengths[b]]
             if at == "last":
-                steps = [max(len(steps), 1) - 1]
+                steps = steps[-1:]
             if kind == "mean-square":
                 each = [((h[t, b] @ self.head.T + self.bias - self.targets[b, t]) ** 2).mean()
                         for t in steps]
             elif at == "rate":
-                last = max(len(steps), 1) - 1
-                mean = h[steps, b].mean(axis=0) if steps else np.zeros(self.n)
-                each = [softmax_loss(mean @ self.head.T + self.bias, self.labels[b, last])]
+                each = [softmax_loss(h[steps, b].mean(axis=0) @ self.head.T + self.bias,
+                                     self.labels[b, t]) for t in steps[-1:]]
             else:
                 each = [softmax_loss(h[t, b] @ self.head.T + self.bias, self.labels[b, t])
                         for t in steps]
@@ -135,6 +134,42 @@ class Sequences(ProgramTest):
                 self.assertAlmostEqual(report["loss"], self.expected_loss(at, kind, lengths), delta=1e-11)
                 self.assertLessEqual(report["max_error"], 1e-9)
                 self.check_gradient(words, kind, at)
+
+    def test_squared_error_compares_with_labels_alone(self):
+        plain = self.signal("plain.h5", labels=self.labels)
+        both = self.signal("both.h5", labels=self.labels, targets=self.targets[:, :, :1])
+        words = ["--weights", "w.h5", "--loss", "squared-error", "--loss-rows", "every", "--rtol", 1e-13]
+        h = self.gru.states(self.x, [9, 9, 9])[1:, :, self.n:]
+        unit = np.eye(self.n)[self.labels].transpose(1, 0, 2)
+        for files in (plain, both):
+            loss = self.solved("gradient", *words, *files)["loss"]
+            self.assertAlmostEqual(loss, ((h - unit) ** 2).mean(), delta=1e-11)
+        trained = ["train", *words[:-2], "--epochs", 1, "--batch", 3, "--test-share", 0]
+        self.assertEqual(self.solved(*trained, *both)["loss"], self.solved(*trained, *plain)["loss"])
+
+    def test_a_sample_without_steps_adds_nothing(self):
+        for lengths, wrong in (([9, 4, 0], None), ([0, 0, 0], 0)):
+            words = self.signal(f"{lengths[1]}.h5", lengths=lengths, labels=self.labels)
+            for at in ("last", "each", "rate"):
+                with self.subTest(lengths=lengths, at=at):
+                    report = self.solved("gradient", "--weights", "w.h5", *words, "--loss-at", at,
+                                         "--rtol", 1e-13)
+                    self.assertAlmostEqual(report["loss"], self.expected_loss(at, "", lengths), delta=1e-11)
+                    if wrong is not None:
+                        self.assertEqual((report["loss"], report["accuracy"]), (0, wrong))
+
+    def test_training_starts_from_the_head_of_the_file(self):
+        self.x = (self.x - self.x.mean(axis=(0, 1))) / self.x.std(axis=(0, 1))
+        words = ["--weights", "w.h5", *self.signal("s.h5", labels=self.labels, lengths=[9, 9, 9])]
+        train = ["train", *words, "--epochs", 1, "--batch", 3, "--test-share", 0, "--learning-rate", 1e-12]
+        for at in ("last", "each"):
+            wanted = self.solved("gradient", *words, "--loss-at", at)
+            report = self.solved(*train, "--loss-at", at)
+            self.assertAlmostEqual(report["loss"], wanted["loss"], delta=1e-8)
+            for key in ("accuracy", "test_accuracy"):
+                self.assertAlmostEqual(report[key], wanted["accuracy"], delta=1e-9)
+        many = self.signal("many.h5", labels=self.labels + 3)
+        self.assert_refused(self.run_here(*train, *many), "many.h5", "3 classes", "w.h5")
 
     def check_gradient(self, words, kind, at):
         """Of one recurrent weight of each layer and one of the head, by differences of the loss."""

@@ -46,11 +46,12 @@ struct Problem {
   Index batch = 0;      ///< B
   Index width = 0;      ///< n
   Index seed = 0;
-  Index function = 0;  ///< checksum of network or inputs that come from a file; 0: not stored
+  Index function = 0;  ///< checksum of a network that comes from a file; 0: not stored
+  Index inputs = 0;    ///< checksum of the steps' inputs that come from a file; 0: not stored
 };
 void write_problem(hdf5::File& file, const Problem& problem);
 Problem read_problem(const hdf5::File& file);
-/// @throws Error that names the first difference in model, L, B or n
+/// @throws Error that names the first difference
 void require_same_problem(const std::string& path, const Problem& stored, const Problem& run);
 
 std::string program_version();

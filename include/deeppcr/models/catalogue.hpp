@@ -63,9 +63,13 @@ struct CatalogueEntry {
       make;
   /// Numbers in a state; may be empty: ModelOptions::width.
   std::function<int(const ModelOptions&)> state_width;
+  /// Numbers in the input of a step; may be empty: as a chain without steps tells.
+  std::function<int(const ModelOptions&)> input_width;
   /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
   std::function<StepCost(const ModelOptions&)> cost;
-  std::optional<WeightsFile> weights;  ///< none: no weights file holds such a model
+  std::optional<WeightsFile> weights;  ///< none: no weights file holds such a chain of layers
+  bool cells =
+      false;  ///< recurrent cells, "cell/K" a group, which weights files hold by their names
   /// A chain of every K-th step with K times the scale approximates it (--guess coarse:K).
   bool coarse_chain = false;
 };
@@ -87,6 +91,9 @@ std::unique_ptr<sequence::Sequence> make(const ModelOptions& options, const Step
 
 /// Numbers in a state of such a model. @throws as make()
 int state_width(const ModelOptions& options);
+
+/// Numbers in the input of a step of such a model; 0: it takes none. @throws as make()
+int input_width(const ModelOptions& options);
 
 /// What a step of such a model takes. @throws as make()
 StepCost step_cost(const ModelOptions& options);

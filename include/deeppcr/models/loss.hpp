@@ -27,16 +27,15 @@ struct LossData {
   Index samples = 0;   ///< of a row, the first so many count
   std::vector<int>
       labels;  ///< [samples], or [steps, samples] where each step has its own; or empty
-  sequence::Inputs targets;        ///< what outputs should be, [.., all samples, k]; or empty
+  sequence::Inputs targets;        ///< what outputs should be, [.., all samples, k]; or empty,
+                                   ///< as for a loss that takes none
   Real weight = 1;                 ///< on value and gradients
   const Index* lengths = nullptr;  ///< [samples], steps that each has; null: all have all
   const Real* sums = nullptr;      ///< Loss::add_sums() of all ranks together
 
   bool has(Index l, Index s) const { return lengths == nullptr || l < lengths[s]; }
-  /// Steps that a sample has, of so many; the only state of a chain without steps counts as one.
-  Index length(Index s, Index steps) const {
-    return lengths == nullptr || lengths[s] == 0 ? steps : lengths[s];
-  }
+  /// Steps that a sample has, of so many.
+  Index length(Index s, Index steps) const { return lengths == nullptr ? steps : lengths[s]; }
   /// That of a sample after step l.
   int label(Index l, Index s) const {
     const bool each = static_cast<Index>(labels.size()) > samples;
@@ -50,12 +49,14 @@ struct LossGradients {
   sequence::GroupRows parameters;  ///< by parameters(), assigned; empty where not wanted
 };
 
-/// A loss of any rows of a chain's states, averaged over the samples. Each rank has the part of its
-/// rows; the parts of all ranks add up to the whole.
+/// A loss of any rows of a chain's states, averaged over the samples, of which those without steps
+/// add 0. Each rank has the part of its rows; the parts of all ranks add up to the whole.
 class Loss {
  public:
   virtual ~Loss() = default;
 
+  /// Whether it compares with targets: it is given those that samples have. Default: no.
+  virtual bool takes_targets() const { return false; }
   /// Whether it depends on the state after step l.
   virtual bool reads(Index l) const = 0;
   /// This rank's part, zero where it reads no row, and its gradients unless that is null. A NaN in
@@ -106,7 +107,7 @@ struct LossEntry {
   std::string name, help;
   std::vector<OptionSpec> options;
   std::function<std::unique_ptr<Loss>(const OptionValues&, const LossSizes&)> make;
-  LabelUse labels = LabelUse::classes;
+  LabelUse labels = LabelUse::classes;  ///< `targets` where the loss takes_targets()
 };
 
 const std::deque<LossEntry>& losses();

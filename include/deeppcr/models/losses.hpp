@@ -87,15 +87,16 @@ class MeanSquare final : public HeadLoss {
   /// @throws Error for `rate`
   MeanSquare(const LossSizes& sizes, LossAt at);
 
+  bool takes_targets() const override { return true; }
+
  protected:
   void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
                bool with_gradient, LossReport& report) const override;
 };
 
-/// Mean of (z - target)^2 over chosen rows, samples and the numbers of a state that are read.
-/// Without targets a state should be the unit vector of its sample's label. The last state is that
-/// after the last step that a sample has; where others are chosen, those that it lacks do not
-/// count.
+/// Mean of (z - e)^2 over chosen rows, samples and the numbers of a state that are read; e: the
+/// unit vector of the label. The last state is that after the last step that a sample has; where
+/// others are chosen, those that it lacks do not count.
 class SquaredError final : public Loss {
  public:
   /// rows: "last", "every", or numbers of states from 1 to sizes.steps, separated by commas.

@@ -160,9 +160,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"squared-error", "loss-rows=every", Given::labels},
                       Case{"squared-error", "loss-rows=every", Given::labels_each, true},
                       Case{"squared-error", "loss-rows=2,5", Given::labels},
-                      Case{"squared-error", "loss-rows=1,4,7", Given::targets},
-                      Case{"squared-error", "loss-rows=last", Given::targets, true},
-                      Case{"squared-error", "loss-rows=every", Given::targets, true}));
+                      Case{"squared-error", "loss-rows=1,4,7", Given::labels_each},
+                      Case{"squared-error", "loss-rows=last", Given::labels_each, true}));
 
 /// y of the head for a state of the problem.
 std::vector<Real> output(Loss& loss, Problem& problem, Index l, Index b) {
@@ -226,19 +225,50 @@ TEST(Loss, CountsWhatThereWasToClassify) {
   EXPECT_EQ(make_loss("cross-entropy", "")->evaluate(data, nullptr).counted, kBatch);
 }
 
+TEST(Loss, ASampleWithoutStepsAddsNothing) {
+  const std::vector<Index> lengths{7, 0, 1};
+  for (const Case& one : {Case{"cross-entropy", "loss-at=last", Given::labels_each},
+                          {"cross-entropy", "loss-at=each", Given::labels_each},
+                          {"cross-entropy", "loss-at=rate", Given::labels_each},
+                          {"mean-square", "loss-at=last", Given::targets},
+                          {"squared-error", "loss-rows=last", Given::labels}}) {
+    SCOPED_TRACE(fmt::format("{} {}", one.name, one.option));
+    const auto loss = make_loss(one.name, one.option);
+    Problem problem(one.given, kClasses);
+    problem.lengths = lengths.data();
+    double whole = 0;
+    const Buffer<Real> found = gradient(*loss, problem, {{0, kSteps}}, whole);
+    for (Index l = 0; l < kSteps; ++l) {
+      for (Index k = (l * kBatch + 1) * kStateWidth; k < (l * kBatch + 2) * kStateWidth; ++k) {
+        EXPECT_EQ(found[k], 0.0) << k;
+        problem.z[k] += 3;
+      }
+      if (one.given == Given::labels_each)
+        problem.labels[static_cast<std::size_t>(l * kBatch + 1)] = 2;
+    }
+    EXPECT_EQ(problem.value(*loss), whole);
+    if (loss->classes() == 0) continue;
+    LossData data = problem.data({0, kSteps});
+    problem.share(*loss, data);
+    const bool each = std::string(one.option) == "loss-at=each";
+    EXPECT_EQ(loss->evaluate(data, nullptr).counted, each ? 8 : 2);
+  }
+}
+
 TEST(Loss, RefusesAMeanStateForTargets) {
   EXPECT_THROW(make_loss("mean-square", "loss-at=rate"), Error);
 }
 
 TEST(Loss, SquaredErrorIsTheMeanOverRowsSamplesAndNumbers) {
-  Problem problem(Given::targets);
+  Problem problem(Given::labels_each);
   const auto loss = make_loss("squared-error", "loss-rows=2,6");
   double sum = 0;
   for (const Index row : {1, 5})
     for (Index b = row * kBatch; b < (row + 1) * kBatch; ++b)
       for (int k = 0; k < kWidth; ++k)
-        sum +=
-            std::pow(problem.z[b * kStateWidth + kFirst + k] - problem.targets[b * kWidth + k], 2);
+        sum += std::pow(problem.z[b * kStateWidth + kFirst + k] -
+                            (k == problem.labels[static_cast<std::size_t>(b)] ? 1 : 0),
+                        2);
   EXPECT_NEAR(problem.value(*loss), 0.5 * sum / (2 * kBatch * kWidth), 1e-14);
 }
 
