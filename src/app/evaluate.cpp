@@ -39,6 +39,12 @@ void read_network(const cli::Context& context, const parallel::ProcessGrid& grid
   TrainingFiles(context, grid, {}, trained).resume(path, state);
 }
 
+/// The label that counts after step l of a sample; 0 where the sample has no such step.
+Index label_of(const train::Examples& examples, Index sample, Index l) {
+  if (!examples.labels_each()) return examples.label(sample);
+  return 0 <= l && l < examples.length(sample) ? examples.label(sample, l) : 0;
+}
+
 /// What the network says of each sample, and what it should say.
 void write_predictions(io::hdf5::File& file, const train::Predictions& said,
                        const train::Examples& examples, bool classes) {
@@ -59,7 +65,7 @@ void write_predictions(io::hdf5::File& file, const train::Predictions& said,
     numbers.clear();
     for (Index i = 0; i < said.samples; ++i)
       for (Index l = 0; l < said.steps; ++l)
-        numbers.push_back(l < examples.length(i) ? examples.label(i, l) : 0);
+        numbers.push_back(label_of(examples, i, said.steps > 1 ? l : examples.length(i) - 1));
     file.write<Index>("/labels", shape, numbers.data(), {"the class it has", axes});
   } else {
     file.write<Real>("/predictions", shape, said.values.data(), {"predicted targets", axes});
@@ -180,7 +186,7 @@ void choose_samples(const OptionValues& options, TrainConfig& config) {
     throw input_error("--frame {}: what is scored is no recording; leave it out", frame);
   sequences.refuse_frame = frame > 0 || input.empty();  // that of the checkpoint's run is for WAV
   if (frame > 0) sequences.frame = frame;
-  sequences.steps_given = false;  // cells go on for as long as there are inputs
+  if (!input.empty()) sequences.steps_given = false;  // cells go on for as long as there are inputs
 }
 
 /// The checkpoint and the samples that it names are read, though no option says so.

@@ -48,8 +48,14 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
   data.samples = at.batch();
   data.labels = chain.labels;
   const bool no_steps = at.layout().num_steps() == 0;
+  if (!no_steps && !chain.lengths.empty()) {
+    data.lengths = chain.lengths.data();
+    // the mean is over the samples that have steps
+    const auto without = std::count(chain.lengths.begin(), chain.lengths.end(), Index{0});
+    data.weight = static_cast<Real>(data.samples) /
+                  static_cast<Real>(std::max<Index>(1, data.samples - without));
+  }
   if (chain.signals && chain.loss->takes_targets()) data.targets = targets_of(*chain.signals);
-  if (!chain.lengths.empty() && !no_steps) data.lengths = chain.lengths.data();
   if (no_steps && at.comm().is_root()) {
     data.local = StepRange{0, 1};
     data.states = {at.input().data(), {1, at.batch(), at.width()}};
@@ -193,6 +199,10 @@ Verification verify(const Chain& chain, const Gradients& ours) {
   for (Index i = 0; i < ours.input.size(); ++i)
     difference = std::max(difference, std::abs(ours.input[i] - theirs.input[i]));
   verification.errors["input gradient"] = difference / (largest > 0 ? largest : 1);
+  verification.errors["loss"] =
+      std::abs(ours.loss.loss - theirs.loss.loss) / std::max(1.0, std::abs(theirs.loss.loss));
+  for (int g = 0; g < ours.of_loss.groups(); ++g)
+    verification.errors["head gradient"] = error(ours.of_loss[g], theirs.of_loss[g]);
   return verification;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
@@ -19,6 +20,14 @@ namespace {
 
 const std::vector<std::string> kStages{"data",   "forward",    "loss",  "linearise",
                                        "linear", "parameters", "reduce"};
+
+/// Those of some samples that have steps, at least 1.
+Index count_judged(const Examples& examples, const Index* samples, Index count) {
+  if (!examples.has_lengths()) return std::max<Index>(1, count);
+  const auto judged = std::count_if(samples, samples + count,
+                                    [&](Index sample) { return examples.length(sample) > 0; });
+  return std::max<Index>(1, judged);
+}
 
 StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
   const int data_ranks = grid.data().size();
@@ -175,7 +184,8 @@ void ChainNetwork::embed(const Drawn& drawn, State z0) {
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
-  const Drawn drawn{examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation};
+  const Drawn drawn{examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
+                    count_judged(examples_, batch.samples, options_.batch)};
   parallel::PendingSums sums(grid_.data());
   Passes passes = pipeline_ ? by_pipeline(drawn, sums) : by_solvers(drawn, sums);
   const Stopwatch watch;
@@ -293,7 +303,7 @@ models::LossReport ChainNetwork::differentiate_loss(const Drawn& drawn, StepRang
                                                     ConstStates states, States by_states) {
   const LossOnGrid::Part& known =
       loss_->part(drawn.examples, drawn.samples + part.first, part.size(), states);
-  const Real weight = static_cast<Real>(part.size()) / static_cast<Real>(options_.batch);
+  const Real weight = static_cast<Real>(part.size()) / static_cast<Real>(drawn.judged);
   return loss_->differentiate(known, weight, by_states);
 }
 
@@ -362,7 +372,9 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
   evaluation.correct = grid_.world().sum(evaluation.correct);
   if (predictions != nullptr)
     grid_.world().sum(predictions->values.data(), predictions->values.size());
-  evaluation.loss /= static_cast<double>(std::max<Index>(total, 1));
+  samples.resize(static_cast<std::size_t>(total));
+  std::iota(samples.begin(), samples.end(), Index{0});
+  evaluation.loss /= static_cast<double>(count_judged(examples, samples.data(), total));
   return evaluation;
 }
 

@@ -73,9 +73,12 @@ void Feed::deal(const Drawn& drawn) {
 }
 
 StoredArray Feed::normalisation() {
-  return {"normalisation",       1,
-          normalisation_.size(), {0, is_first_ ? 1 : 0},
-          normalisation_.data(), "mean, then deviation that features are normalised with"};
+  StoredArray array{
+      "normalisation",       1,
+      normalisation_.size(), StepRange{0, 1},
+      normalisation_.data(), "mean, then deviation that features are normalised with"};
+  array.shared = true;  // where all ranks have the features, each of them normalises them
+  return array;
 }
 
 }  // namespace deeppcr::train

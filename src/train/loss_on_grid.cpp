@@ -63,8 +63,7 @@ std::vector<int> labels_of(const Examples& examples, const Index* samples, Index
   const Index rows = examples.labels_each() ? steps : 1;
   labels.reserve(static_cast<std::size_t>(rows * used));
   for (Index l = 0; l < rows; ++l)
-    for (Index s = 0; s < used; ++s)
-      labels.push_back(l < examples.length(samples[s]) ? examples.label(samples[s], l) : 0);
+    for (Index s = 0; s < used; ++s) labels.push_back(examples.label(samples[s], l));
   return labels;
 }
 

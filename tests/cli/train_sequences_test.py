@@ -60,6 +60,65 @@ class TrainSequences(ProgramTest):
             self.assertEqual(report["steps"], 64)
             self.assertTrue(np.isfinite(report["test_loss"]))
 
+    def test_a_score_is_the_same_on_every_grid(self):
+        self.signals()
+        self.signals("more.h5", seed=2)
+        for words in (["--batch", 1, "--loss-at", "each"], ["--batch", 8, "--steps", 6]):
+            report = self.solved("train", *SIGNALS[1:5], *words, "--input", "s.h5", "--max-steps", 5, "--checkpoint",
+                                 "c.h5", "--depth-ranks", RANKS, "--data-ranks", 1)
+            for depth in depths():
+                score = self.solved("evaluate", "--restart", "c.h5", "--depth-ranks", depth, "--data-ranks",
+                                    1 if words[1] == 1 else RANKS // depth,
+                                    ranks=depth if words[1] == 1 else RANKS)
+                self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-10)
+                self.assertEqual(score["steps"], report["steps"])
+        # the normalisation stays that of the first run
+        self.solved(*SIGNALS, "--max-steps", 4, "--checkpoint", "c.h5", "--epochs", 9)
+        scores = [self.solved(*SIGNALS[:-4], "--input", "more.h5", "--restart", "c.h5", "--max-steps", 1,
+                              "--learning-rate", 0.01, "--epochs", 9, "--depth-ranks", depth,
+                              ranks=depth)["test_loss"] for depth in (1, RANKS)]
+        self.assertAlmostEqual(*scores, delta=1e-10)
+
+    def test_labels_of_each_step_and_samples_without_any(self):
+        self.signals()
+        with h5py.File(self.folder / "s.h5", "r+") as file:
+            lengths = file["lengths"][:]
+            lengths[[3, 35]] = 0
+            labels = np.repeat(file["labels"][:][:, None], 14, axis=1)
+            ends = labels[np.arange(40), np.maximum(lengths - 1, 0)]
+            labels[:, :3] = 2
+            file["lengths"][:] = lengths
+            del file["labels"]
+            file["labels"] = labels
+        judged = lengths > 0
+        for at in ("last", "rate"):
+            report = self.solved(*SIGNALS, "--loss-at", at, "--test-share", 0, "--epochs", 20, "--checkpoint", "c.h5",
+                                 "--evaluate-every", 0)
+            self.assertGreater(report["test_accuracy"], 0.6)
+            self.assertEqual([sum(row) for row in report["confusion"]],
+                             [*np.bincount(ends[judged], minlength=2), 0])
+            self.solved("evaluate", "--restart", "c.h5", "--output", "p.h5", "--force")
+            with h5py.File(self.folder / "p.h5") as file:
+                self.assertEqual(list(file["labels"][:][judged]), list(ends[judged]))
+                right = (file["predictions"][:] == ends)[judged]
+            self.assertAlmostEqual(right.mean(), report["test_accuracy"], delta=1e-12)
+
+    def test_samples_without_steps_do_not_count_in_the_mean(self):
+        self.signals()
+        with h5py.File(self.folder / "s.h5", "r+") as file, h5py.File(self.folder / "some.h5", "w") as some:
+            lengths = file["lengths"][:]
+            lengths[::4] = 0
+            file["lengths"][:] = lengths
+            for name in ("inputs", "labels", "targets", "lengths"):
+                some[name] = file[name][:][lengths > 0]
+        for words in (["--loss-at", "each"], ["--loss-at", "last"], ["--loss", "mean-square"]):
+            all_of = ["train", "--model", "gru", "--width", 10, *words, "--test-share", 0, "--epochs", 1,
+                      "--learning-rate", 1e-3]
+            whole = self.solved(*all_of, "--input", "s.h5", "--batch", 40)
+            part = self.solved(*all_of, "--input", "some.h5", "--batch", 30)
+            for key in ("loss", "test_loss"):
+                self.assertAlmostEqual(whole[key], part[key], delta=1e-9)
+
     def test_pixels_in_another_order(self):
         words = [*IMAGES, "--model", "gru", "--as", "pixels", "--max-steps", 4]
         plain = self.solved(*words)

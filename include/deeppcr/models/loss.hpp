@@ -50,7 +50,8 @@ struct LossGradients {
 };
 
 /// A loss of any rows of a chain's states, averaged over the samples, of which those without steps
-/// add 0. Each rank has the part of its rows; the parts of all ranks add up to the whole.
+/// add 0 (LossData::weight makes it a mean over the others). Each rank has the part of its rows;
+/// the parts of all ranks add up to the whole.
 class Loss {
  public:
   virtual ~Loss() = default;
