@@ -206,21 +206,9 @@ Verification verify(const Chain& chain, const Gradients& ours) {
   return verification;
 }
 
-void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
-  write_last_state(file, chain);
-  const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
-  models::DenseLayer* head = chain.loss->head();
-  if (head != nullptr && chain.loss->num_sums(B) == 0) {
-    const Buffer<Real> z = last_state(chain.trajectory);
-    Buffer<Real> logits(B * head->outputs());
-    models::apply_head(*head, chain.sequence->output(), {z.data(), {B, n}},
-                       {logits.data(), {B, head->outputs()}});
-    file.write<Real>("/logits", {B, head->outputs()}, logits.data(),
-                     {"output of the head for the last state", {"sample", "class"}});
-  }
-  file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}});
-  file.write<Real>("/input_gradient", {B, n}, g.input.data(),
-                   {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}});
+/// Those by the parameters of the chain: cells and layers as weights files hold them. Collective.
+void write_gradients(io::hdf5::File& file, const Chain& chain, const RunConfig& config,
+                     const Gradients& g) {
   const int rank = chain.trajectory.comm().rank();
   const StepSet local = chain.trajectory.layout().written_steps(rank);
   const auto groups = chain.sequence->parameters();
@@ -229,8 +217,9 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
     for (int k = 0; k < g.parameters.groups(); ++k) rows.emplace_back(g.parameters[k][0]);
     io::write_cells(file, "/gradients", cells_shape(config.chain.model), rows,
                     "gradient of the loss by the cell");
+    return;
   }
-  for (int k = 0; k < g.parameters.groups() && !are_cells(groups); ++k) {
+  for (int k = 0; k < g.parameters.groups(); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
     if (group.name == kLayers) {
       const FileLayers layers(config.chain.model, g.parameters[k]);
@@ -245,6 +234,24 @@ void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, co
                           {{own, rows.data()}},
                           {"gradient of the loss by " + group.content, {"row", "number"}});
   }
+}
+
+void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
+  write_last_state(file, chain);
+  const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
+  models::DenseLayer* head = chain.loss->head();
+  if (head != nullptr && !chain.loss->needs_all_steps()) {
+    const Buffer<Real> z = last_state(chain.trajectory);
+    Buffer<Real> logits(B * head->outputs());
+    models::apply_head(*head, chain.sequence->output(), {z.data(), {B, n}},
+                       {logits.data(), {B, head->outputs()}});
+    file.write<Real>("/logits", {B, head->outputs()}, logits.data(),
+                     {"output of the head for the last state", {"sample", "class"}});
+  }
+  file.write<double>("/loss", {}, &g.loss.loss, {"loss of the batch", {}});
+  file.write<Real>("/input_gradient", {B, n}, g.input.data(),
+                   {"gradient of the loss by the input z_0 of the chain", {"sample", "component"}});
+  write_gradients(file, chain, config, g);
   if (chain.embedding) {
     io::write_dense_layer(file, "/gradients/embedding",
                           {g.embedding.data(), chain.embedding->rows().shape()},

@@ -17,7 +17,7 @@ train::TrainingProblem training_problem(const TrainConfig& config) {
   const models::StepCost cost = models::step_cost(model);
   // Trajectories that are kept only iterations start from; a loss of the mean state is one of all
   // steps at once.
-  const bool at_once = models::make(config.chain.loss, {model.steps})->num_sums(1) > 0;
+  const bool at_once = models::make(config.chain.loss, {model.steps})->needs_all_steps();
   const bool pipelines = config.trajectories_kept == 0 && !at_once;
   return {model.steps,
           config.chain.batch,

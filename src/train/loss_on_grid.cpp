@@ -94,7 +94,7 @@ const LossOnGrid::Part& LossOnGrid::part(const Examples& examples, const Index* 
   data.local = local_;
   data.states = states;
   data.samples = used;
-  data.labels = labels_of(examples, samples, used, num_steps_);
+  if (rows_ > 0) data.labels = labels_of(examples, samples, used, num_steps_);
   if (examples.has_lengths()) {
     part_.lengths.clear();
     for (Index s = 0; s < used; ++s) part_.lengths.push_back(examples.length(samples[s]));

@@ -24,7 +24,7 @@ class LossOnGrid {
   /// Local steps from the first whose state it reads.
   Index rows() const { return rows_; }
   /// Whether it must know of the states of all steps before it can be evaluated.
-  bool needs_all_steps() const { return loss_.num_sums(1) > 0; }
+  bool needs_all_steps() const { return loss_.needs_all_steps(); }
   std::vector<ParameterGroup> parameters() const;
 
   /// Samples of a set, their local states, and what is known of them.

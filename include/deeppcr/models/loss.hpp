@@ -70,6 +70,7 @@ class Loss {
   ///     BEFORE  rank 0: add_sums(steps 0..3)   rank 1: add_sums(steps 4..7)
   ///     AFTER   both: LossData::sums = the sum of the two
   virtual Index num_sums(Index /*samples*/) const { return 0; }
+  bool needs_all_steps() const { return num_sums(1) > 0; }
   /// Adds those of this rank's rows.
   virtual void add_sums(const LossData&, Real* /*sums*/) const {}
 
