@@ -28,6 +28,7 @@ TEST(ModelCatalogue, MakesEveryEntry) {
     const auto model = make(options_for(entry.name), {0, 2});
     EXPECT_EQ(model->num_steps(), 2) << entry.name;
     EXPECT_EQ(model->width(), state_width(options_for(entry.name))) << entry.name;
+    EXPECT_EQ(model->input_width(), input_width(options_for(entry.name))) << entry.name;
     EXPECT_FALSE(entry.help.empty());
   }
 }
