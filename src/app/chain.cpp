@@ -234,7 +234,8 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
                                   wanted.state_width());
   auto model = models::make(wanted.model, trajectory.local_steps());
   if (!wanted.weights.empty()) read_weights(comm, wanted, *model);
-  std::vector<int> labels = make_labels(wanted, samples);
+  std::vector<int> labels;  // of a loss that is evaluated
+  if (differentiates(config)) labels = make_labels(wanted, samples);
   std::optional<models::DenseLayer> embedding;
   if (model->input_width() == 0) embedding = make_embedding(comm, wanted, samples.features);
   auto loss = make_loss(comm, wanted, *model, labels);

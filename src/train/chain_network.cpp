@@ -21,6 +21,18 @@ namespace {
 const std::vector<std::string> kStages{"data",   "forward",    "loss",  "linearise",
                                        "linear", "parameters", "reduce"};
 
+/// That of the methods; and where one rank has all steps, and goes through them forward and back,
+/// one of one stage: it keeps what the forward pass knows of shared parameters' steps, whose
+/// Jacobians would cost an evaluation of each again.
+std::optional<TrainingPipeline> pipeline_of(const PassMethods& methods,
+                                            const sequence::ParameterGradients& gradients,
+                                            const parallel::ProcessGrid& grid) {
+  const bool walks = methods.forward == "sequential" && methods.backward == "sequential";
+  if (methods.pipeline || !walks || grid.depth().size() > 1 || !gradients.any_shared())
+    return methods.pipeline;
+  return TrainingPipeline{plan::PipelineSchedule::one_forward_one_backward, 1, false};
+}
+
 /// Those of some samples that have steps, at least 1.
 Index count_judged(const Examples& examples, const Index* samples, Index count) {
   if (!examples.has_lengths()) return std::max<Index>(1, count);
@@ -109,13 +121,15 @@ ChainNetwork::~ChainNetwork() = default;
 
 void ChainNetwork::make_passes() {
   const Index batch = samples_.size();
-  if (!options_.methods.pipeline) {
+  const std::optional<TrainingPipeline> passes =
+      pipeline_of(options_.methods, chain_gradients_, grid_);
+  if (!passes) {
     const Index kept = std::min(options_.trajectories_kept, examples_.count());
     solvers_ = std::make_unique<SolverPasses>(grid_, SolverPasses::Chain{chain(), differentiated()},
                                               options_.layout, batch, options_.methods, kept);
     return;
   }
-  const TrainingPipeline& wanted = *options_.methods.pipeline;
+  const TrainingPipeline& wanted = *passes;
   const Index smallest = options_.batch / grid_.data().size();
   if (wanted.micro_batches > smallest)
     throw input_error(
@@ -290,7 +304,7 @@ ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::Pen
 Normalisation ChainNetwork::normalisation() const { return feed_->known(); }
 
 std::optional<PipelineUse> ChainNetwork::pipeline() const {
-  if (!pipeline_) return std::nullopt;
+  if (!options_.methods.pipeline) return std::nullopt;
   std::vector<double> most{pipeline_->idle(), static_cast<double>(pipeline_->most_held()),
                            pipeline_->held_bytes()};
   grid_.world().max(most);

@@ -14,6 +14,8 @@ using Kind = plan::PipelineTask::Kind;
 /// Reals of the states, and of the parameters, of a piece of steps that is worked on at once:
 /// between two of them messages can leave.
 constexpr Index kPieceStates = Index{1} << 13, kPieceParameters = Index{1} << 14;
+/// The same of states where there is no other stage to wait.
+constexpr Index kPieceAlone = Index{1} << 16;
 /// Steps between two states that are looked at.
 constexpr Index kLookedAt = 32;
 
@@ -36,7 +38,7 @@ PipelinePasses::PipelinePasses(const parallel::Communicator& comm,
       losses_(chain.loss_rows * size(0)),
       gradients_(local_.size() * size(0)),
       piece_rows_(std::max<Index>(
-          1, std::min(kPieceStates / size(0),
+          1, std::min((stages_ > 1 ? kPieceStates : kPieceAlone) / size(0),
                       kPieceParameters / std::max<Index>(1, chain.gradients.numbers_a_step())))),
       carry_(size(0) + 1),
       piece_(piece_rows_ * size(0)),

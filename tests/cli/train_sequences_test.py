@@ -348,6 +348,20 @@ class TrainSequences(ProgramTest):
         with h5py.File(self.folder / "p.h5", "r") as file:
             self.assertEqual(file["predictions"].shape, (5, 30, 1))
 
+    def test_weights_go_on_in_solve_and_in_training(self):
+        self.signals()
+        words = [*SIGNALS, "--layers", 2, "--loss", "mean-square", "--loss-at", "each"]
+        trained = self.solved(*words, "--epochs", 10, "--save-weights", "w.h5")
+        with h5py.File(self.folder / "w.h5", "r") as file:
+            self.assertEqual(file["cell/0/weight_ih"].shape, (30, 2))
+            self.assertEqual(file["head/weight"].shape, (1, 10))
+        report = self.solved("solve", "--weights", "w.h5", "--input", "s.h5")
+        self.assertEqual((report["steps"], report["width"], report["state_width"]), (14, 10, 20))
+        again = self.solved("train", "--weights", "w.h5", "--batch", 8, "--input", "s.h5", "--loss",
+                            "mean-square", "--loss-at", "each", "--max-steps", 1, "--warm-up", 0,
+                            "--learning-rate", 1e-9)
+        self.assertAlmostEqual(again["test_loss"], trained["test_loss"], delta=1e-6)
+
     def test_one_long_signal(self):
         with h5py.File(self.folder / "one.h5", "w") as file:
             wave = np.sin(np.arange(51) / 3)

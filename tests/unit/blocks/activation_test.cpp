@@ -16,7 +16,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 
 constexpr Activation kAll[] = {Activation::identity, Activation::tanh, Activation::relu,
-                               Activation::silu, Activation::gelu};
+                               Activation::silu,     Activation::gelu, Activation::sigmoid};
 
 /// sigma and sigma' in extended precision, one number at a time.
 long double sigma(Activation activation, long double a) {
@@ -31,6 +31,8 @@ long double sigma(Activation activation, long double a) {
       return a / (1 + std::exp(-a));
     case Activation::gelu:
       return a * (1 + std::erf(a / std::sqrt(2.0L))) / 2;
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-a));
   }
   return 0;
 }
@@ -48,6 +50,8 @@ long double slope_of(Activation activation, long double a) {
       return p * (1 + a * (1 - p));
     case Activation::gelu:
       return (1 + std::erf(a / std::sqrt(2.0L))) / 2 + a * std::exp(-a * a / 2) / std::sqrt(2 * pi);
+    case Activation::sigmoid:
+      return p * (1 - p);
   }
   return 0;
 }
