@@ -13,7 +13,8 @@ class Gradient(ProgramTest):
                     report = self.solved("gradient", "--model", "mlp", "--steps", steps, "--width",
                                          3, "--batch", 2, "--linear", linear, "--verify")
                     self.assertEqual(set(report["errors"]), {
-                        "state gradients", "parameter gradients", "input gradient"})
+                        "state gradients", "parameter gradients", "input gradient", "loss",
+                        "head gradient"})
                     # the forward pass stops at 1e-10; curvature passes it on to the gradients
                     self.assertLessEqual(report["max_error"], 1e-9)
                     self.assertGreater(report["gradient_norms"]["head"], 0)
