@@ -81,6 +81,7 @@ train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& k
                               TrainConfig& config, const std::string& output) {
   const io::Problem trained = config.chain.problem();
   const ExampleSets sets = load_test_examples(context.comm, config);
+  config.sequences.steps_given = false;  // a test set may be shorter than the training
   fit_chain(sets, config);
   const train::Examples& test = *sets.test;
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
