@@ -7,8 +7,8 @@ namespace deeppcr::nonlinear {
 /// Which rank holds which steps of a pipeline.
 ///
 ///     contiguous   a range of steps a rank: the fewest messages
-///     interleaved  blocks of steps dealt to the ranks in turns: one micro-batch a rank is enough
-///                  to keep all at work, and a block's weights stay in the cache for all of them
+///     interleaved  blocks of steps dealt to the ranks in turns: a micro-batch more than ranks is
+///                  enough to keep all at work, and a block's weights stay in the cache for them
 ///     samples      all steps on each rank, for its own samples: no message on the way
 enum class PipelineLayout { automatic, contiguous, interleaved, samples };
 
