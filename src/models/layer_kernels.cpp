@@ -2,15 +2,11 @@
 
 #include <algorithm>
 
+#include "models/room.hpp"
+
 namespace deeppcr::models {
 
 namespace {
-
-/// Scratch that only grows and is not cleared.
-Real* room(Buffer<Real>& buffer, Index size) {
-  buffer.reserve(size);
-  return buffer.data();
-}
 
 using blocks::add;
 

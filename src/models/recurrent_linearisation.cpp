@@ -3,16 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "models/room.hpp"
+
 namespace deeppcr::models {
-
-namespace {
-
-Real* room(Buffer<Real>& buffer, Index size) {
-  buffer.reserve(size);
-  return buffer.data();
-}
-
-}  // namespace
 
 RecurrentLinearisation::RecurrentLinearisation(std::shared_ptr<RecurrentSteps> steps,
                                                const sequence::Inputs& inputs, StepRange range,

@@ -2,16 +2,9 @@
 
 #include <algorithm>
 
+#include "models/room.hpp"
+
 namespace deeppcr::models {
-
-namespace {
-
-Real* room(Buffer<Real>& buffer, Index size) {
-  buffer.reserve(size);
-  return buffer.data();
-}
-
-}  // namespace
 
 void keep_ended(StepRange range, Index batch, const sequence::Inputs& inputs, Index width,
                 const Real* from, Real* to) {

@@ -4,6 +4,7 @@
 #include "deeppcr/blocks/gates.hpp"
 #include "deeppcr/blocks/kernels.hpp"
 #include "models/cell.hpp"
+#include "models/room.hpp"
 
 namespace deeppcr::models {
 
@@ -133,10 +134,6 @@ class ResetBeforeCell final : public Cell {
  private:
   const Real* slopes_of(const Columns& columns, Index c) const {
     return columns.slopes + c / columns.k * kSlopes * n_;
-  }
-  static Real* room(Buffer<Real>& buffer, Index size) {
-    buffer.reserve(size);
-    return buffer.data();
   }
 
   /// Rows [first, first + count) of dW_hh += sum of delta x^T.
