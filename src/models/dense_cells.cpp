@@ -124,8 +124,8 @@ struct LstmGates {
   }
 };
 
-/// From this number of rows on, one after another, products with a transposed copy pay.
-constexpr Index kTransposeFrom = 8;
+/// From this number of rows on, one after another, products are with a transposed copy.
+constexpr Index kTransposeFrom = 2;
 
 template <typename Gates>
 class DenseCell final : public Cell {

@@ -17,8 +17,10 @@ constexpr int kFour = 4;
 constexpr int kWide = std::max(kFour, simd::kWidest<Real>);
 using Wide = simd::Vector<Real, kWide>;
 
-/// From this number of vectors on, transposing A once is cheaper than dot products for each.
-constexpr Index kTransposeFrom = 8;
+/// From this number of vectors on A is transposed once, and the bits of Y do not depend on how many
+/// there are. From 8 on that is cheaper than dot products for each, too; from 2 on a pipeline of
+/// micro-batches needs it.
+constexpr Index kTransposeFrom = 2;
 
 /// Lanes of a (0 to 3) and b (4 to 7).
 template <int i, int j, int k, int l>

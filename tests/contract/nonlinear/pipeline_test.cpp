@@ -177,25 +177,27 @@ INSTANTIATE_TEST_SUITE_P(Chains, AnyPipeline,
                                             ::testing::Values<Index>(1, 3, 8)),
                          case_name);
 
-// Products backward have other bits for fewer than eight samples than for more, and a loss has
-// other bits at the ends of ranges than between them.
+// The product backward of one sample has other bits, and a loss has other bits at the ends of
+// ranges than between them.
 TEST(Pipeline, GradientsOfStatesHaveTheBitsOfSequentialSubstitution) {
   constexpr Index kSteps = 50, kBatch = 27;
-  for (const char* model : {"mlp", "resnet"}) {
+  for (const char* model : {"mlp", "resnet", kCell}) {
     const Reference reference(model, kSteps, kBatch, kSteps - 1);
     for (const auto& [name, layout] : test::all_layouts(kSteps, world().size())) {
       if (layout.is_replicated() && world().size() > 1) continue;
       Problem problem(world(), model, layout, kBatch);
       problem.first_with_loss = kSteps - 1;
       Pipeline().solve(*problem.chain, problem.z);
-      BackwardSettings settings;
-      settings.micro_batches = 3;
-      const Gradients found(problem, make_backward("pipeline", settings));
-      const StepSet local = problem.z.local_steps();
-      for (Index i = 0; i < local.size(); ++i)
-        EXPECT_TRUE(same_bits(found.adjoint.states()[i],
-                              reference.gradients->adjoint.states()[local.step(i)]))
-            << model << ", " << name << ", step " << local.step(i);
+      for (const Index micro_batches : {3, 8, 13}) {
+        BackwardSettings settings;
+        settings.micro_batches = micro_batches;
+        const Gradients found(problem, make_backward("pipeline", settings));
+        const StepSet local = problem.z.local_steps();
+        for (Index i = 0; i < local.size(); ++i)
+          EXPECT_TRUE(same_bits(found.adjoint.states()[i],
+                                reference.gradients->adjoint.states()[local.step(i)]))
+              << model << ", " << name << ", M " << micro_batches << ", step " << local.step(i);
+      }
     }
   }
 }
