@@ -173,6 +173,14 @@ void check_file_row(const RunConfig& config) {
       row, kMostNumbers);
 }
 
+/// Jacobians of diagonals are composed at n numbers a step, where nothing else was asked for.
+void choose_linear(RunConfig& config) {
+  OptionValues& own = config.solver.settings.own;
+  if (!own.has("linear") || own.given("linear")) return;
+  if (models::step_cost(config.chain.model).structure >= blocks::Structure::paired_diagonals)
+    own.set("linear", "scan");
+}
+
 /// Training reads its recordings by other means.
 void refuse_frame(const ChainConfig& config) {
   if (config.frame == 1 || (!config.input.empty() && input_width(config.model) > 0)) return;
@@ -265,6 +273,7 @@ Chain set_up(const cli::Context& context, RunConfig& config) {
   const parallel::Communicator& comm = context.comm;
   refuse_frame(config.chain);
   look_at_files(comm, config.chain);
+  choose_linear(config);
   check_file_row(config);
   check_sizes(comm, config);
   const std::string& weights = config.files.save_weights;

@@ -24,6 +24,11 @@ Index CellShape::recurrent_parameters() const {
   return gate_reals() * (units + 2);
 }
 
+blocks::Structure CellShape::structure() const {
+  if (layers > 1 || !is_diagonal()) return blocks::Structure::dense;
+  return has_memory() ? blocks::Structure::paired_diagonals : blocks::Structure::diagonal;
+}
+
 bool Cell::paired_diagonals(Index, const Real*, Real*) const { return false; }
 
 std::unique_ptr<Cell> make_cell(const CellShape& shape) {

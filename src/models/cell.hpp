@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "deeppcr/blocks/activation.hpp"
+#include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
 
@@ -31,6 +32,8 @@ struct CellShape {
   bool has_memory() const { return kind == CellKind::lstm || kind == CellKind::para_lstm; }
   int gates() const;
   Index gate_reals() const { return Index{gates()} * units; }
+  /// Of the Jacobian of a step.
+  blocks::Structure structure() const;
   int layer_width() const { return (has_memory() ? 2 : 1) * units; }
   int state_width() const { return layers * layer_width(); }
   int inputs_of(int layer) const { return layer == 0 ? features : units; }

@@ -25,11 +25,7 @@ RecurrentLinearisation::RecurrentLinearisation(std::shared_ptr<RecurrentSteps> s
 
 RecurrentLinearisation::~RecurrentLinearisation() { steps_->pool.push_back(std::move(memory_)); }
 
-blocks::Structure RecurrentLinearisation::structure() const {
-  const CellShape& shape = steps_->shape();
-  if (shape.layers > 1 || !shape.is_diagonal()) return blocks::Structure::dense;
-  return shape.has_memory() ? blocks::Structure::paired_diagonals : blocks::Structure::diagonal;
-}
+blocks::Structure RecurrentLinearisation::structure() const { return steps_->shape().structure(); }
 
 /// W = A V, the layers from below.
 void RecurrentLinearisation::push(const Part& part, const Real* V, Real* W) const {

@@ -36,6 +36,7 @@ StepCost cost_of(const CellShape& shape) {
   for (int layer = 0; layer < shape.layers; ++layer)
     cost.shared_parameters += static_cast<double>(shape.parameters(layer));
   cost.flops = 2 * cost.shared_parameters;
+  cost.structure = shape.structure();
   return cost;
 }
 

@@ -20,7 +20,7 @@ constexpr Index kMostBatches = 1'000'000;
 constexpr Index kMostChunks = 1'000'000'000'000;
 
 OptionSpec linear_option() {
-  std::string help = "solver of the linear chains";
+  std::string help = "solver of the linear chains; left out, scan for Jacobians of diagonals";
   for (const auto& entry : linear::catalogue())
     help += fmt::format("\n{}: {}", entry.name, entry.help);
   return word_option("linear", "hybrid", linear::names(), std::move(help));

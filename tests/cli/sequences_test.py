@@ -197,6 +197,15 @@ class Sequences(ProgramTest):
                     self.assertLessEqual(report["max_error"], 1e-8)
         self.assertEqual(self.solved("check", "--model", "lstm", "--layers", 2)["status"], "passed")
 
+    def test_newton_composes_diagonals_by_itself(self):
+        for words, solver in ((["para-gru"], "scan"), (["para-lstm"], "scan"), (["gru"], "hybrid"),
+                              (["para-gru", "--layers", 2], "hybrid"),
+                              (["para-gru", "--linear", "hybrid"], "hybrid")):
+            report = self.solved("solve", "--model", *words, "--steps", 64, "--width", 4, "--nonlinear",
+                                 "newton", "--verify")
+            self.assertEqual(report["method"], f"newton+{solver}", words)
+            self.assertLessEqual(report["max_error"], RTOL)
+
     def test_a_trained_net_is_right_by_every_method(self):
         """It remembers: not every method gains, but each ends right and says how."""
         net = str(Path(__file__).resolve().parent.parent / "golden" / "speech" / "gru.h5")

@@ -34,6 +34,7 @@ struct StepCost {
   double parameters = 0;         ///< numbers of its own
   double shared_parameters = 0;  ///< numbers that it shares with all steps
   double flops = 0;              ///< of its value, for one sample
+  blocks::Structure structure = blocks::Structure::dense;  ///< of its Jacobian
 };
 
 /// The layers of a chain in a weights file.
