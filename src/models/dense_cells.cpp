@@ -124,9 +124,6 @@ struct LstmGates {
   }
 };
 
-/// From this number of rows on, one after another, products are with a transposed copy.
-constexpr Index kTransposeFrom = 2;
-
 template <typename Gates>
 class DenseCell final : public Cell {
  public:

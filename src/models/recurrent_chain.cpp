@@ -103,6 +103,14 @@ RecurrentChain::RecurrentChain(const CellShape& shape, Index num_steps, StepSet 
     initialise(shape, layer, seed, steps_->parameters(layer));
 }
 
+RecurrentChain::RecurrentChain(const RecurrentChain& stack, int layer)
+    : steps_(std::make_shared<RecurrentSteps>(*stack.steps_, layer)),
+      num_steps_(stack.num_steps_),
+      local_(0, stack.num_steps_),
+      first_layer_(layer) {
+  if (layer == 0) inputs_ = stack.inputs_;
+}
+
 const CellShape& RecurrentChain::shape() const { return steps_->shape(); }
 
 sequence::Columns RecurrentChain::output() const {
@@ -115,11 +123,18 @@ std::unique_ptr<sequence::Sequence> RecurrentChain::bound_to(const sequence::Inp
   return bound;
 }
 
+std::vector<std::unique_ptr<sequence::Sequence>> RecurrentChain::layers() const {
+  std::vector<std::unique_ptr<Sequence>> all;
+  for (int layer = 0; layer < shape().layers; ++layer)
+    all.push_back(std::unique_ptr<Sequence>(new RecurrentChain(*this, layer)));
+  return all;
+}
+
 std::vector<sequence::ParameterGroup> RecurrentChain::parameters() {
   std::vector<sequence::ParameterGroup> groups;
   for (int layer = 0; layer < shape().layers; ++layer) {
     const View<Real, 1> theta = steps_->parameters(layer);
-    groups.push_back({fmt::format("cell/{}", layer),
+    groups.push_back({fmt::format("cell/{}", first_layer_ + layer),
                       true,
                       1,
                       {theta.data(), {1, theta.size()}},

@@ -33,6 +33,7 @@ class RecurrentChain final : public sequence::Sequence {
   int input_width() const override { return shape().features; }
   sequence::Inputs inputs() const override { return inputs_; }
   std::unique_ptr<Sequence> bound_to(const sequence::Inputs& inputs) const override;
+  std::vector<std::unique_ptr<Sequence>> layers() const override;
   /// A shared row for each layer: "cell/0", "cell/1", ..
   std::vector<sequence::ParameterGroup> parameters() override;
 
@@ -55,6 +56,9 @@ class RecurrentChain final : public sequence::Sequence {
                      const sequence::BackwardPass& pass) const override;
 
  private:
+  /// One layer of a stack.
+  RecurrentChain(const RecurrentChain& stack, int layer);
+
   std::unique_ptr<RecurrentLinearisation> evaluate(StepRange range, Index batch, const Real* in,
                                                    Real* out, bool chained, bool keep) const;
 
@@ -62,6 +66,7 @@ class RecurrentChain final : public sequence::Sequence {
   Index num_steps_;
   StepSet local_;
   sequence::Inputs inputs_;
+  int first_layer_ = 0;  ///< of the stack that this is a layer of
 };
 
 }  // namespace deeppcr::models

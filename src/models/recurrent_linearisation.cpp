@@ -80,7 +80,7 @@ void RecurrentLinearisation::pull(const Part& part, const Real* V, Real* W) cons
     if (shape.layers > 1) scatter(count, image, w, W + layer * w, S);
     if (layer == 0) break;
     dx = room(scratch.dx, count * shape.units);
-    steps_->to_layer_below(layer, count, du, dx);
+    steps_->to_inputs(layer, count, du, dx);
   }
 }
 
@@ -217,14 +217,17 @@ void RecurrentLinearisation::backpropagate(StepRange range,
       std::copy_n(pass.carry.data() + b * S + layer * w, w, carries + layer * size + b * w);
   for (Index last = range.last; last > range.first; last -= most) {
     const StepRange part{std::max(range.first, last - most), last};
-    Real* dx = nullptr;
+    const Index first = part.first - range.first, rows = part.size() * batch_;
+    const Real* above = pass.from_above.size() > 0 ? pass.from_above[first].data() : nullptr;
     for (int layer = shape.layers - 1; layer >= 0; --layer) {
-      walk_back(layer, part, range, pass, dx, carries + layer * size);
+      walk_back(layer, part, range, pass, above, carries + layer * size);
       if (!pass.parameters.empty())
-        add_layer_gradient(layer, part, pass.in[part.first - range.first].data(), pass.parameters);
-      if (layer == 0) break;
-      dx = room(steps_->scratch.dx, part.size() * batch_ * shape.units);
-      steps_->to_layer_below(layer, part.size() * batch_, steps_->scratch.du.data(), dx);
+        add_layer_gradient(layer, part, pass.in[first].data(), pass.parameters);
+      if (layer == 0 && pass.by_inputs.size() == 0) break;
+      Real* dx =
+          layer > 0 ? room(steps_->scratch.dx, rows * shape.units) : pass.by_inputs[first].data();
+      steps_->to_inputs(layer, rows, steps_->scratch.du.data(), dx);
+      above = dx;
     }
   }
   for (int layer = 0; layer < shape.layers; ++layer)
@@ -268,7 +271,7 @@ void RecurrentLinearisation::add_gradients(StepRange range, ConstStates in, Cons
       add_layer_gradient(layer, part, in[from].data(), grads);
       if (layer == 0) break;
       dx = room(scratch.dx, count * shape.units);
-      steps_->to_layer_below(layer, count, du, dx);
+      steps_->to_inputs(layer, count, du, dx);
     }
   }
 }

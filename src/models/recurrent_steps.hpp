@@ -39,10 +39,12 @@ struct StepRows {
 class RecurrentSteps {
  public:
   explicit RecurrentSteps(const CellShape& shape);
+  /// One layer of a stack, which shares its parameters.
+  RecurrentSteps(const RecurrentSteps& stack, int layer);
 
   const CellShape& shape() const { return shape_; }
   View<Real, 1> parameters(int layer) {
-    Buffer<Real>& theta = theta_[static_cast<std::size_t>(layer)];
+    Buffer<Real>& theta = *theta_[static_cast<std::size_t>(layer)];
     return {theta.data(), {theta.size()}};
   }
   Index slope_reals() const { return Index{cell(0).slopes_per_unit()} * shape_.units; }
@@ -59,16 +61,15 @@ class RecurrentSteps {
   /// The inputs of a layer in rows, [m B, d]: in scratch, unless they lie so.
   const Real* inputs_of(StepRange range, Index batch, const sequence::Inputs& inputs);
 
-  const blocks::Product& input_product(int layer) const { return layer == 0 ? first_ : between_; }
+  const blocks::Product& input_product(int layer) const { return products_of(layer).forward; }
   const Real* input_weights(int layer) const {
-    return theta_[static_cast<std::size_t>(layer)].data();
+    return theta_[static_cast<std::size_t>(layer)]->data();
   }
   Cell& cell(int layer) { return *cells_[static_cast<std::size_t>(layer)]; }
   const Cell& cell(int layer) const { return *cells_[static_cast<std::size_t>(layer)]; }
-  /// dx = W_ih^T du for rows of a layer above the first, [rows, n].
-  void to_layer_below(int layer, Index rows, const Real* du, Real* dx) const {
-    below_(input_weights(layer), rows, du, nullptr, dx);
-  }
+  /// dx = W_ih^T du, the gradient by a layer's inputs, [rows, inputs_of(layer)]. The bits of a row
+  /// depend on nothing else but whether take() was told of many. @pre take(backward)
+  void to_inputs(int layer, Index rows, const Real* du, Real* dx);
 
   /// Memory of linearisations that have ended, for the next ones: the first touch of fresh memory
   /// is dear.
@@ -81,10 +82,20 @@ class RecurrentSteps {
 
  private:
   CellShape shape_;
-  std::vector<Buffer<Real>> theta_;
+  std::vector<std::shared_ptr<Buffer<Real>>> theta_;
   std::vector<std::unique_ptr<Cell>> cells_;
-  blocks::Product first_, between_;
-  blocks::TransposedProduct below_;
+  /// Products with W_ih of the first layer, and of the others.
+  struct InputProducts {
+    InputProducts(Index gates, int inputs);
+    blocks::Product forward, back;  ///< with W_ih; with its transposed copy
+    blocks::TransposedProduct few_back;
+  };
+  const InputProducts& products_of(int layer) const { return layer == 0 ? first_ : between_; }
+
+  InputProducts first_, between_;
+  bool many_rows_ = false;                ///< that take() was told of
+  std::vector<Buffer<Real>> transposed_;  ///< W_ih^T of each layer, once it is asked for
+  std::vector<bool> is_transposed_;       ///< since the last take()
 };
 
 /// Samples that end before step range.first + row / B keep their states: copies those rows of

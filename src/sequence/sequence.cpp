@@ -36,6 +36,8 @@ bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { 
 
 void Sequence::backpropagate(const blocks::Linearisation& J, StepRange range,
                              const BackwardPass& pass) const {
+  DEEPPCR_ASSERT(pass.from_above.size() == 0 && pass.by_inputs.size() == 0,
+                 "steps {} to {}: this model is no layer of another", range.first, range.last);
   J.substitute(range, Direction::backward, pass.loss, pass.gradient, pass.carry);
   parameter_gradient_at(J, range, pass.in, pass.gradient, pass.parameters);
 }

@@ -92,6 +92,13 @@ std::unique_ptr<sequence::Sequence> Truncated::bound_to(const sequence::Inputs& 
   return std::unique_ptr<Sequence>(new Truncated(std::move(bound), window_));
 }
 
+std::vector<std::unique_ptr<sequence::Sequence>> Truncated::layers() const {
+  std::vector<std::unique_ptr<Sequence>> all;
+  for (auto& layer : chain_.layers())
+    all.push_back(std::unique_ptr<Sequence>(new Truncated(std::move(layer), window_)));
+  return all;
+}
+
 std::unique_ptr<blocks::Linearisation> Truncated::cut(
     std::unique_ptr<blocks::Linearisation> J) const {
   return std::make_unique<CutJacobians>(std::move(J), Cuts{window_, chain_.inputs()});
@@ -138,9 +145,11 @@ void Truncated::backpropagate(const blocks::Linearisation& J, StepRange range,
     sequence::GroupRows rows = pass.parameters;  // of the piece's steps, or one that all share
     for (View<Real, 2>& one : rows)
       if (one.extent(0) == m) one = one.slice(from, to);
-    chain_.backpropagate(own->whole(), piece,
-                         {pass.in.slice(from, to), blocks::rows_at(pass.loss, m, from, to),
-                          pass.gradient.slice(from, to), pass.carry, rows});
+    sequence::BackwardPass part{pass.in.slice(from, to), blocks::rows_at(pass.loss, m, from, to),
+                                pass.gradient.slice(from, to), pass.carry, rows};
+    if (pass.from_above.size() > 0) part.from_above = pass.from_above.slice(from, to);
+    if (pass.by_inputs.size() > 0) part.by_inputs = pass.by_inputs.slice(from, to);
+    chain_.backpropagate(own->whole(), piece, part);
     cuts.clear(piece.first, pass.carry);
   });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "deeppcr/sequence/sequence.hpp"
 
@@ -26,7 +27,12 @@ class Truncated final : public sequence::Sequence {
   StepSet local_steps() const override { return chain_.local_steps(); }
   int input_width() const override { return chain_.input_width(); }
   sequence::Inputs inputs() const override { return chain_.inputs(); }
+  /// Of a chain that it owns.
+  std::vector<sequence::ParameterGroup> parameters() override {
+    return own_ ? own_->parameters() : std::vector<sequence::ParameterGroup>{};
+  }
   std::unique_ptr<Sequence> bound_to(const sequence::Inputs& inputs) const override;
+  std::vector<std::unique_ptr<Sequence>> layers() const override;
 
   void value(StepRange range, ConstStates in, States out) const override {
     chain_.value(range, in, out);

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/step_set.hpp"
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/sequence/backward_pass.hpp"
 #include "deeppcr/sequence/parameters.hpp"
 
 namespace deeppcr::sequence {
@@ -20,18 +22,6 @@ enum class KnownDiagonal { linear_part, gaussian };
 /// Neighbouring numbers of a state.
 struct Columns {
   int first = 0, count = 0;
-};
-
-/// A backward pass through a range of m steps: what it reads and what it writes.
-struct BackwardPass {
-  ConstStates in;               ///< the states that the steps start from, [m, B, n]
-  ConstStates loss;             ///< c: explicit gradient of the loss by the states after them,
-                                ///< [m, B, n], or its last rows, as in
-                                ///< Linearisation::substitute() backward
-  States gradient;              ///< g: the whole gradient by these states, [m, B, n]; may be `loss`
-  State carry;                  ///< A^T g of the step behind the range, then of its first; [B, n]
-  const GroupRows& parameters;  ///< their gradients: rows of the steps are assigned, shared ones
-                                ///< added to
 };
 
 /// A chain z_{l+1} = f_l(z_l), l = 0..num_steps()-1, on B independent samples of width n.
@@ -129,6 +119,13 @@ class Sequence {
   /// for as many samples as it is asked for. Null where steps take no inputs and do the same for
   /// every sample: then this object serves. Default: null.
   virtual std::unique_ptr<Sequence> bound_to(const Inputs&) const { return nullptr; }
+
+  /// The chains that a step consists of, one above the other, all with all steps: the first takes
+  /// the inputs that are bound, each other one the output() of the one below after the same step as
+  /// its inputs, still to be bound. Their states are side by side in a state of this chain, their
+  /// groups of parameters one after another in parameters(), in the same memory; each step has the
+  /// same bits. Default: none; a step is not made so.
+  virtual std::vector<std::unique_ptr<Sequence>> layers() const { return {}; }
 };
 
 /// A chain for batches that begin with another sample of its inputs: micro-batches, or the samples

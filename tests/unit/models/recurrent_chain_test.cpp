@@ -125,6 +125,38 @@ TEST_P(RecurrentCells, LeaveTheStatesOfSamplesThatHaveEnded) {
             << "step " << l << ", sample " << b;
 }
 
+TEST_P(RecurrentCells, ConsistOfLayers) {
+  const std::vector<Index> lengths{kSteps, 4, 7, 1};
+  Fixture stack(options(), lengths);
+  const Index S = stack.S();
+  Buffer<Real> below;
+  const auto groups = stack.chain().parameters();
+  std::size_t group = 0;
+  Index first = 0;
+  for (auto& layer : stack.chain().layers()) {
+    ASSERT_EQ(layer->parameters().size(), 1U);
+    EXPECT_EQ(layer->parameters().front().name, groups[group].name);
+    EXPECT_EQ(layer->parameters().front().values.data(), groups[group].values.data());
+    ++group;
+    const Index w = layer->width(), h = layer->output().count;
+    const auto bound =
+        below.empty() ? nullptr
+                      : layer->bound_to(
+                            {{0, kSteps}, {below.data(), {kSteps, kBatch, h}}, 0, lengths.data()});
+    const sequence::Sequence& one = bound ? *bound : *layer;
+    Buffer<Real> z(kBatch * w), out(kSteps * kBatch * w);
+    for (Index i = 0; i < z.size(); ++i) z[i] = stack.states()(0, i / w, first + i % w);
+    one.propagate(Fixture::all(), {z.data(), {kBatch, w}}, {out.data(), {kSteps, kBatch, w}});
+    for (Index i = 0; i < out.size(); ++i)
+      ASSERT_EQ(out[i], stack.states()(1 + i / w / kBatch, i / w % kBatch, first + i % w));
+    below.reset(kSteps * kBatch * h);
+    for (Index i = 0; i < below.size(); ++i)
+      below[i] = out[i / h * w + layer->output().first + i % h];
+    first += w;
+  }
+  EXPECT_EQ(first, S);
+}
+
 /// Micro-batches: inputs and lengths are those of their own samples.
 TEST_P(RecurrentCells, TakeSamplesFromTheMiddleOfABatch) {
   constexpr Index kFirst = 1, kCount = 2;
