@@ -209,7 +209,18 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
 
 nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
   const models::ModelOptions& model = config.chain.model;
-  return {model.steps, config.chain.batch, config.chain.state_width(), ranks, config.solver.passes};
+  return {model.steps, config.chain.batch,   config.chain.state_width(),
+          ranks,       config.solver.passes, config.chain.stacked_cells()};
+}
+
+void require_stack(const std::string& method, const std::string& model,
+                   const sequence::Sequence& chain) {
+  if (!nonlinear::find(method).stacks_only || !chain.layers().empty()) return;
+  throw input_error(
+      "--nonlinear {} goes through stacked recurrent cells (gru, lstm, ..), and the steps of "
+      "--model "
+      "{} are none; use pipeline, or auto",
+      method, model);
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
@@ -241,6 +252,7 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch,
                                   wanted.state_width());
   auto model = models::make(wanted.model, trajectory.local_steps());
+  require_stack(config.solver.name, wanted.model.model, *model);
   if (!wanted.weights.empty()) read_weights(comm, wanted, *model);
   std::vector<int> labels;  // of a loss that is evaluated
   if (differentiates(config)) labels = make_labels(wanted, samples);

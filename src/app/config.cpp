@@ -51,9 +51,10 @@ void add_data_options(cli::Options& options) {
 void add_solver_options(cli::Options& options) {
   options.add(
       "Solver",
-      {word_option("backward", "same", backward_names(),
-                   "gradient: the backward pass, by a linear solver or a pipeline; linear: that of "
-                   "--linear; auto: what is predicted to be fastest; same: as suits --nonlinear"),
+      {word_option(
+           "backward", "same", backward_names(),
+           "gradient: the backward pass, by a linear solver, pipeline or wavefront; linear: "
+           "that of --linear; auto: what is predicted to be fastest; same: as suits --nonlinear"),
        real_option("rtol", "1e-10", 0, 1,
                    "stop at states that are so close to sequential execution, relative to the "
                    "largest state"),
@@ -105,6 +106,13 @@ int ChainConfig::state_width() const {
   for (const models::CatalogueEntry& entry : models::catalogue())
     if (entry.name == model.model) return models::state_width(model);
   return model.width;  // a denoising chain
+}
+
+int ChainConfig::stacked_cells() const {
+  for (const models::CatalogueEntry& entry : models::catalogue())
+    if (entry.name == model.model && entry.cells)
+      return static_cast<int>(model.own.whole("layers"));
+  return 0;
 }
 
 io::Problem ChainConfig::problem() const {

@@ -38,6 +38,8 @@ struct ChainConfig {
 
   /// Numbers in a state: the model's width, or several of a cell.
   int state_width() const;
+  /// Recurrent cells on top of each other; 0: the steps are none.
+  int stacked_cells() const;
   /// Outputs of the head in the weights file; 0 without one.
   Index stored_outputs() const { return cells ? cells->classes : stored.classes; }
   /// The chain as traces and checkpoints have it.

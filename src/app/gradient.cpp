@@ -160,6 +160,7 @@ std::unique_ptr<nonlinear::Backward> make_backward(const SolverConfig& solver) {
   settings.linear.chunks = own.has("chunks") ? own.whole("chunks") : 0;
   settings.linear.rtol = solver.settings.tolerance.rtol;
   settings.micro_batches = own.has("micro-batches") ? own.whole("micro-batches") : 0;
+  settings.chunk_steps = own.has("chunk-steps") ? own.whole("chunk-steps") : 0;
   return nonlinear::make_backward(solver.backward_solver(), settings);
 }
 

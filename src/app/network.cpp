@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "app/chain.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/raw_inputs.hpp"
@@ -24,7 +25,8 @@ train::TrainingProblem training_problem(const TrainConfig& config) {
           config.chain.state_width(),
           cost.layers,
           sizeof(Real) * cost.parameters,
-          pipelines};
+          pipelines,
+          config.chain.stacked_cells()};
 }
 
 train::Sharing choose_sharing(const TrainConfig& config, int ranks) {
@@ -109,6 +111,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.truncate = config.sequences.truncate;
   train::ChainNetwork::Parts parts{models::make(model, options.layout.steps(grid.depth().rank())),
                                    std::nullopt, nullptr};
+  require_stack(sharing.methods.forward, model.model, *parts.sequence);
   parts.loss =
       models::make(config.chain.loss, models::sizes_for(*parts.sequence, outputs, model.seed));
   if (parts.sequence->input_width() == 0)

@@ -84,12 +84,16 @@ void add_pipeline(const std::optional<nonlinear::PipelineReport>& found, const s
   if (!found) return;
   report.json[prefix + "layout"] = found->layout;
   report.json[prefix + "micro_batches"] = found->micro_batches;
+  report.json[prefix + "chunks"] = found->chunks;
   report.json[prefix + "block_steps"] = found->block_steps;
   report.json[prefix + "idle"] = found->idle;
   report.json[prefix + "idle_by_formula"] = found->idle_by_formula;
-  report.line(label, "{}, {} micro-batches, blocks of {} steps; idle {:.3g} %, by formula {:.3g} %",
-              found->layout, found->micro_batches, found->block_steps, 100 * found->idle,
-              100 * found->idle_by_formula);
+  const std::string parts =
+      found->chunks > 0 ? fmt::format("{} chunks of {} steps", found->chunks, found->block_steps)
+                        : fmt::format("{} micro-batches, blocks of {} steps", found->micro_batches,
+                                      found->block_steps);
+  report.line(label, "{}, {}; idle {:.3g} %, by formula {:.3g} %", found->layout, parts,
+              100 * found->idle, 100 * found->idle_by_formula);
 }
 
 void add_forward(const nonlinear::SolveReport& solve, Index steps, Report& report) {

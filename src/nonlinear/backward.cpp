@@ -4,12 +4,13 @@
 #include "deeppcr/linear/catalogue.hpp"
 #include "nonlinear/linear_backward.hpp"
 #include "nonlinear/pipeline_backward.hpp"
+#include "nonlinear/wavefront_backward.hpp"
 
 namespace deeppcr::nonlinear {
 
 namespace {
 
-constexpr const char* kPipeline = "pipeline";
+constexpr const char *kPipeline = "pipeline", *kWavefront = "wavefront";
 constexpr const char* kAutomatic = "auto";
 
 /// A linear solver, or a pipeline behind a forward pass that has dealt blocks or samples to the
@@ -46,6 +47,7 @@ class AutomaticBackward final : public Backward {
 
 std::unique_ptr<Backward> make_backward(const std::string& name, const BackwardSettings& settings) {
   if (name == kPipeline) return std::make_unique<PipelineBackward>(settings.micro_batches);
+  if (name == kWavefront) return std::make_unique<WavefrontBackward>(settings.chunk_steps);
   if (name == kAutomatic) return std::make_unique<AutomaticBackward>(settings);
   return std::make_unique<LinearBackward>(linear::make(name, settings.linear));
 }
@@ -54,14 +56,16 @@ std::vector<std::string> backward_names() {
   std::vector<std::string> names = linear::names();
   names.insert(names.begin(), kAutomatic);
   names.emplace_back(kPipeline);
+  names.emplace_back(kWavefront);
   return names;
 }
 
 void require_layout(const Backward& backward, const parallel::BlockLayout& layout) {
   if (backward.takes(layout)) return;
   throw input_error(
-      "a linear solver backward needs one range of steps a rank, which the forward pass does not "
-      "have; go back by a pipeline too, or use --pipeline-layout contiguous");
+      "this backward pass needs one range of steps a rank, which the forward pass does not have; "
+      "go "
+      "back by a pipeline too, or use --pipeline-layout contiguous");
 }
 
 }  // namespace deeppcr::nonlinear

@@ -11,6 +11,7 @@
 #include "deeppcr/nonlinear/windowed.hpp"
 #include "nonlinear/automatic.hpp"
 #include "nonlinear/pipeline.hpp"
+#include "nonlinear/wavefront.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -152,6 +153,10 @@ std::unique_ptr<Solver> make_pipeline(const Settings& settings) {
   return std::make_unique<Pipeline>(options, settings.tolerance);
 }
 
+std::unique_ptr<Solver> make_wavefront(const Settings& settings) {
+  return std::make_unique<Wavefront>(settings.own.whole("chunk-steps"), settings.tolerance);
+}
+
 /// Left to the sizes, then to the look at the chain: a pipeline, shooting, Newton's method or
 /// sequential execution. Whoever gives chunks wants them.
 std::unique_ptr<Solver> make_automatic(const Settings& settings) {
@@ -169,6 +174,7 @@ std::string by_linear(const OptionValues& own) {
 }
 std::string by_substitution(const OptionValues&) { return "sequential"; }
 std::string by_pipeline(const OptionValues&) { return "pipeline"; }
+std::string by_wavefront(const OptionValues&) { return "wavefront"; }
 std::string by_shooting(const OptionValues&) { return "shooting"; }
 std::string by_plan(const OptionValues&) { return "auto"; }
 
@@ -190,6 +196,14 @@ Catalogue<CatalogueEntry>& table() {
            make_sequential},
           {"pipeline", "micro-batches behind each other through the ranks: exact, for any chain",
            pipeline_options(), false, by_pipeline, make_pipeline},
+          {"wavefront",
+           "stacked recurrent cells: layers on ranks, each a chunk of time behind the one below",
+           {whole_option("chunk-steps", 0, 0, kMostChunks,
+                         "time steps of a chunk of a wavefront; 0: by formula")},
+           false,
+           by_wavefront,
+           make_wavefront,
+           true},
           {"newton",
            "all steps at once, by Newton's method",
            {linear_option(), jacobian_option(), damping_option()},

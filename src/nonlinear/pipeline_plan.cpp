@@ -103,8 +103,8 @@ PipelineReport PipelinePlan::report(double sample_steps) const {
   const char* name = shares_samples()          ? "samples"
                      : layout_.is_contiguous() ? "contiguous"
                                                : "interleaved";
-  return {name, batches_.num_ranks(), block_steps(), idle(sample_steps),
-          idle(this->sample_steps())};
+  return {name, batches_.num_ranks(), block_steps(), idle(sample_steps), idle(this->sample_steps()),
+          0};
 }
 
 PipelinePlan plan_pipeline(const PipelineOptions& options, const Problem& problem) {
@@ -130,12 +130,13 @@ bool promises_pipeline(const Problem& problem) {
   return plan_pipeline({}, problem).time_share() <= machine().worth_it;
 }
 
-Problem problem_of(const sequence::Trajectory& states) {
+Problem problem_of(const sequence::Trajectory& states, int layers) {
   Problem problem;
   problem.steps = states.layout().num_steps();
   problem.batch = states.batch();
   problem.width = states.width();
   problem.ranks = states.comm().size();
+  problem.layers = layers;
   return problem;
 }
 

@@ -64,6 +64,6 @@ PipelinePlan plan_pipeline(const PipelineOptions& options, const Problem& proble
 /// Whether a pipeline promises enough: several ranks with more than four samples each. Depends on
 /// sizes only, so that layouts, both passes and all ranks agree.
 bool promises_pipeline(const Problem& problem);
-Problem problem_of(const sequence::Trajectory& states);
+Problem problem_of(const sequence::Trajectory& states, int layers = 0);
 
 }  // namespace deeppcr::nonlinear

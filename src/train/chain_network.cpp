@@ -71,6 +71,7 @@ std::unique_ptr<nonlinear::Backward> PassMethods::make_backward() const {
   nonlinear::BackwardSettings made;
   const OptionValues& own = settings.own;
   if (own.has("micro-batches")) made.micro_batches = own.whole("micro-batches");
+  if (own.has("chunk-steps")) made.chunk_steps = own.whole("chunk-steps");
   return nonlinear::make_backward(backward, made);
 }
 

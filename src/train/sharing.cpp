@@ -137,8 +137,12 @@ nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
   DEEPPCR_ASSERT(data_ranks > 0, "a sharing over {} x {} ranks is not decided", depth_ranks,
                  data_ranks);
   const Index samples_a_rank = (training.batch + data_ranks - 1) / data_ranks;
-  return {training.steps, samples_a_rank, training.width, depth_ranks,
-          linear::Passes::forward_and_backward};
+  return {training.steps,
+          samples_a_rank,
+          training.width,
+          depth_ranks,
+          linear::Passes::forward_and_backward,
+          training.stacked_cells};
 }
 
 std::unique_ptr<nonlinear::Solver> Sharing::forward() const {

@@ -33,6 +33,10 @@ struct Machine {
   /// them from memory anew: both passes of an update at 1024 layers of 16 and 64, on 2 stages.
   double streamed_overhead_samples = 12, streamed_bytes = 8.0 * 1024 * 1024;
 
+  /// Of a wavefront: flops of a recurrent step in the time of a message and of what a chunk begins
+  /// with.
+  double chunk_flops = 1e5;
+
   /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
   /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.
   double evaluations_of_denoising(double tolerance, double eta, double window) const;

@@ -53,11 +53,13 @@ class Backward {
 struct BackwardSettings {
   linear::Settings linear;
   Index micro_batches = 0;  ///< of a pipeline; 0: by formula
+  Index chunk_steps = 0;    ///< of a wavefront; 0: by formula
 };
 /// By its name, one of backward_names(). @throws Error that lists the known ones
 std::unique_ptr<Backward> make_backward(const std::string& name,
                                         const BackwardSettings& settings = {});
-/// Those of linear::catalogue(), "pipeline", and "auto": what is predicted to be fastest.
+/// Those of linear::catalogue(), "pipeline", "wavefront", and "auto": what is predicted to be
+/// fastest.
 std::vector<std::string> backward_names();
 /// @throws Error where it cannot work with this layout of the forward pass
 void require_layout(const Backward& backward, const parallel::BlockLayout& layout);

@@ -31,6 +31,7 @@ struct CatalogueEntry {
   std::function<std::string(const OptionValues&)> backward;
   /// settings.own holds all of `options`.
   std::function<std::unique_ptr<Solver>(const Settings&)> make_with;
+  bool stacks_only = false;  ///< takes chains with Sequence::layers() only, and refuses others
 
   /// @throws Error for options that contradict each other
   std::unique_ptr<Solver> make(Settings settings = {}) const;

@@ -30,11 +30,12 @@ using linear::CriticalPath;
 
 /// How ranks shared a pass as a pipeline, and how long they waited in it.
 struct PipelineReport {
-  std::string layout;       ///< "contiguous", "interleaved" or "samples"
+  std::string layout;       ///< "contiguous", "interleaved", "samples"; or "wavefront"
   Index micro_batches = 1;  ///< of samples
-  Index block_steps = 0;    ///< of the longest block
+  Index block_steps = 0;    ///< of the longest block, or chunk
   double idle = 0;          ///< share of all ranks' ticks without work; counted
   double idle_by_formula = 0;
+  Index chunks = 0;  ///< of time, that follow each other through layers; else 0
 };
 
 /// How a nonlinear solve ended. `converged`: the states are within the tolerance of sequential

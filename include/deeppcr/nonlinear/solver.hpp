@@ -14,6 +14,7 @@ struct Problem {
   int width = 1;
   int ranks = 1;  ///< that the steps are split over
   linear::Passes passes = linear::Passes::forward;
+  int layers = 0;  ///< of Sequence::layers(): 0 where a step is not made so
 
   /// Bytes of a state of all samples: [B, n].
   Index state_bytes() const { return batch * width * Index{sizeof(Real)}; }

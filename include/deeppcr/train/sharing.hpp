@@ -14,6 +14,7 @@ struct TrainingProblem {
   double layers = 1;        ///< products [n x n] in a step, one after another
   double weight_bytes = 0;  ///< of a step's own
   bool pipelines = true;    ///< whether micro-batches may follow each other
+  int stacked_cells = 0;    ///< of recurrent chains: cells on top of each other
 };
 
 /// How ranks share an update: what the user asks for, where 0 and "auto" are left to the cost

@@ -118,6 +118,9 @@ class SolverContract : public ::testing::TestWithParam<std::string> {
   }
 };
 
+/// On chains of layers, which those for stacked cells refuse.
+class LayerContract : public SolverContract {};
+
 /// States within the tolerance, or sequential execution's own, or a stated failure.
 void expect_true(const Outcome& outcome, const std::string& what) {
   const SolveReport& report = outcome.report;
@@ -136,7 +139,7 @@ void expect_true(const Outcome& outcome, const std::string& what) {
   }
 }
 
-TEST_P(SolverContract, EndsInTheSequentialTrajectoryForAllSizes) {
+TEST_P(LayerContract, EndsInTheSequentialTrajectoryForAllSizes) {
   const Index P = world().size();
   for (const char* model : {"mlp", "resnet", "affine"})
     for (const Index steps : {Index{0}, Index{1}, Index{2}, Index{3}, P, P + 1, Index{37}})
@@ -203,7 +206,7 @@ TEST_P(SolverContract, SaysOnlyWhatIsTrueOfCells) {
 
 // From chains that forget to chaotic ones: what is called right is right, with and without somebody
 // to ask.
-TEST_P(SolverContract, SaysOnlyWhatIsTrue) {
+TEST_P(LayerContract, SaysOnlyWhatIsTrue) {
   const Chain kinds[] = {{"mlp", "tanh"},
                          {"mlp", "relu"},
                          {"resnet", "tanh", "none"},
@@ -223,7 +226,7 @@ TEST_P(SolverContract, SaysOnlyWhatIsTrue) {
     }
 }
 
-TEST_P(SolverContract, SaysWhatAChaoticChainGrowsTo) {
+TEST_P(LayerContract, SaysWhatAChaoticChainGrowsTo) {
   Chain chain;
   chain.gain = 4;
   chain.steps = 200;
@@ -236,7 +239,7 @@ TEST_P(SolverContract, SaysWhatAChaoticChainGrowsTo) {
   }
 }
 
-TEST_P(SolverContract, NaNWeightsAreAStatedFailure) {
+TEST_P(LayerContract, NaNWeightsAreAStatedFailure) {
   Chain chain;
   chain.steps = 24;
   const Outcome outcome = solve(chain, true, {}, [](ModelProblem& problem) {
@@ -248,7 +251,7 @@ TEST_P(SolverContract, NaNWeightsAreAStatedFailure) {
   EXPECT_FALSE(outcome.report.reason.empty());
 }
 
-TEST_P(SolverContract, AMonitorCanStopIt) {
+TEST_P(LayerContract, AMonitorCanStopIt) {
   Chain chain{"resnet"};
   chain.steps = 200;
   test::StoppingMonitor first(1);
@@ -263,7 +266,7 @@ TEST_P(SolverContract, AMonitorCanStopIt) {
   }
 }
 
-TEST_P(SolverContract, SendsNoMoreThanItsCostSays) {
+TEST_P(LayerContract, SendsNoMoreThanItsCostSays) {
   Chain chain;
   chain.gain = 0.6;
   chain.steps = 256;
@@ -288,9 +291,10 @@ TEST_P(SolverContract, LayoutsHoldAllSteps) {
   }
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> names(bool of_layers) {
   std::vector<std::string> all;
   for (const CatalogueEntry& entry : catalogue()) {
+    if (of_layers && entry.stacks_only) continue;
     all.push_back(entry.name);
     for (const OptionSpec& option : entry.options)
       if (option.name == "pipeline-layout")
@@ -304,7 +308,9 @@ std::string as_identifier(const ::testing::TestParamInfo<std::string>& info) {
   return test::as_identifier(info.param);
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalogue, SolverContract, ::testing::ValuesIn(names()), as_identifier);
+INSTANTIATE_TEST_SUITE_P(Catalogue, SolverContract, ::testing::ValuesIn(names(false)),
+                         as_identifier);
+INSTANTIATE_TEST_SUITE_P(Catalogue, LayerContract, ::testing::ValuesIn(names(true)), as_identifier);
 
 TEST(SolverCatalogue, RefusesUnknownNamesWithTheKnownOnes) {
   try {
