@@ -25,6 +25,8 @@ const std::vector<Suite>& suites() {
        Ranks::all, run_shooting},
       {"pipeline", "pipelines on all ranks against sequential execution on one", Ranks::all,
        run_pipeline},
+      {"wavefront", "as many stacked cells as ranks, layers on ranks, against sequential on one",
+       Ranks::all, run_wavefront},
       {"path", "steps in a row for 2 to 4096 chunks: shooting, Newton, sequential", Ranks::one,
        run_path},
       {"memory", "peak memory of hybrid and pcr", Ranks::all, run_memory},
