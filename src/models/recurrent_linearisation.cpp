@@ -241,15 +241,21 @@ void RecurrentLinearisation::add_layer_gradient(int layer, StepRange part, const
   RecurrentSteps::Scratch& scratch = steps_->scratch;
   const Index rows = part.size() * batch_, row = row_of(part.first);
   Real* gradient = grads[static_cast<std::size_t>(layer)].data();
+  const Index S = shape.state_width(), w = shape.layer_width();
   const Real* x =
       layer == 0 ? steps_->inputs_of(part, batch_, inputs_) : kept_.hidden_of(layer - 1, row);
+  Cell::Rows states{rows, in + layer * w, nullptr, S};
+  if (inputs_.lengths != nullptr) {
+    Real* own = room(scratch.columns, rows * w);
+    for (Index i = 0; i < rows; ++i) std::copy_n(states.before + i * S, w, own + i * w);
+    clear_ended(part, batch_, inputs_, w, own);
+    states = {rows, own, nullptr, w};
+  }
   // dW_ih += sum of du x^T
   add_outer_products(rows, static_cast<int>(shape.gate_reals()), shape.inputs_of(layer),
                      scratch.du.data(), x, scratch.outer, gradient);
-  steps_->cell(layer).add_gradient(
-      {rows, in + layer * shape.layer_width(), nullptr, shape.state_width()},
-      kept_.slopes_of(layer, row), scratch.du.data(), scratch.dv.data(),
-      gradient + shape.input_weights(layer));
+  steps_->cell(layer).add_gradient(states, kept_.slopes_of(layer, row), scratch.du.data(),
+                                   scratch.dv.data(), gradient + shape.input_weights(layer));
 }
 
 void RecurrentLinearisation::add_gradients(StepRange range, ConstStates in, ConstStates g,

@@ -15,6 +15,14 @@ void keep_ended(StepRange range, Index batch, const sequence::Inputs& inputs, In
         std::copy_n(from + (i * batch + b) * width, width, to + (i * batch + b) * width);
 }
 
+void clear_ended(StepRange range, Index batch, const sequence::Inputs& inputs, Index width,
+                 Real* x) {
+  if (inputs.lengths == nullptr) return;
+  for (Index i = 0; i < range.size(); ++i)
+    for (Index b = 0; b < batch; ++b)
+      if (!inputs.has(range.first + i, b)) std::fill_n(x + (i * batch + b) * width, width, Real{0});
+}
+
 namespace {
 
 CellShape shape_of_layer(CellShape stack, int layer) {
@@ -83,10 +91,12 @@ const Real* RecurrentSteps::inputs_of(StepRange range, Index batch,
                                       const sequence::Inputs& inputs) {
   const Index size = batch * shape_.features;
   const Real* first = inputs.at(range.first);
-  if (inputs.at(range.last - 1) == first + (range.size() - 1) * size) return first;
+  const bool together = inputs.at(range.last - 1) == first + (range.size() - 1) * size;
+  if (together && inputs.lengths == nullptr) return first;
   Real* rows = room(scratch.inputs, range.size() * size);
   for (Index i = 0; i < range.size(); ++i)
     std::copy_n(inputs.at(range.first + i), size, rows + i * size);
+  clear_ended(range, batch, inputs, shape_.features, rows);
   return rows;
 }
 
@@ -108,17 +118,15 @@ void RecurrentSteps::evaluate(const StepRows& steps, const KeptSteps* kept) {
                                       : room(scratch.hidden, rows * n);
         const Real* h = out + (layer - 1) * w;
         for (Index row = 0; row < rows; ++row) std::copy_n(h + row * S, n, below + row * n);
+        clear_ended(part, batch, steps.inputs, n, below);
         x = below;
       }
       input_product(layer)(input_weights(layer), rows, x, cell(layer).start(), u);
       Real* slopes = kept != nullptr ? kept->slopes_of(layer, from * batch)
                                      : room(scratch.slopes, rows * slope_reals());
       const Index at = layer * w;
-      if (!steps.chained) {
-        cell(layer).forward({rows, in + at, out + at, S}, u, slopes);
-        continue;
-      }
-      for (Index i = 0; i < m; ++i) {
+      if (!steps.chained) cell(layer).forward({rows, in + at, out + at, S}, u, slopes);
+      for (Index i = 0; steps.chained && i < m; ++i) {
         const Real* before = i == 0 ? in : out + (i - 1) * state;
         cell(layer).forward({batch, before + at, out + i * state + at, S},
                             u + i * batch * shape_.gate_reals(),
@@ -128,6 +136,7 @@ void RecurrentSteps::evaluate(const StepRows& steps, const KeptSteps* kept) {
           if (!steps.inputs.has(part.first + i, b))
             std::copy_n(before + b * S + at, w, out + i * state + b * S + at);
       }
+      clear_ended(part, batch, steps.inputs, slope_reals(), slopes);
     }
     if (!steps.chained) keep_ended(part, batch, steps.inputs, S, in, out);
   }

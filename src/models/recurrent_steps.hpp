@@ -58,7 +58,8 @@ class RecurrentSteps {
   /// recurrent part. Fills what is `kept`, unless that is null. @pre take(forward)
   void evaluate(const StepRows& steps, const KeptSteps* kept);
 
-  /// The inputs of a layer in rows, [m B, d]: in scratch, unless they lie so.
+  /// The inputs of the first layer in rows, [m B, d]: in scratch, unless they lie so. Zero behind
+  /// the end of a sample, whatever is given there.
   const Real* inputs_of(StepRange range, Index batch, const sequence::Inputs& inputs);
 
   const blocks::Product& input_product(int layer) const { return products_of(layer).forward; }
@@ -102,5 +103,8 @@ class RecurrentSteps {
 /// `from` to `to`, for rows [0, m B) of `width` numbers.
 void keep_ended(StepRange range, Index batch, const sequence::Inputs& inputs, Index width,
                 const Real* from, Real* to);
+/// Sets the same rows of x to zero: what is not there must be nothing but zero in a sum.
+void clear_ended(StepRange range, Index batch, const sequence::Inputs& inputs, Index width,
+                 Real* x);
 
 }  // namespace deeppcr::models

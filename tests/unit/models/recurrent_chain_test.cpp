@@ -50,6 +50,14 @@ class Fixture {
   static StepRange all() { return {0, kSteps}; }
   Index S() const { return cells_->width(); }
   sequence::Sequence& chain() { return *chain_; }
+  /// Rows [kSteps, kBatch, size] behind the samples' ends become NaN.
+  void spoil_ended(Index size, Real* rows) const {
+    for (Index l = 0; l < kSteps; ++l)
+      for (Index b = 0; b < kBatch; ++b)
+        if (l >= lengths_[static_cast<std::size_t>(b)])
+          std::fill_n(rows + (l * kBatch + b) * size, size, std::nan(""));
+  }
+  void spoil_ended_inputs() { spoil_ended(kFeatures, x_.data()); }
   States states() { return {states_.data(), {kSteps + 1, kBatch, S()}}; }
 
   struct Gradients {
@@ -187,6 +195,37 @@ TEST_P(RecurrentCells, PassGradientsThroughStepsBehindAnEnd) {
     for (Index l = 0; l < kSteps; ++l) sum += loss[(l * kBatch + 2) * ending.S() + i];
     ASSERT_NEAR(of_empty.first[2 * ending.S() + i], sum, 1e-13);
   }
+}
+
+/// What is given behind an end, inputs as well as states of an iteration, is not read.
+TEST_P(RecurrentCells, AreNotReachedByWhatLiesBehindAnEnd) {
+  Fixture clean(options(), {kSteps, 4, 0, 1}), spoilt(options(), {kSteps, 4, 0, 1});
+  spoilt.spoil_ended_inputs();
+  const auto expected = clean.gradients(), found = spoilt.gradients();
+  const auto expect_same = [](const auto& a, const auto& b) {
+    ASSERT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+  };
+  for (int g = 0; g < found.parameters.groups(); ++g)
+    expect_same(found.parameters[g], expected.parameters[g]);
+  expect_same(found.states, expected.states);
+  expect_same(found.first, expected.first);
+
+  const std::array<Index, 3> shape{kSteps, kBatch, clean.S()};
+  Buffer<Real> in(kSteps * kBatch * clean.S()), g(in.size());
+  std::copy_n(clean.states().data(), in.size(), in.data());
+  spoilt.spoil_ended(clean.S(), in.data());
+  RandomStream(3, 6).normal(0, g.size(), g.data());
+  const auto by_parameters = [&](sequence::Sequence& chain, const Real* states) {
+    sequence::ParameterGradients sums(chain.parameters());
+    sequence::GroupRows rows;
+    sums.slice(0, kSteps, rows);
+    chain.parameter_gradient(Fixture::all(), {states, shape}, {g.data(), shape}, rows);
+    return sums;
+  };
+  const auto of_clean = by_parameters(clean.chain(), clean.states().data());
+  const auto of_spoilt = by_parameters(spoilt.chain(), in.data());
+  for (int group = 0; group < of_clean.groups(); ++group)
+    expect_same(of_spoilt[group], of_clean[group]);
 }
 
 /// The whole functional by differences, masks included: by parameters and first states.
