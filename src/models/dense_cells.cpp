@@ -4,6 +4,7 @@
 
 #include "deeppcr/blocks/gates.hpp"
 #include "deeppcr/blocks/kernels.hpp"
+#include "models/back_product.hpp"
 #include "models/cell.hpp"
 
 namespace deeppcr::models {
@@ -132,8 +133,7 @@ class DenseCell final : public Cell {
         n_(shape.units),
         gates_(Gates::kGates * n_),
         product_(gates_, n_),
-        back_(n_, gates_),
-        few_back_(gates_, n_),
+        back_(gates_, n_),
         start_(gates_),
         state_start_(gates_) {}
 
@@ -147,10 +147,7 @@ class DenseCell final : public Cell {
       start_[i] = apart ? b_ih[i] : b_ih[i] + b_hh[i];
       state_start_[i] = apart ? b_hh[i] : 0;
     }
-    transposes_ = direction == Direction::backward && rows >= kTransposeFrom;
-    if (!transposes_) return;
-    transposed_.reserve(Index{gates_} * n_);
-    blocks::transpose(gates_, n_, W_, transposed_.data());
+    if (direction == Direction::backward) back_.take(W_, rows);
   }
   const Real* start() const override { return start_.data(); }
 
@@ -196,11 +193,7 @@ class DenseCell final : public Cell {
     const Real* delta = Gates::kTwoSums ? dv : du;
     const Real* start = gathered(count, carry, width(), n_, states_);
     Real* h = Gates::kParts == 1 ? carry : states_.data();
-    if (transposes_) {
-      back_.add(transposed_.data(), count, delta, start, h);
-    } else {
-      few_back_(W_, count, delta, start, h);
-    }
+    back_(count, delta, start, h);
     if (Gates::kParts > 1) scatter(count, h, n_, carry, width());
   }
 
@@ -244,11 +237,9 @@ class DenseCell final : public Cell {
   blocks::Activation activation_;
   int n_, gates_;
   const Real* W_ = nullptr;
-  blocks::Product product_, back_;
-  blocks::TransposedProduct few_back_;
-  Buffer<Real> start_, state_start_;  ///< of the products with inputs and with states
-  Buffer<Real> transposed_;           ///< W_hh^T, where `transposes_`
-  bool transposes_ = false;
+  blocks::Product product_;
+  BackProduct back_;
+  Buffer<Real> start_, state_start_;        ///< of the products with inputs and with states
   Buffer<Real> states_, products_, outer_;  ///< scratch
 };
 

@@ -3,6 +3,7 @@
 
 #include "deeppcr/blocks/gates.hpp"
 #include "deeppcr/blocks/kernels.hpp"
+#include "models/back_product.hpp"
 #include "models/cell.hpp"
 #include "models/room.hpp"
 
@@ -29,13 +30,16 @@ class ResetBeforeCell final : public Cell {
   int slopes_per_unit() const override { return kSlopes; }
 
   /// Parts of W_hh by themselves: of r and z, and of n.
-  void take(const Real* theta, Direction, Index) override {
+  void take(const Real* theta, Direction direction, Index rows) override {
     for (Index j = 0; j < n_; ++j) {
       std::copy_n(theta + j * 3 * n_, 2 * n_, gate_weights_.data() + j * 2 * n_);
       std::copy_n(theta + j * 3 * n_ + 2 * n_, n_, weights_.data() + j * n_);
     }
     const Real *b_ih = theta + 3 * n_ * n_, *b_hh = b_ih + 3 * n_;
     for (Index i = 0; i < 3 * n_; ++i) start_[i] = b_ih[i] + b_hh[i];
+    if (direction == Direction::forward) return;
+    gates_back_.take(gate_weights_.data(), rows);
+    back_.take(weights_.data(), rows);
   }
   const Real* start() const override { return start_.data(); }
 
@@ -84,7 +88,7 @@ class ResetBeforeCell final : public Cell {
       const Real* s = slopes_of(columns, c);
       for (Index i = 0; i < n_; ++i) d_n[c * n_ + i] = s[4 * n_ + i] * g[c * n_ + i];
     }
-    back_(weights_.data(), count, d_n, nullptr, e);
+    back_(count, d_n, nullptr, e);
     for (Index c = 0; c < count; ++c) {
       const Real *s = slopes_of(columns, c), *of_state = e + c * n_;
       Real *d = d_rz + c * 2 * n_, *all = du + c * 3 * n_;
@@ -98,7 +102,7 @@ class ResetBeforeCell final : public Cell {
       for (Index i = 0; i < n_; ++i)
         carry[c * n_ + i] = s[i] * g[c * n_ + i] + s[n_ + i] * of_state[i];
     }
-    if (carry != nullptr) gates_back_(gate_weights_.data(), count, d_rz, carry, carry);
+    if (carry != nullptr) gates_back_(count, d_rz, carry, carry);
   }
 
   void add_gradient(const Rows& rows, const Real* slopes, const Real* du, const Real*,
@@ -150,7 +154,7 @@ class ResetBeforeCell final : public Cell {
   blocks::Activation activation_;
   Index n_;
   blocks::Product gate_product_, product_;
-  blocks::TransposedProduct gates_back_, back_;
+  BackProduct gates_back_, back_;
   Buffer<Real> start_;
   Buffer<Real> gate_weights_, weights_;  ///< [2 n x n] of r and z, [n x n] of n
   Buffer<Real> states_, products_, reset_, deltas_, part_, outer_;  ///< scratch

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "deeppcr/blocks/kernels.hpp"
+#include "deeppcr/core/buffer.hpp"
+
+namespace deeppcr::models {
+
+/// Products with the transpose of a matrix W, column-major [rows x columns], for as long as W stays
+/// as it was taken: with a copy of its transpose where enough vectors come to pay for one.
+class BackProduct {
+ public:
+  BackProduct(int rows, int columns)
+      : rows_(rows), columns_(columns), product_(columns, rows), dots_(rows, columns) {}
+
+  /// vectors: about how many will come.
+  void take(const Real* W, Index vectors) {
+    constexpr Index kTransposeFrom = 8;
+    W_ = W;
+    transposes_ = vectors >= kTransposeFrom;
+    if (!transposes_) return;
+    transposed_.reserve(Index{rows_} * columns_);
+    blocks::transpose(rows_, columns_, W, transposed_.data());
+  }
+
+  /// Y = start + W^T X, X [count, rows], Y [count, columns]; start may be Y, or null for zero.
+  void operator()(Index count, const Real* X, const Real* start, Real* Y) const {
+    if (transposes_) {
+      product_.add(transposed_.data(), count, X, start, Y);
+    } else {
+      dots_(W_, count, X, start, Y);
+    }
+  }
+
+ private:
+  int rows_, columns_;
+  const Real* W_ = nullptr;
+  blocks::Product product_;
+  blocks::TransposedProduct dots_;
+  Buffer<Real> transposed_;
+  bool transposes_ = false;
+};
+
+}  // namespace deeppcr::models
