@@ -6,6 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/processor.hpp"
+#include "models/buffer_pool.hpp"
 #include "models/layer_kernels.hpp"
 
 namespace deeppcr::models {
@@ -92,20 +93,13 @@ class LayeredLinearisation : public blocks::Linearisation {
   Index num_slopes_;
 };
 
-/// Slopes of all steps are kept, in an array that has served before: the first touch of fresh
-/// memory is dear.
+/// Slopes of all steps are kept.
 class StoredSlopes final : public LayeredLinearisation {
  public:
-  StoredSlopes(const Real* parameters, LayerKernels& kernels, std::shared_ptr<SlopePool> pool,
+  StoredSlopes(const Real* parameters, LayerKernels& kernels, std::shared_ptr<BufferPool> pool,
                StepRange range, Index batch)
-      : LayeredLinearisation(parameters, kernels, range, batch), pool_(std::move(pool)) {
-    if (!pool_->empty()) {
-      slopes_ = std::move(pool_->back());
-      pool_->pop_back();
-    }
-    slopes_.reserve(range.size() * num_slopes());
-  }
-  ~StoredSlopes() override { pool_->push_back(std::move(slopes_)); }
+      : LayeredLinearisation(parameters, kernels, range, batch),
+        slopes_(std::move(pool), range.size() * num_slopes()) {}
 
   Real* all_slopes() { return slopes_.data(); }
   const Real* slopes(Index l) const override {
@@ -113,8 +107,7 @@ class StoredSlopes final : public LayeredLinearisation {
   }
 
  private:
-  std::shared_ptr<SlopePool> pool_;
-  Buffer<Real> slopes_;
+  PooledBuffer slopes_;
 };
 
 /// Slopes follow from the states, for a few steps at a time: one layer a step.
@@ -182,7 +175,7 @@ LayeredChain::LayeredChain(const StepShape& shape, Index num_steps, StepSet loca
       parameters_(local.size() * shape.parameters()),
       kernels_(
           std::make_unique<LayerKernels>(shape, are_far(parameters_.size() * Index{sizeof(Real)}))),
-      pool_(std::make_shared<SlopePool>()) {
+      pool_(std::make_shared<BufferPool>()) {
   for (Index row = 0; row < local_.size(); ++row) {
     Real* theta = rows()[row].data();
     for (int j = 0; j < shape.layers; ++j) {

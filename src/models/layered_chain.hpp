@@ -31,8 +31,7 @@ struct StepShape {
   Index parameters() const { return layers * layer_size(); }
 };
 
-/// Slope arrays of linearisations that have ended, for the next ones.
-using SlopePool = std::vector<Buffer<Real>>;
+class BufferPool;
 class LayerKernels;
 
 /// A chain whose step is g(z) or z + h g(z), g = layers of sigma(W x + b): mlp, resnet and
@@ -100,7 +99,7 @@ class LayeredChain : public sequence::Sequence {
   StepSet local_;
   Buffer<Real> parameters_;
   std::unique_ptr<LayerKernels> kernels_;
-  std::shared_ptr<SlopePool> pool_;
+  std::shared_ptr<BufferPool> pool_;  ///< slopes of linearisations
 };
 
 }  // namespace deeppcr::models

@@ -10,20 +10,15 @@ namespace deeppcr::models {
 RecurrentLinearisation::RecurrentLinearisation(std::shared_ptr<RecurrentSteps> steps,
                                                const sequence::Inputs& inputs, StepRange range,
                                                Index batch)
-    : steps_(std::move(steps)), inputs_(inputs), range_(range), batch_(batch) {
+    : steps_(std::move(steps)),
+      inputs_(inputs),
+      range_(range),
+      batch_(batch),
+      memory_({steps_, &steps_->pool}, range.size() * batch * steps_->kept_reals()) {
   const CellShape& shape = steps_->shape();
-  kept_ = {range.size() * batch, steps_->slope_reals(), shape.units, nullptr, nullptr};
-  if (!steps_->pool.empty()) {
-    memory_ = std::move(steps_->pool.back());
-    steps_->pool.pop_back();
-  }
-  const Index slopes = shape.layers * kept_.rows * kept_.slope_reals;
-  memory_.reserve(slopes + (shape.layers - 1) * kept_.rows * kept_.hidden_reals);
-  kept_.slopes = memory_.data();
-  kept_.hidden = memory_.data() + slopes;
+  kept_ = {range.size() * batch, steps_->slope_reals(), shape.units, memory_.data(), nullptr};
+  kept_.hidden = kept_.slopes_of(shape.layers, 0);
 }
-
-RecurrentLinearisation::~RecurrentLinearisation() { steps_->pool.push_back(std::move(memory_)); }
 
 blocks::Structure RecurrentLinearisation::structure() const { return steps_->shape().structure(); }
 

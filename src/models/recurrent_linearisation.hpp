@@ -15,7 +15,6 @@ class RecurrentLinearisation final : public blocks::Linearisation {
   /// `inputs` as the steps are evaluated with.
   RecurrentLinearisation(std::shared_ptr<RecurrentSteps> steps, const sequence::Inputs& inputs,
                          StepRange range, Index batch);
-  ~RecurrentLinearisation() override;
 
   const KeptSteps& kept() const { return kept_; }
 
@@ -64,7 +63,7 @@ class RecurrentLinearisation final : public blocks::Linearisation {
   sequence::Inputs inputs_;
   StepRange range_;
   Index batch_;
-  Buffer<Real> memory_;
+  PooledBuffer memory_;
   KeptSteps kept_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/sequence/parameters.hpp"
+#include "models/buffer_pool.hpp"
 #include "models/cell.hpp"
 
 namespace deeppcr::models {
@@ -48,6 +49,10 @@ class RecurrentSteps {
     return {theta.data(), {theta.size()}};
   }
   Index slope_reals() const { return Index{cell(0).slopes_per_unit()} * shape_.units; }
+  /// Numbers that a linearisation keeps of a row: see KeptSteps.
+  Index kept_reals() const {
+    return shape_.layers * slope_reals() + (shape_.layers - 1) * shape_.units;
+  }
   /// So many steps at a time, for what the products with inputs give to stay in a cache.
   Index steps_at_once(Index batch) const;
 
@@ -72,9 +77,8 @@ class RecurrentSteps {
   /// depend on nothing else but whether take() was told of many. @pre take(backward)
   void to_inputs(int layer, Index rows, const Real* du, Real* dx);
 
-  /// Memory of linearisations that have ended, for the next ones: the first touch of fresh memory
-  /// is dear.
-  std::vector<Buffer<Real>> pool;
+  /// What linearisations keep.
+  BufferPool pool;
   /// Scratch of the passes, by what it holds.
   struct Scratch {
     Buffer<Real> inputs, products, hidden, slopes, states;              // evaluate()
