@@ -60,7 +60,7 @@ RecurrentSteps::RecurrentSteps(const RecurrentSteps& stack, int layer)
 
 Index RecurrentSteps::steps_at_once(Index batch) const {
   constexpr Index kReals = 1 << 16;
-  return std::max<Index>(1, kReals / (batch * shape_.gate_reals()));
+  return std::max<Index>(1, kReals / (std::max<Index>(1, batch) * shape_.gate_reals()));
 }
 
 void RecurrentSteps::take(Direction direction, Index rows) {

@@ -360,6 +360,24 @@ INSTANTIATE_TEST_SUITE_P(All, RecurrentCells,
                                            "para-lstm"),
                          case_name);
 
+/// A rank may have no sample.
+TEST_P(RecurrentCells, DoNothingForNoSamples) {
+  Fixture cells(options());
+  const Index S = cells.S();
+  const sequence::FromSample none(cells.chain(), kBatch);
+  Buffer<Real> memory(S);
+  const States states(memory.data(), {kSteps + 1, 0, S});
+  none->propagate(Fixture::all(), states[0], states.slice(1, kSteps + 1));
+  const auto J = none->linearise_along(Fixture::all(), states);
+  sequence::ParameterGradients gradients(cells.chain().parameters());
+  sequence::GroupRows rows;
+  gradients.slice(0, kSteps, rows);
+  const States steps = states.slice(0, kSteps);
+  none->backpropagate(*J, Fixture::all(), {steps, steps, steps, {memory.data(), {0, S}}, rows});
+  for (int g = 0; g < gradients.groups(); ++g)
+    for (const Real value : gradients[g]) ASSERT_EQ(value, 0);
+}
+
 TEST(RecurrentChain, SaysWhatItsStatesAre) {
   const auto gru = make(options_of("gru", 3), {0, 1}), lstm = make(options_of("lstm", 3), {0, 1});
   EXPECT_EQ(gru->width(), 3 * kUnits);
