@@ -11,8 +11,8 @@ namespace deeppcr::models {
 
 namespace {
 
-/// Slopes s [K n], tangents t of the pre-activations [G n] and, of a gru, those that come from the
-/// state alone; g by the state after.
+/// Slopes s [K n], tangents t of the pre-activations [G n], of a gru those that come from the state
+/// alone, and tu [G n] from the inputs, null for zero; g by the state after.
 struct RnnGates {
   static constexpr int kGates = 1, kSlopes = 1, kParts = 1;
   static constexpr bool kTwoSums = false;  ///< whether inputs and state act on a gate differently
@@ -21,7 +21,7 @@ struct RnnGates {
     rnn_gates(activation, rows);
   }
   // h' = s * t
-  static void push(int n, const Real* s, const Real*, const Real* t, const Real*, Real* after) {
+  static void push(int n, const Real* s, const Real*, const Real*, const Real* t, Real* after) {
     for (int i = 0; i < n; ++i) after[i] = s[i] * t[i];
   }
   static void pull(int n, const Real* s, const Real* g, Real* du, Real*, Real* before) {
@@ -41,16 +41,17 @@ struct GruGates {
   static void forward(blocks::Activation activation, const blocks::GateRows& rows) {
     gru_gates(activation, rows);
   }
-  // h' = z * h + s_r * t_r + s_z * t_z + s_n * tu_n + (s_n r) * tv_n; t: of u + v
-  static void push(int n, const Real* s, const Real* before, const Real* t, const Real* tv,
+  // h' = z * h + s_r * (tu_r + t_r) + s_z * (tu_z + t_z) + s_n * tu_n + (s_n r) * t_n
+  static void push(int n, const Real* s, const Real* before, const Real* tu, const Real* t,
                    Real* after) {
-    const Real *of_r = s + n, *of_z = s + 2 * n, *of_n = s + 3 * n, *of_vn = s + 4 * n;
+    const Real *of_r = s + n, *of_z = s + 2 * n, *of_n = s + 3 * n, *of_tn = s + 4 * n;
 #pragma GCC ivdep
-    for (int i = 0; i < n; ++i) {
-      const Real v = tv[2 * n + i], u = t[2 * n + i] - v;
-      after[i] =
-          s[i] * before[i] + of_r[i] * t[i] + of_z[i] * t[n + i] + of_n[i] * u + of_vn[i] * v;
-    }
+    for (int i = 0; i < n; ++i)
+      after[i] = s[i] * before[i] + of_r[i] * t[i] + of_z[i] * t[n + i] + of_tn[i] * t[2 * n + i];
+    if (tu == nullptr) return;
+#pragma GCC ivdep
+    for (int i = 0; i < n; ++i)
+      after[i] += of_r[i] * tu[i] + of_z[i] * tu[n + i] + of_n[i] * tu[2 * n + i];
   }
   static void pull(int n, const Real* s, const Real* g, Real* du, Real* dv, Real* before) {
     const Real *of_r = s + n, *of_z = s + 2 * n, *of_n = s + 3 * n, *of_vn = s + 4 * n;
@@ -77,7 +78,7 @@ struct LstmGates {
 
   static void forward(blocks::Activation, const blocks::GateRows& rows) { lstm_gates(rows); }
   // c' = f * c + s_i * t_i + s_f * t_f + s_g * t_g; h' = q * c' + s_o * t_o
-  static void push(int n, const Real* s, const Real* before, const Real* t, const Real*,
+  static void push(int n, const Real* s, const Real* before, const Real*, const Real* t,
                    Real* after) {
     const Real *of_i = s + n, *of_f = s + 2 * n, *of_g = s + 3 * n, *q = s + 4 * n,
                *of_o = s + 5 * n;
@@ -168,20 +169,12 @@ class DenseCell final : public Cell {
   void push(const Columns& columns, const Real* V, Real* tu, Real* W) override {
     const Index count = columns.count();
     const Real* h = gathered(count, V, width(), n_, states_);
-    products_.reserve(2 * count * gates_);
-    Real *t = products_.data(), *tv = t;
-    if (Gates::kTwoSums && tu != nullptr) {
-      tv = t + count * gates_;
-      product_(W_, count, h, nullptr, tv);
-      for (Index i = 0; i < count * gates_; ++i) t[i] = tu[i] + tv[i];
-    } else if (tu != nullptr) {
-      product_.add(W_, count, h, tu, t);
-    } else {
-      product_(W_, count, h, nullptr, t);
-    }
+    products_.reserve(count * gates_);
+    Real* t = products_.data();
+    product_.add(W_, count, h, Gates::kTwoSums ? nullptr : tu, t);
     for (Index c = 0; c < count; ++c)
-      Gates::push(n_, slopes_of(columns, c), V + c * width(), t + c * gates_, tv + c * gates_,
-                  W + c * width());
+      Gates::push(n_, slopes_of(columns, c), V + c * width(),
+                  tu == nullptr ? nullptr : tu + c * gates_, t + c * gates_, W + c * width());
   }
 
   void pull(const Columns& columns, const Real* g, Real* du, Real* dv, Real* carry) override {

@@ -410,6 +410,30 @@ TEST(RecurrentChain, RefusesSizesWithoutSense) {
             "possible; use a smaller one of the two");
 }
 
+/// With the reset gate shut a candidate is that of its inputs, however large what it is shut from.
+TEST(RecurrentChain, TangentsPassAShutResetGateUnharmed) {
+  constexpr int kGates = 3 * kUnits;
+  const auto cells = make(options_of("gru", 2), {0, 1});
+  const View<Real, 2> row = cells->parameters()[1].values;
+  const Index W_hh = Index{kGates} * kUnits, b_ih = 2 * W_hh;
+  for (int i = 0; i < kUnits; ++i) row(0, b_ih + i) = -800;  // r = 0
+  const Index S = cells->width();
+  Buffer<Real> x(kFeatures), z(S), out(S), V(S);
+  RandomStream(3, 1).normal(0, x.size(), x.data());
+  RandomStream(3, 2).normal(0, V.size(), V.data());
+  const auto chain = cells->bound_to({{0, 1}, {x.data(), {1, 1, kFeatures}}});
+  const auto image = [&](Real weight) {
+    for (int j = 0; j < kUnits; ++j)
+      for (int i = 2 * kUnits; i < kGates; ++i) row(0, W_hh + j * kGates + i) = weight;
+    Buffer<Real> W(S);
+    const auto J = chain->linearise({0, 1}, {z.data(), {1, 1, S}}, {out.data(), {1, 1, S}});
+    J->product(0, Direction::forward, {V.data(), {1, 1, S}}, {W.data(), {1, 1, S}});
+    return W;
+  };
+  const Buffer<Real> none = image(0), large = image(1e12);
+  for (Index i = 0; i < S; ++i) ASSERT_EQ(large[i], none[i]);
+}
+
 /// A limit of the cells: with the update gate shut they keep their state.
 TEST(RecurrentChain, KeepsAStateWhoseUpdateGateIsShut) {
   ModelOptions options = options_of("gru", 1);
