@@ -209,8 +209,13 @@ void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
 
 nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
   const models::ModelOptions& model = config.chain.model;
-  return {model.steps, config.chain.batch,   config.chain.state_width(),
-          ranks,       config.solver.passes, config.chain.stacked_cells()};
+  return {model.steps,
+          config.chain.batch,
+          config.chain.state_width(),
+          ranks,
+          config.solver.passes,
+          config.chain.stacked_cells(),
+          sizeof(Real) * models::step_cost(model).parameters};
 }
 
 void require_stack(const std::string& method, const std::string& model,
@@ -218,8 +223,7 @@ void require_stack(const std::string& method, const std::string& model,
   if (!nonlinear::find(method).stacks_only || !chain.layers().empty()) return;
   throw input_error(
       "--nonlinear {} goes through stacked recurrent cells (gru, lstm, ..), and the steps of "
-      "--model "
-      "{} are none; use pipeline, or auto",
+      "--model {} are none; use pipeline, or auto",
       method, model);
 }
 

@@ -24,7 +24,7 @@ SolveReport Automatic::solve(const sequence::Sequence& chain, sequence::Trajecto
     report.choice = fmt::format(
         "{} samples on {} ranks: a pipeline is exact for any chain, and takes {:.2f} of one rank's "
         "time by formula",
-        problem.batch, problem.ranks, plan_pipeline({}, problem).time_share());
+        problem.batch, problem.ranks, PipelinePlan(states.layout(), problem.batch, 0).time_share());
   return report;
 }
 

@@ -12,13 +12,15 @@ namespace {
 
 Index ceil_divide(Index a, Index b) { return (a + b - 1) / b; }
 
-/// Blocks a rank whose weights fit the cache, and at least eight where they are not short: the more
-/// there are, the less ranks wait. A few steps at least: a message takes as long as a short one.
+/// Blocks a rank whose own weights fit the cache, and at least eight where they are not short: the
+/// more there are, the less ranks wait. A few steps at least: a message takes as long as a short
+/// one.
 Index choose_block_steps(const Problem& problem) {
   constexpr Index kRounds = 8, kShort = 16, kFewest = 8;
-  const double step_bytes = sizeof(Real) * problem.width * (problem.width + 1.0);
-  const auto cached = std::max(kFewest, static_cast<Index>(machine().block_bytes / step_bytes));
   const Index share = ceil_divide(std::max<Index>(1, problem.steps), problem.ranks);
+  const double fit = machine().block_bytes / std::max(1.0, problem.own_weight_bytes());
+  const auto cached = static_cast<Index>(
+      std::clamp(fit, static_cast<double>(kFewest), static_cast<double>(std::max(kFewest, share))));
   const Index rounds =
       std::max({Index{1}, ceil_divide(share, cached), std::min(kRounds, share / kShort)});
   return ceil_divide(share, rounds);
@@ -127,7 +129,9 @@ PipelinePlan plan_pipeline(const PipelineOptions& options, const Problem& proble
 bool promises_pipeline(const Problem& problem) {
   constexpr Index kSamplesARank = 4;
   if (problem.ranks < 2 || problem.batch <= kSamplesARank * problem.ranks) return false;
-  return plan_pipeline({}, problem).time_share() <= machine().worth_it;
+  Problem sizes = problem;
+  sizes.weight_bytes.reset();
+  return plan_pipeline({}, sizes).time_share() <= machine().worth_it;
 }
 
 Problem problem_of(const sequence::Trajectory& states, int layers) {

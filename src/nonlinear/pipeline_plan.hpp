@@ -62,7 +62,8 @@ class PipelinePlan {
 PipelinePlan plan_pipeline(const PipelineOptions& options, const Problem& problem);
 
 /// Whether a pipeline promises enough: several ranks with more than four samples each. Depends on
-/// sizes only, so that layouts, both passes and all ranks agree.
+/// what states tell alone, the sizes without weight_bytes, so that layouts, both passes and all
+/// ranks agree.
 bool promises_pipeline(const Problem& problem);
 Problem problem_of(const sequence::Trajectory& states, int layers = 0);
 

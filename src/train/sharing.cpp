@@ -142,7 +142,8 @@ nonlinear::Problem Sharing::problem(const TrainingProblem& training) const {
           training.width,
           depth_ranks,
           linear::Passes::forward_and_backward,
-          training.stacked_cells};
+          training.stacked_cells,
+          training.weight_bytes};
 }
 
 std::unique_ptr<nonlinear::Solver> Sharing::forward() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -15,7 +17,13 @@ struct Problem {
   int ranks = 1;  ///< that the steps are split over
   linear::Passes passes = linear::Passes::forward;
   int layers = 0;  ///< of Sequence::layers(): 0 where a step is not made so
+  /// Bytes of a step's own weights, 0 where all steps share theirs; else those of a layer [n x n]
+  /// with a bias.
+  std::optional<double> weight_bytes = std::nullopt;
 
+  double own_weight_bytes() const {
+    return weight_bytes ? *weight_bytes : sizeof(Real) * width * (width + 1.0);
+  }
   /// Bytes of a state of all samples: [B, n].
   Index state_bytes() const { return batch * width * Index{sizeof(Real)}; }
 };

@@ -257,6 +257,17 @@ TEST(PipelinePlan, ChoosesWhatPromisesTheFewestTicks) {
   EXPECT_LT(interleaved.time_share(), contiguous.time_share());
 }
 
+TEST(PipelinePlan, BlocksAreAsShortAsTheirOwnWeightsAskFor) {
+  // A rank has 1024 steps: eight blocks at least, and the shortest that there are of wide layers.
+  nonlinear::Problem problem{4096, 64, 256, 4};
+  EXPECT_EQ(plan_pipeline({}, problem).block_steps(), 8);
+  problem.weight_bytes = 0;
+  EXPECT_EQ(plan_pipeline({}, problem).block_steps(), 128);
+  EXPECT_EQ(plan_pipeline({}, problem).report(1).layout, "interleaved");
+  problem.weight_bytes = machine().block_bytes / 64;
+  EXPECT_EQ(plan_pipeline({}, problem).block_steps(), 64);
+}
+
 TEST(PipelinePlan, PromisesMuchForManySamplesOnly) {
   EXPECT_TRUE(promises_pipeline({4096, 32, 64, 2}));
   EXPECT_TRUE(promises_pipeline({4096, 64, 64, 8}));
