@@ -50,10 +50,10 @@ models::LossData loss_data(const Chain& chain, const sequence::Trajectory& at) {
   const bool no_steps = at.layout().num_steps() == 0;
   if (!no_steps && !chain.lengths.empty()) {
     data.lengths = chain.lengths.data();
-    // the mean is over the samples that have steps
-    const auto without = std::count(chain.lengths.begin(), chain.lengths.end(), Index{0});
-    data.weight = static_cast<Real>(data.samples) /
-                  static_cast<Real>(std::max<Index>(1, data.samples - without));
+    // the mean is over the samples that it judges
+    const auto judged = std::count_if(chain.lengths.begin(), chain.lengths.end(),
+                                      [&](Index length) { return chain.loss->judges(length); });
+    data.weight = static_cast<Real>(data.samples) / static_cast<Real>(std::max<Index>(1, judged));
   }
   if (chain.signals && chain.loss->takes_targets()) data.targets = targets_of(*chain.signals);
   if (no_steps && at.comm().is_root()) {

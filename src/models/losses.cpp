@@ -117,6 +117,11 @@ bool SquaredError::counts(const LossData& data, Index l, Index s) const {
   return reads(l) && (last_alone_ ? data.length(s, l + 1) > 0 : data.has(l, s));
 }
 
+bool SquaredError::judges(Index length) const {
+  const auto end = rows_.begin() + std::min<Index>(length, static_cast<Index>(rows_.size()));
+  return last_alone_ ? length > 0 : std::find(rows_.begin(), end, true) != end;
+}
+
 std::vector<Real> SquaredError::shares(const LossData& data) const {
   std::vector<Real> all;
   for (Index s = 0; s < data.samples; ++s) {

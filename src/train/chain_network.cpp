@@ -33,14 +33,6 @@ std::optional<TrainingPipeline> pipeline_of(const PassMethods& methods,
   return TrainingPipeline{plan::PipelineSchedule::one_forward_one_backward, 1, false};
 }
 
-/// Those of some samples that have steps, at least 1.
-Index count_judged(const Examples& examples, const Index* samples, Index count) {
-  if (!examples.has_lengths()) return std::max<Index>(1, count);
-  const auto judged = std::count_if(samples, samples + count,
-                                    [&](Index sample) { return examples.length(sample) > 0; });
-  return std::max<Index>(1, judged);
-}
-
 StepRange samples_of(const parallel::ProcessGrid& grid, Index batch) {
   const int data_ranks = grid.data().size();
   if (batch < data_ranks)
@@ -200,7 +192,7 @@ void ChainNetwork::embed(const Drawn& drawn, State z0) {
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   const Drawn drawn{examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
-                    count_judged(examples_, batch.samples, options_.batch)};
+                    loss_->count_judged(examples_, batch.samples, options_.batch)};
   parallel::PendingSums sums(grid_.data());
   Passes passes = pipeline_ ? by_pipeline(drawn, sums) : by_solvers(drawn, sums);
   const Stopwatch watch;
@@ -389,7 +381,7 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
     grid_.world().sum(predictions->values.data(), predictions->values.size());
   samples.resize(static_cast<std::size_t>(total));
   std::iota(samples.begin(), samples.end(), Index{0});
-  evaluation.loss /= static_cast<double>(count_judged(examples, samples.data(), total));
+  evaluation.loss /= static_cast<double>(loss_->count_judged(examples, samples.data(), total));
   return evaluation;
 }
 

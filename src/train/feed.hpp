@@ -16,7 +16,7 @@ struct Drawn {
   const Index* samples;
   Index epoch;
   const Augmentation& augmentation;
-  Index judged = 1;  ///< samples of the whole batch that have steps: losses are means over those
+  Index judged = 1;  ///< samples of the whole batch that the loss judges: it is a mean over those
 };
 
 /// Features of a batch for a chain: for its embedding, or as inputs of its steps with the length of

@@ -53,6 +53,14 @@ std::vector<ParameterGroup> LossOnGrid::parameters() const {
   return all;
 }
 
+Index LossOnGrid::count_judged(const Examples& examples, const Index* samples, Index count) const {
+  if (!examples.has_lengths()) return std::max<Index>(1, count);
+  const auto judged = std::count_if(samples, samples + count, [&](Index sample) {
+    return loss_.judges(examples.length(sample));
+  });
+  return std::max<Index>(1, judged);
+}
+
 namespace {
 
 /// [samples], or [steps, samples] where each step has its own.

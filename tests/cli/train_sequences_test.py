@@ -119,6 +119,27 @@ class TrainSequences(ProgramTest):
             for key in ("loss", "test_loss"):
                 self.assertAlmostEqual(whole[key], part[key], delta=1e-9)
 
+    def test_samples_that_reach_no_row_of_the_loss_do_not_count_in_the_mean(self):
+        self.signals()
+        rows = ["--loss", "squared-error", "--loss-rows", "8,12"]
+        with h5py.File(self.folder / "s.h5", "r+") as file, h5py.File(self.folder / "some.h5", "w") as some:
+            lengths = file["lengths"][:]
+            lengths[:10], lengths[10:] = 7, np.maximum(lengths[10:], 8)
+            file["lengths"][:] = lengths
+            for name in ("inputs", "labels", "lengths"):
+                some[name] = file[name][:][10:]
+        cell = ["--model", "gru", "--width", 10, *rows]
+        whole = self.solved("gradient", *cell, "--input", "s.h5")
+        part = self.solved("gradient", *cell, "--input", "some.h5")
+        self.assertAlmostEqual(whole["loss"], part["loss"], delta=1e-12)
+        words = ["train", *cell, "--test-share", 0, "--epochs", 1, "--learning-rate", 1e-3]
+        whole = self.solved(*words, "--input", "s.h5", "--batch", 40)
+        part = self.solved(*words, "--input", "some.h5", "--batch", 30)
+        for key in ("loss", "test_loss"):
+            self.assertGreater(whole[key], 0)
+            # the normalisation knows of ten more samples
+            self.assertAlmostEqual(whole[key] / part[key], 1, delta=0.05)
+
     def test_pixels_in_another_order(self):
         words = [*IMAGES, "--model", "gru", "--as", "pixels", "--max-steps", 4]
         plain = self.solved(*words)

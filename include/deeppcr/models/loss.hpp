@@ -49,9 +49,9 @@ struct LossGradients {
   sequence::GroupRows parameters;  ///< by parameters(), assigned; empty where not wanted
 };
 
-/// A loss of any rows of a chain's states, averaged over the samples, of which those without steps
-/// add 0 (LossData::weight makes it a mean over the others). Each rank has the part of its rows;
-/// the parts of all ranks add up to the whole.
+/// A loss of any rows of a chain's states, averaged over the samples, of which those that it does
+/// not judge add 0 (LossData::weight makes it a mean over the others). Each rank has the part of
+/// its rows; the parts of all ranks add up to the whole.
 class Loss {
  public:
   virtual ~Loss() = default;
@@ -60,6 +60,8 @@ class Loss {
   virtual bool takes_targets() const { return false; }
   /// Whether it depends on the state after step l.
   virtual bool reads(Index l) const = 0;
+  /// Whether it says something of a sample that has so many steps. Default: of those with any.
+  virtual bool judges(Index length) const { return length > 0; }
   /// This rank's part, zero where it reads no row, and its gradients unless that is null. A NaN in
   /// a row that is read gives a NaN.
   virtual LossReport evaluate(const LossData& data, const LossGradients* gradients) = 0;

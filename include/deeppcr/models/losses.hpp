@@ -96,7 +96,7 @@ class MeanSquare final : public HeadLoss {
 
 /// Mean of (z - e)^2 over chosen rows, samples and the numbers of a state that are read; e: the
 /// unit vector of the label. The last state is that after the last step that a sample has; where
-/// others are chosen, those that it lacks do not count.
+/// others are chosen, those that it lacks do not count, nor does a sample that lacks them all.
 class SquaredError final : public Loss {
  public:
   /// rows: "last", "every", or numbers of states from 1 to sizes.steps, separated by commas.
@@ -104,6 +104,7 @@ class SquaredError final : public Loss {
   SquaredError(const LossSizes& sizes, const std::string& rows);
 
   bool reads(Index l) const override { return rows_[static_cast<std::size_t>(l)]; }
+  bool judges(Index length) const override;
   LossReport evaluate(const LossData& data, const LossGradients* gradients) override;
 
  private:
