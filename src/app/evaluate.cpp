@@ -45,7 +45,7 @@ Index label_of(const train::Examples& examples, Index sample, Index l) {
   return 0 <= l && l < examples.length(sample) ? examples.label(sample, l) : 0;
 }
 
-/// What the network says of each sample, and what it should say.
+/// What the network says of each sample, and the class that it has where that is known.
 void write_predictions(io::hdf5::File& file, const train::Predictions& said,
                        const train::Examples& examples, bool classes) {
   io::hdf5::Shape shape{said.samples};
@@ -63,10 +63,11 @@ void write_predictions(io::hdf5::File& file, const train::Predictions& said,
     for (const Real value : said.values) numbers.push_back(static_cast<Index>(value));
     file.write<Index>("/predictions", shape, numbers.data(), {"the class it is taken for", axes});
     numbers.clear();
-    for (Index i = 0; i < said.samples; ++i)
+    for (Index i = 0; i < said.samples && examples.classes() > 0; ++i)
       for (Index l = 0; l < said.steps; ++l)
         numbers.push_back(label_of(examples, i, said.steps > 1 ? l : examples.length(i) - 1));
-    file.write<Index>("/labels", shape, numbers.data(), {"the class it has", axes});
+    if (examples.classes() > 0)
+      file.write<Index>("/labels", shape, numbers.data(), {"the class it has", axes});
   } else {
     file.write<Real>("/predictions", shape, said.values.data(), {"predicted targets", axes});
   }
@@ -77,6 +78,13 @@ void write_predictions(io::hdf5::File& file, const train::Predictions& said,
                     {"steps that a sample has; zeros stand behind them", {"sample"}});
 }
 
+/// The samples that are scored.
+std::string scored_file(const TrainConfig& config) {
+  const SequenceConfig& files = config.sequences;
+  if (!files.test_input.empty()) return files.test_input;
+  return files.input.empty() ? config.chain.data : files.input;
+}
+
 train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& known,
                               TrainConfig& config, const std::string& output) {
   const io::Problem trained = config.chain.problem();
@@ -84,6 +92,11 @@ train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& k
   config.sequences.steps_given = false;  // a test set may be shorter than the training
   fit_chain(sets, config);
   const train::Examples& test = *sets.test;
+  if (output.empty() && !has_truth(test, config.chain.loss))
+    throw input_error(
+        "{}: it has no labels or targets that --loss {} compares with, and so no score; add them, "
+        "or use --output FILE for what the network says of it",
+        scored_file(config), config.chain.loss.name);
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const int outputs = outputs_of(known, config, test);
@@ -264,11 +277,10 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
   Report report(context, "evaluate", nonlinear::Status::converged);
   report.json["checkpoint"] = origin.path;
   report.json["updates"] = origin.updates;
-  const std::string& input = config.sequences.input;
-  const std::string data = input.empty() ? config.chain.data : input;
+  const std::string data = scored_file(config);
   report.json["data"] = data;
-  report.json["loss"] = evaluation.loss;
-  if (evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
+  if (evaluation.scored) report.json["loss"] = evaluation.loss;
+  if (evaluation.scored && evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
   report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
   report.add_model(config.chain);
   report.line("data", "{}", data);
@@ -276,7 +288,7 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
   const double seconds = context.comm.max(watch.seconds());
   report.json["seconds"]["total"] = seconds;
   report.line("time", "{:.3g} s", seconds);
-  if (!evaluation.confusion.empty()) add_classes(evaluation, report);
+  if (evaluation.scored && !evaluation.confusion.empty()) add_classes(evaluation, report);
   add_bands(bands, report);
   return report.print("");
 }

@@ -130,27 +130,42 @@ std::string source_of(const TrainConfig& config, bool is_test = false) {
   return own ? "--test-input " + files.test_input : "--input " + files.input;
 }
 
+}  // namespace
+
+bool has_truth(const train::Examples& examples, const models::LossOptions& loss) {
+  switch (models::find_loss(loss.name).labels) {
+    case LabelUse::classes:
+    case LabelUse::components:
+      return examples.classes() > 0;
+    case LabelUse::targets:
+      return examples.target_width() > 0;
+    case LabelUse::none:
+      break;
+  }
+  return true;
+}
+
+namespace {
+
 /// What the loss compares with must be there.
 void require_truth(const train::Examples& examples, const TrainConfig& config,
                    const std::string& source) {
+  if (has_truth(examples, config.chain.loss)) return;
   const std::string& loss = config.chain.loss.name;
-  const LabelUse use = models::find_loss(loss).labels;
-  const bool labels = use == LabelUse::classes || use == LabelUse::components;
-  if (labels && examples.classes() == 0) {
-    throw input_error(
-        "{}: it has no /labels, which --loss {} compares with; add them, or use a "
-        "loss of targets: --loss mean-square, with /targets or --target next",
-        source, loss);
-  }
-  if (use == LabelUse::targets && examples.target_width() == 0) {
+  if (models::find_loss(loss).labels == LabelUse::targets) {
     throw input_error(
         "{}: it has no /targets, which --loss {} compares with; add them, use --target next to "
         "predict the inputs, or --loss cross-entropy",
         source, loss);
   }
+  throw input_error(
+      "{}: it has no /labels, which --loss {} compares with; add them, or use a "
+      "loss of targets: --loss mean-square, with /targets or --target next",
+      source, loss);
 }
 
-/// Of both sets, in the same way.
+}  // namespace
+
 void require_truths(const ExampleSets& sets, const TrainConfig& config) {
   const std::string test = source_of(config, true);
   if (sets.training) require_truth(*sets.training, config, source_of(config));
@@ -164,11 +179,8 @@ void require_truths(const ExampleSets& sets, const TrainConfig& config) {
                     test, one(*sets.test), source_of(config), one(*sets.training));
 }
 
-}  // namespace
-
 void fit_chain(const ExampleSets& sets, TrainConfig& config) {
   models::ModelOptions& model = config.chain.model;
-  require_truths(sets, config);
   if (!takes_sequences(model)) {
     if (config.sequences.input.empty()) return;
     throw input_error("{}: --model {} takes no inputs over time; recurrent cells do, such as gru",
@@ -233,9 +245,10 @@ void check_examples(const KnownNetwork& network, int outputs, const TrainConfig&
                       size_text(examples), network.file, network.features);
   }
   const LabelUse use = models::find_loss(config.chain.loss.name).labels;
-  if (use == LabelUse::targets && examples.target_width() != outputs) {
+  const int targets = examples.target_width();
+  if (use == LabelUse::targets && targets > 0 && targets != outputs) {
     throw input_error("{}: its {} targets have {} numbers, but the network has {} outputs{}",
-                      source, set, examples.target_width(), outputs,
+                      source, set, targets, outputs,
                       network.outputs > 0 ? " in " + network.file : "");
   }
   if (use == LabelUse::targets || use == LabelUse::none) return;

@@ -37,9 +37,13 @@ ExampleSets load_examples(const parallel::Communicator& comm, const TrainConfig&
 /// The test set alone.
 ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainConfig& config);
 
+/// Whether samples have what the loss compares with.
+bool has_truth(const train::Examples& examples, const models::LossOptions& loss);
+/// @throws Error for samples that the loss has nothing to compare with, and for two sets that have
+/// it in different ways
+void require_truths(const ExampleSets& sets, const TrainConfig& config);
 /// Gives a model that takes the inputs of a sequence the steps and features of these.
-/// @throws Error where the options say otherwise, for signals and another model, and for samples
-/// that the loss has nothing to compare with
+/// @throws Error where the options say otherwise, and for signals and another model
 void fit_chain(const ExampleSets& sets, TrainConfig& config);
 /// Whether an entry of the catalogue says how many features its steps take: option --features.
 bool takes_sequences(const models::ModelOptions& model);

@@ -71,6 +71,7 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   TrainConfig config = checked_config(options, given);
   refuse_sequence_options(options, config.chain.model);
   const ExampleSets sets = load_examples(given.comm, config);
+  require_truths(sets, config);
   fit_chain(sets, config);
   if (config.sequences.truncate >= sets.steps)
     log::warn(

@@ -252,6 +252,10 @@ void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& u
 void add_evaluation(const train::Evaluation& evaluation, Report& report) {
   Json& json = report.json;
   json["test_samples"] = evaluation.samples;
+  if (!evaluation.scored) {
+    report.line("test set", "{} samples without truth: no score", evaluation.samples);
+    return;
+  }
   json["test_loss"] = evaluation.loss;
   report.line("test set", "loss {:.4f}{} of {} samples", evaluation.loss,
               accuracy_text(evaluation.accuracy()), evaluation.samples);

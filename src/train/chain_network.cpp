@@ -357,6 +357,7 @@ void ChainNetwork::each_forward(const Drawn& drawn,
 Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predictions) {
   const Index batch = options_.batch, total = examples.count();
   Evaluation evaluation = Evaluation::of(parts_.loss->classes(), total);
+  evaluation.scored = loss_->has_truth(examples);
   if (predictions != nullptr) loss_->make_room(examples, *predictions);
   std::vector<Index> samples(static_cast<std::size_t>(samples_.size()));
   const Augmentation none;
@@ -369,7 +370,7 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
       const Index used = std::clamp<Index>(left, 0, part.size());
       if (used == 0) return;
       const auto& known = loss_->part(examples, samples.data() + part.first, used, states);
-      loss_->score(known, evaluation);
+      if (evaluation.scored) loss_->score(known, evaluation);
       if (predictions != nullptr) loss_->predict(known, *predictions);
     });
   }

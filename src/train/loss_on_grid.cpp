@@ -53,6 +53,11 @@ std::vector<ParameterGroup> LossOnGrid::parameters() const {
   return all;
 }
 
+bool LossOnGrid::has_truth(const Examples& examples) const {
+  if (loss_.takes_targets()) return examples.target_width() > 0;
+  return loss_.classes() == 0 || examples.classes() > 0;
+}
+
 Index LossOnGrid::count_judged(const Examples& examples, const Index* samples, Index count) const {
   if (!examples.has_lengths()) return std::max<Index>(1, count);
   const auto judged = std::count_if(samples, samples + count, [&](Index sample) {
@@ -155,7 +160,8 @@ void LossOnGrid::sum(parallel::PendingSums& sums) {
 
 bool LossOnGrid::judges_steps(const Examples& examples) const {
   const bool reads_all = loss_.reads(0) && !needs_all_steps();
-  return reads_all && (loss_.classes() == 0 || examples.labels_each());
+  const bool by_sample = examples.classes() > 0 && !examples.labels_each();
+  return reads_all && (loss_.classes() == 0 || !by_sample);
 }
 
 template <typename Visit>

@@ -26,6 +26,8 @@ class LossOnGrid {
   /// Whether it must know of the states of all steps before it can be evaluated.
   bool needs_all_steps() const { return loss_.needs_all_steps(); }
   std::vector<ParameterGroup> parameters() const;
+  /// Whether samples have what it compares with.
+  bool has_truth(const Examples& examples) const;
   /// Those of some samples that it judges, at least 1.
   Index count_judged(const Examples& examples, const Index* samples, Index count) const;
 

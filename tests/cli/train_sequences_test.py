@@ -240,6 +240,38 @@ class TrainSequences(ProgramTest):
         score = self.solved("evaluate", "--restart", "c.h5")
         self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-9)
         self.assertEqual(score["steps"], 11)
+        self.assertEqual(score["data"], "t.h5")
+
+    def test_samples_without_truth_are_predicted_without_a_score(self):
+        self.signals()
+        self.signals("bare.h5", samples=9, seed=2)
+        with h5py.File(self.folder / "bare.h5", "r+") as file:
+            labels, lengths = file["labels"][:], file["lengths"][:]
+            del file["labels"], file["targets"]
+        self.signals("full.h5", samples=9, seed=2)
+        for words, each in (([], False), (["--loss-at", "rate"], False), (["--loss-at", "each"], True),
+                            (["--loss", "mean-square", "--loss-at", "each"], False)):
+            with self.subTest(words=words):
+                self.solved(*SIGNALS, *words, "--max-steps", 4, "--checkpoint", "c.h5", "--force")
+                self.assert_refused(self.run_here("evaluate", "--restart", "c.h5", "--input", "bare.h5"),
+                                    "bare.h5", "no score", "--output")
+                said = {}
+                for name in ("full", "bare"):
+                    report = self.solved("evaluate", "--restart", "c.h5", "--input", f"{name}.h5",
+                                         "--output", f"{name}.p.h5", "--force")
+                    for key in ("loss", "test_loss"):
+                        self.assertEqual(key in report, name == "full", report)
+                    with h5py.File(self.folder / f"{name}.p.h5", "r") as file:
+                        said[name] = file["predictions"][:]
+                        self.assertEqual("labels" in file, name == "full" and "mean-square" not in words)
+                if each:  # labels of samples ask for one prediction a sample, none for one a step
+                    ends = said["bare"][np.arange(9), np.maximum(lengths - 1, 0)]
+                    self.assertEqual(said["bare"].shape, (9, 14))
+                    self.assertEqual(list(ends), list(said["full"]))
+                else:
+                    np.testing.assert_array_equal(said["bare"], said["full"])
+        table = self.run_here("evaluate", "--restart", "c.h5", "--input", "bare.h5", "--output", "t.h5")
+        self.assertIn("no score", table.out)
 
     def test_both_sets_need_the_same_truth(self):
         self.signals()

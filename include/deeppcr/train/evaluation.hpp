@@ -8,8 +8,9 @@ namespace deeppcr::train {
 
 /// How a network did on a set; equal on all ranks.
 struct Evaluation {
-  double loss = 0;  ///< mean over the samples
+  double loss = 0;  ///< mean over the samples that the loss says something of
   Index samples = 0;
+  bool scored = true;              ///< false: there is nothing to compare with, and no score
   int classes = 0;                 ///< 0: it classifies nothing, and has no accuracy
   Index counted = 0, correct = 0;  ///< labels: one a sample, or where each step has one, a step
   /// [classes, classes]: so many of class i taken for class j; empty above kMostTabulated classes.
