@@ -13,12 +13,16 @@
 namespace deeppcr::io {
 namespace {
 
-/// What stands there for others, said once.
+/// What stands there for others, or for nobody: said once.
 void warn_of_unused(const hdf5::File& file) {
   static std::set<std::string> said;
   for (const char* name : {"/lengths", "/targets"})
     if (file.has(name) && said.insert(file.path() + name).second)
       log::warn("'{}': its {} are not used by this run", file.path(), name);
+  const std::vector<std::string> unknown = unknown_attributes_of_samples(file);
+  if (!unknown.empty() && said.insert(file.path()).second)
+    log::warn("'{}': nothing here understands its attributes {}; they are passed over", file.path(),
+              fmt::join(unknown, ", "));
 }
 
 void read_inputs(const hdf5::File& file, Batch& batch) {

@@ -83,6 +83,22 @@ std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::s
   return unknown;
 }
 
+std::vector<std::string> unknown_attributes_of_samples(const hdf5::File& file) {
+  const std::vector<std::string> members = file.children("/");
+  const bool alone = std::all_of(members.begin(), members.end(), [](const std::string& member) {
+    return holds(kSampleMembers, member);
+  });
+  std::vector<std::string> unknown;
+  if (alone) unknown = unknown_attributes(file, "/");
+  for (const std::string& name : kSampleMembers) {
+    const std::string object = "/" + name;
+    if (!file.has(object)) continue;
+    for (const std::string& attribute : unknown_attributes(file, object))
+      unknown.push_back(fmt::format("{} of {}", attribute, object));
+  }
+  return unknown;
+}
+
 std::string text_of(const hdf5::Shape& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }

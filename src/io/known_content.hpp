@@ -36,6 +36,8 @@ inline constexpr Index kLargestLabel = std::numeric_limits<int>::max() - 1;
 /// Attributes of an object that say nothing to this program and are not known as remarks (units,
 /// dimensions, source, note, what this program writes into each file).
 std::vector<std::string> unknown_attributes(const hdf5::File& file, const std::string& object);
+/// Those of the samples of a file; the root's are the weights' where these stand beside.
+std::vector<std::string> unknown_attributes_of_samples(const hdf5::File& file);
 
 /// "[3, 2, 2]".
 std::string text_of(const hdf5::Shape& shape);

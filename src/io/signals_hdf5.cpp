@@ -42,23 +42,6 @@ void require_samples_first(const hdf5::File& file, const std::string& name) {
       name, file.path(), fmt::join(axes, ", "));
 }
 
-/// Those of the samples; the root's are the weights' where these stand beside.
-std::vector<std::string> unknown_attributes_of_samples(const hdf5::File& file) {
-  const std::vector<std::string> members = file.children("/");
-  const bool alone = std::all_of(members.begin(), members.end(), [](const std::string& member) {
-    return holds(kSampleMembers, member);
-  });
-  std::vector<std::string> unknown;
-  if (alone) unknown = unknown_attributes(file, "/");
-  for (const std::string& name : kSampleMembers) {
-    const std::string object = "/" + name;
-    if (!file.has(object)) continue;
-    for (const std::string& attribute : unknown_attributes(file, object))
-      unknown.push_back(fmt::format("{} of {}", attribute, object));
-  }
-  return unknown;
-}
-
 void read_sizes(const hdf5::File& file, Signals& signals) {
   const hdf5::Shape sizes = real_shape(file, "/inputs");
   if (sizes.size() != 2 && sizes.size() != 3) {

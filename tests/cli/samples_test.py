@@ -113,6 +113,17 @@ class Samples(ProgramTest):
         self.assertEqual(done.code, 0, done.err)
         self.assertIn("w.h5 has no /head", done.err)
 
+    @one_rank
+    def test_attributes_that_nobody_reads_are_named(self):
+        words = self.samples("x.h5", np.ones((5, 4)))
+        with h5py.File(self.folder / "x.h5", "a") as file:
+            file["inputs"].attrs["scale"] = 255
+            file["inputs"].attrs["units"] = "mV"
+        done = self.run_here("solve", *CHAIN, *words, "--quiet")
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.err.count("scale of /inputs"), 1, done.err)
+        self.assertNotIn("units", done.err)
+
     def test_inputs_and_labels_are_checked(self):
         x = np.ones((5, 4))
         # the others are in the unit test of io::read_batch()
