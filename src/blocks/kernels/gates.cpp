@@ -58,49 +58,61 @@ V tanh_of(V a) { return Tanh::value(a, a); }
 V sigmoid_slope(V value) { return Sigmoid::slope(value, value, value); }
 V tanh_slope(V value) { return Tanh::slope(value, value, value); }
 
-}  // namespace
+/// An activation that the user chooses: sigma(a) and sigma'(a).
+template <typename Sigma>
+struct Chosen {
+  struct Found {
+    V value, slope;
+  };
+  Found operator()(V a) const {
+    V kept = a;
+    const V value = Sigma::value(a, kept);
+    return {value, Sigma::slope(a, value, kept)};
+  }
+};
 
-void rnn_gates(Activation activation, const GateRows& rows) {
+/// body(sigma, part, u, v, state before, state after, slopes) for each row and part.
+template <int kGates, int kRecurrent, int kSlopes, typename Body>
+void for_chosen(Activation activation, const GateRows& rows, Body&& body) {
   const int n = rows.n;
   sigma::with(activation, [&](auto chosen) {
-    using Sigma = decltype(chosen);
-    for_rows<1, 0, 1>(rows,
-                      [n](const Real* u, const Real*, const Real*, Real* after, Real* slopes) {
-                        for_parts(n, [=](Part part) {
-                          const V a = part.load(u);
-                          V kept = a;
-                          const V h = Sigma::value(a, kept);
-                          part.store(h, after);
-                          part.store(Sigma::slope(a, h, kept), slopes);
-                        });
-                      });
+    const Chosen<decltype(chosen)> sigma;
+    const auto row = [=](const Real* u, const Real* v, const Real* before, Real* after,
+                         Real* slopes) {
+      for_parts(n, [=](Part part) { body(sigma, part, u, v, before, after, slopes); });
+    };
+    for_rows<kGates, kRecurrent, kSlopes>(rows, row);
   });
 }
 
+}  // namespace
+
+void rnn_gates(Activation activation, const GateRows& rows) {
+  const auto body = [](auto sigma, Part part, const Real* u, const Real*, const Real*, Real* after,
+                       Real* slopes) {
+    const auto h = sigma(part.load(u));
+    part.store(h.value, after);
+    part.store(h.slope, slopes);
+  };
+  for_chosen<1, 0, 1>(activation, rows, body);
+}
+
 void gru_gates(Activation activation, const GateRows& rows) {
-  const int n = rows.n;
-  sigma::with(activation, [&](auto chosen) {
-    using Sigma = decltype(chosen);
-    const auto row = [n](const Real* u, const Real* v, const Real* before, Real* after,
-                         Real* slopes) {
-      for_parts(n, [=](Part part) {
-        const V r = sigmoid(part.load(u) + part.load(v));
-        const V z = sigmoid(part.load(u + n) + part.load(v + n));
-        const V v_n = part.load(v + 2 * n), h = part.load(before);
-        const V a = part.load(u + 2 * n) + r * v_n;
-        V kept = a;
-        const V value = Sigma::value(a, kept);
-        part.store(value + z * (h - value), after);
-        const V of_n = (1 - z) * Sigma::slope(a, value, kept);
-        part.store(z, slopes);
-        part.store(of_n * v_n * sigmoid_slope(r), slopes + n);
-        part.store((h - value) * sigmoid_slope(z), slopes + 2 * n);
-        part.store(of_n, slopes + 3 * n);
-        part.store(of_n * r, slopes + 4 * n);
-      });
-    };
-    for_rows<3, 3, 5>(rows, row);
-  });
+  const auto body = [n = rows.n](auto sigma, Part part, const Real* u, const Real* v,
+                                 const Real* before, Real* after, Real* slopes) {
+    const V r = sigmoid(part.load(u) + part.load(v));
+    const V z = sigmoid(part.load(u + n) + part.load(v + n));
+    const V v_n = part.load(v + 2 * n), h = part.load(before);
+    const auto c = sigma(part.load(u + 2 * n) + r * v_n);
+    part.store(c.value + z * (h - c.value), after);
+    const V of_n = (1 - z) * c.slope;
+    part.store(z, slopes);
+    part.store(of_n * v_n * sigmoid_slope(r), slopes + n);
+    part.store((h - c.value) * sigmoid_slope(z), slopes + 2 * n);
+    part.store(of_n, slopes + 3 * n);
+    part.store(of_n * r, slopes + 4 * n);
+  };
+  for_chosen<3, 3, 5>(activation, rows, body);
 }
 
 void gru_reset(const GateRows& rows, Real* reset_state) {
@@ -120,23 +132,15 @@ void gru_reset(const GateRows& rows, Real* reset_state) {
 }
 
 void gru_candidate(Activation activation, const GateRows& rows) {
-  const int n = rows.n;
-  sigma::with(activation, [&](auto chosen) {
-    using Sigma = decltype(chosen);
-    const auto row = [n](const Real* u, const Real* v, const Real* before, Real* after,
-                         Real* slopes) {
-      for_parts(n, [=](Part part) {
-        const V z = part.load(slopes), h = part.load(before);
-        const V a = part.load(u + 2 * n) + part.load(v);
-        V kept = a;
-        const V value = Sigma::value(a, kept);
-        part.store(value + z * (h - value), after);
-        part.store((h - value) * sigmoid_slope(z), slopes + 3 * n);
-        part.store((1 - z) * Sigma::slope(a, value, kept), slopes + 4 * n);
-      });
-    };
-    for_rows<3, 1, 5>(rows, row);
-  });
+  const auto body = [n = rows.n](auto sigma, Part part, const Real* u, const Real* v,
+                                 const Real* before, Real* after, Real* slopes) {
+    const V z = part.load(slopes), h = part.load(before);
+    const auto c = sigma(part.load(u + 2 * n) + part.load(v));
+    part.store(c.value + z * (h - c.value), after);
+    part.store((h - c.value) * sigmoid_slope(z), slopes + 3 * n);
+    part.store((1 - z) * c.slope, slopes + 4 * n);
+  };
+  for_chosen<3, 1, 5>(activation, rows, body);
 }
 
 void lstm_gates(const GateRows& rows) {
