@@ -7,19 +7,11 @@ As many inputs as units. Forward: both keep what the backward pass needs. Backwa
 sum of the last state. PyTorch gets huge pages. deeppcr's times are rows of deeppcr-bench's suite `cells`. The two take turns
 for each size, so that a machine that slows down does so for both.
 """
-import argparse
-import csv
-import importlib.util
-import itertools
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
-from compare_pytorch import SKIPPED, restart_with_huge_pages
+from comparison import bench_seconds, options_of, parser_of, sizes_of
 
 PASSES = ("forward", "backward")
 
@@ -43,18 +35,11 @@ def time_pytorch(model, steps, width, batch, repeats):
     return statistics.median(forward[1:]), statistics.median(backward[1:])
 
 
-def time_deeppcr(binary, steps, width, batch, repeats):
-    """{model: (forward, backward)} from deeppcr-bench, one process."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rows.csv")
-        subprocess.run([binary, "--suite", "cells", "--steps", str(steps), "--width", str(width),
-                        "--batch", str(batch), "--repeats", str(repeats), "--csv", path],
-                       check=True, stdout=subprocess.DEVNULL)
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    seconds = {row["case"]: float(row["seconds_median"]) for row in rows}
-    return {model: (seconds[f"{model}, forward with derivative"],
-                    seconds[f"{model}, backward with parameter gradients"])
+def time_deeppcr(options, width, batch):
+    """{model: (forward, backward)} from deeppcr-bench."""
+    seconds = bench_seconds(options, "cells", width, batch)
+    return {model: (seconds[f"{model}, forward with derivative", width, batch],
+                    seconds[f"{model}, backward with parameter gradients", width, batch])
             for model in ("gru", "lstm")}
 
 
@@ -63,9 +48,8 @@ def print_table(options):
           f"load average {os.getloadavg()[0]:.2f}")
     print(f"{'cell':>5} {'width':>6} {'batch':>6}" + "".join(
         f" | {name}: {'PyTorch':>9} {'deeppcr':>9} {'ratio':>6}" for name in PASSES))
-    for width, batch in itertools.product(map(int, options.width.split(",")),
-                                          map(int, options.batch.split(","))):
-        ours = time_deeppcr(options.binary, options.steps, width, batch, options.repeats)
+    for width, batch in sizes_of(options):
+        ours = time_deeppcr(options, width, batch)
         for model in options.cell.split(","):
             theirs = time_pytorch(model, options.steps, width, batch, options.repeats)
             print(f"{model:>5} {width:6} {batch:6}" + "".join(
@@ -74,19 +58,9 @@ def print_table(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("binary", help="the program deeppcr-bench")
+    parser = parser_of(__doc__, 2048, "64,256", "1,32")
     parser.add_argument("--cell", default="gru,lstm")
-    parser.add_argument("--steps", type=int, default=2048)
-    parser.add_argument("--width", default="64,256")
-    parser.add_argument("--batch", default="1,32")
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    if importlib.util.find_spec("torch") is None:
-        print("skipped: this Python has no torch (Debian: python3-torch)")
-        sys.exit(SKIPPED)
-    restart_with_huge_pages()
-    print_table(options)
+    print_table(options_of(parser))
 
 
 if __name__ == "__main__":

@@ -7,20 +7,11 @@ Both do the forward pass, and the backward pass with the gradients of all parame
 make its backward pass several times faster. deeppcr's times are rows of deeppcr-bench's suite `sequential`: "forward" and
 "backward with parameter gradients", the latter with the forward pass that it does again for its linearisation.
 """
-import argparse
-import csv
-import importlib.util
-import itertools
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
-SKIPPED = 77
+from comparison import bench_seconds, options_of, parser_of, sizes_of
 
 
 def time_pytorch(steps, width, batch, repeats):
@@ -45,57 +36,23 @@ def time_pytorch(steps, width, batch, repeats):
     return statistics.median(forward[1:]), statistics.median(backward[1:])
 
 
-def time_deeppcr(binary, options):
-    """{(width, batch): (forward, backward)} from deeppcr-bench, one process, no start-up."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rows.csv")
-        subprocess.run([binary, "--suite", "sequential", "--steps", str(options.steps),
-                        "--width", options.width, "--batch", options.batch,
-                        "--repeats", str(options.repeats), "--csv", path], check=True,
-                       stdout=subprocess.DEVNULL)
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    seconds = {(row["case"], int(row["width"]), int(row["batch"])): float(row["seconds_median"])
-               for row in rows}
-    return {(width, batch): (seconds["mlp relu, forward", width, batch],
-                             seconds["mlp relu, backward with parameter gradients", width, batch])
-            for _, width, batch in seconds}
-
-
-def restart_with_huge_pages():
-    """glibc reads its tunables when a process starts."""
-    if HUGE_PAGES not in os.environ.get("GLIBC_TUNABLES", ""):
-        os.environ.update(GLIBC_TUNABLES=HUGE_PAGES, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-
-
-def print_table(options, ours):
+def print_table(options):
+    ours = bench_seconds(options, "sequential", options.width, options.batch)
     print(f"mlp, relu, float64, {options.steps} layers, one thread; medians of {options.repeats}, "
           f"milliseconds; load average {os.getloadavg()[0]:.2f}")
     print(f"{'width':>6} {'batch':>6} | {'forward: PyTorch':>17} {'deeppcr':>9} {'ratio':>6} |"
           f" {'backward: PyTorch':>18} {'deeppcr':>9} {'ratio':>6}")
-    for width, batch in itertools.product(map(int, options.width.split(",")),
-                                          map(int, options.batch.split(","))):
+    for width, batch in sizes_of(options):
         theirs = time_pytorch(options.steps, width, batch, options.repeats)
-        mine = ours[width, batch]
+        mine = [ours[f"mlp relu, {name}", width, batch]
+                for name in ("forward", "backward with parameter gradients")]
         print(f"{width:6} {batch:6} | {1e3 * theirs[0]:17.3f} {1e3 * mine[0]:9.3f} "
               f"{theirs[0] / mine[0]:6.1f} | {1e3 * theirs[1]:18.3f} {1e3 * mine[1]:9.3f} "
               f"{theirs[1] / mine[1]:6.1f}", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("binary", help="the program deeppcr-bench")
-    parser.add_argument("--steps", type=int, default=1024)
-    parser.add_argument("--width", default="16,64,256")
-    parser.add_argument("--batch", default="1,32")
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    if importlib.util.find_spec("torch") is None:
-        print("skipped: this Python has no torch (Debian: python3-torch)")
-        sys.exit(SKIPPED)
-    restart_with_huge_pages()
-    print_table(options, time_deeppcr(options.binary, options))
+    print_table(options_of(parser_of(__doc__, 1024, "16,64,256", "1,32")))
 
 
 if __name__ == "__main__":
