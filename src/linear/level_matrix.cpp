@@ -6,17 +6,11 @@ namespace deeppcr::linear {
 
 namespace {
 
-/// Rows of other ranks that are partners of this rank's, `stride` before them in the direction of
-/// the chain, and not nearer than `margin` to its beginning.
-StepRange rows_to_fetch(const LevelShape& shape, StepRange local, Index margin) {
-  const Index stride = shape.stride, steps = shape.layout.num_steps();
-  if (local.empty()) return {};
-  if (shape.direction == Direction::forward) {
-    return intersect({local.first - stride, std::min(local.first, local.last - stride)},
-                     {margin, steps});
-  }
-  return intersect({std::max(local.last, local.first + stride), local.last + stride},
-                   {0, steps - margin});
+/// Rows that are not nearer than `margin` to the beginning of the chain in its direction.
+StepRange behind(const LevelShape& shape, Index margin) {
+  const Index steps = shape.layout.num_steps();
+  return shape.direction == Direction::forward ? StepRange{margin, steps}
+                                               : StepRange{0, steps - margin};
 }
 
 }  // namespace
@@ -28,8 +22,8 @@ LevelMatrix::LevelMatrix(const parallel::Communicator& comm, const LevelShape& s
       shift_(shape.direction == Direction::forward ? -shape.stride : shape.stride),
       column_(shape.batch * shape.width),
       block_(column_ * shape.width),
-      columns_(comm, shape.layout, rows_to_fetch(shape, local_, 0), column_),
-      blocks_(comm, shape.layout, rows_to_fetch(shape, local_, shape.stride), block_),
+      columns_(comm, shape.layout, shift_, behind(shape, 0), column_),
+      blocks_(comm, shape.layout, shift_, behind(shape, shape.stride), block_),
       product_(shape.width, shape.width),
       transposed_product_(shape.width, shape.width) {}
 
@@ -51,8 +45,8 @@ void LevelMatrix::advance(Rows from, Rows to, Fetched& fetched, parallel::Traffi
     advance(row, has_partner(partner(row)) ? from.blocks + p * block_ : nullptr,
             from.r + p * column_);
   }
-  columns_.end(from.r, fetched.r.data());
-  blocks_.end(from.blocks, fetched.blocks.data());
+  columns_.end();
+  blocks_.end();
   const StepRange with_block = blocks_.wanted();
   for (Index p = columns_.wanted().first; p < columns_.wanted().last; ++p) {
     const Real* block =

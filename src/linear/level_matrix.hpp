@@ -27,7 +27,7 @@ struct LevelShape {
 /// set up once; the numbers live in arrays given for each solve.
 class LevelMatrix {
  public:
-  /// Collective on comm.
+  /// comm must outlive the object.
   LevelMatrix(const parallel::Communicator& comm, const LevelShape& shape);
 
   /// A level's numbers over this rank's rows: blocks [m, B, n, n], r [m, B, n].

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <petscsf.h>
 #include <petscsnes.h>
 
 #include <utility>
@@ -13,7 +12,6 @@ inline void destroy(Mat* x) { MatDestroy(x); }
 inline void destroy(PC* x) { PCDestroy(x); }
 inline void destroy(KSP* x) { KSPDestroy(x); }
 inline void destroy(SNES* x) { SNESDestroy(x); }
-inline void destroy(PetscSF* x) { PetscSFDestroy(x); }
 inline void destroy(IS* x) { ISDestroy(x); }
 }  // namespace detail
 
