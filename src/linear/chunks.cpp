@@ -16,51 +16,45 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-Chunks::Chunks(const parallel::BlockLayout& layout, Index count) {
+Chunks::Chunks(const parallel::BlockLayout& layout, Index count) : layout_(layout) {
   DEEPPCR_ASSERT(layout.is_contiguous(), "chunks need one range of steps a rank");
-  const int active = layout.num_steps() == 0 ? 0 : layout.num_active_ranks();
+  const int active = layout.num_active_ranks(), ranks = layout.num_ranks();
+  if (count <= active) {
+    owners_ = parallel::BlockLayout::balanced(active, ranks);
+    longest_ = layout.longest();
+    return;
+  }
+  const auto wanted = parallel::BlockLayout::balanced(count, std::max(active, 1));
   std::vector<Index> first_chunk{0};
-  const auto wanted =
-      parallel::BlockLayout::balanced(std::max<Index>(count, active), std::max(active, 1));
-  for (int p = 0; p < layout.num_ranks(); ++p) {
-    const StepRange own = layout.range(p);
-    const Index pieces = p < active ? std::min(own.size(), wanted.range(p).size()) : 0;
-    if (pieces > 0) {
-      const auto cuts = parallel::BlockLayout::balanced(own.size(), static_cast<int>(pieces));
-      for (int i = 0; i < pieces; ++i) first_step_.push_back(own.first + cuts.range(i).first);
-    }
+  for (int p = 0; p < ranks; ++p) {
+    const Index steps = layout.count(p);
+    const Index pieces = p < active ? std::min(steps, wanted.count(p)) : 0;
+    if (pieces > 0) longest_ = std::max(longest_, (steps - 1) / pieces + 1);
     first_chunk.push_back(first_chunk.back() + pieces);
   }
-  if (!first_step_.empty()) first_step_.push_back(layout.num_steps());
   owners_ = parallel::BlockLayout(std::move(first_chunk));
 }
 
-std::vector<double> Chunks::sizes() const {
-  std::vector<double> all;
-  for (Index c = 0; c < size(); ++c) all.push_back(static_cast<double>(steps(c).size()));
-  return all;
-}
-
-Index Chunks::longest() const {
-  Index most = 0;
-  for (Index c = 0; c < size(); ++c) most = std::max(most, steps(c).size());
-  return most;
+StepRange Chunks::steps(Index c) const {
+  const int rank = owners_.owner(c);
+  const StepRange own = layout_.range(rank), chunks = owners_.range(rank);
+  const auto cuts = parallel::BlockLayout::balanced(own.size(), static_cast<int>(chunks.size()));
+  const StepRange part = cuts.range(static_cast<int>(c - chunks.first));
+  return {own.first + part.first, own.first + part.last};
 }
 
 plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
   plan::ChunkProblem problem;
   problem.steps = layout.num_steps();
   problem.chunks = chunks.size();
-  for (int p = 0; p < layout.num_ranks(); ++p) {
-    problem.longest_rank = std::max(problem.longest_rank, layout.range(p).size());
-    problem.chunks_per_rank = std::max(problem.chunks_per_rank, chunks.of_rank(p).size());
-  }
+  problem.longest_rank = layout.longest();
+  problem.chunks_per_rank = chunks.owners().longest();
   return problem;
 }
 
 void sums_before(const parallel::Communicator& comm, int active, Direction direction, ConstStates r,
                  States v, parallel::TrafficByLevel& traffic) {
-  traffic.clear();
+  traffic.assign(static_cast<std::size_t>(parallel::ceil_log2(active)), {});
   if (comm.rank() >= active) return;
   const Index state = r.extent(1) * r.extent(2);
   Buffer<Real> sum(state);

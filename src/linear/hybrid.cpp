@@ -90,14 +90,18 @@ void Hybrid::compose_into(blocks::AffineMap& later) {
   later.swap(scratch_);
 }
 
+CriticalPath Hybrid::path(const parallel::BlockLayout& layout) const {
+  const auto most = static_cast<double>(layout.longest());
+  return {most, most + parallel::ceil_log2(layout.num_active_ranks())};
+}
+
 Cost Hybrid::cost(const Problem& problem) const {
   constexpr int kMaps = 4, kVectors = 3;
   Cost cost;
   const parallel::BlockLayout& layout = problem.layout;
   const int n = problem.width, ranks = problem.active_ranks();
   const Index vector = problem.state_bytes(), map = vector * (n + 1);
-  const auto most = static_cast<double>(longest_part(layout));
-  cost.path = {most, most + parallel::ceil_log2(layout.num_active_ranks())};
+  cost.path = path(layout);
   cost.memory = static_cast<double>(kMaps * map + kVectors * vector);
   cost.largest_message = layout.num_ranks() > 1 ? problem.state_reals() * (n + 1) : 0;
   for (Index stride = 1; stride < ranks; stride *= 2) {
@@ -107,13 +111,11 @@ Cost Hybrid::cost(const Problem& problem) const {
   // The longest path: elimination or the first rank's substitution, the levels, substitution.
   const double with_map = problem.product_weight * (n + 1);
   double before = 0, after = 0;
-  for (int i = 0; i < ranks; ++i) {
-    const StepRange own = layout.range(layout.owner(problem.frozen) + i);
-    const double substitution =
-        problem.flops(intersect(own, {problem.frozen, layout.num_steps()}).size());
-    if (i > 0) after = std::max(after, substitution);
-    if (i == 0 || i + 1 < ranks)
-      before = std::max(before, i == 0 ? substitution : substitution * with_map);
+  if (ranks > 0) {
+    const int first = layout.owner(problem.frozen), last = first + ranks - 1;
+    after = problem.flops(layout.longest(first + 1, last + 1));
+    before = std::max(problem.flops(layout.range(first).last - problem.frozen),
+                      problem.flops(layout.longest(first + 1, last)) * with_map);
   }
   const double reduction =
       ranks > 2 ? 2 * problem.flops(1) * with_map * parallel::ceil_log2(ranks) : 0;

@@ -23,6 +23,7 @@ class Hybrid : public LinearSolver {
   const char* name() const override { return "hybrid"; }
   bool substitutes_once() const override { return true; }
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
 
  private:
   void prepare() override;

@@ -9,12 +9,6 @@ int Problem::active_ranks() const {
   return layout.owner(layout.num_steps() - 1) - layout.owner(frozen) + 1;
 }
 
-Index longest_part(const parallel::BlockLayout& layout) {
-  Index most = 0;
-  for (int p = 0; p < layout.num_ranks(); ++p) most = std::max(most, layout.count(p));
-  return most;
-}
-
 LinearSolver::Part LinearSolver::active_part(Direction direction, ConstStates rhs,
                                              States result) const {
   const bool forward = direction == Direction::forward;

@@ -94,26 +94,29 @@ void Pcr::solve_backward(ConstStates c, States g) {
 
 namespace {
 
-/// Rows of a range that other ranks own, and how many ranks those are.
+/// Rows of a range before a rank's last step that other ranks own, and how many ranks those are.
 parallel::Traffic from_others(const parallel::BlockLayout& layout, StepRange rows, int rank,
                               Index row_bytes) {
-  parallel::Traffic traffic;
-  for (int p = 0; p < layout.num_ranks(); ++p) {
-    const Index here = intersect(layout.range(p), rows).size();
-    if (p != rank && here > 0) traffic.add(1, here * row_bytes);
-  }
-  return traffic;
+  const StepRange theirs{rows.first, std::min(rows.last, layout.range(rank).first)};
+  if (theirs.empty()) return {};
+  const int owners = layout.owner(theirs.last - 1) - layout.owner(theirs.first) + 1;
+  return {owners, theirs.size() * row_bytes};
 }
 
 }  // namespace
 
-// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top.
+CriticalPath Pcr::path(const parallel::BlockLayout& layout) const {
+  return {0, static_cast<double>(layout.longest() * parallel::ceil_log2(layout.num_steps()))};
+}
+
+// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top. In
+// O(P log P) a level: asked for once a run, not by solves.
 Cost Pcr::cost(const Problem& problem) const {
   Cost cost;
   const parallel::BlockLayout& layout = problem.layout;
   const Index L = layout.num_steps();
   const double n = problem.width;
-  const Index column = problem.state_bytes(), most_rows = longest_part(layout);
+  const Index column = problem.state_bytes(), most_rows = layout.longest();
   for (Index stride = 1; stride < L; stride *= 2) {
     parallel::Traffic traffic;
     double most = 0;
@@ -130,9 +133,9 @@ Cost Pcr::cost(const Problem& problem) const {
     cost.levels.push_back(traffic);
     cost.critical_flops += problem.flops(1) * most;
   }
-  cost.path.products = static_cast<double>(most_rows * parallel::ceil_log2(L));
-  // Two levels, the rows that arrive, and PETSc's copies of those that are sent and arrive.
-  constexpr int kArrays = 5;
+  cost.path = path(layout);
+  // Two levels, and the rows that arrive.
+  constexpr int kArrays = 3;
   cost.memory = static_cast<double>(kArrays * column * (problem.width + 1) * most_rows);
   // A block row is described to MPI on one rank too.
   cost.largest_message = problem.state_reals() * (n + 1);

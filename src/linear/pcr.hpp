@@ -25,6 +25,7 @@ class Pcr : public LinearSolver {
  public:
   const char* name() const override { return "pcr"; }
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
 
  private:
   void prepare() override;
@@ -33,7 +34,7 @@ class Pcr : public LinearSolver {
   void solve_backward(ConstStates c, States g);
 
   using Levels = std::vector<std::unique_ptr<LevelMatrix>>;
-  /// Those of every stride. Collective.
+  /// Those of every stride.
   Levels make_levels(Direction direction) const;
   /// Solves x = N x + rhs from rhs in columns_[0]; returns x.
   States reduce(Direction direction);

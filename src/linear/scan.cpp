@@ -135,10 +135,15 @@ void Scan::compose_own(const Real* A, ConstStates r, Direction direction) {
   }
 }
 
+// The diagonals are asked for step by step.
+CriticalPath Scan::path(const parallel::BlockLayout& layout) const {
+  return {static_cast<double>(layout.longest()), 0};
+}
+
 Cost Scan::cost(const Problem& problem) const {
   constexpr int kMaps = 3;
   Cost cost;
-  const Index most = longest_part(problem.layout), ranks = problem.active_ranks();
+  const Index most = problem.layout.longest(), ranks = problem.active_ranks();
   for (Index stride = 1; stride < ranks; stride *= 2) {
     const Index senders = ranks - stride;
     cost.levels.push_back({senders, senders * (columns() + 1) * problem.state_bytes()});
@@ -147,8 +152,7 @@ Cost Scan::cost(const Problem& problem) const {
   const auto numbers = static_cast<double>(columns());
   cost.critical_flops =
       problem.state_reals() * numbers * (5 * static_cast<double>(most) + 6 * levels);
-  // The diagonals are asked for step by step.
-  cost.path.evaluations = static_cast<double>(most);
+  cost.path = path(problem.layout);
   cost.memory = static_cast<double>(problem.state_bytes() * columns() * (most + 2 * kMaps));
   cost.largest_message = problem.layout.num_ranks() > 1 ? (numbers + 1) * problem.state_reals() : 0;
   return cost;

@@ -18,6 +18,7 @@ class Scan : public LinearSolver {
   const char* name() const override { return "scan"; }
   /// Of the kind of Jacobians that the last setup() has got; before of diagonals.
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
 
  private:
   /// @throws Error for Jacobians with other entries

@@ -32,9 +32,13 @@ void Sequential::run(Direction direction, ConstStates rhs, States result) {
   blocks::catch_up(A, part.range, direction, part.result);
 }
 
+CriticalPath Sequential::path(const parallel::BlockLayout& layout) const {
+  return {static_cast<double>(layout.num_steps()), 0};
+}
+
 Cost Sequential::cost(const Problem& problem) const {
   Cost cost;
-  cost.path.evaluations = static_cast<double>(problem.layout.num_steps());
+  cost.path = path(problem.layout);
   cost.critical_flops = problem.flops(problem.active_steps());
   const Index hops = std::max(0, problem.active_ranks() - 1);
   cost.neighbours = {hops, hops * problem.state_bytes()};

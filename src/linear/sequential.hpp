@@ -13,6 +13,7 @@ class Sequential : public LinearSolver {
   bool substitutes_once() const override { return true; }
   bool walks_in_a_row() const override { return true; }
   Cost cost(const Problem& problem) const override;
+  CriticalPath path(const parallel::BlockLayout& layout) const override;
 
  private:
   void prepare() override;

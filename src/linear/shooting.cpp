@@ -31,7 +31,7 @@ void Shooting::finish(LinearSolver& solver, Direction direction, ConstStates rhs
   solver.solve(direction, rhs, result);
   levels_ = solver.level_traffic();
   neighbours_ += solver.neighbour_traffic();
-  const CriticalPath path = solver.cost({J_->layout()}).path;
+  const CriticalPath path = solver.path(J_->layout());
   report_.method = solver.name();
   report_.path.evaluations += path.evaluations;
   report_.path.products += path.products;
@@ -43,7 +43,7 @@ Cost Shooting::cost(const Problem& problem) const {
   // carries; a copy of the right-hand side; and hybrid, should it take over.
   constexpr Index kVectors = 75, kOfARank = 5;
   const Chunks chunks(problem.layout, settings_.chunks);
-  const Index most = longest_part(problem.layout), carries = longest_part(chunks.owners());
+  const Index most = problem.layout.longest(), carries = chunks.owners().longest();
   Problem whole = problem;  // frozen steps are walked like all others
   whole.frozen = 0;
   Cost cost = substitution_.cost(whole);

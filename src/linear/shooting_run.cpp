@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <type_traits>
 
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/check.hpp"
@@ -23,6 +25,16 @@ constexpr Index kProbe = 128;
 /// Where it takes longer than so many times what was predicted, another method takes over.
 constexpr double kPatience = 2;
 
+struct DestroyLayout {
+  void operator()(PetscLayout layout) const { PetscLayoutDestroy(&layout); }
+};
+
+/// A rank's first chunk in the order of the walk.
+Index first_in_walk(const Chunks& chunks, int rank, Direction direction) {
+  const StepRange mine = chunks.of_rank(rank);
+  return direction == Direction::forward ? mine.first : chunks.size() - mine.last;
+}
+
 }  // namespace
 
 ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const Settings& settings,
@@ -36,10 +48,10 @@ ShootingRun::ShootingRun(const blocks::BlockBidiagonal& J, const Settings& setti
       sweep_(J, chunks_, direction),
       state_(J.batch() * J.width()),
       active_(chunks_.owners().num_active_ranks()),
+      place_{J.comm(), active_, direction, first_in_walk(chunks_, J.comm().rank(), direction),
+             chunks_.size()},
       used_(sweep_.size() * state_),
       incoming_(state_) {
-  const StepRange mine = chunks_.of_rank(J.comm().rank());
-  start_ = direction == Direction::forward ? mine.first : chunks_.size() - mine.last;
   report_.chunks = chunks_.size();
 }
 
@@ -47,7 +59,7 @@ ShootingRun::End ShootingRun::solve() {
   using Method = plan::ChunkPlan::Method;
   // Nothing is walked before it is known that another method will not be preferred.
   push_tangents(kProbe);
-  gather();
+  collect();
   const plan::ChunkPlan planned = choose();
   if (planned.method == Method::sequential && settings_.may_choose) return End::by_substitution;
   if (planned.method == Method::dense) return End::by_hybrid;
@@ -65,12 +77,13 @@ ShootingRun::End ShootingRun::solve() {
 /// Merging rounds or GMRES, as planned.
 ShootingRun::End ShootingRun::run(const plan::ChunkPlan& planned) {
   using Method = plan::ChunkPlan::Method;
-  const bool merges = planned.method == Method::zero, die = carries_die(planned);
-  if (!first_walk(!die)) return End::right;
+  const bool merges = planned.method == Method::zero;
+  if (!first_walk(!carries_die_)) return End::right;
   // What is exactly zero needs no tangent to tell what becomes of it.
-  if (die && judgement_.residual > 0) {
+  if (carries_die_ && judgement_.residual > 0) {
     push_tangents(J_.layout().num_steps());
-    gather();
+    collect();
+    judge();
   }
   report_.method = merges ? "shooting+zero" : "shooting+gmres";
   if (judgement_.error > kRightBelow) {
@@ -92,13 +105,6 @@ void ShootingRun::push_tangents(Index steps) {
     if (!is_first_of_chain(k)) sweep_.push_tangents(k, steps);
 }
 
-/// Whether carries are expected to have underflowed to zero at the end of each chunk.
-bool ShootingRun::carries_die(const plan::ChunkPlan& planned) const {
-  return std::all_of(facts_.begin(), facts_.end(), [&](const ChunkFacts& chunk) {
-    return chunk.steps > plan::kUntilZero * planned.forgetting_steps;
-  });
-}
-
 /// All chunks from a carry of zero, and random vectors to their ends where asked for. False when
 /// the solution is zero.
 bool ShootingRun::first_walk(bool with_tangents) {
@@ -113,20 +119,28 @@ bool ShootingRun::first_walk(bool with_tangents) {
   report_.sweeps = 1;
   report_.method = "shooting+zero";
   if (scale_ == 0) return false;
-  gather();
   std::vector<double> swept;
-  for (const ChunkFacts& chunk : facts_) swept.push_back(chunk.swept);
+  for (Index k = 0; k < sweep_.size(); ++k) swept.push_back(static_cast<double>(sweep_[k].swept));
   clock_ = PathClock(std::move(swept));
+  collect();
+  judge();
   return true;
 }
 
-plan::ChunkPlan ShootingRun::choose() const {
+/// By what the tangents of all ranks have shown.
+plan::ChunkPlan ShootingRun::choose() {
   plan::ChunkProblem problem = plan_problem(J_.layout(), chunks_);
   problem.rtol = settings_.rtol;
   problem.linear = true;
   problem.hybrid = steps_of_hybrid();
   problem.may_substitute = settings_.may_choose;
-  return plan::choose_for_chunks({facts_.begin(), facts_.end()}, problem);
+  double shortest = static_cast<double>(problem.steps);
+  for (const ChunkFacts& chunk : facts_) shortest = std::min(shortest, chunk.steps);
+  parallel::Reduction together;
+  const Index negative = together.max(-shortest);
+  const plan::Probe seen = probe(place_, facts_, together);
+  carries_die_ = -together.maximum(negative) > plan::kUntilZero * seen.forgetting_steps;
+  return plan::choose_for_chunks(seen, problem);
 }
 
 double ShootingRun::steps_of_hybrid() const {
@@ -174,11 +188,11 @@ bool ShootingRun::correct() {
       sweep_.again(k, rhs_, result_, merge);
     }
   }
-  gather();
+  collect();
   clock_.sweep(facts_, false);
+  judge();
   ++report_.sweeps;
-  return std::any_of(facts_.begin(), facts_.end(),
-                     [](const ChunkFacts& chunk) { return chunk.swept > 0; });
+  return judgement_.moves;
 }
 
 void ShootingRun::iterate(const plan::ChunkPlan& planned) {
@@ -202,17 +216,31 @@ bool ShootingRun::gmres(const Real* b, double tolerance, int most, Real* v) {
       });
     });
   };
-  const auto local = static_cast<PetscInt>(local_size());
+  // Who has which entries is known: PETSc would ask all ranks, for each object anew.
+  std::vector<PetscInt> first;
+  for (const Index c : chunks_.owners().first_steps())
+    first.push_back(static_cast<PetscInt>(c * state_));
+  PetscLayout spread = nullptr;
+  DEEPPCR_PETSC(
+      PetscLayoutCreateFromRanges(comm().get(), first.data(), PETSC_COPY_VALUES, 1, &spread));
+  const std::unique_ptr<std::remove_pointer_t<PetscLayout>, DestroyLayout> owner(spread);
   petsc::Handle<Mat> A;
   petsc::Handle<Vec> right, found;
   petsc::Handle<KSP> handle;
-  DEEPPCR_PETSC(
-      MatCreateShell(comm().get(), local, local, PETSC_DETERMINE, PETSC_DETERMINE, this, A.put()));
+  DEEPPCR_PETSC(MatCreate(comm().get(), A.put()));
+  DEEPPCR_PETSC(MatSetLayouts(A.get(), spread, spread));
+  DEEPPCR_PETSC(MatSetType(A.get(), MATSHELL));
+  DEEPPCR_PETSC(MatShellSetContext(A.get(), this));
+  DEEPPCR_PETSC(MatSetUp(A.get()));
   PetscErrorCode (*const callback)(Mat, Vec, Vec) = multiply;
   DEEPPCR_PETSC(
       MatShellSetOperation(A.get(), MATOP_MULT, reinterpret_cast<void (*)(void)>(callback)));
-  DEEPPCR_PETSC(VecCreateMPIWithArray(comm().get(), 1, local, PETSC_DETERMINE, b, right.put()));
-  DEEPPCR_PETSC(VecCreateMPIWithArray(comm().get(), 1, local, PETSC_DETERMINE, v, found.put()));
+  for (const auto& [vector, values] : {std::pair{&right, b}, {&found, v}}) {
+    DEEPPCR_PETSC(VecCreate(comm().get(), vector->put()));
+    DEEPPCR_PETSC(VecSetLayout(vector->get(), spread));
+    DEEPPCR_PETSC(VecSetType(vector->get(), VECSTANDARD));
+    DEEPPCR_PETSC(VecPlaceArray(vector->get(), values));
+  }
   DEEPPCR_PETSC(KSPCreate(comm().get(), handle.put()));
   KSP ksp = handle.get();
   PC pc = nullptr;
@@ -241,7 +269,7 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   const bool converged = gmres(b.data(), tolerance, static_cast<int>(vectors), v.data());
   sum_up(v.data(), x.data());
   report_.sweeps += products_;
-  report_.path.evaluations += products_ * static_cast<double>(longest_part(J_.layout()));
+  report_.path.evaluations += products_ * static_cast<double>(J_.layout().longest());
   if (!converged) {
     report_.reason = fmt::format(
         "GMRES has not converged in {} vectors, of which {:.0f} were predicted to be enough",
@@ -262,8 +290,9 @@ void ShootingRun::solve_for_carries(const plan::ChunkPlan& planned) {
   for (Index k = 0; k < sweep_.size(); ++k)
     std::copy_n(k + 1 < sweep_.size() ? x.data() + (k + 1) * state_ : incoming_.data(), state_,
                 used_.data() + k * state_);
-  gather();
+  collect();
   clock_.sweep(facts_, true);
+  judge();
 }
 
 void ShootingRun::apply(const Real* v, Real* y) {
@@ -284,21 +313,23 @@ void ShootingRun::sum_up(const Real* v, Real* x) {
   for (Index i = 0; i < local_size(); ++i) x[i] += v[i];
 }
 
-/// All ranks learn the facts of all chunks, in the order of the walk.
-void ShootingRun::gather() {
-  std::vector<ChunkFacts> mine;
+/// The facts of this rank's chunks.
+void ShootingRun::collect() {
+  facts_.clear();
   for (Index k = 0; k < sweep_.size(); ++k) {
     const double mismatch =
         is_last_of_chain(k)
             ? 0.0
             : largest_difference(state_, sweep_.leaving(k).data(), used_.data() + k * state_);
-    mine.push_back(facts_of(sweep_[k], mismatch));
-    mine.back().scale = scale_;
+    facts_.push_back(facts_of(sweep_[k], mismatch));
+    facts_.back().scale = scale_;
   }
-  if (direction_ == Direction::backward) std::reverse(mine.begin(), mine.end());
-  facts_ = linear::gather(comm(), mine);
-  if (direction_ == Direction::backward) std::reverse(facts_.begin(), facts_.end());
-  judgement_ = judge(facts_, settings_.rtol, 0);
+}
+
+/// From the facts of all ranks.
+void ShootingRun::judge() {
+  parallel::Reduction together;
+  judgement_ = linear::judge(place_, facts_, settings_.rtol, 0, clock_, together);
 }
 
 }  // namespace deeppcr::linear

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "deeppcr/plan/chunks.hpp"
 #include "linear/chunk_walk.hpp"
 #include "linear/shooting.hpp"
@@ -35,17 +35,17 @@ class ShootingRun {
   void sum_up(const Real* v, Real* x);
   void push_tangents(Index steps);
   bool first_walk(bool with_tangents);
-  bool carries_die(const plan::ChunkPlan& planned) const;
-  plan::ChunkPlan choose() const;
+  plan::ChunkPlan choose();
   double steps_of_hybrid() const;
   End run(const plan::ChunkPlan& planned);
   bool correct();
   void iterate(const plan::ChunkPlan& planned);
   void solve_for_carries(const plan::ChunkPlan& planned);
   void send(const Real* leaving, Real* entering);
-  void gather();
-  bool is_first_of_chain(Index k) const { return start_ + k == 0; }
-  bool is_last_of_chain(Index k) const { return start_ + k + 1 == chunks_.size(); }
+  void collect();
+  void judge();
+  bool is_first_of_chain(Index k) const { return place_.first + k == 0; }
+  bool is_last_of_chain(Index k) const { return place_.first + k + 1 == chunks_.size(); }
 
   const blocks::BlockBidiagonal& J_;
   const Settings& settings_;
@@ -56,14 +56,15 @@ class ShootingRun {
   ChunkWalk sweep_;
   Index state_;
   int active_;
-  Index start_;        ///< of this rank's first chunk in the walk
+  ChunkPlace place_;
   double scale_ = 0;   ///< largest entry of the result
   Buffer<Real> used_;  ///< carry that the chunk behind was walked from, [C_local, B, n]
   Buffer<Real> incoming_;
   int products_ = 0;               ///< of apply()
-  std::vector<ChunkFacts> facts_;  ///< of all chunks, in the order of the walk
+  std::vector<ChunkFacts> facts_;  ///< of this rank's chunks, in the order of the walk
+  bool carries_die_ = false;       ///< expected to have underflowed at the end of each chunk
   Judgement judgement_;
-  PathClock clock_{{}};
+  PathClock clock_;
   parallel::Traffic traffic_;
   SolveOutcome report_;
 };

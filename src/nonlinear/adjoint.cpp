@@ -52,9 +52,13 @@ void Adjoint::share_input() {
 AdjointReport Adjoint::report() const {
   const parallel::Communicator& comm = trajectory_.comm();
   AdjointReport report;
-  report.seconds = slowest(comm, stages_, {"linearise", "linear", "parameters", "total"});
-  report.levels = total_traffic(comm, backward_->levels());
-  report.neighbours = total_traffic(comm, backward_->neighbours());
+  parallel::Reduction together;
+  const Totals totals(together, stages_, {"linearise", "linear", "parameters", "total"},
+                      backward_->levels(), backward_->neighbours());
+  together.run(comm);
+  report.seconds = totals.slowest(together);
+  report.levels = totals.levels(together);
+  report.neighbours = totals.neighbours(together);
   report.outcome = backward_->outcome(trajectory_.layout());
   report.pipeline = backward_->pipeline();
   return report;

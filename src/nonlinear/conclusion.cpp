@@ -65,9 +65,11 @@ parallel::Traffic fall_back(Index exact, const Tolerance& tolerance,
   parallel::Traffic all;
   sequence::propagate(chain, states, exact, &all);
   report.frozen_prefix = report.exact_states = exact;
-  take_sequential(states.comm().max(largest_state(states)), L, tolerance, report);
+  std::vector<double> worst{largest_state(states), watch.seconds()};
+  states.comm().max(worst);
+  take_sequential(worst[0], L, tolerance, report);
   report.path.evaluations += static_cast<double>(L - exact);
-  report.seconds["fallback"] = states.comm().max(watch.seconds());
+  report.seconds["fallback"] = worst[1];
   if (std::isfinite(report.tolerance)) {
     report.status = Status::fell_back;
     report.reason += fmt::format("; sequential substitution from step {} on", exact);

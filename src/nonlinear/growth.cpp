@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/sequence/propagate.hpp"
@@ -45,7 +45,7 @@ class Stretch {
       facts_.seam_peak = std::max(facts_.seam_peak, error == 0 ? 0 : error * scale);
       facts_.peak = std::max(facts_.peak, grown + std::log(scale));
       facts_.all_rise = std::max(facts_.all_rise, grown - lowest + std::log(scale));
-      most_ = std::max(most_, grown - lowest);
+      facts_.most = std::max(facts_.most, grown - lowest);
       if (r > 0 || lowest_behind < kInfinity) lowest_behind = std::min(lowest_behind, grown);
       if (lowest_behind < kInfinity)
         facts_.rise = std::max(facts_.rise, grown - lowest_behind + std::log(scale));
@@ -58,14 +58,15 @@ class Stretch {
       facts_.exit_rise = std::max(facts_.exit_rise, grown - lowest_behind);
   }
 
-  const ChunkFacts& facts() const { return facts_; }
-  /// log of the most that a change within becomes within.
-  double most() const { return most_; }
+  ChunkFacts facts() const {
+    ChunkFacts all = facts_;
+    all.from_start = facts_.exit;
+    return all;
+  }
 
  private:
   const std::vector<double>& limits_;
   ChunkFacts facts_;
-  double most_ = 0;
 };
 
 /// Largest |r| of each sample of each step: [m, B]. NaN gives infinity.
@@ -80,7 +81,7 @@ void sample_norms(ConstStates r, double* norms) {
 /// tangent that its left neighbour ends with, which has turned into the direction that grows.
 ///
 /// Cost: 2 B n^2 (L/P + 64) flops a rank in a row; two messages of at most B n reals to the right,
-/// a reduction and a gather of some numbers a rank. Memory: two numbers a step and sample.
+/// two scans of some numbers over ranks and a reduction. Memory: two numbers a step and sample.
 /// Source: the tangent is that of Benettin et al., Meccanica 15, 1980.
 class GrowthProbe {
  public:
@@ -158,22 +159,18 @@ class GrowthProbe {
       sum += growth_[i];
       if (residuals_[i] != 0) identical = local_.first + static_cast<Index>(i) / batch_;
     }
-    const std::vector<ChunkFacts> table =
-        linear::gather(comm, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts));
-    // The first step anywhere that is not identical: a minimum, negated.
-    std::vector<double> largest{stretch.most(), -static_cast<double>(identical)};
-    comm.max(largest);
-    Assessment found{linear::judge(table, tolerance.rtol, tolerance.atol)};
-    found.identical = static_cast<Index>(-largest[1]);
-    found.growth = largest[0];
-    double behind = 0;
-    for (const ChunkFacts& rank : table) {
-      found.growth = std::max(found.growth, behind + rank.exit);
-      behind = std::max(rank.all_exit_rise, behind + rank.exit);
-    }
-    const double sums = comm.sum(sum);
+    // One chunk a rank. The first step anywhere that is not identical: a minimum, negated.
+    const int active = states_.layout().num_active_ranks();
+    const linear::ChunkPlace place{comm, active, Direction::forward, comm.rank(), active};
+    linear::PathClock no_clock;
+    parallel::Reduction together;
+    const Index first_other = together.max(-static_cast<double>(identical));
+    const Index sums = together.sum(sum);
+    Assessment found{linear::judge(place, std::vector<ChunkFacts>(local_.empty() ? 0 : 1, facts),
+                                   tolerance.rtol, tolerance.atol, no_clock, together)};
+    found.identical = static_cast<Index>(-together.maximum(first_other));
     const auto steps = static_cast<double>(states_.layout().num_steps() * batch_);
-    found.lyapunov = steps > 0 ? sums / steps : 0;
+    found.lyapunov = steps > 0 ? together.total(sums) / steps : 0;
     return found;
   }
 
@@ -191,7 +188,7 @@ std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& 
   std::vector<double> sizes = sequence::step_norms(states);
   double local = 0;
   for (const double size : sizes) local = std::max(local, size);
-  double largest = comm.max_before(local, sequence::largest_entry(input));
+  double largest = parallel::max_before(comm, local, sequence::largest_entry(input));
   for (double& size : sizes) {
     largest = std::max(largest, size);
     size = tolerance.limit(largest);

@@ -27,7 +27,7 @@ SolveReport Newton::solve(const sequence::Sequence& chain, sequence::Trajectory&
   const petsc::LogEvent event("nonlinear.newton");
   SolveReport report = snes_->solve(chain, states, monitors);
   report.path.evaluations +=
-      (report.iterations + 1) * static_cast<double>(linear::longest_part(states.layout()));
+      (report.iterations + 1) * static_cast<double>(states.layout().longest());
   return report;
 }
 
@@ -40,7 +40,7 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
   const int iterations = effort.iterations;
   const parallel::BlockLayout split = layout(problem);
   const linear::Cost once = linear_cost(options_, problem, split);
-  const double k = iterations, m = static_cast<double>(linear::longest_part(split));
+  const double k = iterations, m = static_cast<double>(split.longest());
   // Residuals, and a tangent for each look; then the linear solves.
   const Index halos = std::max(0, split.num_active_ranks() - 1) * (iterations + 1 + effort.looks);
   Cost cost;
@@ -63,7 +63,7 @@ double Newton::memory(const Problem& problem) const {
   constexpr double kArrays = 9;
   const parallel::BlockLayout split = layout(problem);
   const double states =
-      static_cast<double>(linear::longest_part(split)) * static_cast<double>(problem.state_bytes());
+      static_cast<double>(split.longest()) * static_cast<double>(problem.state_bytes());
   return kArrays * states + linear_cost(options_, problem, split).memory;
 }
 

@@ -38,13 +38,7 @@ PetscErrorCode function_callback(SNES, Vec x, Vec f, void* context) {
 }
 
 PetscErrorCode jacobian_callback(SNES, Vec x, Mat, Mat, void* context) {
-  return petsc::guard([&] {
-    auto& newton = *static_cast<NewtonSnes*>(context);
-    const PetscScalar* z = nullptr;
-    DEEPPCR_PETSC(VecGetArrayRead(x, &z));
-    newton.linearise_at(states_of(z, newton.trajectory()));
-    DEEPPCR_PETSC(VecRestoreArrayRead(x, &z));
-  });
+  return petsc::guard([&] { static_cast<NewtonSnes*>(context)->linearise_at(x); });
 }
 
 PetscErrorCode convergence_callback(SNES, PetscInt iteration, PetscReal, PetscReal, PetscReal,
@@ -106,7 +100,7 @@ void NewtonSnes::assemble_if_asked() {
   DEEPPCR_PETSC(PCGetType(inner_solver().pc, &type));
   const std::string name = type == nullptr ? "" : type;
   if (name == "deeppcr" || name == PCNONE) return;
-  linearise_at(trajectory_->states());
+  linearise_at(trajectory_->vec());
   assembled_ = J_->assemble();
   DEEPPCR_PETSC(SNESSetJacobian(snes_.get(), J_->mat(), assembled_.get(), jacobian_callback, this));
 }
@@ -114,6 +108,7 @@ void NewtonSnes::assemble_if_asked() {
 /// F_l = z_l - f_l(z_{l-1}). Collective; one message of B n reals to the right.
 void NewtonSnes::evaluate(ConstStates z, States F) {
   const StageTimer timer(stages_, "residual");
+  known_ = -1;
   const StepRange local = trajectory_->local_range();
   const ConstState z0 = trajectory_->input();
   const Index state = z0.size();
@@ -125,25 +120,38 @@ void NewtonSnes::evaluate(ConstStates z, States F) {
   for (Index i = 0; i < F.size(); ++i) F.data()[i] = z.data()[i] - F.data()[i];
 }
 
-/// The line search ends at the states that it has evaluated last; other SNES types may not.
-void NewtonSnes::evaluate_unless_linearised_at(ConstStates z) {
+bool NewtonSnes::is_linearised_at(ConstStates z) const {
   const Real* evaluated = evaluated_.data() + trajectory_->input().size();
-  const bool same = linearisation_ && std::equal(z.begin(), z.end(), evaluated);
-  if (!comm().any(!same)) return;
-  Buffer<Real> F(z.size());
-  evaluate(z, States(F.data(), z.shape()));
+  return linearisation_ && std::equal(z.begin(), z.end(), evaluated);
+}
+
+/// The line search ends at the states that it has evaluated last, which judge() finds out; other
+/// SNES types may not.
+void NewtonSnes::evaluate_unless_linearised_at(Vec x) {
+  if (x == trajectory_->vec() && petsc::changes_of(reinterpret_cast<PetscObject>(x)) == known_)
+    return;
+  const PetscScalar* values = nullptr;
+  DEEPPCR_PETSC(VecGetArrayRead(x, &values));
+  const ConstStates z = states_of(values, *trajectory_);
+  if (comm().any(!is_linearised_at(z))) {
+    Buffer<Real> F(z.size());
+    evaluate(z, States(F.data(), z.shape()));
+  }
+  DEEPPCR_PETSC(VecRestoreArrayRead(x, &values));
 }
 
 /// The operator keeps its Jacobians until it is given new ones: SNES may evaluate elsewhere, or lag
 /// the Jacobian.
-void NewtonSnes::linearise_at(ConstStates z) {
-  evaluate_unless_linearised_at(z);
+void NewtonSnes::linearise_at(Vec x) {
+  evaluate_unless_linearised_at(x);
   J_->set_linearisation(linearisation_.get());
   jacobian_ = linearisation_;
   if (assembled_) assembled_ = J_->assemble(std::move(assembled_));
 }
 
-NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
+/// With what else is in `together` in one reduction. Finds out too whether the states are
+/// linearised at on all ranks.
+NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z, parallel::Reduction& together) {
   const std::vector<double> residuals = sequence::step_norms(F);
   const std::vector<double> allowed = limits(comm(), options_.tolerance, trajectory_->input(), z);
   Norms found;
@@ -159,34 +167,52 @@ NewtonSnes::Norms NewtonSnes::norms(ConstStates F, ConstStates z) const {
   }
   if (allowed.empty())
     found.tolerance = options_.tolerance.limit(sequence::largest_entry(trajectory_->input()));
-  // The last three are minima: of what is left, negated.
+  // Leading steps are minima: of what is left, negated.
   const StepRange range = trajectory_->local_range();
   const Index L = trajectory_->layout().num_steps();
   const auto leading = [&](Index here) {
     return -static_cast<double>(here < range.size() ? range.first + here : L);
   };
-  std::vector<double> worst{found.residual, found.excess, found.tolerance, leading(exact),
-                            leading(identical)};
-  comm().max(worst);
-  return {worst[0], worst[1], worst[2], static_cast<Index>(-worst[3]),
-          static_cast<Index>(-worst[4])};
+  const Index residual = together.max(found.residual), excess = together.max(found.excess),
+              tolerance = together.max(found.tolerance), frozen = together.max(leading(exact)),
+              same = together.max(leading(identical)),
+              elsewhere = together.max(is_linearised_at(z) ? 0 : 1);
+  together.run(comm());
+  if (together.maximum(elsewhere) == 0)
+    known_ = petsc::changes_of(reinterpret_cast<PetscObject>(trajectory_->vec()));
+  return {together.maximum(residual), together.maximum(excess), together.maximum(tolerance),
+          static_cast<Index>(-together.maximum(frozen)),
+          static_cast<Index>(-together.maximum(same))};
+}
+
+/// Of this rank: max ||d||_inf of the last step.
+double NewtonSnes::step_norm() const {
+  Vec step = nullptr;
+  const PetscScalar* values = nullptr;
+  DEEPPCR_PETSC(SNESGetSolutionUpdate(snes_.get(), &step));
+  DEEPPCR_PETSC(VecGetArrayRead(step, &values));
+  const double norm = sequence::largest_entry(
+      {values, {trajectory_->local_range().size(), trajectory_->input().size()}});
+  DEEPPCR_PETSC(VecRestoreArrayRead(step, &values));
+  return norm;
 }
 
 SNESConvergedReason NewtonSnes::judge(int iteration) {
-  Vec f = nullptr, step = nullptr;
+  Vec f = nullptr;
   DEEPPCR_PETSC(SNESGetFunction(snes_.get(), &f, nullptr, nullptr));
   const PetscScalar* F = nullptr;
   DEEPPCR_PETSC(VecGetArrayRead(f, &F));
   const ConstStates residual = states_of(F, *trajectory_);
-  last_ = norms(residual, trajectory_->states());  // SNES works on them
-  J_->set_frozen(last_.frozen);
-  PetscReal step_norm = 0;
-  if (iteration > 0) {
-    DEEPPCR_PETSC(SNESGetSolutionUpdate(snes_.get(), &step));
-    DEEPPCR_PETSC(VecNorm(step, NORM_INFINITY, &step_norm));
-  }
   report_.iterations = iteration;
-  record(iteration, step_norm);
+  parallel::TrafficByLevel sent;
+  const int ksp_iterations = account(iteration, sent);
+  parallel::Reduction together;
+  if (recording_->wanted())
+    recording_->join(together, iteration > 0 ? step_norm() : 0, current_stages(), sent);
+  last_ = norms(residual, trajectory_->states(), together);  // SNES works on them
+  J_->set_frozen(last_.frozen);
+  recording_->iteration({iteration, last_.residual, 0, last_.frozen, ksp_iterations}, together,
+                        trajectory_->states().data());
   const bool settled = last_.excess <= 1 && is_settled(residual);
   DEEPPCR_PETSC(VecRestoreArrayRead(f, &F));
   if (settled) return SNES_CONVERGED_FNORM_ABS;
@@ -200,7 +226,7 @@ SNESConvergedReason NewtonSnes::judge(int iteration) {
 /// larger error further on: Newton goes on until the residual makes up for the growth, or until
 /// that no longer falls.
 bool NewtonSnes::is_settled(ConstStates residual) {
-  evaluate_unless_linearised_at(trajectory_->states());
+  evaluate_unless_linearised_at(trajectory_->vec());
   const StageTimer timer(stages_, "residual");
   found_ = assess(*trajectory_, residual, *linearisation_, options_.tolerance, neighbours_);
   ++report_.looks;
@@ -229,32 +255,27 @@ StageTimes NewtonSnes::current_stages() const {
   return now;
 }
 
-void NewtonSnes::record(int iteration, double step_norm) {
+/// Adds up what the last linear solve has sent and worked; its KSP iterations.
+int NewtonSnes::account(int iteration, parallel::TrafficByLevel& sent) {
+  if (iteration == 0) return 0;
   const Inner inner = inner_solver();
-  const linear::LinearSolver* solver = iteration > 0 ? linear::solver_of(inner.pc) : nullptr;
-  parallel::TrafficByLevel sent;
+  const linear::LinearSolver* solver = linear::solver_of(inner.pc);
   if (solver != nullptr) {
     sent = solver->level_traffic();
     accumulate(sent, levels_);
     neighbours_ += solver->neighbour_traffic();
   }
   PetscInt ksp_iterations = 0;
-  if (iteration > 0) {
-    DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
-    add_path(solver, ksp_iterations);
-  }
-  if (!recording_->wanted()) return;
-  recording_->iteration(
-      {iteration, last_.residual, step_norm, last_.frozen, static_cast<int>(ksp_iterations)},
-      current_stages(), sent, trajectory_->states().data());
+  DEEPPCR_PETSC(KSPGetIterationNumber(inner.ksp, &ksp_iterations));
+  add_path(solver, ksp_iterations);
+  return static_cast<int>(ksp_iterations);
 }
 
 /// The work in a row of one linear solve: by our solver, or a product with the operator for each
 /// iteration of PETSc's.
 void NewtonSnes::add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations) {
   const parallel::BlockLayout& layout = trajectory_->layout();
-  CriticalPath path{
-      static_cast<double>(ksp_iterations) * static_cast<double>(linear::longest_part(layout)), 0};
+  CriticalPath path{static_cast<double>(ksp_iterations) * static_cast<double>(layout.longest()), 0};
   if (solver != nullptr) path = solver->report(layout).path;
   report_.path.evaluations += path.evaluations;
   report_.path.products += path.products;

@@ -26,8 +26,7 @@ class NewtonSnes {
 
   /// What the SNES calls back.
   void evaluate(ConstStates z, States F);
-  void evaluate_unless_linearised_at(ConstStates z);
-  void linearise_at(ConstStates z);
+  void linearise_at(Vec x);
   SNESConvergedReason judge(int iteration);
 
   const sequence::Trajectory& trajectory() const { return *trajectory_; }
@@ -53,8 +52,11 @@ class NewtonSnes {
   Inner inner_solver() const;
   void create_for(const sequence::Sequence& chain, sequence::Trajectory& trajectory);
   void assemble_if_asked();
-  Norms norms(ConstStates F, ConstStates z) const;
-  void record(int iteration, double step_norm);
+  bool is_linearised_at(ConstStates z) const;
+  void evaluate_unless_linearised_at(Vec x);
+  Norms norms(ConstStates F, ConstStates z, parallel::Reduction& together);
+  double step_norm() const;
+  int account(int iteration, parallel::TrafficByLevel& sent);
   void add_path(const linear::LinearSolver* solver, PetscInt ksp_iterations);
   StageTimes current_stages() const;
   bool is_settled(ConstStates residual);
@@ -73,6 +75,9 @@ class NewtonSnes {
   Buffer<Real> evaluated_;
   std::shared_ptr<const blocks::Linearisation> linearisation_;  ///< there
   std::shared_ptr<const blocks::Linearisation> jacobian_;       ///< what J_ points to
+  /// PETSc's count of changes of the states at which all ranks know that they are linearised at
+  /// them; -1 where that is not known.
+  Index known_ = -1;
   petsc::Handle<SNES> snes_;
   petsc::Handle<Vec> states_;  ///< of the trajectory that all this was made for
   petsc::Handle<Vec> residual_;

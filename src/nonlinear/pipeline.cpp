@@ -71,15 +71,21 @@ SolveReport Pipeline::solve(const sequence::Sequence& chain, sequence::Trajector
   states.touched();
   SolveReport report;
   report.method = "pipeline";
-  std::vector<double> worst{watch.seconds(), pass.waited(), pass.clock(), largest_state(states)};
-  comm.max(worst);
-  report.seconds = {{"total", worst[0]}, {"wait", worst[1]}};
-  report.neighbours = total_traffic(comm, sent);
-  end_sequential(worst[3], L, tolerance_, report);
+  StageTimes times;
+  times.add("total", watch.seconds());
+  times.add("wait", pass.waited());
+  parallel::Reduction together;
+  const Totals totals(together, times, {"total", "wait"}, {}, sent);
+  const Index ticks = together.max(pass.clock()), largest = together.max(largest_state(states));
+  together.run(comm);
+  const double clock = together.maximum(ticks);
+  report.seconds = totals.slowest(together);
+  report.neighbours = totals.neighbours(together);
+  end_sequential(together.maximum(largest), L, tolerance_, report);
   report.evaluations = L;
-  report.path.evaluations = worst[2] / static_cast<double>(states.batch());
+  report.path.evaluations = clock / static_cast<double>(states.batch());
   report.sequential_evaluations = static_cast<Index>(std::ceil(report.path.evaluations));
-  report.pipeline = plan.report(worst[2]);
+  report.pipeline = plan.report(clock);
   return report;
 }
 

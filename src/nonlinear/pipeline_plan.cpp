@@ -49,7 +49,7 @@ PipelinePlan::PipelinePlan(parallel::BlockLayout layout, Index batch, Index micr
 
 Index PipelinePlan::block_steps() const {
   if (layout_.num_steps() == 0) return 0;
-  return layout_.is_contiguous() ? linear::longest_part(layout_) : layout_.steps(0).range(0).size();
+  return layout_.is_contiguous() ? layout_.longest() : layout_.steps(0).range(0).size();
 }
 
 Index PipelinePlan::num_blocks() const {

@@ -51,7 +51,7 @@ Cost Shooting::cost(const Problem& problem, const Effort& effort) const {
   Cost cost;
   // All of each chunk, again in each correction: where starts are forgotten, only its first steps.
   cost.path.evaluations =
-      static_cast<double>(linear::longest_part(split)) +
+      static_cast<double>(split.longest()) +
       static_cast<double>((effort.iterations + 2 * effort.looks) * chunks.longest());
   // The guess and each correction; the ends once more where they were not swept from as they are;
   // twice for a look, with a tangent through it.

@@ -14,10 +14,10 @@ void ShootingRun::conclude_sweeps() {
   report_.path.evaluations += clock_.steps();
   report_.frozen_prefix = exact_steps();
   report_.tolerance = judgement_.tolerance;
-  report_.growth = std::max(linear::growth(table_), assessed_.growth);
+  report_.growth = std::max(judgement_.growth, assessed_.growth);
   report_.lyapunov = assessed_.lyapunov;
   recording_.end(states_.states().data());
-  report_.residual = comm().max(seam_residual());
+  report_.residual = judgement_.meets ? judgement_.residual : comm().max(seam_residual());
   traffic_ += conclude(
       {recording_.stopped(), right_ ? "" : why_not_right(), exact_steps(), options_.fallback},
       options_.tolerance, chain_, states_, report_);
@@ -32,12 +32,10 @@ std::string ShootingRun::why_not_right() const {
 }
 
 /// This rank's part of max_l ||f_l(z_{l-1}) - z_l||_inf: behind the first step of a chunk only
-/// merged states have any. Cost: one step a chunk, one message of B n reals to the right; nothing
-/// where each chunk was swept from the very state that the one before it ends with. Collective.
+/// merged states have any. Cost: one step a chunk, one message of B n reals to the right.
+/// Collective.
 double ShootingRun::seam_residual() {
   const StageTimer timer(stages_, "check");
-  if (std::all_of(table_.begin(), table_.end(), [](const auto& one) { return one.mismatch == 0; }))
-    return judgement_.residual;
   const Index B = states_.batch(), n = states_.width(), state = B * n;
   const Real* incoming = starts_.receive_end(traffic_);
   double most = 0;

@@ -25,6 +25,16 @@ double merge_tolerance(double rtol) {
   return std::clamp(kMergeBelow * rtol, kFinestMerge, kCoarsestMerge);
 }
 
+/// Behind a first sweep of all of each chunk.
+linear::PathClock behind_first_sweep(const Chunks& chunks, StepRange own) {
+  std::vector<double> steps;
+  for (Index c = own.first; c < own.last; ++c)
+    steps.push_back(static_cast<double>(chunks.steps(c).size()));
+  const Index before = own.first == 0 || own.empty() ? 0 : chunks.steps(own.first - 1).size();
+  return linear::PathClock(std::move(steps), static_cast<double>(before),
+                           static_cast<double>(chunks.longest()));
+}
+
 }  // namespace
 
 ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& states,
@@ -37,9 +47,11 @@ ShootingRun::ShootingRun(const sequence::Sequence& chain, sequence::Trajectory& 
       own_(chunks_.of_rank(states.comm().rank())),
       sweep_(chain, states, chunks_, merge_tolerance(options.tolerance.rtol)),
       starts_(states, chunks_, sweep_),
+      place_{states.comm(), chunks_.owners().num_active_ranks(), Direction::forward, own_.first,
+             chunks_.size()},
       recording_(states.comm(), monitors, {"sweep", "couple", "check"}),
       coupling_(options.coupling),
-      clock_(chunks_.sizes()) {
+      clock_(behind_first_sweep(chunks_, own_)) {
   report_.method = "shooting";
   report_.chunks = chunks_.size();
 }
@@ -79,8 +91,10 @@ ShootingRun::Method ShootingRun::choose() {
     return Method::sequential;
   }
   first_sweep(probed_, true);
-  gather();
-  const plan::ChunkPlan plan = plan::choose_for_chunks({table_.begin(), table_.end()}, problem);
+  collect();
+  parallel::Reduction together;
+  const plan::ChunkPlan plan =
+      plan::choose_for_chunks(linear::probe(place_, facts_, together), problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
   return plan.method;
 }
@@ -106,7 +120,8 @@ void ShootingRun::shoot() {
     coupler_.emplace(coupling_, chain_, states_, chunks_, sweep_);
   first_sweep(num_steps(), sweeps_tell_growth());
   if (chunks_.size() <= 1) {
-    gather();
+    collect();
+    judge();
     right_ = is_right();
     record();
     return;
@@ -124,14 +139,21 @@ void ShootingRun::first_sweep(Index steps, bool with_tangents) {
     sweep_.advance(i, steps, with_tangents && !is_first_of_chain(i));
 }
 
-/// All ranks learn the facts of all chunks. Collective.
-void ShootingRun::gather() {
+/// The facts of this rank's chunks.
+void ShootingRun::collect() {
   const std::vector<double>& mismatches = starts_.measure();
-  std::vector<linear::ChunkFacts> mine;
+  facts_.clear();
   for (Index i = 0; i < own_.size(); ++i)
-    mine.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
-  table_ = linear::gather(comm(), mine);
-  judgement_ = linear::judge(table_, options_.tolerance.rtol, options_.tolerance.atol);
+    facts_.push_back(facts_of(sweep_[i], mismatches[static_cast<std::size_t>(i)]));
+}
+
+/// From the facts of all ranks, with what a record needs of them. Collective.
+void ShootingRun::judge() {
+  together_ = {};
+  recording_.join(together_, change_, stages_,
+                  coupler_ ? coupler_->traffic() : parallel::TrafficByLevel());
+  judgement_ = linear::judge(place_, facts_, options_.tolerance.rtol, options_.tolerance.atol,
+                             clock_, together_);
 }
 
 /// The start of each next chunk: the end of this one, and what the coupling adds.
@@ -153,11 +175,11 @@ bool ShootingRun::correct() {
     for (Index i = 0; i < own_.size(); ++i)
       if (starts_.changed()[static_cast<std::size_t>(i)]) sweep_.again(i);
   }
-  gather();
-  clock_.sweep(table_, coupler_.has_value());
+  collect();
+  clock_.sweep(facts_, coupler_.has_value());
+  judge();
   ++report_.iterations;
-  return std::any_of(table_.begin(), table_.end(),
-                     [](const auto& chunk) { return chunk.swept > 0; });
+  return judgement_.moves;
 }
 
 /// Whether another correction is worth it.
@@ -200,10 +222,8 @@ Index ShootingRun::exact_steps() const {
 }
 
 void ShootingRun::record() {
-  if (!recording_.wanted()) return;
-  recording_.iteration(
-      {report_.iterations, judgement_.residual, comm().max(change_), exact_steps()}, stages_,
-      coupler_ ? coupler_->traffic() : parallel::TrafficByLevel(), states_.states().data());
+  recording_.iteration({report_.iterations, judgement_.residual, 0, exact_steps()}, together_,
+                       states_.states().data());
 }
 
 }  // namespace deeppcr::nonlinear

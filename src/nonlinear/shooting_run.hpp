@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "deeppcr/nonlinear/conclusion.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/shooting.hpp"
@@ -42,7 +42,8 @@ class ShootingRun {
   SolveReport solve_sequentially();
   void shoot();
   void first_sweep(Index steps, bool with_tangents);
-  void gather();
+  void judge();
+  void collect();
   void propose();
   void accelerate();
   void evaluate(const Real* x, Real* F);
@@ -64,12 +65,14 @@ class ShootingRun {
   StepRange own_;  ///< this rank's
   ChunkSweep sweep_;
   ChunkStarts starts_;
-  std::vector<linear::ChunkFacts> table_;  ///< what all ranks know of all chunks
+  linear::ChunkPlace place_;
+  std::vector<linear::ChunkFacts> facts_;  ///< of this rank's chunks
   linear::Judgement judgement_;
   Recording recording_;
   Coupling coupling_;
   std::optional<ChunkCoupling> coupler_;
   linear::PathClock clock_;
+  parallel::Reduction together_;  ///< of the last judgement
   SolveReport report_;
   StageTimes stages_;
   parallel::Traffic traffic_;

@@ -22,7 +22,7 @@ SolveReport Windowed::sample(const sequence::Sequence& chain, sequence::Trajecto
 }
 
 Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
-  const auto m = static_cast<double>(linear::longest_part(layout(problem)));
+  const auto m = static_cast<double>(layout(problem).longest());
   const Index hops = std::max(0, layout(problem).num_active_ranks() - 1),
               state = problem.state_bytes();
   // The guess and each sweep; twice for a look, with a tangent through it.
@@ -41,8 +41,7 @@ Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
 double Windowed::memory(const Problem& problem) const {
   // A copy of the states, the corrections, the diagonals twice, and what a linearisation keeps.
   constexpr double kArrays = 6;
-  return kArrays *
-         static_cast<double>(linear::longest_part(layout(problem)) * problem.state_bytes());
+  return kArrays * static_cast<double>(layout(problem).longest() * problem.state_bytes());
 }
 
 }  // namespace deeppcr::nonlinear

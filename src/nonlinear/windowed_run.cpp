@@ -104,16 +104,22 @@ WindowedRun::Sweep WindowedRun::correct(const Section& section) {
   return found;
 }
 
-/// Maxima over ranks, and the steps that have converged on all ranks up to the first that has not.
-void WindowedRun::agree(Sweep& sweep) const {
+/// Maxima over ranks, and the steps that have converged on all ranks up to the first that has not;
+/// with what a record needs of them.
+void WindowedRun::agree(Sweep& sweep) {
   const Section section = section_of(window());
   const bool all = sweep.converged == section.mine.size();
   const double reached =
       all ? static_cast<double>(steps_) : static_cast<double>(section.mine.first + sweep.converged);
-  std::vector<double> values{sweep.residual, sweep.correction, sweep.size, -reached};
-  comm().max(values);
-  const Index front = std::min(window().last, static_cast<Index>(-values[3]));
-  sweep = {values[0], values[1], values[2], front - frozen_};
+  together_ = {};
+  recording_.join(together_, sweep.correction, stages_, jacobian_.level_traffic());
+  const Index residual = together_.max(sweep.residual),
+              correction = together_.max(sweep.correction), size = together_.max(sweep.size),
+              first_left = together_.max(-reached);
+  together_.run(comm());
+  const Index front = std::min(window().last, static_cast<Index>(-together_.maximum(first_left)));
+  sweep = {together_.maximum(residual), together_.maximum(correction), together_.maximum(size),
+           front - frozen_};
 }
 
 WindowedRun::Sweep WindowedRun::sweep() {
@@ -131,8 +137,8 @@ WindowedRun::Sweep WindowedRun::sweep() {
 void WindowedRun::record(const Sweep& sweep) {
   accumulate(jacobian_.level_traffic(), levels_);
   report_.residual = sweep.residual;
-  recording_.iteration({report_.iterations, sweep.residual, sweep.correction, frozen_}, stages_,
-                       jacobian_.level_traffic(), trajectory_.states().data());
+  recording_.iteration({report_.iterations, sweep.residual, 0, frozen_}, together_,
+                       trajectory_.states().data());
 }
 
 /// The drift of the last step in the window, on the rank that has it.
@@ -237,7 +243,7 @@ SolveReport WindowedRun::solve() {
   end(exact, true);
   // A look walks the steps once more, with a tangent.
   report_.path.evaluations += static_cast<double>((report_.iterations + 2 * report_.looks) *
-                                                  linear::longest_part(trajectory_.layout()));
+                                                  trajectory_.layout().longest());
   return finish();
 }
 

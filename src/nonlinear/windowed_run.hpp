@@ -52,7 +52,7 @@ class WindowedRun {
   Sweep correct(const Section& section);
   void keep_drift(const Section& section);
   void extrapolate(const Section& before);
-  void agree(Sweep& sweep) const;
+  void agree(Sweep& sweep);
   void record(const Sweep& sweep);
   bool stalls(double residual);
   double known_growth() const;
@@ -66,6 +66,7 @@ class WindowedRun {
   Index first_;    ///< local step
   States states_;  ///< the one in front of it, and behind that the local ones
   Recording recording_;
+  parallel::Reduction together_;  ///< of the sweep at hand
   Index frozen_ = 0;
   double largest_ = 0;  ///< state in front of the window
   double tighter_ = 1;  ///< corrections are held against this share of what is allowed at first

@@ -14,19 +14,17 @@ BlockLayout::BlockLayout(std::vector<Index> first_steps) : first_(std::move(firs
       "{} entries", first_.size());
   num_steps_ = first_.back();
   num_ranks_ = static_cast<int>(first_.size()) - 1;
+  for (std::size_t p = 1; p < first_.size(); ++p)
+    longest_ = std::max(longest_, first_[p] - first_[p - 1]);
 }
 
 BlockLayout::BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block)
-    : kind_(kind), num_steps_(num_steps), num_ranks_(num_ranks), block_(block), first_() {
+    : kind_(kind), num_steps_(num_steps), num_ranks_(num_ranks), block_(block) {
   DEEPPCR_ASSERT(num_steps >= 0 && num_ranks >= 1, "L = {}, P = {}", num_steps, num_ranks);
 }
 
 BlockLayout BlockLayout::balanced(Index num_steps, int num_ranks) {
-  DEEPPCR_ASSERT(num_steps >= 0 && num_ranks >= 1, "L = {}, P = {}", num_steps, num_ranks);
-  std::vector<Index> first;
-  for (Index p = 0; p <= num_ranks; ++p)
-    first.push_back(p * (num_steps / num_ranks) + std::min(p, num_steps % num_ranks));
-  return BlockLayout(std::move(first));
+  return {Kind::contiguous, num_steps, num_ranks};
 }
 
 BlockLayout BlockLayout::by_share(Index num_steps, const std::vector<double>& share) {
@@ -58,8 +56,7 @@ BlockLayout BlockLayout::dealt(Index num_steps, int num_ranks, Index block) {
 }
 
 BlockLayout BlockLayout::replicated(Index num_steps, int num_ranks) {
-  if (num_ranks == 1) return BlockLayout({0, num_steps});
-  return {Kind::replicated, num_steps, num_ranks, 0};
+  return {num_ranks == 1 ? Kind::contiguous : Kind::replicated, num_steps, num_ranks};
 }
 
 StepSet BlockLayout::steps(int rank) const {
@@ -86,6 +83,12 @@ int BlockLayout::owner(Index l) const {
   DEEPPCR_ASSERT(0 <= l && l < num_steps(), "step {} of {}", l, num_steps());
   if (kind_ == Kind::replicated) return 0;
   if (kind_ == Kind::dealt) return static_cast<int>(l / block_ % num_ranks_);
+  if (first_.empty()) {
+    const Index count = num_steps_ / num_ranks_, longer = num_steps_ % num_ranks_;
+    const Index behind_longer = longer * (count + 1);
+    return static_cast<int>(l < behind_longer ? l / (count + 1)
+                                              : longer + (l - behind_longer) / count);
+  }
   const auto behind = std::upper_bound(first_.begin(), first_.end(), l);
   return static_cast<int>(behind - first_.begin()) - 1;
 }
@@ -95,21 +98,41 @@ int BlockLayout::num_active_ranks() const {
   return is_contiguous() ? owner(num_steps() - 1) + 1 : num_ranks_;
 }
 
-StepRange BlockLayout::range(int rank) const {
-  const auto at = static_cast<std::size_t>(rank);
-  const std::vector<Index>& first = first_steps();
-  return {first[at], first[at + 1]};
+Index BlockLayout::longest() const {
+  if (!is_contiguous()) return count(0);
+  return first_.empty() ? first_step(1) : longest_;
 }
 
-const std::vector<Index>& BlockLayout::first_steps() const {
+Index BlockLayout::longest(int first, int last) const {
+  if (first_.empty()) last = std::min(last, first + 1);  // counts do not rise from rank to rank
+  Index most = 0;
+  for (int p = first; p < last; ++p) most = std::max(most, range(p).size());
+  return most;
+}
+
+Index BlockLayout::first_step(Index rank) const {
+  if (!first_.empty()) return first_[static_cast<std::size_t>(rank)];
+  return rank * (num_steps_ / num_ranks_) + std::min(rank, num_steps_ % num_ranks_);
+}
+
+StepRange BlockLayout::range(int rank) const {
   DEEPPCR_ASSERT(is_contiguous(), "a layout of {} steps over {} ranks that is not contiguous",
                  num_steps_, num_ranks_);
-  return first_;
+  return {first_step(rank), first_step(rank + 1)};
+}
+
+std::vector<Index> BlockLayout::first_steps() const {
+  std::vector<Index> all{0};
+  for (int p = 0; p < num_ranks_; ++p) all.push_back(range(p).last);
+  return all;
 }
 
 bool operator==(const BlockLayout& a, const BlockLayout& b) {
-  return a.kind_ == b.kind_ && a.num_steps_ == b.num_steps_ && a.num_ranks_ == b.num_ranks_ &&
-         a.block_ == b.block_ && a.first_ == b.first_;
+  if (a.kind_ != b.kind_ || a.num_steps_ != b.num_steps_ || a.num_ranks_ != b.num_ranks_ ||
+      a.block_ != b.block_)
+    return false;
+  if (a.first_.empty() == b.first_.empty()) return a.first_ == b.first_;
+  return a.first_steps() == b.first_steps();
 }
 
 int ceil_log2(Index x) {

@@ -91,17 +91,11 @@ void Communicator::barrier() const {
 }
 
 void Communicator::reduce(void* values, Index count, MPI_Datatype type, MPI_Op op) const {
+  if (size_ == 1 || count == 0) return;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Iallreduce(MPI_IN_PLACE, values, to_count(count), type, op, comm_, &request),
             "MPI_Iallreduce");
   wait_aside(request);
-}
-
-double Communicator::max_before(double value, double first) const {
-  value = without_nan(value);
-  double before = first;
-  check_mpi(MPI_Exscan(&value, &before, 1, MPI_DOUBLE, MPI_MAX, comm_), "MPI_Exscan");
-  return rank_ == 0 ? first : std::max(before, first);
 }
 
 void Communicator::max(std::vector<double>& values) const {

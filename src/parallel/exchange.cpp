@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 
 namespace deeppcr::parallel {
 
@@ -141,6 +142,18 @@ void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
     }
     plan.stride *= 2;
   }
+}
+
+double max_before(const Communicator& comm, double value, double first) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Buffer<Real> own(1), before(1);
+  own[0] = value != value ? kInfinity : value;
+  before[0] = -kInfinity;
+  TrafficByLevel uncounted;
+  combine_before(
+      comm, {0, comm.size() - 1, 1, Direction::forward}, own, before,
+      [](Real* later, const Real* earlier) { *later = std::max(*later, *earlier); }, uncounted);
+  return std::max(before[0], first);
 }
 
 void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,

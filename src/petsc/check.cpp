@@ -38,6 +38,12 @@ void capture_current_exception() noexcept {
 
 void mark_changed(PetscObject object) { DEEPPCR_PETSC(PetscObjectStateIncrease(object)); }
 
+Index changes_of(PetscObject object) {
+  PetscObjectState count = 0;
+  DEEPPCR_PETSC(PetscObjectStateGet(object, &count));
+  return count;
+}
+
 Index max_global_size() { return static_cast<Index>(PETSC_MAX_INT); }
 
 }  // namespace deeppcr::petsc

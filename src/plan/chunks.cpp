@@ -19,29 +19,24 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Two starts count as one when this much is left of their difference.
 constexpr double kForgotten = 1e-14;
 
-/// Steps until a change of the start has shrunk to kForgotten, in the slowest chunk.
-double forgetting_steps(const std::vector<ProbedChunk>& probed) {
-  double most = 0;
-  for (std::size_t c = 1; c < probed.size(); ++c) {
-    const double rate = probed[c].exit / std::max(1.0, probed[c].probed);
-    most = std::max(most, rate < 0 ? std::log(kForgotten) / rate : kInfinity);
-  }
-  return most;
-}
-
 /// Corrections with M = I: the neglected M - I of the chunks act like independent random maps, and
-/// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2.
-double identity_corrections(const std::vector<ProbedChunk>& probed, double rtol) {
-  double square = 0;
-  for (std::size_t c = 1; c < probed.size(); ++c)
-    square += probed[c].drift * probed[c].drift * probed[c].steps / std::max(1.0, probed[c].probed);
-  const auto most = static_cast<double>(probed.size());
-  double log_error = 0;
-  for (double k = 0; k < most; ++k) {
-    log_error += 0.5 * (std::log(square) - std::log(k + 1));
-    if (!(log_error > std::log(rtol))) return std::max(k, 1.0);
+/// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2. More
+/// than there are chunks tell nothing new.
+double identity_corrections(const Probe& probe, Index chunks, double rtol) {
+  const auto enough = [&](Index k) {
+    const auto factors = static_cast<double>(k + 1);
+    const double log_error =
+        0.5 * (factors * std::log(probe.drift_square) - std::lgamma(factors + 1));
+    return !(log_error > std::log(rtol));
+  };
+  if (chunks <= 1 || enough(0)) return static_cast<double>(std::min<Index>(chunks, 1));
+  // The error rises at first, and falls for ever behind that.
+  Index too_few = 0, most = chunks;
+  while (most - too_few > 1) {
+    const Index middle = too_few + (most - too_few) / 2;
+    (enough(middle) ? most : too_few) = middle;
   }
-  return most;
+  return static_cast<double>(most);
 }
 
 /// Steps until starts are forgotten in all chunks, each walked again from its corrected start.
@@ -87,10 +82,16 @@ double product_weight(Index batch, int width) {
   return batch >= kMany ? 1 : machine().product_flop_ratio(width);
 }
 
-ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkProblem& problem) {
+void Probe::add(const ProbedChunk& chunk) {
+  const double probed = std::max(1.0, chunk.probed), rate = chunk.exit / probed;
+  forgetting_steps = std::max(forgetting_steps, rate < 0 ? std::log(kForgotten) / rate : kInfinity);
+  drift_square += chunk.drift * chunk.drift * chunk.steps / probed;
+}
+
+ChunkPlan choose_for_chunks(const Probe& probe, const ChunkProblem& problem) {
   ChunkPlan plan;
-  plan.forgetting_steps = forgetting_steps(probed);
-  plan.identity_sweeps = identity_corrections(probed, problem.rtol);
+  plan.forgetting_steps = probe.forgetting_steps;
+  plan.identity_sweeps = identity_corrections(probe, problem.chunks, problem.rtol);
   plan.costs.fill(kInfinity);
   plan.cost(Method::sequential) = static_cast<double>(problem.steps);
   if (problem.linear) {
@@ -110,13 +111,7 @@ ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkP
   return plan;
 }
 
-ChunkPlan best_case(const ChunkProblem& problem) {
-  ProbedChunk forgetful;
-  forgetful.steps = forgetful.probed = 1;
-  forgetful.exit = -kInfinity;
-  return choose_for_chunks(
-      std::vector<ProbedChunk>(static_cast<std::size_t>(problem.chunks), forgetful), problem);
-}
+ChunkPlan best_case(const ChunkProblem& problem) { return choose_for_chunks({}, problem); }
 
 std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {
   const auto steps = [](double value) {

@@ -95,7 +95,7 @@ double update_cost(const TrainingProblem& training, const Sharing& sharing) {
   require_layout(*sharing.methods.make_backward(), layout);
   const auto batch = static_cast<double>(problem.batch);
   const double step = batch * training.layers;
-  const double own = step * static_cast<double>(linear::longest_part(layout));
+  const double own = step * static_cast<double>(layout.longest());
   const linear::CriticalPath path =
       solver->cost(problem, {static_cast<int>(machine().newton_iterations), 0}).path;
   const double columns =

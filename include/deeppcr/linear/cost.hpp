@@ -46,7 +46,4 @@ struct Problem {
   int active_ranks() const;
 };
 
-/// Steps of the rank that has most.
-Index longest_part(const parallel::BlockLayout& layout);
-
 }  // namespace deeppcr::linear

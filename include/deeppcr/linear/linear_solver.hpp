@@ -73,18 +73,23 @@ class LinearSolver {
   /// Cost of one forward solve by formula. The backward one is its mirror image; what it sends on
   /// top is said with the solver.
   virtual Cost cost(const Problem& problem) const = 0;
+  /// Work in a row of one solve, as cost() has it; asked for behind each solve, so that solvers of
+  /// many ranks say it in O(log P).
+  virtual CriticalPath path(const parallel::BlockLayout& layout) const {
+    return cost({layout}).path;
+  }
   /// Of the result, relative to its largest entry; 0: to rounding.
   virtual double tolerance() const { return 0; }
 
   /// How the last solve went, on this layout. Default: all by this method.
   virtual SolveOutcome report(const parallel::BlockLayout& layout) const {
-    return {name(), "", 0, 0, 0, cost({layout}).path};
+    return {name(), "", 0, 0, 0, path(layout)};
   }
 
   /// Whether its ranks work one after another, as sequential substitution does.
   virtual bool walks_in_a_row() const { return false; }
 
-  /// What this rank has sent in the last solve.
+  /// What this rank has sent in the last solve; as many levels on all ranks.
   const parallel::TrafficByLevel& level_traffic() const { return levels_; }
   const parallel::Traffic& neighbour_traffic() const { return neighbours_; }
   /// Seconds of this rank since construction, by stage: eliminate, reduce, substitute.

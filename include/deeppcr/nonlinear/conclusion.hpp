@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "deeppcr/core/view.hpp"
-#include "deeppcr/linear/chunk_table.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "deeppcr/nonlinear/report.hpp"
 #include "deeppcr/parallel/communicator.hpp"
 #include "deeppcr/sequence/sequence.hpp"
@@ -29,7 +29,6 @@ std::vector<double> limits(const parallel::Communicator& comm, const Tolerance& 
 /// How far states are from those of sequential execution, as their residuals tell with what these
 /// grow to further on: the one rule of what is right.
 struct Assessment : linear::Judgement {
-  double growth = 0;    ///< log of the most that a change of a state becomes further on
   double lyapunov = 0;  ///< average log growth a step
   Index identical = 0;  ///< leading steps without any residual: sequential execution's own bits
 
@@ -42,7 +41,8 @@ struct Assessment : linear::Judgement {
 /// tangent a sample is pushed through the Jacobians to measure growth. Adds what this rank sends to
 /// `traffic`. Collective.
 /// Cost: one linearised evaluation of L/P steps, 2 B n^2 (L/P + 64) flops a rank in a row, three
-/// messages of at most B n reals to the right, a reduction and a gather of some numbers a rank.
+/// messages of at most B n reals to the right, two scans of some numbers over ranks and a
+/// reduction.
 Assessment assess(const sequence::Sequence& chain, const sequence::Trajectory& states,
                   const Tolerance& tolerance, parallel::Traffic& traffic);
 

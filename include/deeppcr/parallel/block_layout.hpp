@@ -19,8 +19,9 @@ struct OwnedRange {
 ///                  k mod P
 ///     replicated   every step on every rank
 ///
-/// Ranks may be empty, but only behind all others. A layout that is contiguous is so however it was
-/// made: dealt with at most one block a rank, or replicated on one rank.
+/// All questions are answered in O(1), of layouts by_share or from a list in O(log P), but for
+/// lists and copies. Ranks may be empty, but only behind all others. A layout that is contiguous is
+/// so however it was made: dealt with at most one block a rank, or replicated on one rank.
 class BlockLayout {
  public:
   BlockLayout() = default;
@@ -45,6 +46,10 @@ class BlockLayout {
   /// What a rank holds.
   StepSet steps(int rank) const;
   Index count(int rank) const { return steps(rank).size(); }
+  /// Steps of the rank that has most.
+  Index longest() const;
+  /// .. of ranks first..last-1. @pre is_contiguous()
+  Index longest(int first, int last) const;
   /// The lowest rank that holds step l: the one that writes it. @pre 0 <= l < num_steps()
   int owner(Index l) const;
   /// Number of ranks, counted from 0, that hold at least one step.
@@ -63,19 +68,21 @@ class BlockLayout {
   /// Of contiguous layouts only. @pre is_contiguous()
   StepRange range(int rank) const;
   /// [P+1], as the trace stores it. @pre is_contiguous()
-  const std::vector<Index>& first_steps() const;
+  std::vector<Index> first_steps() const;
 
   friend bool operator==(const BlockLayout& a, const BlockLayout& b);
 
  private:
   enum class Kind { contiguous, dealt, replicated };
-  BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block);
+  BlockLayout(Kind kind, Index num_steps, int num_ranks, Index block = 0);
+  Index first_step(Index rank) const;
 
   Kind kind_ = Kind::contiguous;
   Index num_steps_ = 0;
   int num_ranks_ = 1;
-  Index block_ = 0;                 ///< dealt
-  std::vector<Index> first_{0, 0};  ///< contiguous
+  Index block_ = 0;           ///< dealt
+  std::vector<Index> first_;  ///< contiguous, [P + 1]; empty where counts are equal to one step
+  Index longest_ = 0;         ///< of first_
 };
 
 /// ceil(log2 x) for x >= 1; 0 for x <= 1. The number of levels that reduce x maps to one.

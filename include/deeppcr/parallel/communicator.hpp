@@ -76,8 +76,8 @@ class Communicator {
   }
   /// Of a whole array: without naps.
   void sum(double* values, Index count) const;
-  /// Maximum over the ranks before this one; `first` on rank 0. NaN counts as infinity.
-  double max_before(double value, double first) const;
+  /// In place, by any operation that commutes.
+  void reduce(void* values, Index count, MPI_Datatype type, MPI_Op op) const;
 
   /// One value from each rank, on every rank.
   std::vector<Index> gather_all(Index value) const;
@@ -104,7 +104,6 @@ class Communicator {
   void receive(Real* data, Index count, int from) const;
 
  private:
-  void reduce(void* values, Index count, MPI_Datatype type, MPI_Op op) const;
   void broadcast(void* data, Index count, MPI_Datatype type, int root) const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;

@@ -103,4 +103,8 @@ void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
 void prefix_sum(const Communicator& comm, int active, Direction direction, Real* values,
                 Index count, TrafficByLevel& traffic);
 
+/// The maximum over the ranks before this one, `first` on rank 0. Collective on comm; ceil(log2 P)
+/// messages of one real a rank, which nobody counts. NaN counts as infinity.
+double max_before(const Communicator& comm, double value, double first);
+
 }  // namespace deeppcr::parallel

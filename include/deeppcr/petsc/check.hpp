@@ -25,6 +25,8 @@ void install_error_handler();
 
 /// Tells PETSc that the contents of an object were changed behind its back.
 void mark_changed(PetscObject object);
+/// How many times it was changed, by PETSc's count: on all ranks alike.
+Index changes_of(PetscObject object);
 
 /// Largest number of elements that a Vec of this PETSc build can have (2^31 - 1 with 32-bit
 /// indices).

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <string>
-#include <vector>
 
 #include "deeppcr/core/types.hpp"
 
@@ -14,6 +13,13 @@ struct ProbedChunk {
   double probed = 0;  ///< steps that the tangent has gone through
   double exit = 0;    ///< log of what it has grown by there
   double drift = 0;   ///< |M t - t| / |t| of the tangent t there
+};
+
+/// What the tangents of all chunks but the first, whose start is right, have shown together.
+struct Probe {
+  double forgetting_steps = 0;  ///< until a change of the start has shrunk to nothing, at most
+  double drift_square = 0;      ///< sum over the chunks of |M_c - I|^2
+  void add(const ProbedChunk& chunk);
 };
 
 /// The size of a problem as far as the choice of a method depends on it.
@@ -48,9 +54,9 @@ struct ChunkPlan {
 /// number, with a margin.
 constexpr double kUntilZero = 30;
 
-/// Chooses by the tangents that were pushed through the first steps of each chunk but the first:
-/// contraction tells how soon a start is forgotten, drift how far M is from I.
-ChunkPlan choose_for_chunks(const std::vector<ProbedChunk>& probed, const ChunkProblem& problem);
+/// Chooses by the tangents that were pushed through the first steps of the chunks: contraction
+/// tells how soon a start is forgotten, drift how far M is from I.
+ChunkPlan choose_for_chunks(const Probe& probe, const ChunkProblem& problem);
 
 /// The same of a chain that would forget at once: where even that is left to sequential execution
 /// there is nothing to look at.

@@ -230,7 +230,7 @@ TEST_P(LinearContract, SaysWhatRanAndWhatItTakes) {
   EXPECT_EQ(outcome.reason, "");
   EXPECT_LE(outcome.residual, solver_->tolerance());
   // Nothing finishes before the longest part has been walked, or multiplied, once.
-  const auto longest = static_cast<double>(longest_part(layout));
+  const auto longest = static_cast<double>(layout.longest());
   EXPECT_GE(outcome.path.evaluations + outcome.path.products, steps_ > 1 ? longest : 0);
   const Problem small{layout, batch_, width_}, large{layout, 2 * batch_, width_};
   const Cost of_small = solver_->cost(small), of_large = solver_->cost(large);

@@ -52,6 +52,7 @@ class Run {
   Index steps_;
   Buffer<Real> next_;  ///< [L_local, B, n]
   Recording recording_;
+  deeppcr::parallel::Reduction together_;  // of the sweep at hand
   Conclusion end_;
   SolveReport report_;
   StageTimes times_;
@@ -85,10 +86,13 @@ Run::Change Run::sweep() {
 
   report_.evaluations += steps_ - end_.exact;
   ++report_.sequential_evaluations;
-  report_.path.evaluations += static_cast<double>(deeppcr::linear::longest_part(states_.layout()));
-  std::vector<double> all{mine.largest, mine.size, mine.any ? 1.0 : 0.0};
-  states_.comm().max(all);
-  return {all[0], all[1], all[2] != 0};
+  report_.path.evaluations += static_cast<double>(states_.layout().longest());
+  together_ = {};
+  recording_.join(together_, mine.largest, times_, {});
+  const Index largest = together_.max(mine.largest), size = together_.max(mine.size),
+              any = together_.max(mine.any ? 1 : 0);
+  together_.run(states_.comm());
+  return {together_.maximum(largest), together_.maximum(size), together_.maximum(any) != 0};
 }
 
 /// What small changes may grow to further on decides, by the library's one rule. Collective.
@@ -107,7 +111,7 @@ void Run::judge(const Change& change) {
 }
 
 void Run::record(const Change& change) {
-  recording_.iteration({report_.iterations, change.largest, change.largest, end_.exact}, times_, {},
+  recording_.iteration({report_.iterations, change.largest, 0, end_.exact}, together_,
                        states_.states().data());
 }
 
@@ -157,15 +161,14 @@ Cost Sweeps::cost(const Problem& problem, const Effort& effort) const {
   const Index sends = effort.iterations + 2 * effort.looks;
   const Index messages = sends * std::max(0, ranks.num_active_ranks() - 1);
   Cost cost;
-  cost.path.evaluations = static_cast<double>(sends * deeppcr::linear::longest_part(ranks));
+  cost.path.evaluations = static_cast<double>(sends * ranks.longest());
   cost.neighbours = {messages, messages * problem.state_bytes()};
   return cost;
 }
 
 double Sweeps::memory(const Problem& problem) const {
   constexpr double kArrays = 2;  // the next states, and what a look holds
-  return kArrays * static_cast<double>(deeppcr::linear::longest_part(layout(problem)) *
-                                       problem.state_bytes());
+  return kArrays * static_cast<double>(layout(problem).longest() * problem.state_bytes());
 }
 
 Index Sweeps::most_iterations(const Problem& problem) const {

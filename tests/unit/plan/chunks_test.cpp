@@ -2,17 +2,23 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace deeppcr::plan {
 namespace {
 
-/// What tangents show of C chunks of `steps` steps: growth a step, drift over the probed ones.
-std::vector<ProbedChunk> facts(Index chunks, double steps, double rate, double drift) {
+/// What tangents show of C chunks of `steps` steps: growth a step, drift over the probed ones. The
+/// first has none.
+Probe facts(Index chunks, double steps, double rate, double drift) {
   ProbedChunk one;
   one.steps = steps;
   one.probed = 128;
   one.exit = rate * one.probed;
   one.drift = drift;
-  return std::vector<ProbedChunk>(static_cast<std::size_t>(chunks), one);
+  Probe all;
+  for (Index c = 1; c < chunks; ++c) all.add(one);
+  return all;
 }
 
 ChunkProblem problem_of(Index ranks, double hybrid) {
@@ -47,6 +53,22 @@ TEST(ChunkPlan, CountsTheWalksThatVectorsNeed) {
   ChunkProblem named = problem_of(16, 10);
   named.may_substitute = false;
   EXPECT_EQ(choose_for_chunks(facts(16, 1024, 0, 1), named).method, Method::identity);
+}
+
+// s^(k+1) / sqrt((k+1)!) <= rtol, looked for one after another.
+TEST(ChunkPlan, FindsTheFirstVectorThatIsEnough) {
+  for (const Index chunks : {1, 2, 16, 1000})
+    for (const double drift : {0.0, 1e-12, 1e-3, 0.1, 1.0, 3.0, 1e3}) {
+      const ChunkProblem problem = problem_of(chunks, 1e9);
+      double expected = 0, log_error = 0;
+      const Probe seen = facts(chunks, 128, 0, drift);
+      for (; expected < static_cast<double>(chunks); ++expected) {
+        log_error += 0.5 * (std::log(seen.drift_square) - std::log(expected + 1));
+        if (!(log_error > std::log(problem.rtol))) break;
+      }
+      EXPECT_EQ(choose_for_chunks(seen, problem).identity_sweeps, std::max(1.0, expected))
+          << chunks << " chunks, drift " << drift;
+    }
 }
 
 // Half of the steps with a tangent each are as long as all without: nothing to look for.
