@@ -1,10 +1,10 @@
 #include "deeppcr/parallel/communicator.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
-#include <thread>
 #include <utility>
+
+#include "parallel/waiting.hpp"
 
 namespace deeppcr::parallel {
 
@@ -26,30 +26,6 @@ namespace {
 
 /// Elements of one broadcast: 1 GiB of reals.
 constexpr Index kMostAtOnce = Index{1} << 27;
-
-/// Waits without taking the core's resources from a rank that works on its other hardware thread:
-/// pauses between two looks, and after a while sleeps for a very small share of the time waited so
-/// far, by half of which it is late on average.
-void wait_aside(MPI_Request request) {
-  using std::chrono::microseconds;
-  constexpr int kPauses = 32;  // some 40 ns each
-  constexpr microseconds kAwake{30000}, kLongestSleep{10000};
-  constexpr int kWaitedForOneOfSleep = 300;
-  const auto start = std::chrono::steady_clock::now();
-  for (int done = 0;;) {
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done) return;
-    const auto waited =
-        std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start);
-    if (waited >= kAwake) {
-      std::this_thread::sleep_for(std::min(waited / kWaitedForOneOfSleep, kLongestSleep));
-      continue;
-    }
-#if defined(__x86_64__) || defined(__i386__)
-    for (int i = 0; i < kPauses; ++i) __builtin_ia32_pause();
-#endif
-  }
-}
 
 double without_nan(double v) { return v != v ? std::numeric_limits<double>::infinity() : v; }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "deeppcr/core/processor.hpp"
+#include "deeppcr/core/profile.hpp"
 #include "deeppcr/petsc/check.hpp"
 
 namespace deeppcr::parallel {
@@ -16,6 +17,7 @@ Runtime::Runtime(int argc, char** argv, const std::vector<std::string>& petsc_op
     check_mpi(MPI_Init(&argc, &argv), "MPI_Init");
     started_mpi_ = true;
   }
+  use_clock(MPI_Wtime);
   // PETSc must neither read our command line nor catch our signals. It looks at some options, such
   // as -log_view, only here.
   std::vector<std::string> words{"deeppcr"};

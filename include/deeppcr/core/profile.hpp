@@ -1,21 +1,24 @@
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <string>
 
 namespace deeppcr {
 
+/// The program's one clock: seconds since some moment, never falling.
+double clock_seconds();
+/// Makes it another one: MPI's, which a simulator answers with simulated time. Watches that run
+/// already mean nothing then.
+void use_clock(double (*seconds)());
+
 /// Seconds since construction or the last restart().
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  void restart() { start_ = std::chrono::steady_clock::now(); }
+  double seconds() const { return clock_seconds() - start_; }
+  void restart() { start_ = clock_seconds(); }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double start_ = clock_seconds();
 };
 
 /// Seconds by named stage on this rank.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "deeppcr/parallel/exchange.hpp"
 #include "support/environment.hpp"
 
 namespace deeppcr::parallel {
@@ -28,6 +29,15 @@ TEST(Communicator, MaximumKeepsNaN) {
   world().max(values);
   EXPECT_EQ(values[0], 1.0);
   EXPECT_FALSE(std::isfinite(values[1]));
+}
+
+// Rank r brings the r-th of these; the first rank's value counts for the others only.
+TEST(Communicator, MaximumOverTheRanksBefore) {
+  const std::vector<double> values{-3.0, 5.0, 4.0, std::nan(""), 6.0};
+  const std::vector<double> expected{1.0, 1.0, 5.0, 5.0, std::numeric_limits<double>::infinity()};
+  const auto p = static_cast<std::size_t>(world().rank());
+  ASSERT_LT(p, values.size());
+  EXPECT_EQ(max_before(world(), values[p], 1.0), expected[p]);
 }
 
 // Rank r brings r values.
