@@ -4,6 +4,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/types.hpp"
+#include "deeppcr/core/work.hpp"
 
 namespace deeppcr::blocks {
 
@@ -26,10 +27,12 @@ class Product {
   /// Shapes: X [count, columns], Y [count, rows]; start [rows], the same for all vectors, null for
   /// zero. Y overlaps none of the others. Cost: 2 count rows columns flops.
   void operator()(const Real* A, Index count, const Real* X, const Real* start, Real* Y) const {
+    count_product(rows_, columns_, count);
     kernel_(*this, {A, count, X, start, 0, Y});
   }
   /// With a start for each vector, [count, rows], which may be Y.
   void add(const Real* A, Index count, const Real* X, const Real* start, Real* Y) const {
+    count_product(rows_, columns_, count);
     kernel_(*this, {A, count, X, start, rows_, Y});
   }
 
@@ -96,6 +99,7 @@ void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const R
 /// y += x
 template <typename T>
 void add(Index count, const T* x, T* y) {
+  count_elements(count);
   for (Index i = 0; i < count; ++i) y[i] += x[i];
 }
 

@@ -4,9 +4,20 @@
 
 namespace deeppcr {
 
-/// What choices and layouts take from measurements: one table. All are ratios, which differ less
-/// between machines than times do. Measured on 2 virtual AVX-512 cores (Zen 5, 1 and 2 MiB of
-/// second-level cache), October and November 2026.
+/// Seconds that kernels take with all they read in the caches near a core, for simulated clusters:
+/// a product of a matrix with a vector takes `call` and a `matrix_eight` for each eight numbers of
+/// a column; each further vector takes a `multiply_add` for them. Measured beside the ratios below
+/// (November 2026): products of n = 4 to 64 within 0.2, steps of an mlp with tanh within 0.15 from
+/// n = 16 on, at n = 8 half of what they take.
+struct KernelSeconds {
+  double call = 4e-9, matrix_eight = 0.4e-9, multiply_add = 0.145e-9;
+  double function = 1.1e-9;  ///< tanh, exp or erf of a number
+  double element = 0.1e-9;   ///< other operations on a number
+};
+
+/// What choices and layouts take from measurements: one table. But for the kernels all are ratios,
+/// which differ less between machines than times do. Measured on 2 virtual AVX-512 cores (Zen 5, 1
+/// and 2 MiB of second-level cache), October and November 2026.
 struct Machine {
   /// Time of a flop in a small matrix product over one in a matrix-vector product. Falls with the
   /// width: short columns fill vector registers badly in a matrix-vector product.
@@ -36,6 +47,8 @@ struct Machine {
   /// Of a wavefront: flops of a recurrent step in the time of a message and of what a chunk begins
   /// with.
   double chunk_flops = 1e5;
+
+  KernelSeconds kernels;
 
   /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
   /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.

@@ -4,6 +4,7 @@
 
 #include "blocks/kernels/sigma.hpp"
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/core/work.hpp"
 
 namespace deeppcr::blocks {
 
@@ -33,7 +34,13 @@ void for_registers(Index count, const Real* a, Body&& body) {
 }
 
 template <typename Sigma>
+void count_work(Index numbers) {
+  Sigma::kExact ? count_elements(numbers) : count_functions(numbers);
+}
+
+template <typename Sigma>
 void values(Index count, const Real* a, Real* y) {
+  count_work<Sigma>(count);
   for_registers<Sigma::kExact>(count, a, [y](auto in, auto&& put) {
     auto kept = in;
     put(Sigma::value(in, kept), y);
@@ -42,6 +49,7 @@ void values(Index count, const Real* a, Real* y) {
 
 template <typename Sigma>
 void values_and_slopes(Index count, const Real* a, Real* y, Real* slope) {
+  count_work<Sigma>(count);
   for_registers<Sigma::kExact>(count, a, [=](auto in, auto&& put) {
     auto kept = in;
     const auto out = Sigma::value(in, kept);
@@ -67,6 +75,7 @@ void activate_with_slope(Activation activation, Index count, const Real* a, Real
 template <typename T>
 void add_silu(Index count, const T* a, T* h, T* slope) {
   using Register = simd::Widest<T>;
+  count_functions(count);
   for (Index i = 0; i < count; i += simd::kWidest<T>) {
     Register kept;
     const auto in = simd::load<Register>(a + i), value = sigma::Silu::value(in, kept);
@@ -82,6 +91,7 @@ bool slope_from_value(Activation activation, Index count, const Real* y, Real* s
   return sigma::with(activation, [=](auto chosen) {
     using Sigma = decltype(chosen);
     if constexpr (Sigma::kSlopeFromValue) {
+      count_elements(count);
       for_registers<Sigma::kExact>(
           count, y, [=](auto value, auto&& put) { put(Sigma::slope(value, value, value), slope); });
     }

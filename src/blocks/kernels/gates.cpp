@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "blocks/kernels/sigma.hpp"
+#include "deeppcr/core/work.hpp"
 
 namespace deeppcr::blocks {
 
@@ -75,6 +76,7 @@ struct Chosen {
 template <int kGates, int kRecurrent, int kSlopes, typename Body>
 void for_chosen(Activation activation, const GateRows& rows, Body&& body) {
   const int n = rows.n;
+  count_functions(n * rows.count);
   sigma::with(activation, [&](auto chosen) {
     const Chosen<decltype(chosen)> sigma;
     const auto row = [=](const Real* u, const Real* v, const Real* before, Real* after,
@@ -98,6 +100,7 @@ void rnn_gates(Activation activation, const GateRows& rows) {
 }
 
 void gru_gates(Activation activation, const GateRows& rows) {
+  count_functions(3 * rows.n * rows.count);
   const auto body = [n = rows.n](auto sigma, Part part, const Real* u, const Real* v,
                                  const Real* before, Real* after, Real* slopes) {
     const V r = sigmoid(part.load(u) + part.load(v));
@@ -117,6 +120,7 @@ void gru_gates(Activation activation, const GateRows& rows) {
 
 void gru_reset(const GateRows& rows, Real* reset_state) {
   const int n = rows.n;
+  count_functions(2 * n * rows.count);
   for_rows<3, 2, 5>(
       rows, [&](const Real* u, const Real* v, const Real* before, Real*, Real* slopes) {
         for_parts(n, [=](Part part) {
@@ -132,6 +136,7 @@ void gru_reset(const GateRows& rows, Real* reset_state) {
 }
 
 void gru_candidate(Activation activation, const GateRows& rows) {
+  count_functions(rows.n * rows.count);
   const auto body = [n = rows.n](auto sigma, Part part, const Real* u, const Real* v,
                                  const Real* before, Real* after, Real* slopes) {
     const V z = part.load(slopes), h = part.load(before);
@@ -145,6 +150,7 @@ void gru_candidate(Activation activation, const GateRows& rows) {
 
 void lstm_gates(const GateRows& rows) {
   const int n = rows.n;
+  count_functions(5 * n * rows.count);
   for_rows<4, 0, 6>(
       rows, [n](const Real* u, const Real*, const Real* before, Real* after, Real* slopes) {
         for_parts(n, [=](Part part) {
@@ -165,6 +171,7 @@ void lstm_gates(const GateRows& rows) {
 
 void para_gru_gates(const Real* a, const GateRows& rows) {
   const int n = rows.n;
+  count_functions(3 * n * rows.count);
   const auto row = [=](const Real* u, const Real*, const Real* before, Real* after, Real* slopes) {
     for_parts(n, [=](Part part) {
       const V a_z = part.load(a), a_r = part.load(a + n), a_n = part.load(a + 2 * n);
@@ -186,6 +193,7 @@ void para_gru_gates(const Real* a, const GateRows& rows) {
 
 void para_lstm_gates(const Real* a, const GateRows& rows) {
   const int n = rows.n;
+  count_functions(5 * n * rows.count);
   const auto row = [=](const Real* u, const Real*, const Real* before, Real* after, Real* slopes) {
     for_parts(n, [=](Part part) {
       const V h = part.load(before), c = part.load(before + n);

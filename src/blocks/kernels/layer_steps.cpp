@@ -1,6 +1,7 @@
 #include "blocks/kernels/sigma.hpp"
 #include "blocks/kernels/sums.hpp"
 #include "deeppcr/blocks/activation.hpp"
+#include "deeppcr/core/work.hpp"
 
 namespace deeppcr::blocks {
 
@@ -52,6 +53,7 @@ struct Kernel {
   [[gnu::flatten]] static void run(const LayerSteps& s) {
     const Real *theta = s.theta, *z = s.z;
     Real* y = s.states;
+    count(s.steps, kTangent ? 2 : 1);
     for (Index i = 0; i < s.steps; ++i, theta += kParameters, z = y, y += n) {
       V a[1][kVectors], image[1][kVectors];
       if constexpr (kTangent) {
@@ -71,6 +73,12 @@ struct Kernel {
         }
       }
     }
+  }
+
+  static void count(Index steps, Index vectors) {
+    if constexpr (kCountsWork)
+      for (Index i = 0; i < steps; ++i) count_product(n, n, vectors);
+    Sigma::kExact ? count_elements(steps * n) : count_functions(steps * n);
   }
 
   static V next(const Real* before, Real scale, const V& layer) {

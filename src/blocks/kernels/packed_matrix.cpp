@@ -1,6 +1,7 @@
 #include "deeppcr/blocks/packed_matrix.hpp"
 
 #include "blocks/kernels/sums.hpp"
+#include "deeppcr/core/work.hpp"
 
 namespace deeppcr::blocks {
 
@@ -42,6 +43,7 @@ int PackedMatrix<T>::padded_rows() const {
 template <typename T>
 void PackedMatrix<T>::multiply_panels(const T* bias, int first, int last, Index count, const T* X,
                                       Index stride, T* Y) const {
+  count_product(Index{last - first} * kPanel<T>, cols_, count);
   for (int p = first; p < last; ++p) {
     const Index row = Index{p} * kPanel<T>;
     multiply_columns<T, simd::Widest<T>, kVectors, kColumns, 1>(

@@ -99,6 +99,7 @@ Kernel choose(int rows, int columns) {
 
 template <typename Value>
 double largest_of(Index count, Value&& value) {
+  count_elements(count);
   double largest = 0, probe = 0;
   for (Index i = 0; i < count; ++i) {
     largest = std::max(largest, std::abs(value(i)));
@@ -122,6 +123,7 @@ void layer_gradient(const LayerSizes& sizes, Index count, const Real* x, const R
     return;
   }
   const auto samples = static_cast<int>(count);
+  count_product(sizes.outputs, samples, sizes.inputs + 1);
   transpose(sizes.inputs, samples, x, scratch);
   std::fill_n(scratch + sizes.inputs * count, count, Real{1});
   choose<kLanes, true>(sizes.outputs, samples)(
@@ -140,6 +142,7 @@ double largest_difference(Index count, const Real* a, const Real* b) {
 void scale_columns(int n, Index columns, const Real* s, const Real* X, Real* Y) {
   using V = simd::Widest<Real>;
   const int whole = n - n % kLanes;
+  count_elements(n * columns);
   for (Index c = 0; c < columns; ++c, X += n, Y += n) {
     for (int i = 0; i < whole; i += kLanes)
       simd::store(simd::load<V>(s + i) * simd::load<V>(X + i), Y + i);

@@ -66,6 +66,7 @@ Real dot(int count, const Real* a, const Real* x) {
 template <int n, bool kOuter>
 void square(Sides, const Real* A, const Real* x, const Real* start, Real* y, const Outer& outer) {
   constexpr int kPieces = n / kWide;
+  if (kOuter) count_elements(n * n);
   Wide xs[kPieces];
   for (int p = 0; p < kPieces; ++p) xs[p] = load<Wide>(x + p * kWide);
   const Real* z = outer.z;
@@ -155,6 +156,7 @@ void TransposedProduct::operator()(const Real* A, Index count, const Real* X, co
     return;
   }
   for (Index v = 0; v < count; ++v, X += rows, Y += columns) {
+    count_product(rows, columns, 1);
     dots_(sides_, A, X, start, Y, {});
     if (start != nullptr) start += columns;
   }
@@ -162,11 +164,13 @@ void TransposedProduct::operator()(const Real* A, Index count, const Real* X, co
 
 void TransposedProduct::with_outer(const Real* A, const Real* x, const Real* z, const Real* start,
                                    Real* y, Real* C) const {
+  count_product(sides_.rows, sides_.columns, 1);
   dots_and_outer_(sides_, A, x, start, y, {z, C});
 }
 
 void outer_product(int rows, int columns, const Real* x, const Real* z, Real* C) {
   const int whole = rows - rows % kWide;
+  count_elements(Index{rows} * columns);
   for (int j = 0; j < columns; ++j, C += rows) {
     for (int i = 0; i < whole; i += kWide) store(load<Wide>(x + i) * z[j], C + i);
     for (int i = whole; i < rows; ++i) C[i] = x[i] * z[j];
@@ -174,6 +178,7 @@ void outer_product(int rows, int columns, const Real* x, const Real* z, Real* C)
 }
 
 void transpose(int rows, int columns, const Real* A, Real* At) {
+  count_elements(Index{rows} * columns);
   const int whole_rows = rows - rows % kFour, whole_columns = columns - columns % kFour;
   // Tiles that stay in the first-level cache, and whole lines written within them.
   constexpr Index kTile = 16;

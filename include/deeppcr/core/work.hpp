@@ -1,0 +1,48 @@
+#pragma once
+
+#include "deeppcr/core/machine.hpp"
+
+namespace deeppcr {
+
+/// What the kernels have computed on this rank. Only builds for a simulator of clusters count
+/// (CMake: DEEPPCR_SIMULATOR), where it becomes simulated time; in all others the functions below
+/// are empty.
+struct Work {
+  double flops = 0;    ///< of products
+  double seconds = 0;  ///< of all kernels, by machine().kernels
+};
+
+#ifdef DEEPPCR_SIMULATOR
+inline constexpr bool kCountsWork = true;
+#else
+inline constexpr bool kCountsWork = false;
+#endif
+
+/// Of this rank, since the start or the last `work() = {}`.
+Work& work();
+
+/// A product of a matrix with so many vectors.
+inline void count_product(Index rows, Index columns, Index vectors) {
+  if constexpr (kCountsWork) {
+    if (vectors == 0) return;
+    const KernelSeconds& table = machine().kernels;
+    const auto V = static_cast<double>(vectors);
+    const auto eights = static_cast<double>((rows + 7) / 8 * columns);
+    work().flops += 2 * static_cast<double>(rows * columns) * V;
+    work().seconds += table.call + eights * (table.matrix_eight + table.multiply_add * (V - 1));
+  }
+}
+
+/// tanh, exp, erf and the like of so many numbers.
+inline void count_functions(Index numbers) {
+  if constexpr (kCountsWork)
+    work().seconds += static_cast<double>(numbers) * machine().kernels.function;
+}
+
+/// So many numbers read, changed by an operation or two and written.
+inline void count_elements(Index numbers) {
+  if constexpr (kCountsWork)
+    work().seconds += static_cast<double>(numbers) * machine().kernels.element;
+}
+
+}  // namespace deeppcr
