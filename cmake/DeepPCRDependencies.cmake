@@ -16,6 +16,18 @@ find_package(BLAS REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 
+find_package(Boost 1.70 REQUIRED COMPONENTS program_options)
+
+if(DEEPPCR_SIMULATOR)
+  # Another PETSc would be linked without a word, and its ranks would know nothing of each other.
+  if(NOT PETSC_INCLUDE_DIRS MATCHES "smpi")
+    message(FATAL_ERROR "PETSc in ${PETSC_PREFIX} was not built for SimGrid's MPI. job_scripts/simulate.sh builds such a "
+                        "one, and sets PKG_CONFIG_PATH to its lib/pkgconfig.")
+  endif()
+  target_link_libraries(PkgConfig::PETSC INTERFACE ${BLAS_LIBRARIES} ${CMAKE_DL_LIBS} m)  # a static library
+  return()
+endif()
+
 enable_language(C)
 set(HDF5_PREFER_PARALLEL ON)
 find_package(HDF5 REQUIRED COMPONENTS C)
@@ -30,5 +42,4 @@ if(DEEPPCR_WAV)
 endif()
 add_feature_info(WAV "SNDFILE_FOUND" "recordings as --input, by libsndfile")
 
-find_package(Boost 1.70 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json REQUIRED)

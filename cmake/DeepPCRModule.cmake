@@ -19,6 +19,12 @@ if(DEEPPCR_SANITIZE)
   target_link_options(deeppcr_options INTERFACE
     $<BUILD_INTERFACE:-fsanitize=address,undefined>)
 endif()
+if(DEEPPCR_SIMULATOR)
+  # Each simulated rank has a copy of the program in one process: nothing of it may be shared by name.
+  target_compile_definitions(deeppcr_options INTERFACE DEEPPCR_SIMULATOR SMPI_NO_OVERRIDE_MALLOC)
+  target_compile_options(deeppcr_options INTERFACE -fno-gnu-unique)
+  target_link_options(deeppcr_options INTERFACE LINKER:-Bsymbolic -s)
+endif()
 if(DEEPPCR_FUZZER)
   target_compile_options(deeppcr_options INTERFACE $<BUILD_INTERFACE:-fsanitize=fuzzer-no-link>)
 endif()
