@@ -74,6 +74,13 @@ slurm_packages="
 slurm-wlm                    | slurm                | slurm       | has_program slurmctld
 munge                        | munge                | munge       | has_program munged
 "
+# Simulated clusters: the simulator, and what PETSc's source package is fetched and built with.
+simulator_packages="
+libsimgrid-dev               | simgrid+smpi         | -           | has_program smpirun && has_program smpicxx
+dpkg-dev                     | -                    | -           | has_program dpkg-source
+make                         | gmake                | -           | has_program make
+python3                      | python               | python      | has_program python3
+"
 petsc64_packages="
 petsc64-dev                  | petsc+int64          | petsc       | has_package PETSc64
 "
