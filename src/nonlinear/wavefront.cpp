@@ -92,23 +92,30 @@ SolveReport Wavefront::solve(const sequence::Sequence& chain, sequence::Trajecto
   report.method = "wavefront";
   const Stopwatch watch;
   Pass pass;
-  if (layers.plan().num_stages() > 1) {
-    pass = run(layers, states);
-    report.neighbours = total_traffic(comm, pass.sent);
-  } else {
+  const bool alone = layers.plan().num_stages() < 2;
+  if (alone) {
     sequence::propagate(chain, states, 0, &report.neighbours);
     pass.clock = static_cast<double>(L * layers.plan().layers().num_steps());
     if (comm.size() > 1 && comm.is_root())
       report.choice = "the cells are of one layer: no two ranks can work at the same time";
+  } else {
+    pass = run(layers, states);
   }
-  std::vector<double> worst{watch.seconds(), pass.waited, pass.clock, largest_state(states)};
-  comm.max(worst);
-  report.seconds = {{"total", worst[0]}, {"wait", worst[1]}};
-  end_sequential(worst[3], L, tolerance_, report);
+  StageTimes times;
+  times.add("total", watch.seconds());
+  times.add("wait", pass.waited);
+  parallel::Reduction together;
+  const Totals totals(together, times, {"total", "wait"}, {}, pass.sent);
+  const Index ticks = together.max(pass.clock), largest = together.max(largest_state(states));
+  together.run(comm);
+  const double clock = together.maximum(ticks);
+  report.seconds = totals.slowest(together);
+  if (!alone) report.neighbours = totals.neighbours(together);
+  end_sequential(together.maximum(largest), L, tolerance_, report);
   report.evaluations = L;
-  report.path.evaluations = layers.plan().path(worst[2]);
+  report.path.evaluations = layers.plan().path(clock);
   report.sequential_evaluations = static_cast<Index>(std::ceil(report.path.evaluations));
-  report.pipeline = layers.plan().report(worst[2]);
+  report.pipeline = layers.plan().report(clock);
   return report;
 }
 
