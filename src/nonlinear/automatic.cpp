@@ -8,8 +8,9 @@ namespace deeppcr::nonlinear {
 
 SolveReport Automatic::solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                              const Monitors& monitors) {
-  const Problem problem = problem_of(states);
-  if (!promises_pipeline(problem)) return shooting_.solve(chain, states, monitors);
+  const Problem problem = problem_of(states, static_cast<int>(chain.layers().size()));
+  if (!promises_pipeline(problem))
+    return (promises_wavefront(problem) ? stacked_ : shooting_).solve(chain, states, monitors);
   // A safe point, the only one.
   Recording recording(states.comm(), monitors, {});
   recording.end(states.states().data());

@@ -1,16 +1,24 @@
 #pragma once
 
+#include <algorithm>
+
 #include "deeppcr/nonlinear/shooting.hpp"
 #include "nonlinear/pipeline.hpp"
+#include "nonlinear/wavefront.hpp"
+#include "nonlinear/wavefront_plan.hpp"
 
 namespace deeppcr::nonlinear {
 
 /// A pipeline where the sizes promise enough (promises_pipeline()); else what shooting finds best
-/// by a look at the chain.
+/// by a look at the chain, where for stacked cells a wavefront takes the place of sequential
+/// execution (promises_wavefront()).
 class Automatic final : public Solver {
  public:
   explicit Automatic(const ShootingOptions& options)
-      : shooting_(options), pipeline_({}, options.tolerance) {}
+      : wavefront_(0, options.tolerance),
+        shooting_(options),
+        stacked_(with_wavefront(options)),
+        pipeline_({}, options.tolerance) {}
 
   SolveReport solve(const sequence::Sequence& chain, sequence::Trajectory& states,
                     const Monitors& monitors = {}) override;
@@ -20,7 +28,10 @@ class Automatic final : public Solver {
   Cost cost(const Problem& problem, const Effort& effort) const override {
     return of(problem).cost(problem, effort);
   }
-  double memory(const Problem& problem) const override { return of(problem).memory(problem); }
+  double memory(const Problem& problem) const override {
+    const double own = of(problem).memory(problem);
+    return &of(problem) == &stacked_ ? std::max(own, wavefront_.memory(problem)) : own;
+  }
   double largest_message(const Problem& problem) const override {
     return of(problem).largest_message(problem);
   }
@@ -32,10 +43,16 @@ class Automatic final : public Solver {
  private:
   const Solver& of(const Problem& problem) const {
     if (promises_pipeline(problem)) return pipeline_;
+    if (promises_wavefront(problem)) return stacked_;
     return shooting_;
   }
+  ShootingOptions with_wavefront(ShootingOptions options) {
+    options.wavefront = &wavefront_;
+    return options;
+  }
 
-  Shooting shooting_;
+  Wavefront wavefront_;
+  Shooting shooting_, stacked_;  ///< without and with a wavefront
   Pipeline pipeline_;
 };
 

@@ -5,6 +5,7 @@
 #include "nonlinear/linear_backward.hpp"
 #include "nonlinear/pipeline_backward.hpp"
 #include "nonlinear/wavefront_backward.hpp"
+#include "nonlinear/wavefront_plan.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -13,15 +14,23 @@ namespace {
 constexpr const char *kPipeline = "pipeline", *kWavefront = "wavefront";
 constexpr const char* kAutomatic = "auto";
 
-/// A linear solver, or a pipeline behind a forward pass that has dealt blocks or samples to the
-/// ranks, which no linear solver takes.
+/// A linear solver; or a pipeline behind a forward pass that has dealt blocks or samples to the
+/// ranks, which no linear solver takes; or a wavefront for stacked cells, where at least half of
+/// the ranks have a layer.
 class AutomaticBackward final : public Backward {
  public:
   explicit AutomaticBackward(const BackwardSettings& settings)
-      : pipeline_(settings.micro_batches), linear_(linear::make(kAutomatic, settings.linear)) {}
+      : pipeline_(settings.micro_batches),
+        wavefront_(settings.chunk_steps),
+        linear_(linear::make(kAutomatic, settings.linear)) {}
 
   void run(const BackwardTask& task, StageTimes& stages) override {
-    if (by_pipeline(task.at.layout())) ran_ = &pipeline_;
+    const Problem problem = problem_of(task.at, static_cast<int>(task.chain.layers().size()));
+    if (by_pipeline(task.at.layout())) {
+      ran_ = &pipeline_;
+    } else if (2 * problem.layers >= problem.ranks && promises_wavefront(problem)) {
+      ran_ = &wavefront_;
+    }
     ran_->run(task, stages);
   }
   bool takes(const parallel::BlockLayout&) const override { return true; }
@@ -39,6 +48,7 @@ class AutomaticBackward final : public Backward {
   static bool by_pipeline(const parallel::BlockLayout& layout) { return !layout.is_contiguous(); }
 
   PipelineBackward pipeline_;
+  WavefrontBackward wavefront_;
   LinearBackward linear_;
   Backward* ran_ = &linear_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "deeppcr/sequence/propagate.hpp"
 #include "nonlinear/shooting_run.hpp"
@@ -52,6 +53,15 @@ double ShootingRun::seam_residual() {
   return most;
 }
 
+/// A wavefront in place of that, where there is one.
+SolveReport ShootingRun::solve_by_wavefront() {
+  std::string choice = std::move(report_.choice);
+  report_ = options_.wavefront->solve(chain_, states_, monitors_);
+  report_.choice = std::move(choice);
+  if (comm().is_root()) traffic_ += report_.neighbours;  // it counts those of all ranks
+  return finished();
+}
+
 /// All steps behind the first ones, which are right already, one after another from there.
 SolveReport ShootingRun::solve_sequentially() {
   recording_.end(states_.states().data());
@@ -59,6 +69,7 @@ SolveReport ShootingRun::solve_sequentially() {
     conclude({true, "", 0, false}, options_.tolerance, chain_, states_, report_);
     return finished();
   }
+  if (options_.wavefront != nullptr) return solve_by_wavefront();
   parallel::Traffic all;
   {
     const StageTimer timer(stages_, "substitute");

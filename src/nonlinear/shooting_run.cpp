@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "deeppcr/nonlinear/newton.hpp"
+#include "nonlinear/pipeline_plan.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -79,6 +80,10 @@ ShootingRun::Method ShootingRun::choose() {
   problem.width = states_.width();
   problem.rtol = options_.tolerance.rtol;
   problem.newton = options_.newton;
+  if (options_.wavefront != nullptr) {
+    const Problem stack = problem_of(states_, static_cast<int>(chain_.layers().size()));
+    problem.wavefront = options_.wavefront->cost(stack, {}).path.evaluations;
+  }
   if (chain_.input_width() > 0)
     problem.tangent = kTangentOfCell / static_cast<double>(problem.batch);
   if (const plan::ChunkPlan best = plan::best_case(problem); best.method == Method::sequential) {

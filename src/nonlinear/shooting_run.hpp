@@ -40,6 +40,7 @@ class ShootingRun {
   Index steps_to_probe(double tangent) const;
   SolveReport solve_by_newton();
   SolveReport solve_sequentially();
+  SolveReport solve_by_wavefront();
   void shoot();
   void first_sweep(Index steps, bool with_tangents);
   void judge();

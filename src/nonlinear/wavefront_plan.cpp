@@ -14,19 +14,23 @@ namespace {
 
 constexpr Index kMostChunks = 1 << 20;
 
+/// What a chunk begins with in steps of one layer: W_ih x and W_hh h of four gates with n = w / 2,
+/// or about three with n = w.
+double fixed_layer_steps(const Problem& problem) {
+  const double width = static_cast<double>(problem.width) / problem.layers;
+  return machine().chunk_flops / (8 * static_cast<double>(problem.batch) * width * width);
+}
+
 }  // namespace
 
 // C + P - 1 ticks of m steps, C = L / m: a / m + (P - 1) m / L is least for m = sqrt(a L / (P -
 // 1)), where a step takes as long as the fixed part of a chunk a-fold.
 Index choose_chunk_steps(const Problem& problem, int stages) {
-  constexpr Index kFewestRows = 8;
+  constexpr Index kFewestRows = 2;
   const Index least = (kFewestRows + problem.batch - 1) / problem.batch;
   if (stages < 2) return std::max(least, problem.steps);
-  const double width = static_cast<double>(problem.width) / problem.layers;
-  const double a_rank = std::ceil(static_cast<double>(problem.layers) / stages);
-  // W_ih x and W_hh h of four gates with n = w / 2, or about three with n = w
-  const double step_flops = 8 * a_rank * static_cast<double>(problem.batch) * width * width;
-  const double fixed = machine().chunk_flops / step_flops;
+  const double fixed =
+      fixed_layer_steps(problem) / std::ceil(static_cast<double>(problem.layers) / stages);
   const double best = std::sqrt(fixed * static_cast<double>(problem.steps) / (stages - 1));
   return std::max(least, static_cast<Index>(std::llround(best)));
 }
@@ -34,6 +38,7 @@ Index choose_chunk_steps(const Problem& problem, int stages) {
 WavefrontPlan::WavefrontPlan(const Problem& problem, Index chunk_steps)
     : steps_(problem.steps),
       ranks_(problem.ranks),
+      fixed_steps_(fixed_layer_steps(problem) / problem.layers),
       layers_(BlockLayout::balanced(problem.layers, problem.ranks)) {
   if (chunk_steps > steps_)
     throw input_error(
@@ -53,6 +58,11 @@ double WavefrontPlan::path() const {
   return path(static_cast<double>(steps_ * most + chunks_.count(0) * others));
 }
 
+double WavefrontPlan::time_share() const {
+  const double in_a_row = path() + fixed_steps_ * (num_chunks() + num_stages() - 1);
+  return steps_ > 0 ? in_a_row / static_cast<double>(steps_) : 1;
+}
+
 PipelineReport WavefrontPlan::report(double layer_steps) const {
   const auto idle = [this](double in_a_row) {
     return in_a_row > 0 ? 1 - static_cast<double>(steps_) / (in_a_row * ranks_) : 0;
@@ -64,6 +74,11 @@ PipelineReport WavefrontPlan::report(double layer_steps) const {
   report.idle = idle(path(layer_steps));
   report.idle_by_formula = idle(path());
   return report;
+}
+
+bool promises_wavefront(const Problem& problem) {
+  if (problem.ranks < 2 || problem.layers < 2) return false;
+  return WavefrontPlan(problem).time_share() <= machine().worth_it;
 }
 
 }  // namespace deeppcr::nonlinear

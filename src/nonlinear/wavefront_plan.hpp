@@ -29,16 +29,23 @@ class WavefrontPlan {
   double path() const;
   /// The same of a pass whose last rank is done at such a time in steps of one layer.
   double path(double layer_steps) const;
+  /// Predicted time over that of one rank, with what chunks begin with.
+  double time_share() const;
   PipelineReport report(double layer_steps) const;
 
  private:
   Index steps_;
   int ranks_;
+  double fixed_steps_;  ///< of the whole chain, in the time of what a chunk begins with
   parallel::BlockLayout layers_, chunks_;
 };
 
+/// Whether a wavefront promises enough: several ranks, and a stack. Depends on sizes only, so that
+/// both passes and all ranks agree.
+bool promises_wavefront(const Problem& problem);
+
 /// Steps of a chunk: what a message takes with what a chunk begins with, and the ticks in which
-/// ranks wait, cost least together. Eight rows at least, from which on products backward have the
+/// ranks wait, cost least together. Two rows at least, from which on products backward have the
 /// bits of those of whole ranges.
 Index choose_chunk_steps(const Problem& problem, int stages);
 

@@ -93,7 +93,8 @@ ChunkPlan choose_for_chunks(const Probe& probe, const ChunkProblem& problem) {
   plan.forgetting_steps = probe.forgetting_steps;
   plan.identity_sweeps = identity_corrections(probe, problem.chunks, problem.rtol);
   plan.costs.fill(kInfinity);
-  plan.cost(Method::sequential) = static_cast<double>(problem.steps);
+  plan.cost(Method::sequential) =
+      problem.wavefront > 0 ? problem.wavefront : static_cast<double>(problem.steps);
   if (problem.linear) {
     predict_linear(problem, plan);
   } else {
@@ -122,7 +123,8 @@ std::string explain(const ChunkPlan& plan, const ChunkProblem& problem) {
           ? fmt::format("a start is forgotten in about {} steps", steps(plan.forgetting_steps))
           : std::string("a start is not forgotten");
   const char* before = "; steps in a row predicted: ";
-  const char* names[] = {"sequential", "zero", "identity", "dense", "newton"};
+  const char* names[] = {problem.wavefront > 0 ? "wavefront" : "sequential", "zero", "identity",
+                         "dense", "newton"};
   for (std::size_t i = 0; i < (problem.newton ? 5 : 4); ++i, before = ", ")
     text += fmt::format("{}{} {}", before, names[i], steps(plan.costs[i]));
   return text;

@@ -66,6 +66,17 @@ class Wavefront(ProgramTest):
             self.assertLessEqual(report["max_error"], 1e-12)
             self.same_results("one.h5", "ours.h5", 1e-12)
 
+    def test_auto_takes_it_for_stacks(self):
+        words = ["--model", "gru", "--layers", max(2, RANKS), "--width", 32, "--steps", 1024]
+        for command, method in (("solve", "method"), ("gradient", "gradient_method")):
+            report = self.solved(command, *words, "--verify")
+            self.assertEqual(report[method] == "wavefront", RANKS > 1)
+            self.assertLessEqual(report["max_error"], 1e-10)
+            if RANKS > 1:
+                self.assertIn("steps in a row predicted: wavefront", report["choice"])
+        one = self.solved("solve", "--model", "gru", "--width", 32, "--steps", 1024)
+        self.assertNotEqual(one["method"], "wavefront")
+
     def test_training(self):
         words = ["train", "--model", "gru", "--layers", 2, "--width", 8, "--data", "random", "--as", "pixels", "--samples", 48,
                  "--test-samples", 24, "--batch", 12, "--epochs", 2]

@@ -28,7 +28,10 @@ struct ShootingOptions {
   Tolerance tolerance;
   int max_iterations = 0;  ///< 0: as many as there are chunks, after which the states are exact
   bool fallback = true;    ///< end by sequential substitution where the sweeps do not converge
-  bool newton = false;     ///< automatic may choose Newton too
+  /// What automatic takes in place of sequential execution, which has its bits; must outlive
+  /// whoever has these options. Null: nothing.
+  Solver* wavefront = nullptr;
+  bool newton = false;  ///< automatic may choose Newton too
   NewtonOptions newton_options;
 };
 

@@ -35,6 +35,7 @@ struct ChunkProblem {
   bool linear = false;         ///< only carries: identity stands for GMRES, dense for hybrid
   double hybrid = 0;           ///< linear: what hybrid takes of this chain, in steps
   bool may_substitute = true;  ///< whether sequential execution may be chosen
+  double wavefront = 0;        ///< steps in a row of one, which then stands for sequential; 0: none
   double tangent = 0;          ///< nonlinear: what a tangent adds to a step, in steps
 };
 

@@ -118,7 +118,7 @@ void expect_states(const ModelProblem& found, const Reference& reference) {
         << "after step " << l;
 }
 
-/// Chunks of fewer rows than eight have other bits backward.
+/// Chunks of one row have other bits backward.
 void expect_gradients(ModelProblem& problem, const Loss& loss, const Reference& reference,
                       Index chunk_steps) {
   BackwardSettings settings;
@@ -128,7 +128,7 @@ void expect_gradients(ModelProblem& problem, const Loss& loss, const Reference& 
   const StepRange local = problem.trajectory.local_range();
   // One layer goes by sequential substitution, whose ranges may be of fewer rows.
   const bool exact = problem.sequence->layers().size() > 1 &&
-                     (chunk_steps == 0 || chunk_steps * problem.trajectory.batch() >= 8);
+                     (chunk_steps == 0 || chunk_steps * problem.trajectory.batch() >= 2);
   const auto expect_close = [](ConstState ours, ConstState theirs, const std::string& what) {
     for (Index i = 0; i < ours.size(); ++i)
       ASSERT_NEAR(ours.data()[i], theirs.data()[i], 1e-12 * (1 + std::abs(theirs.data()[i])))
@@ -242,7 +242,21 @@ TEST(WavefrontPlan, ChunksOfDearStepsAreShort) {
   };
   EXPECT_GT(chunk(1, 16), chunk(1, 64));
   EXPECT_GT(chunk(1, 64), chunk(16, 64));
-  EXPECT_GE(chunk(1, 1024), 8);
+  EXPECT_GE(chunk(1, 1024), 2);
+}
+
+TEST(WavefrontPlan, PromisesMuchForStacksOnSeveralRanksOnly) {
+  const auto promises = [](Index steps, int units, int layers, int ranks) {
+    return promises_wavefront({steps, 1, units * layers, ranks, linear::Passes::forward, layers});
+  };
+  EXPECT_TRUE(promises(4096, 64, 2, 2));
+  EXPECT_TRUE(promises(4096, 64, 2, 8));
+  EXPECT_FALSE(promises(4096, 64, 1, 2));
+  EXPECT_FALSE(promises(4096, 64, 2, 1));
+  EXPECT_FALSE(promises(4, 64, 2, 2));
+  EXPECT_FALSE(promises(0, 64, 2, 2));
+  EXPECT_FALSE(promises(64, 2, 2, 2));
+  EXPECT_FALSE(promises_wavefront({4096, 1, 64, 2}));
 }
 
 TEST(WavefrontPlan, RefusesChunksLongerThanTheChain) {

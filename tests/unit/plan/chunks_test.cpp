@@ -87,5 +87,17 @@ TEST(ChunkPlan, KnowsWhenEvenAForgetfulChainGainsNothing) {
   EXPECT_EQ(best_case(problem).method, Method::zero);
 }
 
+TEST(ChunkPlan, MeasuresChunksAgainstAWavefront) {
+  using Method = ChunkPlan::Method;
+  ChunkProblem problem = problem_of(4, 0);
+  problem.linear = false;
+  EXPECT_EQ(best_case(problem).method, Method::zero);  // 1024 of 4096
+  problem.wavefront = 2100;
+  EXPECT_EQ(best_case(problem).method, Method::zero);
+  EXPECT_NE(explain(best_case(problem), problem).find("wavefront 2100"), std::string::npos);
+  problem.wavefront = 1100;
+  EXPECT_EQ(best_case(problem).method, Method::sequential);
+}
+
 }  // namespace
 }  // namespace deeppcr::plan
