@@ -6,7 +6,7 @@ namespace deeppcr::parallel {
 
 namespace {
 
-constexpr int kRowTag = 2;
+constexpr int kRowTag = 3;
 
 /// Rows `shift` away from `own`, within `limits`, that others have: beyond the end of `own` on that
 /// side.

@@ -73,6 +73,12 @@ int MPI_Send(const void* data, int n, MPI_Datatype type, int to, int tag, MPI_Co
   ++g_count.messages;
   return PMPI_Send(data, n, type, to, tag, comm);
 }
+int MPI_Sendrecv(const void* out, int n, MPI_Datatype type, int to, int tag, void* in, int m,
+                 MPI_Datatype from_type, int from, int from_tag, MPI_Comm comm,
+                 MPI_Status* status) {
+  if (to != MPI_PROC_NULL) ++g_count.messages;
+  return PMPI_Sendrecv(out, n, type, to, tag, in, m, from_type, from, from_tag, comm, status);
+}
 int MPI_Isend(const void* data, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request* request) {
   ++g_count.messages;

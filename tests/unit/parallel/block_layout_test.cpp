@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace deeppcr::parallel {
 namespace {
 
@@ -10,17 +12,23 @@ void expect_valid(const BlockLayout& layout, Index num_steps, int num_ranks) {
   ASSERT_EQ(layout.num_ranks(), num_ranks);
   ASSERT_EQ(layout.num_steps(), num_steps);
   Index next = 0;
+  Index longest = 0;
   bool empty_seen = false;
   for (int p = 0; p < num_ranks; ++p) {
     const StepRange range = layout.range(p);
     EXPECT_EQ(range.first, next);
     next = range.last;
     if (range.empty()) empty_seen = true;
+    longest = std::max(longest, range.size());
+    EXPECT_EQ(layout.longest(0, p + 1), longest);
+    EXPECT_EQ(layout.longest(p, p + 1), range.size());
     EXPECT_FALSE(empty_seen && !range.empty()) << "rank " << p;
     for (Index l = range.first; l < range.last; ++l) ASSERT_EQ(layout.owner(l), p);
   }
   EXPECT_EQ(next, num_steps);
+  EXPECT_EQ(layout.longest(), longest);
   EXPECT_EQ(layout.num_active_ranks(), std::min<Index>(num_steps, num_ranks));
+  EXPECT_TRUE(layout == BlockLayout(layout.first_steps()));
 }
 
 TEST(BlockLayout, IsValidForAllSizes) {
@@ -59,6 +67,7 @@ void expect_holds_all(const BlockLayout& layout, Index num_steps, int num_ranks)
   for (int p = 0; p < num_ranks; ++p) {
     const StepSet steps = layout.steps(p);
     EXPECT_EQ(layout.count(p), steps.size());
+    EXPECT_LE(steps.size(), layout.longest());
     EXPECT_EQ(layout.count(p) > 0, p < layout.num_active_ranks()) << "rank " << p;
     written += layout.written_steps(p).size();
     if (!steps.empty()) active = p + 1;
