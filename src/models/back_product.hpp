@@ -5,8 +5,12 @@
 
 namespace deeppcr::models {
 
+/// From this number of rows on, one after another, products back are with a transposed copy, so
+/// that the bits of a row do not depend on how many there are.
+constexpr Index kTransposeFrom = 2;
+
 /// Products with the transpose of a matrix W, column-major [rows x columns], for as long as W stays
-/// as it was taken: with a copy of its transpose where enough vectors come to pay for one.
+/// as it was taken: with a copy of its transpose where more than one vector comes.
 class BackProduct {
  public:
   BackProduct(int rows, int columns)
@@ -14,7 +18,6 @@ class BackProduct {
 
   /// vectors: about how many will come.
   void take(const Real* W, Index vectors) {
-    constexpr Index kTransposeFrom = 8;
     W_ = W;
     transposes_ = vectors >= kTransposeFrom;
     if (!transposes_) return;

@@ -92,9 +92,6 @@ class Cell {
   virtual bool paired_diagonals(Index rows, const Real* slopes, Real* columns) const;
 };
 
-/// From this number of rows on, one after another, products back are with a transposed copy.
-constexpr Index kTransposeFrom = 2;
-
 std::unique_ptr<Cell> make_cell(const CellShape& shape);
 std::unique_ptr<Cell> make_rnn_cell(const CellShape& shape);
 std::unique_ptr<Cell> make_gru_cell(const CellShape& shape);

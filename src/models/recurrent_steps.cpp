@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/back_product.hpp"
 #include "models/room.hpp"
 
 namespace deeppcr::models {

@@ -228,6 +228,41 @@ TEST_P(RecurrentCells, AreNotReachedByWhatLiesBehindAnEnd) {
     expect_same(of_spoilt[group], of_clean[group]);
 }
 
+/// As micro-batches and short blocks of a pipeline go back: with two rows at least.
+TEST_P(RecurrentCells, PassBackTheSameBitsForTwoRows) {
+  constexpr Index kFirst = 1;
+  Fixture whole(options());
+  const Index S = whole.S();
+  const auto expected = whole.gradients();
+  Buffer<Real> all(kSteps * kBatch * S);
+  RandomStream(3, 3).normal(0, all.size(), all.data());
+  const sequence::FromSample part(whole.chain(), kFirst);
+  const sequence::GroupRows no_parameters;
+  for (const Index count : {1, 2}) {
+    const Index steps = 2 / count, size = count * S;
+    const std::array<Index, 3> shape{steps, count, S};
+    Buffer<Real> z((steps + 1) * size), loss(steps * size), gradient(steps * size), carry(size);
+    const States states(z.data(), {steps + 1, count, S});
+    for (Index l = kSteps - steps; l >= 0; l -= steps) {
+      const auto at = [&](Index i) { return ((l + i) * kBatch + kFirst) * S; };
+      for (Index i = 0; i <= steps; ++i)
+        std::copy_n(whole.states().data() + at(i), size, states[i].data());
+      for (Index i = 0; i < steps; ++i)
+        std::copy_n(all.data() + at(i), size, loss.data() + i * size);
+      const auto J = part->linearise_along({l, l + steps}, states);
+      part->backpropagate(*J, {l, l + steps},
+                          {states.slice(0, steps),
+                           {loss.data(), shape},
+                           {gradient.data(), shape},
+                           {carry.data(), {count, S}},
+                           no_parameters});
+      for (Index i = 0; i < steps * size; ++i)
+        ASSERT_EQ(gradient[i], expected.states[at(i / size) + i % size])
+            << count << " samples, step " << l + i / size << ", " << i % size;
+    }
+  }
+}
+
 /// The whole functional by differences, masks included: by parameters and first states.
 TEST_P(RecurrentCells, GradientsMatchDifferences) {
   Fixture cells(options(), {kSteps, 4, 0, 1});
