@@ -88,14 +88,19 @@ Buffer<Real> LayersOnRanks::chain_inputs(parallel::Traffic& traffic) const {
   const Index d = chain_.input_width(), row = batch() * d;
   const StepRange local = at_.local_range();
   const sequence::Inputs x = chain_.inputs();
-  Buffer<Real> rows(local.size() * row);
-  for (Index l = local.first; l < local.last; ++l)
-    std::copy_n(x.at(l), row, rows.data() + (l - local.first) * row);
+  const Real* first = local.empty() ? nullptr : x.at(local.first);
+  Buffer<Real> rows;
+  if (x.values.extent(1) != batch()) {  // the batch is a part of all samples
+    rows.reset(local.size() * row);
+    for (Index l = local.first; l < local.last; ++l)
+      std::copy_n(x.at(l), row, rows.data() + (l - local.first) * row);
+    first = rows.data();
+  }
   ColumnsOfRank of_rank(static_cast<std::size_t>(comm().size()));
   of_rank.front() = {0, d};
   Buffer<Real> all(is_first() ? at_.layout().num_steps() * row : 0);
   parallel::rows_to_columns(comm(), by_rows(at_.layout().first_steps(), d, std::move(of_rank)),
-                            rows.data(), all.data(), traffic);
+                            first, all.data(), traffic);
   return all;
 }
 

@@ -14,7 +14,7 @@ constexpr int kTag = 2;
 
 /// Rows that a rank exchanges at once.
 Index rows_at_once(Index width) {
-  constexpr Index kReals = Index{1} << 17;
+  constexpr Index kReals = Index{1} << 20;
   return std::max<Index>(1, kReals / std::max<Index>(1, width));
 }
 

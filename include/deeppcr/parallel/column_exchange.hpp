@@ -26,7 +26,7 @@ struct TwoWays {
 };
 
 /// From the way by rows [own rows, width] to that by columns [all rows, own count]. Columns may
-/// overlap. Collective; a message for each other rank with columns and about 1 MiB of rows.
+/// overlap. Collective; a message for each other rank with columns and about 8 MiB of rows.
 void rows_to_columns(const Communicator& comm, const TwoWays& ways, const Real* rows, Real* columns,
                      Traffic& traffic);
 /// The way back. Columns must not overlap; those that no rank has stay as they are.

@@ -26,7 +26,7 @@ TwoWays ways(const BlockLayout& rows, Index width, int holders) {
 TEST(TwoWays, GoThereAndBack) {
   const int P = world().size(), rank = world().rank();
   for (const Index width : {1, 2, 7})
-    for (const Index num_rows : {0, 1, P, 40'000})
+    for (const Index num_rows : {0, 1, P, 400'000})
       for (int holders = 1; holders <= P; ++holders) {
         const BlockLayout layout = BlockLayout::balanced(num_rows, P);
         const TwoWays two = ways(layout, width, holders);
