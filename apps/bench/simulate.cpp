@@ -231,20 +231,28 @@ Row backward(const Communicator& comm, const NamedChain& chain, const std::strin
   return row;
 }
 
+/// The line of a row as soon as it is known: a large simulation may be ended from outside.
+void print(const Communicator& comm, const Row& row) {
+  if (!comm.is_root()) return;
+  const std::string with_names = to_csv({row}, {});
+  cli::print_out(with_names.substr(with_names.find('\n') + 1));
+  std::fflush(stdout);
+}
+
 /// All passes of one kind, behind their baseline.
 template <typename FindBaseline, typename Pass>
-void add_passes(const Communicator& comm, const NamedChain& chain, const char* name,
-                const std::vector<std::string>& methods, const Sizes& sizes,
-                FindBaseline&& find_baseline, Pass&& pass, std::vector<Row>& rows) {
+void print_passes(const Communicator& comm, const NamedChain& chain, const char* name,
+                  const std::vector<std::string>& methods, const Sizes& sizes,
+                  FindBaseline&& find_baseline, Pass&& pass) {
   if (methods.empty()) return;
   Baseline baseline;
   if (comm.is_root()) baseline = find_baseline(with_sizes(chain.options, sizes), sizes);
   comm.barrier();
-  rows.push_back(baseline_row(chain, name, sizes, baseline));
+  print(comm, baseline_row(chain, name, sizes, baseline));
   for (const std::string& method : methods) {
     Row row = pass(comm, chain, method, sizes, baseline);
     compare(row, baseline);
-    rows.push_back(row);
+    print(comm, row);
   }
 }
 
@@ -278,20 +286,17 @@ int run_simulate(const OptionValues& options, const cli::Context& context) {
                     static_cast<int>(options.whole("width")),
                     static_cast<int>(options.whole("repeats"))};
   const Communicator& comm = context.comm;
-  std::vector<Row> rows;
+  if (comm.is_root()) {
+    cli::print_out(to_csv({}, {fmt::format("deeppcr-simulate, {} ranks, {}, PETSc {}", comm.size(),
+                                           parallel::mpi_version(), parallel::petsc_version())}));
+  }
   std::string chains = options.text("chains");
   std::replace(chains.begin(), chains.end(), '_', ' ');
   for (const NamedChain& chain : chosen_chains(split(chains, ','))) {
-    add_passes(comm, chain, "forward", split(options.text("forward"), ','), sizes, forward_baseline,
-               forward, rows);
-    add_passes(comm, chain, "backward", split(options.text("backward"), ','), sizes,
-               backward_baseline, backward, rows);
-  }
-  if (comm.is_root()) {
-    cli::print_out(
-        to_csv(rows, {fmt::format("deeppcr-simulate, {} ranks, {}, PETSc {}", comm.size(),
-                                  parallel::mpi_version(), parallel::petsc_version())}));
-    std::fflush(stdout);
+    print_passes(comm, chain, "forward", split(options.text("forward"), ','), sizes,
+                 forward_baseline, forward);
+    print_passes(comm, chain, "backward", split(options.text("backward"), ','), sizes,
+                 backward_baseline, backward);
   }
   return 0;
 }
