@@ -48,6 +48,11 @@ RecurrentSteps::RecurrentSteps(const CellShape& shape)
     theta_.push_back(std::make_shared<Buffer<Real>>(shape.parameters(layer)));
     cells_.push_back(make_cell(shape));
   }
+  // The first touch of fresh memory takes milliseconds: here on all ranks at once, in sequential
+  // execution on one after another.
+  const Index rows = steps_at_once(1);
+  scratch.products.reset(rows * shape.gate_reals());
+  scratch.slopes.reset(rows * slope_reals());
 }
 
 RecurrentSteps::RecurrentSteps(const RecurrentSteps& stack, int layer)
