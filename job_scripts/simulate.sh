@@ -23,6 +23,7 @@ cores=${NODE_CORES:-32}
 fetch_petsc() {
   local folder=$cache/source
   mkdir -p "$folder/lists/partial"
+  rm -rf "$folder"/petsc-*/  # of another version
   # shellcheck disable=SC2016  # apt's own words
   apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u >"$folder/sources.list"
   (
@@ -108,7 +109,7 @@ run_table() {
   for cluster in ${CLUSTERS:-fast slow}; do
     for ranks in ${RANKS:-1 4 16 64 256 1024}; do
       part=$out/parts/$cluster-$ranks
-      [[ ! -s $part.csv ]] || continue  # a second run only does what is left
+      [[ ! $part.csv -nt $program ]] || continue  # a second run of the same program only does what is left
       say "$ranks ranks, $cluster"
       run "$ranks" "$cluster" --steps 65536 --width 16 --chains "mlp tanh,resnet 1/L tanh" \
         --forward auto,newton+hybrid --backward auto,hybrid >"$part.tmp"

@@ -218,13 +218,16 @@ nonlinear::Problem problem_of(const RunConfig& config, int ranks) {
           sizeof(Real) * models::step_cost(model).parameters};
 }
 
-void require_stack(const std::string& method, const std::string& model,
-                   const sequence::Sequence& chain) {
-  if (!nonlinear::find(method).stacks_only || !chain.layers().empty()) return;
-  throw input_error(
-      "--nonlinear {} goes through stacked recurrent cells (gru, lstm, ..), and the steps of "
-      "--model {} are none; use pipeline, or auto",
-      method, model);
+void require_stack(const std::string& forward, const std::string& backward,
+                   const std::string& model, const sequence::Sequence& chain) {
+  if (!chain.layers().empty()) return;
+  for (const nonlinear::CatalogueEntry& entry : nonlinear::catalogue()) {
+    if (!entry.stacks_only || (entry.name != forward && entry.name != backward)) continue;
+    throw input_error(
+        "--{} {} goes through stacked recurrent cells (gru, lstm, ..), and the steps of "
+        "--model {} are none; use pipeline, or auto",
+        entry.name == forward ? "nonlinear" : "backward", entry.name, model);
+  }
 }
 
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config) {
@@ -256,7 +259,8 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
   sequence::Trajectory trajectory(comm, layout_of(comm, config), wanted.batch,
                                   wanted.state_width());
   auto model = models::make(wanted.model, trajectory.local_steps());
-  require_stack(config.solver.name, wanted.model.model, *model);
+  require_stack(config.solver.name, differentiates(config) ? config.solver.backward_solver() : "",
+                wanted.model.model, *model);
   if (!wanted.weights.empty()) read_weights(comm, wanted, *model);
   std::vector<int> labels;  // of a loss that is evaluated
   if (differentiates(config)) labels = make_labels(wanted, samples);

@@ -49,9 +49,9 @@ Chain set_up(const cli::Context& context, RunConfig& config);
 /// What layouts, costs and memory of a run depend on.
 nonlinear::Problem problem_of(const RunConfig& config, int ranks);
 
-/// @throws Error where this method goes through stacked cells, and the chain has none
-void require_stack(const std::string& method, const std::string& model,
-                   const sequence::Sequence& chain);
+/// @throws Error where one of the methods goes through stacked cells, and the chain has none
+void require_stack(const std::string& forward, const std::string& backward,
+                   const std::string& model, const sequence::Sequence& chain);
 
 /// Steps of each rank, as suits the solver.
 parallel::BlockLayout layout_of(const parallel::Communicator& comm, const RunConfig& config);

@@ -111,7 +111,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.truncate = config.sequences.truncate;
   train::ChainNetwork::Parts parts{models::make(model, options.layout.steps(grid.depth().rank())),
                                    std::nullopt, nullptr};
-  require_stack(sharing.methods.forward, model.model, *parts.sequence);
+  require_stack(sharing.methods.forward, sharing.methods.backward, model.model, *parts.sequence);
   parts.loss =
       models::make(config.chain.loss, models::sizes_for(*parts.sequence, outputs, model.seed));
   if (parts.sequence->input_width() == 0)

@@ -11,11 +11,15 @@ double steady_seconds() {
 }
 
 double (*the_clock)() = steady_seconds;
+double offset = 0;
 
 }  // namespace
 
-double clock_seconds() { return the_clock(); }
+double clock_seconds() { return the_clock() + offset; }
 
-void use_clock(double (*seconds)()) { the_clock = seconds; }
+void use_clock(double (*seconds)()) {
+  offset = clock_seconds() - seconds();
+  the_clock = seconds;
+}
 
 }  // namespace deeppcr

@@ -30,6 +30,8 @@ class AutomaticBackward final : public Backward {
       ran_ = &pipeline_;
     } else if (2 * problem.layers >= problem.ranks && promises_wavefront(problem)) {
       ran_ = &wavefront_;
+    } else {
+      ran_ = &linear_;
     }
     ran_->run(task, stages);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "deeppcr/linear/pc.hpp"
@@ -65,6 +66,7 @@ void NewtonSnes::create_for(const sequence::Sequence& chain, sequence::Trajector
   assembled_ = {};
   linear::register_pc();
   linearisation_.reset();
+  known_ = -1;
   evaluated_.reset(trajectory.states().size() + trajectory.input().size());
   J_ = std::make_unique<blocks::BlockBidiagonal>(comm(), trajectory.layout(), trajectory.batch(),
                                                  trajectory.width());

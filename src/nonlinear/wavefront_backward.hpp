@@ -6,8 +6,9 @@
 namespace deeppcr::nonlinear {
 
 /// The backward pass of stacked recurrent cells as a wavefront: the mirror image of Wavefront, from
-/// the last chunk of the last layer. State gradients have the bits of sequential substitution;
-/// those of parameters, which each rank has for its layers, are equal to rounding.
+/// the last chunk of the last layer. State gradients have the bits of sequential substitution for
+/// chunks of two rows or more; those of parameters, which each rank has for its layers, are equal
+/// to rounding.
 ///
 /// Cost: as Wavefront, of backward steps. Where no two ranks can work: sequential substitution.
 class WavefrontBackward final : public Backward {

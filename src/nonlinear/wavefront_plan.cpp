@@ -18,7 +18,8 @@ constexpr Index kMostChunks = 1 << 20;
 /// or about three with n = w.
 double fixed_layer_steps(const Problem& problem) {
   const double width = static_cast<double>(problem.width) / problem.layers;
-  return machine().chunk_flops / (8 * static_cast<double>(problem.batch) * width * width);
+  const auto batch = static_cast<double>(std::max<Index>(1, problem.batch));
+  return machine().chunk_flops / (8 * batch * width * width);
 }
 
 }  // namespace
@@ -27,7 +28,8 @@ double fixed_layer_steps(const Problem& problem) {
 // 1)), where a step takes as long as the fixed part of a chunk a-fold.
 Index choose_chunk_steps(const Problem& problem, int stages) {
   constexpr Index kFewestRows = 2;
-  const Index least = (kFewestRows + problem.batch - 1) / problem.batch;
+  const Index batch = std::max<Index>(1, problem.batch);
+  const Index least = (kFewestRows + batch - 1) / batch;
   if (stages < 2) return std::max(least, problem.steps);
   const double fixed =
       fixed_layer_steps(problem) / std::ceil(static_cast<double>(problem.layers) / stages);
