@@ -7,8 +7,8 @@ namespace deeppcr {
 
 /// The program's one clock: seconds since some moment, never falling.
 double clock_seconds();
-/// Makes it another one: MPI's, which a simulator answers with simulated time. Watches that run
-/// already mean nothing then.
+/// Goes on by another one: MPI's, which a simulator answers with simulated time. Watches that run
+/// already stay right.
 void use_clock(double (*seconds)());
 
 /// Seconds since construction or the last restart().
