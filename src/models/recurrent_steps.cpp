@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "models/back_product.hpp"
 #include "models/room.hpp"
 
 namespace deeppcr::models {
@@ -34,19 +33,14 @@ CellShape shape_of_layer(CellShape stack, int layer) {
 
 }  // namespace
 
-RecurrentSteps::InputProducts::InputProducts(Index gates, int inputs)
-    : forward(static_cast<int>(gates), inputs),
-      back(inputs, static_cast<int>(gates)),
-      few_back(static_cast<int>(gates), inputs) {}
-
 RecurrentSteps::RecurrentSteps(const CellShape& shape)
     : shape_(shape),
-      first_(shape.gate_reals(), shape.features),
-      between_(shape.gate_reals(), shape.units),
-      transposed_(static_cast<std::size_t>(shape.layers)) {
+      first_(static_cast<int>(shape.gate_reals()), shape.features),
+      between_(static_cast<int>(shape.gate_reals()), shape.units) {
   for (int layer = 0; layer < shape.layers; ++layer) {
     theta_.push_back(std::make_shared<Buffer<Real>>(shape.parameters(layer)));
     cells_.push_back(make_cell(shape));
+    back_.emplace_back(static_cast<int>(shape.gate_reals()), shape.inputs_of(layer));
   }
   // The first touch of fresh memory takes milliseconds: here on all ranks at once, in sequential
   // execution on one after another.
@@ -58,10 +52,10 @@ RecurrentSteps::RecurrentSteps(const CellShape& shape)
 RecurrentSteps::RecurrentSteps(const RecurrentSteps& stack, int layer)
     : shape_(shape_of_layer(stack.shape_, layer)),
       theta_{stack.theta_[static_cast<std::size_t>(layer)]},
-      first_(shape_.gate_reals(), shape_.features),
-      between_(shape_.gate_reals(), shape_.units),
-      transposed_(1) {
+      first_(static_cast<int>(shape_.gate_reals()), shape_.features),
+      between_(static_cast<int>(shape_.gate_reals()), shape_.units) {
   cells_.push_back(make_cell(shape_));
+  back_.emplace_back(static_cast<int>(shape_.gate_reals()), shape_.features);
 }
 
 Index RecurrentSteps::steps_at_once(Index batch) const {
@@ -72,25 +66,15 @@ Index RecurrentSteps::steps_at_once(Index batch) const {
 void RecurrentSteps::take(Direction direction, Index rows) {
   for (int layer = 0; layer < shape_.layers; ++layer)
     cell(layer).take(input_weights(layer) + shape_.input_weights(layer), direction, rows);
-  many_rows_ = rows >= kTransposeFrom;
-  is_transposed_.assign(transposed_.size(), false);
+  rows_ = rows;
+  is_taken_.assign(back_.size(), false);
 }
 
 void RecurrentSteps::to_inputs(int layer, Index rows, const Real* du, Real* dx) {
-  const InputProducts& products = products_of(layer);
-  if (!many_rows_) {
-    products.few_back(input_weights(layer), rows, du, nullptr, dx);
-    return;
-  }
   const auto k = static_cast<std::size_t>(layer);
-  Buffer<Real>& W = transposed_[k];
-  if (!is_transposed_[k]) {
-    W.reserve(shape_.input_weights(layer));
-    blocks::transpose(static_cast<int>(shape_.gate_reals()), shape_.inputs_of(layer),
-                      input_weights(layer), W.data());
-    is_transposed_[k] = true;
-  }
-  products.back(W.data(), rows, du, nullptr, dx);
+  if (!is_taken_[k]) back_[k].take(input_weights(layer), rows_);
+  is_taken_[k] = true;
+  back_[k](rows, du, nullptr, dx);
 }
 
 const Real* RecurrentSteps::inputs_of(StepRange range, Index batch,

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/sequence/parameters.hpp"
+#include "models/back_product.hpp"
 #include "models/buffer_pool.hpp"
 #include "models/cell.hpp"
 
@@ -67,7 +69,7 @@ class RecurrentSteps {
   /// the end of a sample, whatever is given there.
   const Real* inputs_of(StepRange range, Index batch, const sequence::Inputs& inputs);
 
-  const blocks::Product& input_product(int layer) const { return products_of(layer).forward; }
+  const blocks::Product& input_product(int layer) const { return layer == 0 ? first_ : between_; }
   const Real* input_weights(int layer) const {
     return theta_[static_cast<std::size_t>(layer)]->data();
   }
@@ -89,18 +91,10 @@ class RecurrentSteps {
   CellShape shape_;
   std::vector<std::shared_ptr<Buffer<Real>>> theta_;
   std::vector<std::unique_ptr<Cell>> cells_;
-  /// Products with W_ih of the first layer, and of the others.
-  struct InputProducts {
-    InputProducts(Index gates, int inputs);
-    blocks::Product forward, back;  ///< with W_ih; with its transposed copy
-    blocks::TransposedProduct few_back;
-  };
-  const InputProducts& products_of(int layer) const { return layer == 0 ? first_ : between_; }
-
-  InputProducts first_, between_;
-  bool many_rows_ = false;                ///< that take() was told of
-  std::vector<Buffer<Real>> transposed_;  ///< W_ih^T of each layer, once it is asked for
-  std::vector<bool> is_transposed_;       ///< since the last take()
+  blocks::Product first_, between_;  ///< with W_ih of the first layer, and of the others
+  std::deque<BackProduct> back_;     ///< with W_ih^T of each layer, taken once it is asked for
+  std::vector<bool> is_taken_;       ///< since the last take()
+  Index rows_ = 0;                   ///< that take() was told of
 };
 
 /// Samples that end before step range.first + row / B keep their states: copies those rows of
