@@ -13,8 +13,12 @@ namespace deeppcr::nonlinear {
 
 namespace {
 
-/// Steps between two looks at messages that are under way.
-constexpr Index kStepsApart = 16;
+/// Steps between two looks at messages that are under way: little work, since a message of more
+/// than a few KiB only goes on while both ends look.
+Index steps_apart(Index samples, Index width) {
+  constexpr Index kWork = Index{1} << 17;
+  return std::max<Index>(1, kWork / std::max<Index>(1, samples * width * width));
+}
 
 /// A step at a time, since only the states of one step stand side by side in memory.
 class ForwardWork final : public PipelineWork {
@@ -33,13 +37,14 @@ class ForwardWork final : public PipelineWork {
 
   void walk(StepRange block, int m, State carry, const std::function<void()>& progress) override {
     const StepRange samples = batches_.range(m);
+    const Index apart = steps_apart(carry.extent(0), carry.extent(1));
     ConstState z = carry;
     for (Index l = block.first; l < block.last; ++l) {
       const State out = states_.states()[local_.row(l)].slice(samples.first, samples.last);
       const States step(out.data(), {1, out.extent(0), out.extent(1)});
       chains_[static_cast<std::size_t>(m)]->propagate({l, l + 1}, z, step);
       z = out;
-      if ((l - block.first) % kStepsApart == 0) progress();
+      if ((l - block.first) % apart == 0) progress();
     }
     std::copy(z.begin(), z.end(), carry.begin());
   }

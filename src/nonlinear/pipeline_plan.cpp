@@ -58,15 +58,14 @@ Index PipelinePlan::num_blocks() const {
   return (layout_.steps(0).num_ranges() - 1) * layout_.num_ranks() + layout_.owner(L - 1) + 1;
 }
 
-// Block v P + p on rank p begins with its first micro-batch at tick v max(M, P + late) + p.
-double PipelinePlan::ticks(Index micro_batches, double late) const {
+// Block v P + p on rank p begins with its first micro-batch at tick v max(M, P) + p.
+double PipelinePlan::ticks(Index micro_batches) const {
   const Index blocks = num_blocks();
   if (blocks == 0) return 0;
   if (shares_samples()) return 1;
   const Index ranks = layout_.num_ranks(), last = (blocks - 1) / ranks;
-  const auto M = static_cast<double>(micro_batches);
-  return static_cast<double>(last) * std::max(static_cast<double>(ranks) + late, M) +
-         static_cast<double>((blocks - 1) % ranks) + M;
+  return static_cast<double>(last * std::max(ranks, micro_batches) + (blocks - 1) % ranks +
+                             micro_batches);
 }
 
 double PipelinePlan::sample_steps() const {
@@ -78,11 +77,10 @@ double PipelinePlan::idle(double sample_steps) const {
   return sample_steps > 0 ? 1 - work / (sample_steps * layout_.num_ranks()) : 0;
 }
 
-/// A step of b samples takes as long as b and some more alone. With as many micro-batches as ranks
-/// each message is waited for; one more gives them time.
+/// A step of b samples takes as long as b and some more alone.
 double PipelinePlan::seconds(Index micro_batches) const {
   const auto samples = static_cast<double>(ceil_divide(batch_, micro_batches));
-  return ticks(micro_batches, machine().late_ticks) * static_cast<double>(block_steps()) *
+  return ticks(micro_batches) * static_cast<double>(block_steps()) *
          (samples + machine().step_overhead_samples);
 }
 

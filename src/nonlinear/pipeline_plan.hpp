@@ -7,8 +7,8 @@ namespace deeppcr::nonlinear {
 /// Which rank holds which steps of a pipeline.
 ///
 ///     contiguous   a range of steps a rank: the fewest messages
-///     interleaved  blocks of steps dealt to the ranks in turns: a micro-batch more than ranks is
-///                  enough to keep all at work, and a block's weights stay in the cache for them
+///     interleaved  blocks of steps dealt to the ranks in turns: as many micro-batches as ranks
+///                  keep all at work, and a block's weights stay in the cache for them
 ///     samples      all steps on each rank, for its own samples: no message on the way
 enum class PipelineLayout { automatic, contiguous, interleaved, samples };
 
@@ -48,8 +48,7 @@ class PipelinePlan {
   PipelineReport report(double sample_steps) const;
 
  private:
-  /// late: of each message.
-  double ticks(Index micro_batches, double late = 0) const;
+  double ticks(Index micro_batches) const;
   double seconds(Index micro_batches) const;
   Index choose_micro_batches() const;
 

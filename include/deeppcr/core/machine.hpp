@@ -37,9 +37,8 @@ struct Machine {
   double parameter_passes = 3;
 
   /// Of a pipeline: samples whose work the fixed part of a step takes, with its weights in the
-  /// cache, bytes of the weights that a block brings there, and how late a message is, as a share
-  /// of a micro-batch's way through a block.
-  double step_overhead_samples = 2, block_bytes = 1024.0 * 1024, late_ticks = 0.5;
+  /// cache, and bytes of the weights that a block brings there.
+  double step_overhead_samples = 2, block_bytes = 1024.0 * 1024;
   /// The same where a stage's weights are more than these bytes, so that each micro-batch brings
   /// them from memory anew: both passes of an update at 1024 layers of 16 and 64, on 2 stages.
   double streamed_overhead_samples = 12, streamed_bytes = 8.0 * 1024 * 1024;

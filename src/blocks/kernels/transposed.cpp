@@ -1,5 +1,6 @@
 // Products with transposed matrices.
 #include <algorithm>
+#include <utility>
 
 #include "blocks/kernels/simd.hpp"
 #include "deeppcr/blocks/kernels.hpp"
@@ -22,14 +23,30 @@ using Wide = simd::Vector<Real, kWide>;
 /// micro-batches needs it.
 constexpr Index kTransposeFrom = 2;
 
-/// Lanes of a (0 to 3) and b (4 to 7).
-template <int i, int j, int k, int l>
-Four pick(Four a, Four b) {
+/// Lanes of a, and of b behind them.
+template <int... lanes, typename V>
+V pick(const V& a, const V& b) {
 #ifdef __clang__
-  return __builtin_shufflevector(a, b, i, j, k, l);
+  return __builtin_shufflevector(a, b, lanes...);
 #else
-  return __builtin_shuffle(a, b, simd::Vector<std::int64_t, 4>{i, j, k, l});
+  return __builtin_shuffle(a, b, simd::Vector<std::int64_t, sizeof...(lanes)>{lanes...});
 #endif
+}
+
+template <int apart, int... lane>
+void exchange_halves(const Wide* from, Wide* to, std::integer_sequence<int, lane...>) {
+  for (int r = 0; r < kWide; ++r) {
+    if ((r & apart) != 0) continue;
+    const Wide a = from[r], b = from[r + apart];
+    to[r] = pick<((lane & apart) == 0 ? lane : kWide + lane - apart)...>(a, b);
+    to[r + apart] = pick<((lane & apart) == 0 ? lane + apart : kWide + lane)...>(a, b);
+  }
+}
+/// One level of a transposition in registers: of each two rows `apart` from each other, the lanes
+/// that are `apart` change places across them.
+template <int apart>
+void exchange_halves(const Wide* from, Wide* to) {
+  exchange_halves<apart>(from, to, std::make_integer_sequence<int, kWide>());
 }
 
 /// The sums over the lanes of four vectors, as one vector.
@@ -126,16 +143,26 @@ TransposedProduct::Kernel choose(int rows, int columns) {
   return any_sides<kOuter>;
 }
 
-/// A 4 x 4 piece: A with leading dimension lda to At with ldt.
+/// A square of whole registers: A with leading dimension lda to At with ldt.
 void transpose_piece(const Real* A, Index lda, Real* At, Index ldt) {
-  const auto a0 = load<Four>(A), a1 = load<Four>(A + lda), a2 = load<Four>(A + 2 * lda),
-             a3 = load<Four>(A + 3 * lda);
-  const Four low01 = pick<0, 4, 2, 6>(a0, a1), low23 = pick<0, 4, 2, 6>(a2, a3);
-  const Four high01 = pick<1, 5, 3, 7>(a0, a1), high23 = pick<1, 5, 3, 7>(a2, a3);
-  store(pick<0, 1, 4, 5>(low01, low23), At);
-  store(pick<0, 1, 4, 5>(high01, high23), At + ldt);
-  store(pick<2, 3, 6, 7>(low01, low23), At + 2 * ldt);
-  store(pick<2, 3, 6, 7>(high01, high23), At + 3 * ldt);
+  if constexpr (kWide == kFour) {
+    const auto a0 = load<Four>(A), a1 = load<Four>(A + lda), a2 = load<Four>(A + 2 * lda),
+               a3 = load<Four>(A + 3 * lda);
+    const Four low01 = pick<0, 4, 2, 6>(a0, a1), low23 = pick<0, 4, 2, 6>(a2, a3);
+    const Four high01 = pick<1, 5, 3, 7>(a0, a1), high23 = pick<1, 5, 3, 7>(a2, a3);
+    store(pick<0, 1, 4, 5>(low01, low23), At);
+    store(pick<0, 1, 4, 5>(high01, high23), At + ldt);
+    store(pick<2, 3, 6, 7>(low01, low23), At + 2 * ldt);
+    store(pick<2, 3, 6, 7>(high01, high23), At + 3 * ldt);
+  } else {
+    // Whole lines are read and written, each once.
+    Wide a[kWide], b[kWide];
+    for (int c = 0; c < kWide; ++c) a[c] = load<Wide>(A + c * lda);
+    exchange_halves<1>(a, b);
+    exchange_halves<2>(b, a);
+    exchange_halves<4>(a, b);
+    for (int r = 0; r < kWide; ++r) store(b[r], At + r * ldt);
+  }
 }
 
 }  // namespace
@@ -177,21 +204,21 @@ void outer_product(int rows, int columns, const Real* x, const Real* z, Real* C)
   }
 }
 
+// From the last column to the first (see square()): bands of columns, of which a row's pieces are
+// whole lines.
 void transpose(int rows, int columns, const Real* A, Real* At) {
   count_elements(Index{rows} * columns);
-  const int whole_rows = rows - rows % kFour, whole_columns = columns - columns % kFour;
-  // Tiles that stay in the first-level cache, and whole lines written within them.
-  constexpr Index kTile = 16;
-  for (Index jt = 0; jt < whole_columns; jt += kTile) {
-    for (Index it = 0; it < whole_rows; it += kTile) {
-      for (Index i = it; i < std::min<Index>(it + kTile, whole_rows); i += kFour)
-        for (Index j = jt; j < std::min<Index>(jt + kTile, whole_columns); j += kFour)
-          transpose_piece(A + j * rows + i, rows, At + i * columns + j, columns);
-    }
-  }
+  const int whole_rows = rows - rows % kWide, whole_columns = columns - columns % kWide;
   for (Index j = 0; j < columns; ++j) {
     for (Index i = j < whole_columns ? whole_rows : 0; i < rows; ++i)
       At[i * columns + j] = A[j * rows + i];
+  }
+  // Rows of At at a distance of a power of two share few places in a cache.
+  const Index band = columns > 96 ? 32 : kWide;
+  for (Index end = whole_columns; end > 0; end -= std::min(band, end)) {
+    for (Index i = whole_rows - kWide; i >= 0; i -= kWide)
+      for (Index j = end - kWide; j >= std::max<Index>(0, end - band); j -= kWide)
+        transpose_piece(A + j * rows + i, rows, At + i * columns + j, columns);
   }
 }
 
