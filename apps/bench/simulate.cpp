@@ -189,6 +189,20 @@ std::unique_ptr<nonlinear::Solver> make_solver(const std::string& words) {
   return entry.make(settings);
 }
 
+/// Speedup by formula: a step as long as in the baseline, products as the machine's table has them.
+double predicted_speedup(const models::ModelOptions& options, const Sizes& sizes,
+                         const linear::CriticalPath& path, double network,
+                         const Baseline& baseline) {
+  const int n = options.width;
+  const Index columns = sizes.batch * (n + 1);
+  const KernelSeconds& kernels = machine().kernels;
+  const double product =
+      kernels.product(n, n, columns) + kernels.element * static_cast<double>(n * columns);
+  const double step = baseline.seconds.median / static_cast<double>(sizes.steps);
+  return baseline.seconds.median /
+         (path.seconds(step, models::step_cost(options).layers * product) + network);
+}
+
 Row forward(const Communicator& comm, const NamedChain& chain, const std::string& words,
             const Sizes& sizes, const Baseline& baseline) {
   const models::ModelOptions options = with_sizes(chain.options, sizes);
@@ -213,13 +227,19 @@ Row forward(const Communicator& comm, const NamedChain& chain, const std::string
         fmt::format(": {}{}{}", report.method, report.linear.empty() ? "" : "+", report.linear);
   row.iterations = report.iterations;
   row.chunks = report.chunks;
+  const nonlinear::Cost cost = solver->cost({sizes.steps, sizes.batch, sizes.width, comm.size()},
+                                            {report.iterations, report.looks});
+  row.predicted = report.predicted_steps > 0
+                      ? static_cast<double>(sizes.steps) / report.predicted_steps
+                      : predicted_speedup(options, sizes, cost.path, cost.network, baseline);
   return row;
 }
 
 Row backward(const Communicator& comm, const NamedChain& chain, const std::string& words,
              const Sizes& sizes, const Baseline& baseline) {
   const parallel::BlockLayout layout = parallel::BlockLayout::balanced(sizes.steps, comm.size());
-  WithGradient network(comm, layout, with_sizes(chain.options, sizes), sizes.batch, words);
+  const models::ModelOptions options = with_sizes(chain.options, sizes);
+  WithGradient network(comm, layout, options, sizes.batch, words);
   Row row = row_of(chain, "backward", words, comm.size(), sizes);
   row.seconds = time_runs(
       comm, sizes.repeats, [] {}, [&] { network.run(); });
@@ -228,6 +248,15 @@ Row backward(const Communicator& comm, const NamedChain& chain, const std::strin
   if (report.outcome.method != words) row.method += ": " + report.outcome.method;
   row.iterations = report.outcome.sweeps;
   row.chunks = report.outcome.chunks;
+  // What `auto` has expected, where it did not leave the work to a solver with a formula.
+  const auto& found = report.outcome;
+  const bool formula = found.method == words || found.method == "hybrid";
+  const linear::Cost cost = nonlinear::make_backward(formula ? found.method : words)
+                                ->cost({layout, sizes.batch, sizes.width});
+  const double closing = machine().network.reduction(comm.size());
+  row.predicted =
+      formula ? predicted_speedup(options, sizes, cost.path, cost.network + closing, baseline)
+              : static_cast<double>(sizes.steps) / found.predicted_steps;
   return row;
 }
 

@@ -5,6 +5,37 @@
 
 namespace deeppcr {
 
+double KernelSeconds::product(Index rows, Index columns, Index vectors) const {
+  const auto eights = static_cast<double>((rows + 7) / 8 * columns);
+  return call + eights * (matrix_eight + multiply_add * static_cast<double>(vectors - 1));
+}
+
+double KernelSeconds::layer(int width, Index batch) const {
+  return product(width, width, batch) + function * static_cast<double>(width * batch);
+}
+
+double Network::message(double bytes, int ranks) const { return level(bytes, 1, ranks); }
+
+double Network::level(double bytes, int stride, int ranks) const {
+  if (ranks <= 1) return 0;
+  if (ranks <= node_ranks) return node_latency + bytes / node_bandwidth;
+  return latency + std::min(stride, node_ranks) * bytes / bandwidth;
+}
+
+double Network::scan(double bytes, int ranks) const {
+  double seconds = 0;
+  for (int stride = 1; stride < ranks; stride *= 2) seconds += level(bytes, stride, ranks);
+  return seconds;
+}
+
+// Within each node, between the nodes, and within them again.
+double Network::reduction(int ranks) const {
+  double seconds = 0;
+  for (int stride = 1; stride < ranks; stride *= 2)
+    seconds += stride >= node_ranks ? latency : node_latency * (ranks > node_ranks ? 2 : 1);
+  return seconds;
+}
+
 double Machine::product_flop_ratio(int width) const {
   if (width <= 4) return 0.3;
   if (width <= 8) return 0.2;

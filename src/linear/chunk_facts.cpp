@@ -76,7 +76,7 @@ struct Passage {
   double clock = -1;  ///< of the last chunk; negative without chunks
 };
 constexpr Index kPassageReals = sizeof(Passage) / sizeof(Real);
-static_assert(std::is_trivially_copyable_v<Passage>);
+static_assert(std::is_trivially_copyable_v<Passage> && sizeof(Passage) == kJudgementBytes);
 
 Passage read(const Real* from) {
   Passage one;

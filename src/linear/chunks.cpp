@@ -6,6 +6,8 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -43,12 +45,24 @@ StepRange Chunks::steps(Index c) const {
   return {own.first + part.first, own.first + part.last};
 }
 
-plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks) {
+plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks,
+                                Index batch, int width, double products) {
   plan::ChunkProblem problem;
   problem.steps = layout.num_steps();
   problem.chunks = chunks.size();
   problem.longest_rank = layout.longest();
   problem.chunks_per_rank = chunks.owners().longest();
+  problem.batch = batch;
+  problem.width = width;
+  const int ranks = chunks.owners().num_active_ranks();
+  const Network& network = machine().network;
+  const double step = products * machine().kernels.layer(width, batch);
+  const double state = sizeof(Real) * static_cast<double>(batch * width);
+  problem.ranks = ranks;
+  problem.waits = {network.message(state, ranks) / step, network.reduction(ranks) / step,
+                   (network.scan(kJudgementBytes, ranks) + network.reduction(ranks)) / step,
+                   network.scan(state, ranks) / step,
+                   network.scan(state * (width + 1), ranks) / step};
   return problem;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -104,8 +105,9 @@ Cost Hybrid::cost(const Problem& problem) const {
   cost.path = path(layout);
   cost.memory = static_cast<double>(kMaps * map + kVectors * vector);
   cost.largest_message = layout.num_ranks() > 1 ? problem.state_reals() * (n + 1) : 0;
-  for (Index stride = 1; stride < ranks; stride *= 2) {
-    const Index senders = ranks - stride, constants = std::min(stride, senders);
+  for (int stride = 1; stride < ranks; stride *= 2) {
+    const Index senders = ranks - stride, constants = std::min<Index>(stride, senders);
+    cost.network += machine().network.level(static_cast<double>(map), stride, ranks);
     cost.levels.push_back({senders, constants * vector + (senders - constants) * map});
   }
   // The longest path: elimination or the first rank's substitution, the levels, substitution.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -130,6 +131,10 @@ Cost Pcr::cost(const Problem& problem) const {
       most = std::max(most, problem.product_weight * n * static_cast<double>(with_block.size()) +
                                 static_cast<double>(mine.size()));
     }
+    if (traffic.messages > 0)
+      cost.network += machine().network.message(
+          static_cast<double>(traffic.bytes) / static_cast<double>(traffic.messages),
+          layout.num_ranks());
     cost.levels.push_back(traffic);
     cost.critical_flops += problem.flops(1) * most;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -144,6 +145,8 @@ Cost Scan::cost(const Problem& problem) const {
   constexpr int kMaps = 3;
   Cost cost;
   const Index most = problem.layout.longest(), ranks = problem.active_ranks();
+  cost.network = machine().network.scan(
+      static_cast<double>((columns() + 1) * problem.state_bytes()), static_cast<int>(ranks));
   for (Index stride = 1; stride < ranks; stride *= 2) {
     const Index senders = ranks - stride;
     cost.levels.push_back({senders, senders * (columns() + 1) * problem.state_bytes()});

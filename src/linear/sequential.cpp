@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "deeppcr/core/machine.hpp"
+
 namespace deeppcr::linear {
 
 void Sequential::prepare() { carry_.reset(J_->batch() * J_->width()); }
@@ -42,6 +44,9 @@ Cost Sequential::cost(const Problem& problem) const {
   cost.critical_flops = problem.flops(problem.active_steps());
   const Index hops = std::max(0, problem.active_ranks() - 1);
   cost.neighbours = {hops, hops * problem.state_bytes()};
+  cost.network = static_cast<double>(hops) *
+                 machine().network.message(static_cast<double>(problem.state_bytes()),
+                                           problem.layout.num_ranks());
   cost.memory = static_cast<double>(problem.state_bytes());
   cost.largest_message = problem.layout.num_ranks() > 1 ? problem.state_reals() : 0;
   return cost;

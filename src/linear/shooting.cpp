@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "deeppcr/core/machine.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
 #include "linear/shooting_run.hpp"
 
 namespace deeppcr::linear {
@@ -50,6 +52,10 @@ Cost Shooting::cost(const Problem& problem) const {
   cost.critical_flops = problem.flops(problem.active_steps());
   if (chunks.size() > 1) cost.critical_flops += problem.flops(most);
   cost.path.evaluations = static_cast<double>(most);
+  // A look, the largest entry, a judgement.
+  const int ranks = problem.layout.num_ranks();
+  cost.network =
+      3 * machine().network.reduction(ranks) + machine().network.scan(kJudgementBytes, ranks);
   cost.memory =
       static_cast<double>(problem.state_bytes() * (kVectors * carries + kOfARank + most)) +
       hybrid_.cost(problem).memory;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/check.hpp"
 #include "deeppcr/petsc/handle.hpp"
@@ -61,6 +62,7 @@ ShootingRun::End ShootingRun::solve() {
   push_tangents(kProbe);
   collect();
   const plan::ChunkPlan planned = choose();
+  report_.predicted_steps = planned.cost(planned.method);
   if (planned.method == Method::sequential && settings_.may_choose) return End::by_substitution;
   if (planned.method == Method::dense) return End::by_hybrid;
   const End end = run(planned);
@@ -129,7 +131,7 @@ bool ShootingRun::first_walk(bool with_tangents) {
 
 /// By what the tangents of all ranks have shown.
 plan::ChunkPlan ShootingRun::choose() {
-  plan::ChunkProblem problem = plan_problem(J_.layout(), chunks_);
+  plan::ChunkProblem problem = plan_problem(J_.layout(), chunks_, J_.batch(), J_.width(), 1);
   problem.rtol = settings_.rtol;
   problem.linear = true;
   problem.hybrid = steps_of_hybrid();
@@ -149,7 +151,8 @@ double ShootingRun::steps_of_hybrid() const {
   const Cost hybrid = Hybrid().cost(problem);
   if (hybrid.largest_message > std::numeric_limits<int>::max())
     return std::numeric_limits<double>::infinity();
-  return hybrid.critical_flops / problem.flops(1);
+  return hybrid.critical_flops / problem.flops(1) +
+         hybrid.network / machine().kernels.layer(J_.width(), J_.batch());
 }
 
 // The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.

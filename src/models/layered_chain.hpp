@@ -49,6 +49,7 @@ class LayeredChain : public sequence::Sequence {
 
   Index num_steps() const override { return num_steps_; }
   int width() const override { return shape_.width; }
+  double products() const override { return shape_.layers; }
   /// Cost: 2 layers B n^2 flops a step, as one matrix product for all samples.
   void value(StepRange range, ConstStates in, States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,

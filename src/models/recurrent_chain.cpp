@@ -117,6 +117,13 @@ sequence::Columns RecurrentChain::output() const {
   return {(shape().layers - 1) * shape().layer_width(), shape().units};
 }
 
+double RecurrentChain::products() const {
+  double numbers = 0;
+  for (int layer = 0; layer < shape().layers; ++layer)
+    numbers += static_cast<double>(shape().parameters(layer));
+  return numbers / (static_cast<double>(width()) * width());
+}
+
 std::unique_ptr<sequence::Sequence> RecurrentChain::bound_to(const sequence::Inputs& inputs) const {
   auto bound = std::make_unique<RecurrentChain>(*this);
   bound->inputs_ = inputs;

@@ -27,6 +27,7 @@ class RecurrentChain final : public sequence::Sequence {
   const CellShape& shape() const;
   Index num_steps() const override { return num_steps_; }
   int width() const override { return shape().state_width(); }
+  double products() const override;
   /// h of the last layer.
   sequence::Columns output() const override;
   StepSet local_steps() const override { return local_; }

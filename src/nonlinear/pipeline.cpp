@@ -4,6 +4,7 @@
 #include <cmath>
 #include <deque>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/petsc/log_event.hpp"
@@ -104,10 +105,13 @@ Cost Pipeline::cost(const Problem& problem, const Effort&) const {
   cost.path.evaluations = plan.sample_steps() / static_cast<double>(problem.batch);
   if (plan.shares_samples()) {
     cost.neighbours = gathering_cost(problem.steps, problem);
+    cost.network = Rounds{0, 0, 1}.seconds(problem) +
+                   static_cast<double>(cost.neighbours.bytes) / machine().network.bandwidth;
     return cost;
   }
   const Index hops = std::max<Index>(1, plan.num_blocks()) - 1, M = plan.batches().num_ranks();
   cost.neighbours = {hops * M, hops * (problem.state_bytes() + M * Index{sizeof(Real)})};
+  cost.network = Rounds{static_cast<double>(hops), 0, 1}.seconds(problem);
   return cost;
 }
 

@@ -64,6 +64,7 @@ Cost Sequential::cost(const Problem& problem, const Effort&) const {
   Cost cost;
   cost.path.evaluations = static_cast<double>(problem.steps);
   if (problem.steps > 0) cost.neighbours = {hops, hops * problem.state_bytes()};
+  cost.network = Rounds{static_cast<double>(hops), 0, 2}.seconds(problem);
   return cost;
 }
 

@@ -57,6 +57,15 @@ Cost Shooting::cost(const Problem& problem, const Effort& effort) const {
   // twice for a look, with a tangent through it.
   const Index messages = hops * (effort.iterations + 2 + 2 * effort.looks);
   cost.neighbours = {messages, messages * problem.state_bytes()};
+  // A judgement of each correction, and of the chunks where there was none; a look before.
+  const double k = effort.iterations, judgements = std::max(1.0, k), looks = effort.looks,
+               first = options_.coupling == Coupling::automatic ? 1 : 0;
+  cost.network =
+      Rounds{k + 2 + 2 * looks, judgements + 2 * looks, first + judgements + looks + 1}.seconds(
+          problem);
+  if (options_.coupling == Coupling::identity)
+    cost.network +=
+        k * machine().network.scan(static_cast<double>(problem.state_bytes()), problem.ranks);
   if (options_.coupling != Coupling::zero)
     cost.levels = coupling_levels(chunks, problem, effort.iterations);
   return cost;

@@ -75,9 +75,8 @@ SolveReport ShootingRun::solve() {
 /// Sweeps the first steps of all chunks, where that could help; what their tangents show tells the
 /// method.
 ShootingRun::Method ShootingRun::choose() {
-  plan::ChunkProblem problem = linear::plan_problem(states_.layout(), chunks_);
-  problem.batch = states_.batch();
-  problem.width = states_.width();
+  plan::ChunkProblem problem = linear::plan_problem(states_.layout(), chunks_, states_.batch(),
+                                                    states_.width(), chain_.products());
   problem.rtol = options_.tolerance.rtol;
   problem.newton = options_.newton;
   if (options_.wavefront != nullptr) {
@@ -88,6 +87,7 @@ ShootingRun::Method ShootingRun::choose() {
     problem.tangent = kTangentOfCell / static_cast<double>(problem.batch);
   if (const plan::ChunkPlan best = plan::best_case(problem); best.method == Method::sequential) {
     if (comm().is_root()) report_.choice = "not looked at; even if " + plan::explain(best, problem);
+    report_.predicted_steps = best.cost(best.method);
     return best.method;
   }
   probed_ = steps_to_probe(problem.tangent);
@@ -101,6 +101,7 @@ ShootingRun::Method ShootingRun::choose() {
   const plan::ChunkPlan plan =
       plan::choose_for_chunks(linear::probe(place_, facts_, together), problem);
   if (comm().is_root()) report_.choice = plan::explain(plan, problem);
+  report_.predicted_steps = plan.cost(plan.method);
   return plan.method;
 }
 
@@ -116,6 +117,7 @@ Index ShootingRun::steps_to_probe(double tangent) const {
 SolveReport ShootingRun::solve_by_newton() {
   SolveReport report = Newton(options_.newton_options).solve(chain_, states_, monitors_);
   report.choice = report_.choice;
+  report.predicted_steps = report_.predicted_steps;
   return report;
 }
 

@@ -1,6 +1,16 @@
 #include "deeppcr/nonlinear/solver.hpp"
 
+#include "deeppcr/core/machine.hpp"
+#include "deeppcr/linear/chunk_facts.hpp"
+
 namespace deeppcr::nonlinear {
+
+double Rounds::seconds(const Problem& problem) const {
+  const Network& network = machine().network;
+  const int P = problem.ranks;
+  return messages * network.message(static_cast<double>(problem.state_bytes()), P) +
+         scans * network.scan(linear::kJudgementBytes, P) + reductions * network.reduction(P);
+}
 
 parallel::BlockLayout Solver::layout(const Problem& problem) const {
   return parallel::BlockLayout::balanced(problem.steps, problem.ranks);

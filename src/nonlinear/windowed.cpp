@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/sequence/propagate.hpp"
 #include "nonlinear/windowed_run.hpp"
 
@@ -32,6 +33,9 @@ Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
   cost.neighbours = {messages, messages * state};
   // Maps of two diagonals in the scans, of pairs three.
   const Index numbers = options_.jacobian == Jacobian::paired ? 3 : 2;
+  const double k = iterations, looks = effort.looks;
+  cost.network = Rounds{1 + k + 2 * looks, 2 * looks, 2 * k + looks + 1}.seconds(problem) +
+                 k * machine().network.scan(static_cast<double>(numbers * state), problem.ranks);
   for (Index stride = 1; stride <= hops; stride *= 2)
     cost.levels.push_back(
         {iterations * (hops + 1 - stride), iterations * (hops + 1 - stride) * numbers * state});

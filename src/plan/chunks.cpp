@@ -48,29 +48,54 @@ double merging(const ChunkProblem& problem, const ChunkPlan& plan) {
   return need <= size ? chunks * need : m * std::ceil(need / size);
 }
 
+/// Rounds of corrections until starts are forgotten, each waited for by all.
+double rounds_of_merging(const ChunkProblem& problem, const ChunkPlan& plan) {
+  const double size =
+      static_cast<double>(problem.longest_rank) / static_cast<double>(problem.chunks_per_rank);
+  return std::clamp(std::ceil(plan.forgetting_steps / size), 1.0,
+                    std::max(1.0, static_cast<double>(problem.chunks)));
+}
+
 void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
+  const Waits& waits = problem.waits;
+  const double round = waits.message + waits.judgement;
+  // The look, and what is added up in the end.
+  const double once = waits.message + 2 * waits.reduction;
   // Every sweep pushes a tangent along.
   const double sweep = 1 + problem.tangent;
   const auto m = sweep * static_cast<double>(problem.longest_rank);
-  plan.cost(Method::zero) = m + sweep * merging(problem, plan);
-  plan.cost(Method::identity) = m * (1 + plan.identity_sweeps);
+  plan.cost(Method::zero) =
+      once + m + sweep * merging(problem, plan) + rounds_of_merging(problem, plan) * round;
+  plan.cost(Method::identity) =
+      once + m * (1 + plan.identity_sweeps) + plan.identity_sweeps * (round + waits.states);
   // n columns cost this many evaluations.
   const double columns =
       std::max(1.0, problem.width * product_weight(problem.batch, problem.width));
   const double levels = parallel::ceil_log2(problem.chunks) * columns;
-  plan.cost(Method::dense) = m + machine().dense_corrections * (m * (2 + columns) + levels);
+  const double whole = m * (2 + columns) + levels + round + waits.maps;
+  plan.cost(Method::dense) = once + m + machine().dense_corrections * whole;
+  // PETSc's norms are a reduction more.
   if (problem.newton)
-    plan.cost(Method::newton) = machine().newton_iterations * (m * (2 + columns) + levels);
+    plan.cost(Method::newton) = once + machine().newton_iterations * (whole + waits.reduction);
 }
 
-/// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end.
+/// What a walk of tangents takes of one of steps, which take slopes and parameter gradients too.
+constexpr double kTangentWalk = 0.4;
+
+/// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end. The
+/// look is paid for already, and the end costs all the same.
 void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
+  const Waits& waits = problem.waits;
   const auto m = static_cast<double>(problem.longest_rank);
   const double size = m / static_cast<double>(problem.chunks_per_rank);
-  const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : m;
-  plan.cost(Method::zero) = m + tangents + merging(problem, plan);
+  const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : kTangentWalk * m;
+  const double once = waits.reduction;  // the largest entry
+  plan.cost(Method::zero) = once + m + tangents + merging(problem, plan) +
+                            rounds_of_merging(problem, plan) * (waits.message + waits.judgement);
   // The first walk, one for each vector, and one from the carries that they give.
-  plan.cost(Method::identity) = m * (2 + plan.identity_sweeps) + tangents;
+  plan.cost(Method::identity) =
+      once + m * (2 + plan.identity_sweeps) + tangents + waits.judgement +
+      (1 + plan.identity_sweeps) * (waits.message + waits.states + waits.judgement);
   plan.cost(Method::dense) = problem.hybrid;
 }
 
@@ -94,7 +119,9 @@ ChunkPlan choose_for_chunks(const Probe& probe, const ChunkProblem& problem) {
   plan.identity_sweeps = identity_corrections(probe, problem.chunks, problem.rtol);
   plan.costs.fill(kInfinity);
   plan.cost(Method::sequential) =
-      problem.wavefront > 0 ? problem.wavefront : static_cast<double>(problem.steps);
+      problem.wavefront > 0
+          ? problem.wavefront
+          : static_cast<double>(problem.steps) + (problem.ranks - 1) * problem.waits.message;
   if (problem.linear) {
     predict_linear(problem, plan);
   } else {

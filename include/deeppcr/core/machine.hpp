@@ -4,15 +4,38 @@
 
 namespace deeppcr {
 
-/// Seconds that kernels take with all they read in the caches near a core, for simulated clusters:
-/// a product of a matrix with a vector takes `call` and a `matrix_eight` for each eight numbers of
-/// a column; each further vector takes a `multiply_add` for them. Measured beside the ratios below
-/// (November 2026): products of n = 4 to 64 within 0.2, steps of an mlp with tanh within 0.15 from
-/// n = 16 on, at n = 8 half of what they take.
+/// Seconds that kernels take with all they read in the caches near a core, for simulated clusters
+/// and for choices that weigh messages against steps: a product of a matrix with a vector takes
+/// `call` and a `matrix_eight` for each eight numbers of a column; each further vector takes a
+/// `multiply_add` for them. Measured beside the ratios below (November 2026): products of n = 4 to
+/// 64 within 0.2, steps of an mlp with tanh within 0.15 from n = 16 on, at n = 8 half of what they
+/// take.
 struct KernelSeconds {
   double call = 4e-9, matrix_eight = 0.4e-9, multiply_add = 0.145e-9;
   double function = 1.1e-9;  ///< tanh, exp or erf of a number
   double element = 0.1e-9;   ///< other operations on a number
+
+  /// A matrix with so many vectors.
+  double product(Index rows, Index columns, Index vectors) const;
+  /// A layer [n x n] with an activation, for so many samples.
+  double layer(int width, Index batch) const;
+};
+
+/// Seconds that messages take between ranks, for predictions: nodes of `node_ranks` ranks at one
+/// switch, as `job_scripts/simulate.sh` has them. The wire takes 1.5 us there, and collectives 2 to
+/// 2.5 a level.
+struct Network {
+  int node_ranks = 32;
+  double latency = 2e-6, bandwidth = 12.5e9, node_latency = 0.4e-6, node_bandwidth = 20e9;
+
+  /// To the next rank, where the slowest pair of neighbours is what others wait for.
+  double message(double bytes, int ranks) const;
+  /// A level of a scan: to the rank `stride` further. Ranks of a node share its link.
+  double level(double bytes, int stride, int ranks) const;
+  /// All levels of a scan, ceil(log2 P).
+  double scan(double bytes, int ranks) const;
+  /// A few numbers, known to all.
+  double reduction(int ranks) const;
 };
 
 /// What choices and layouts take from measurements: one table. But for the kernels all are ratios,
@@ -31,7 +54,7 @@ struct Machine {
   /// method takes from a constant start on networks as they are initialised.
   double dense_corrections = 4, newton_iterations = 5;
   /// A method must promise at most this share of sequential execution's time to be preferred to it:
-  /// messages are not counted, and other cores may be slower than the first.
+  /// other cores may be slower than the first.
   double worth_it = 0.85;
   /// Parameter gradients against a forward pass: the pre-activations again, then two products.
   double parameter_passes = 3;
@@ -48,6 +71,7 @@ struct Machine {
   double chunk_flops = 1e5;
 
   KernelSeconds kernels;
+  Network network;
 
   /// Evaluations of a denoising step until it is at the tolerance, in windows of 4 to 48 steps: a
   /// fit to tolerances from 1e-2 to 2.5e-7 and both samplers, right to 0.2.

@@ -25,11 +25,8 @@ Work& work();
 inline void count_product(Index rows, Index columns, Index vectors) {
   if constexpr (kCountsWork) {
     if (vectors == 0) return;
-    const KernelSeconds& table = machine().kernels;
-    const auto V = static_cast<double>(vectors);
-    const auto eights = static_cast<double>((rows + 7) / 8 * columns);
-    work().flops += 2 * static_cast<double>(rows * columns) * V;
-    work().seconds += table.call + eights * (table.matrix_eight + table.multiply_add * (V - 1));
+    work().flops += 2 * static_cast<double>(rows * columns) * static_cast<double>(vectors);
+    work().seconds += machine().kernels.product(rows, columns, vectors);
   }
 }
 

@@ -84,6 +84,9 @@ struct ChunkPlace {
   Index all = 0;    ///< chunks of all ranks
 };
 
+/// What a rank sends on in the scan of a judgement.
+constexpr double kJudgementBytes = 9 * sizeof(Real);
+
 /// Judges the states by the facts of all chunks, of which each rank has its own, in the order of
 /// the walk; the answer is the same on all ranks. What else is in `together` is reduced with it.
 /// Collective. Cost: a scan over ranks, ceil(log2 P) messages of 9 reals that nobody counts, and

@@ -37,8 +37,10 @@ class Chunks {
   Index longest_ = 0;
 };
 
-/// Steps, chunks and the share of the rank that has most, for the plan; the rest is left open.
-plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks);
+/// Sizes, chunks, the share of the rank that has most and what messages take, for the plan; the
+/// rest is left open. A step takes so many products (sequence::Sequence::products()).
+plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunks& chunks,
+                                Index batch, int width, double products);
 
 /// Where the states of a chunk stop being those of its start: the state at the end of a block is
 /// kept from an older sweep, `size` away from what the newest one came to.

@@ -11,6 +11,11 @@ namespace deeppcr::linear {
 struct CriticalPath {
   double evaluations = 0;  ///< work like one step for the batch, n^2 a sample: values, columns
   double products = 0;     ///< products with n columns a sample, n^3
+
+  /// Where one of each takes so long.
+  double seconds(double evaluation, double product) const {
+    return evaluations * evaluation + products * product;
+  }
 };
 
 /// What one solve costs, by formula; of a solver that iterates, one sweep. Tests hold the counts of
@@ -19,6 +24,7 @@ struct Cost {
   parallel::TrafficByLevel levels;  ///< sent by all ranks together, for each reduction level
   parallel::Traffic neighbours;     ///< the rest: halos and pipelines, all ranks together
   double critical_flops = 0;        ///< on the longest path through the ranks, products weighted
+  double network = 0;               ///< seconds of messages one after another, by machine().network
   CriticalPath path;
   /// Bytes that a rank needs at most beyond the operator, the right-hand side and the result.
   double memory = 0;

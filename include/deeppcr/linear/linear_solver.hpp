@@ -27,6 +27,8 @@ struct SolveOutcome {
   int sweeps = 0;       ///< over all chunks, those of Krylov vectors included; 0 for direct solvers
   double residual = 0;  ///< largest mismatch that is left, over the largest entry
   CriticalPath path;
+  /// Steps in a row and waits as long as steps that the choice of a method expected; 0: none made.
+  double predicted_steps = 0;
 };
 
 /// Solves the linear system of a chain and its transpose.

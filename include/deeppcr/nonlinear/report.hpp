@@ -49,6 +49,8 @@ struct SolveReport {
   std::string linear;
   /// A sentence: what was chosen and why; empty where nothing was to choose. On the root only.
   std::string choice;
+  /// Steps in a row and waits as long as steps that the choice expected; 0: none was made.
+  double predicted_steps = 0;
   Index chunks = 0;  ///< of shooting; else 0
   CriticalPath path;
   int iterations = 0;

@@ -34,11 +34,21 @@ struct Effort {
   int looks = 0;       ///< SolveReport::looks
 };
 
+/// What ranks wait for one after another, besides the levels of a linear solve.
+struct Rounds {
+  double messages = 0;    ///< of a state, to the next rank
+  double scans = 0;       ///< of a judgement over all ranks
+  double reductions = 0;  ///< of a few numbers
+  /// By machine().network.
+  double seconds(const Problem& problem) const;
+};
+
 /// Work in a row and messages of a solve, by formula.
 struct Cost {
   CriticalPath path;                ///< on the longest way through the ranks
   parallel::Traffic neighbours;     ///< halos and pipelines, all ranks together
   parallel::TrafficByLevel levels;  ///< of the linear solves together, all ranks
+  double network = 0;               ///< seconds of messages one after another
 };
 
 /// Finds the states of a chain. Ends in the sequential trajectory, to the tolerance, or says that

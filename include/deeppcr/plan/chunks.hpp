@@ -22,6 +22,12 @@ struct Probe {
   void add(const ProbedChunk& chunk);
 };
 
+/// What ranks wait for, in steps of one rank: a message of a state to the next one, a reduction, a
+/// judgement of all (a scan and a reduction), scans of states and of maps [n x n].
+struct Waits {
+  double message = 0, reduction = 0, judgement = 0, states = 0, maps = 0;
+};
+
 /// The size of a problem as far as the choice of a method depends on it.
 struct ChunkProblem {
   Index steps = 0;         ///< L
@@ -37,6 +43,8 @@ struct ChunkProblem {
   bool may_substitute = true;  ///< whether sequential execution may be chosen
   double wavefront = 0;        ///< steps in a row of one, which then stands for sequential; 0: none
   double tangent = 0;          ///< nonlinear: what a tangent adds to a step, in steps
+  double ranks = 1;            ///< that have chunks
+  Waits waits;                 ///< linear: hybrid has its own in it
 };
 
 /// What the first steps of the chunks have shown, and the method that follows from it.

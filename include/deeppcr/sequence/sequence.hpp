@@ -39,6 +39,9 @@ class Sequence {
   /// state of the last layer. Default: all.
   virtual Columns output() const { return {0, width()}; }
 
+  /// What a step takes, in products of an [n x n] matrix with a state. Default: one layer.
+  virtual double products() const { return 1; }
+
   /// out[i] = f_{range.first + i}(in[i]), every step from its own given state.
   /// Shapes: in, out [range.size(), B, n]; `out` does not overlap `in`.
   virtual void value(StepRange range, ConstStates in, States out) const = 0;
