@@ -99,5 +99,24 @@ TEST(ChunkPlan, MeasuresChunksAgainstAWavefront) {
   EXPECT_EQ(best_case(problem).method, Method::sequential);
 }
 
+// What ranks wait for are steps too: short chunks of many ranks lose to one rank, and of two ways
+// that take as many steps the one with fewer rounds is taken.
+TEST(ChunkPlan, CountsWhatRanksWaitFor) {
+  using Method = ChunkPlan::Method;
+  ChunkProblem problem = problem_of(1024, 0);
+  problem.linear = false;
+  problem.ranks = 1024;
+  const Probe forgets = facts(1024, 1024, -1, 1);
+  const double free = choose_for_chunks(forgets, problem).cost(Method::zero);
+  problem.waits = {10, 100, 1000, 1500, 2000};
+  const ChunkPlan waits = choose_for_chunks(forgets, problem);
+  // A correction with its message and judgement; a message, the look and the end once.
+  EXPECT_DOUBLE_EQ(waits.cost(Method::zero), free + (10 + 1000) + (10 + 2 * 100));
+  EXPECT_DOUBLE_EQ(waits.cost(Method::sequential), 1024 * 1024 + 1023 * 10);
+  EXPECT_EQ(waits.method, Method::zero);
+  problem.waits.judgement = 1e6;
+  EXPECT_EQ(choose_for_chunks(forgets, problem).method, Method::sequential);
+}
+
 }  // namespace
 }  // namespace deeppcr::plan
