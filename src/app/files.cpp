@@ -14,20 +14,6 @@ bool has_layers_alone(const std::vector<sequence::ParameterGroup>& groups) {
   return groups.size() == 1 && groups.front().name == kLayers;
 }
 
-io::WeightsShape file_shape(const models::ModelOptions& model) {
-  io::WeightsShape shape;
-  shape.num_steps = model.steps;
-  shape.width = model.width;
-  shape.block_layers = models::stored_layers(model);
-  const models::CatalogueEntry& entry = models::find(model.model);
-  shape.settings["model"] = entry.name;
-  if (!entry.weights) return shape;
-  shape.nested = entry.weights->nested;
-  const OptionValues own(entry.options, model.own);
-  for (const std::string& name : entry.weights->settings) shape.settings[name] = own.text(name);
-  return shape;
-}
-
 constexpr const char* kCells = "cell/";
 
 constexpr const char* kOwnNetworks = "share/deeppcr/fashion_mnist.h5";
@@ -110,12 +96,18 @@ void read_weights(const parallel::Communicator& comm, const ChainConfig& config,
     io::read_cells(comm, config.weights, shape, layer, rows[static_cast<std::size_t>(layer)][0]);
 }
 
-FileLayers::FileLayers(const models::ModelOptions& model, View<const Real, 2> rows)
-    : shape(file_shape(model)), steps(rows.extent(0)), values(steps * shape.parameters_per_step()) {
-  const Index layer = rows.extent(1) / shape.block_layers;
-  const Index stored_layer = shape.width * shape.width + shape.width;
-  for (Index i = 0; i < steps * shape.block_layers; ++i)
-    std::copy_n(rows.data() + i * layer, layer, values.data() + i * stored_layer);
+io::WeightsShape file_shape(const models::ModelOptions& model) {
+  io::WeightsShape shape;
+  shape.num_steps = model.steps;
+  shape.width = model.width;
+  shape.block_layers = models::stored_layers(model);
+  const models::CatalogueEntry& entry = models::find(model.model);
+  shape.settings["model"] = entry.name;
+  if (!entry.weights) return shape;
+  shape.nested = entry.weights->nested;
+  const OptionValues own(entry.options, model.own);
+  for (const std::string& name : entry.weights->settings) shape.settings[name] = own.text(name);
+  return shape;
 }
 
 void save_weights(const cli::Context& context, const std::string& path,
@@ -129,8 +121,7 @@ void save_weights(const cli::Context& context, const std::string& path,
                            rows, head);
     return;
   }
-  const FileLayers layers(network.model, network.parameters.front());
-  io::WeightsToSave weights{layers.shape, network.steps, layers.view()};
+  io::WeightsToSave weights{file_shape(network.model), network.steps, network.parameters.front()};
   if (network.embedding != nullptr) weights.embedding = network.embedding->rows();
   weights.head = head;
   io::write_weights(context.comm, path, provenance(context), weights);

@@ -34,14 +34,8 @@ void check_save_weights(const models::ModelOptions& model, const std::string& fi
 /// Fills the parameters of the local steps from --weights, once they were looked at. Collective.
 void read_weights(const parallel::Communicator& comm, const ChainConfig& config,
                   sequence::Sequence& model);
-/// Rows of a chain's layers as files have them: with a bias of zero where the model has none.
-struct FileLayers {
-  FileLayers(const models::ModelOptions& model, View<const Real, 2> rows);
-  View<const Real, 2> view() const { return {values.data(), {steps, shape.parameters_per_step()}}; }
-  io::WeightsShape shape;
-  Index steps;
-  Buffer<Real> values;
-};
+/// How files have the layers of a model.
+io::WeightsShape file_shape(const models::ModelOptions& model);
 
 /// The parts of a network; embedding and head may be missing.
 struct NetworkParts {

@@ -223,8 +223,7 @@ void write_gradients(io::hdf5::File& file, const Chain& chain, const RunConfig& 
   for (int k = 0; k < g.parameters.groups(); ++k) {
     const sequence::ParameterGroup& group = groups[static_cast<std::size_t>(k)];
     if (group.name == kLayers) {
-      const FileLayers layers(config.chain.model, g.parameters[k]);
-      io::write_layers(file, "/gradients", layers.shape, local, layers.view(),
+      io::write_layers(file, "/gradients", file_shape(config.chain.model), local, g.parameters[k],
                        "gradient of the loss by the parameters of the chain");
       continue;
     }

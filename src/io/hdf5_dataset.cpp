@@ -229,6 +229,25 @@ void File::write_rows(const std::string& name, const Shape& shape,
 }
 
 template <typename T>
+void File::write_rows(const std::string& name, const Shape& shape, const MadeRows<T>& made,
+                      const Description& about) {
+  Id dataset = create_dataset(name, types_of<T>().file, shape, {});
+  std::vector<StepSet> parts = made.rows.cut(made.at_once);
+  if (comm_ != nullptr)  // all ranks take part in each round
+    parts.resize(static_cast<std::size_t>(comm_->max(static_cast<Index>(parts.size()))));
+  std::vector<T> values(
+      static_cast<std::size_t>(std::min(made.at_once, made.rows.size()) * row_entries(shape)));
+  Index first = 0;
+  for (const StepSet& part : parts) {
+    made.make(first, part.size(), values.data());
+    transfer<const T>(dataset.get(), name, {{part, values.data()}});
+    first += part.size();
+  }
+  together([&] { check(dataset.reset(), fmt::format("write {} of '{}'", name, path_)); });
+  describe(name, about);
+}
+
+template <typename T>
 std::vector<T> File::read(const std::string& name) const {
   const Shape sizes = shape(name);
   const Index rows = sizes.empty() ? 1 : sizes[0];
@@ -279,6 +298,8 @@ void File::append(const std::string& name, Index count, const Shape& row, const 
   template void File::write<T>(const std::string&, const Shape&, const T*, const Description&); \
   template void File::write_rows<T>(const std::string&, const Shape&,                           \
                                     const std::vector<Rows<const T>>&, const Description&);     \
+  template void File::write_rows<T>(const std::string&, const Shape&, const MadeRows<T>&,       \
+                                    const Description&);                                        \
   template std::vector<T> File::read<T>(const std::string&) const;                              \
   template void File::read_rows<T>(const std::string&, const std::vector<Rows<T>>&) const;
 DEEPPCR_INSTANTIATE(double)

@@ -12,8 +12,13 @@ namespace deeppcr::io {
 
 namespace {
 
-/// How much of a file a rank holds beside the parameters while it reads.
-constexpr Index kReadBytes = Index{64} << 20;
+/// How much of a file a rank holds beside the parameters while it reads or writes.
+constexpr Index kPieceBytes = Index{16} << 20;
+
+/// Rows of so many numbers in a piece of a file.
+Index rows_at_once(Index numbers) {
+  return std::max<Index>(1, kPieceBytes / std::max<Index>(1, numbers * Index{sizeof(Real)}));
+}
 
 constexpr const char* kLayerHolds = "a layer holds weight and bias";
 constexpr const char* kRootHolds =
@@ -190,9 +195,7 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
       parameters.extent(0) == steps.size() && parameters.extent(1) == shape.parameters_per_step(),
       "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
       steps.size(), shape.parameters_per_step());
-  const Index step_bytes = shape.parameters_per_step() * static_cast<Index>(sizeof(Real));
-  std::vector<StepSet> pieces =
-      steps.cut(std::max<Index>(1, kReadBytes / std::max<Index>(1, step_bytes)));
+  std::vector<StepSet> pieces = steps.cut(rows_at_once(shape.parameters_per_step()));
   if (shape.stacked) {
     pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
     read_pieces(hdf5::File::open(path, hdf5::File::Access::read, &comm), shape, pieces, parameters);
@@ -225,26 +228,32 @@ void read_dense_layer(const parallel::Communicator& comm, const std::string& pat
 
 void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,
                   const StepSet& steps, View<const Real, 2> local, const std::string& what) {
-  const Index m = steps.size();
-  const Index n = shape.width;
-  Buffer<Real> weight(m * shape.block_layers * n * n);
-  Buffer<Real> bias(m * shape.block_layers * n);
-  for (Index k = 0; k < m * shape.block_layers; ++k) {  // W column-major, b
-    const Real* from = &local(k / shape.block_layers, k % shape.block_layers * (n * n + n));
-    blocks::transpose(static_cast<int>(n), static_cast<int>(n), from, weight.data() + k * n * n);
-    std::copy_n(from + n * n, n, bias.data() + k * n);
-  }
+  const Index n = shape.width, layers = shape.block_layers;
+  const Index layer = local.extent(1) / layers;  // W column-major, b
+  const bool bias = layer > n * n;
   hdf5::Shape sizes{shape.num_steps, n};
   std::vector<std::string> dimensions{"step", "out"};
   if (shape.nested) {
-    sizes.insert(sizes.begin() + 1, shape.block_layers);
+    sizes.insert(sizes.begin() + 1, layers);
     dimensions.insert(dimensions.begin() + 1, "layer");
   }
-  file.write_rows<Real>(group + "/layers/bias", sizes, {{steps, bias.data()}},
-                        {what + ", biases", dimensions});
+  hdf5::MadeRows<Real> rows{steps, rows_at_once(layers * n), {}};
+  rows.make = [&](Index first, Index count, Real* to) {
+    std::fill_n(to, count * layers * n, Real{0});
+    for (Index k = 0; bias && k < count * layers; ++k)
+      std::copy_n(local.data() + (first * layers + k) * layer + n * n, n, to + k * n);
+  };
+  file.write_rows<Real>(group + "/layers/bias", sizes, rows, {what + ", biases", dimensions});
+  rows.at_once = rows_at_once(layers * n * n);
+  rows.make = [&](Index first, Index count, Real* to) {
+    for (Index k = 0; k < count * layers; ++k) {
+      const Real* from = local.data() + (first * layers + k) * layer;
+      blocks::transpose(static_cast<int>(n), static_cast<int>(n), from, to + k * n * n);
+    }
+  };
   sizes.push_back(n);
   dimensions.emplace_back("in");
-  file.write_rows<Real>(group + "/layers/weight", sizes, {{steps, weight.data()}},
+  file.write_rows<Real>(group + "/layers/weight", sizes, rows,
                         {what + ", weights row-major", dimensions});
 }
 

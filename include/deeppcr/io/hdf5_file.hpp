@@ -88,6 +88,10 @@ class File {
   template <typename T>
   void write_rows(const std::string& name, const Shape& shape,
                   const std::vector<Rows<const T>>& pieces, const Description& about);
+  /// The same, of rows that are made piece by piece.
+  template <typename T>
+  void write_rows(const std::string& name, const Shape& shape, const MadeRows<T>& made,
+                  const Description& about);
   /// Every rank gets the whole dataset.
   template <typename T>
   std::vector<T> read(const std::string& name) const;

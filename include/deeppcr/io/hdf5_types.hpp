@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -61,6 +62,15 @@ struct Rows {
 
   StepSet rows;
   T* data = nullptr;
+};
+
+/// Rows that are made while they are written, so that a rank holds few of them at once.
+template <typename T>
+struct MadeRows {
+  StepSet rows;
+  Index at_once = 1;  ///< rows made before they are written, from 1
+  /// Fills `to` with `count` rows of this rank, from its row `first` on.
+  std::function<void(Index first, Index count, T* to)> make;
 };
 
 }  // namespace deeppcr::io::hdf5

@@ -52,8 +52,8 @@ void read_dense_layer(const parallel::Communicator& comm, const std::string& pat
 
 /// Parameters or gradients of the chain, in the layout of weights files: group + "/layers/weight"
 /// [L, n, n] (or [L, block_layers, n, n]) and "/layers/bias". `steps` are those that this rank
-/// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights().
-/// Collective.
+/// writes, each step by one rank (BlockLayout::written_steps()); `local` as in read_weights(), or
+/// without b, which is written as zero. Collective.
 void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,
                   const StepSet& steps, View<const Real, 2> local, const std::string& what);
 /// group + "/weight" [out, in] and "/bias" [out], from rank 0's rows [in + 1, out]. Collective.

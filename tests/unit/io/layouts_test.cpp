@@ -202,5 +202,34 @@ TEST(Hdf5Rows, AnySetOfRowsIsMovedWhole) {
   }
 }
 
+/// Rows that are made while they are written: fewer and more than a piece holds, other numbers of
+/// pieces on each rank.
+TEST(Hdf5Rows, MadeOnTheWayAreWrittenInPieces) {
+  const TemporaryFolder folder;
+  const Index rows = 47, columns = 2;
+  for (const Index at_once : {1, 5, 100}) {
+    for (const auto& [name, layout] : all_layouts(rows, world().size())) {
+      SCOPED_TRACE(name);
+      const StepSet mine = layout.written_steps(world().rank());
+      Index next = 0, most = 0;
+      io::hdf5::MadeRows<Index> made{mine, at_once, {}};
+      made.make = [&](Index first, Index count, Index* to) {
+        EXPECT_EQ(first, next);
+        next += count;
+        most = std::max(most, count);
+        for (Index k = 0; k < count * columns; ++k)
+          to[k] = mine.step(first + k / columns) * columns + k % columns;
+      };
+      File file = File::create(folder / "a.h5", &world());
+      file.write_rows<Index>("/x", {rows, columns}, made, {"x", {}});
+      EXPECT_EQ(next, mine.size());
+      EXPECT_LE(most, at_once);
+      const auto whole = file.read<Index>("/x");
+      file.close();
+      for (std::size_t k = 0; k < whole.size(); ++k) ASSERT_EQ(whole[k], static_cast<Index>(k));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace deeppcr::test
