@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
@@ -81,24 +82,42 @@ void keep_earlier(const std::string& path, const Problem& problem) {
 }
 
 /// The wanted states that this rank writes: z_0 on rank 0, states after its own steps. All of them
-/// are written as they lie in memory, few of them one by one.
-std::vector<hdf5::Rows<const Real>> own_rows(const std::vector<Index>& wanted,
-                                             const sequence::Trajectory& trajectory) {
+/// are written as they lie in memory, of fewer those of a range of steps are put together.
+struct OwnRows {
+  std::vector<hdf5::Rows<const Real>> pieces;
+  Buffer<Real> packed;
+};
+
+OwnRows own_rows(const std::vector<Index>& wanted, const sequence::Trajectory& trajectory) {
   const parallel::Communicator& comm = trajectory.comm();
   const Real* states = trajectory.states().data();
-  const auto count = static_cast<Index>(wanted.size());
-  if (count == trajectory.layout().num_steps() + 1)
-    return state_array(comm, trajectory.layout(), trajectory.input(), states).pieces;
-  const StepSet steps = trajectory.layout().written_steps(comm.rank());
-  std::vector<hdf5::Rows<const Real>> pieces;
-  const Index entries = trajectory.batch() * trajectory.width();
-  for (Index row = 0; row < count; ++row) {
-    const Index state = wanted[static_cast<std::size_t>(row)];
-    if (state == 0 && comm.is_root()) pieces.push_back({row, 1, trajectory.input().data()});
-    if (state > 0 && steps.contains(state - 1))
-      pieces.push_back({row, 1, states + steps.row(state - 1) * entries});
+  OwnRows own;
+  if (static_cast<Index>(wanted.size()) == trajectory.layout().num_steps() + 1) {
+    own.pieces = state_array(comm, trajectory.layout(), trajectory.input(), states).pieces;
+    return own;
   }
-  return pieces;
+  const StepSet steps = trajectory.layout().written_steps(comm.rank());
+  const Index entries = trajectory.batch() * trajectory.width();
+  const auto row_of = [&](Index state) {  // the first row whose state is not before it
+    return std::lower_bound(wanted.begin(), wanted.end(), state) - wanted.begin();
+  };
+  if (comm.is_root() && row_of(1) > 0) own.pieces.push_back({0, 1, trajectory.input().data()});
+  std::vector<StepRange> rows;
+  Index held = 0;
+  for (const StepRange range : steps.ranges()) {
+    rows.push_back({row_of(range.first + 1), row_of(range.last + 1)});
+    held += rows.back().size();
+  }
+  own.packed.reset(held * entries);
+  Real* to = own.packed.data();
+  for (const StepRange range : rows) {
+    if (!range.empty()) own.pieces.push_back({range.first, range.size(), to});
+    for (Index row = range.first; row < range.last; ++row, to += entries) {
+      const Index step = wanted[static_cast<std::size_t>(row)] - 1;
+      std::copy_n(states + steps.row(step) * entries, entries, to);
+    }
+  }
+  return own;
 }
 
 /// Which rank holds which steps: /layout/first_step, the first step of each rank (of a layout that
@@ -321,15 +340,15 @@ void Trace::states(const sequence::Trajectory& trajectory) {
   if (header_.states.kind == StateSelection::Kind::none) return;
   const std::vector<Index> wanted = header_.states.states(trajectory.layout().num_steps());
   const auto count = static_cast<Index>(wanted.size());
-  write_file(comm_, states_path(path_), file_format::kStates, header_.provenance,
-             [&](hdf5::File& file) {
-               write_problem(file, header_.problem);
-               file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()},
-                                     own_rows(wanted, trajectory),
-                                     {"states of the chain", {"state", "sample", "component"}});
-               file.write<Index>("/state", {count}, wanted.data(),
-                                 {"number of each stored state, 0 the input", {"state"}});
-             });
+  const OwnRows own = own_rows(wanted, trajectory);
+  write_file(
+      comm_, states_path(path_), file_format::kStates, header_.provenance, [&](hdf5::File& file) {
+        write_problem(file, header_.problem);
+        file.write_rows<Real>("/z", {count, trajectory.batch(), trajectory.width()}, own.pieces,
+                              {"states of the chain", {"state", "sample", "component"}});
+        file.write<Index>("/state", {count}, wanted.data(),
+                          {"number of each stored state, 0 the input", {"state"}});
+      });
 }
 
 void Trace::close() {
