@@ -151,12 +151,16 @@ double estimate_bytes(const RunConfig& config, const nonlinear::Solver& solver,
   const double arrays = (config.solver.verify ? 2.1 : 1.1) + (backward ? 3 + slopes : 0);
   const double inputs =
       config.chain.signals ? 0 : steps * static_cast<double>(config.chain.batch * d);
-  constexpr double kParameterArrays = 3, kMaps = 4;
+  constexpr double kMaps = 4;
+  // The weights and pieces of files with them, their gradients, and those of --verify.
+  const double parameter_arrays =
+      1.1 + (backward ? 1 : 0) + (backward && config.solver.verify ? 1 : 0);
   const models::StepCost step = models::step_cost(config.chain.model);
-  const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
+  const double parameters = parameter_arrays * (steps * step.parameters + step.shared_parameters);
   const double state = static_cast<double>(problem.state_bytes());
   const double maps = backward ? kMaps * state * (problem.width + 1) : 0;
-  return solver.memory(problem) + arrays * states * state + maps +
+  constexpr double kProcess = 48 << 20;  // code, libraries and their buffers
+  return kProcess + solver.memory(problem) + arrays * states * state + maps +
          sizeof(Real) * (parameters + inputs);
 }
 
