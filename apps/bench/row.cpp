@@ -82,6 +82,10 @@ const std::vector<Column>& columns() {
        [](const Row& r) { return Cell(r.path_products); }},
       {"peak_bytes", "largest memory of one rank", "B",
        [](const Row& r) { return Cell(r.peak_bytes); }},
+      {"collectives", "calls of MPI that all ranks take part in, of one run", "",
+       [](const Row& r) { return Cell(r.collectives); }},
+      {"messages", "most that one rank sends in one run", "",
+       [](const Row& r) { return Cell(r.messages); }},
       {"target", "what is asked for", "", [](const Row& r) { return Cell(r.target); }},
       {"met", "whether the target is met", "", [](const Row& r) { return Cell(r.met); }},
   };

@@ -42,6 +42,8 @@ struct Row {
   double path_evaluations = kUnknown;  ///< step evaluations in a row (n^2), over L
   double path_products = kUnknown;     ///< products in a row (n^3), over L
   Index peak_bytes = 0;                ///< of one rank
+  Index collectives = 0;               ///< calls of MPI in one run, where they are counted
+  Index messages = 0;                  ///< most that a rank sends in one run, where counted
   std::string target = {};             ///< ">= 1.7"
   std::string met = {};                ///< yes, no, or why it cannot be told
 

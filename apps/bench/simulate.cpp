@@ -17,6 +17,7 @@
 #include "deeppcr/sequence/propagate.hpp"
 #include "network_case.hpp"
 #include "row.hpp"
+#include "training_step.hpp"
 
 namespace deeppcr::bench {
 namespace {
@@ -32,11 +33,13 @@ struct Sizes {
   int width, repeats;
 };
 
-std::vector<std::string> split(const std::string& list, char separator) {
+/// Of empty words none is left.
+std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> words;
   std::istringstream stream(list);
   std::string word;
-  while (std::getline(stream, word, separator)) words.push_back(word);
+  while (std::getline(stream, word, ','))
+    if (!word.empty()) words.push_back(word);
   return words;
 }
 
@@ -46,19 +49,34 @@ models::ModelOptions with_sizes(models::ModelOptions options, const Sizes& sizes
   return options;
 }
 
-/// Seconds of the slowest rank, after a run that is not timed: it sets up what is kept. Collective.
+/// What a pass takes.
+struct Timed {
+  Seconds seconds;  ///< of the slowest rank
+  double flops = 0;
+  Index collectives = 0, messages = 0;  ///< of the rank with most
+};
+
+/// After a run that is not timed: it sets up what is kept. Collective.
 template <typename Prepare, typename Run>
-Seconds time_runs(const Communicator& comm, int repeats, Prepare&& prepare, Run&& run) {
+Timed time_runs(const Communicator& comm, int repeats, Prepare&& prepare, Run&& run) {
   std::vector<double> seconds;
+  Work of_last;
   for (int i = 0; i <= repeats; ++i) {
     prepare();
     comm.barrier();
+    const Work before = work();
     const Stopwatch watch;
     run();
-    const double taken = comm.max(watch.seconds());
+    const double own = watch.seconds();
+    of_last = {work().flops - before.flops, 0, work().collectives - before.collectives,
+               work().messages - before.messages};
+    const double taken = comm.max(own);
     if (i > 0) seconds.push_back(taken);
   }
-  return Seconds::of(seconds);
+  const auto most = [&](Index count) {
+    return static_cast<Index>(comm.max(static_cast<double>(count)));
+  };
+  return {Seconds::of(seconds), of_last.flops, most(of_last.collectives), most(of_last.messages)};
 }
 
 /// A chain with the states of sequential execution, a loss on the last one, and a backward pass.
@@ -104,24 +122,16 @@ class WithGradient {
 
 /// Sequential execution on rank 0: its time and what it found there. Other ranks wait.
 struct Baseline {
-  Seconds seconds;
-  double flops = 0;            ///< of a run, where they are counted
-  std::vector<double> result;  ///< the last state, or WithGradient::result()
+  Timed timed;
+  std::vector<double> result;  ///< the last state, or what tells a right gradient
 };
-
-template <typename Run>
-void time_baseline(const Communicator& self, const Sizes& sizes, Run&& run, Baseline& baseline) {
-  const auto reset = [] { work().flops = 0; };
-  baseline.seconds = time_runs(self, sizes.repeats, reset, run);
-  baseline.flops = work().flops;
-}
 
 Baseline forward_baseline(const models::ModelOptions& options, const Sizes& sizes) {
   const Communicator self = Communicator::self();
   NetworkCase alone(self, parallel::BlockLayout::balanced(sizes.steps, 1), options, sizes.batch);
   Baseline baseline;
-  time_baseline(
-      self, sizes, [&] { sequence::propagate(*alone.model, alone.trajectory); }, baseline);
+  baseline.timed = time_runs(
+      self, sizes.repeats, [] {}, [&] { sequence::propagate(*alone.model, alone.trajectory); });
   const ConstStates z = alone.trajectory.states();
   baseline.result.assign(z.end() - sizes.batch * sizes.width, z.end());
   return baseline;
@@ -132,9 +142,19 @@ Baseline backward_baseline(const models::ModelOptions& options, const Sizes& siz
   WithGradient alone(self, parallel::BlockLayout::balanced(sizes.steps, 1), options, sizes.batch,
                      "sequential");
   Baseline baseline;
-  time_baseline(
-      self, sizes, [&] { alone.run(); }, baseline);
+  baseline.timed = time_runs(
+      self, sizes.repeats, [] {}, [&] { alone.run(); });
   baseline.result = alone.result();
+  return baseline;
+}
+
+Baseline step_baseline(const models::ModelOptions& options, const Sizes& sizes) {
+  const Communicator self = Communicator::self();
+  TrainingStep alone(self, options, sizes.batch, "sequential");
+  Baseline baseline;
+  baseline.timed = time_runs(
+      self, sizes.repeats, [] {}, [&] { alone.run(); });
+  baseline.result = {alone.gradient_norm()};
   return baseline;
 }
 
@@ -164,29 +184,30 @@ Row row_of(const NamedChain& chain, const char* pass, const std::string& method,
           sizes.batch};
 }
 
+void fill(Row& row, const Timed& timed) {
+  row.seconds = timed.seconds;
+  row.collectives = timed.collectives;
+  row.messages = timed.messages;
+}
+
 /// Of the network alone there is no time to compare with.
 void compare(Row& row, const Baseline& baseline) {
-  if (baseline.seconds.median > 0) row.compare("sequential execution on 1 rank", baseline.seconds);
+  const Seconds& seconds = baseline.timed.seconds;
+  if (seconds.median > 0) row.compare("sequential execution on 1 rank", seconds);
 }
 
 Row baseline_row(const NamedChain& chain, const char* pass, const Sizes& sizes,
                  const Baseline& baseline) {
   Row row = row_of(chain, pass, "sequential", 1, sizes);
-  row.seconds = baseline.seconds;
-  if (baseline.flops > 0 && baseline.seconds.median > 0)
-    row.gflops = 1e-9 * baseline.flops / baseline.seconds.median;
+  fill(row, baseline.timed);
+  if (baseline.timed.flops > 0 && row.seconds.median > 0)
+    row.gflops = 1e-9 * baseline.timed.flops / row.seconds.median;
   compare(row, baseline);
   return row;
 }
 
-/// "newton+pcr": a nonlinear solver, and the linear one that it is to use.
-std::unique_ptr<nonlinear::Solver> make_solver(const std::string& words) {
-  const std::vector<std::string> parts = split(words, '+');
-  const nonlinear::CatalogueEntry& entry = nonlinear::find(parts.at(0));
-  nonlinear::Settings settings;
-  settings.own = OptionValues(entry.options);
-  if (parts.size() > 1) settings.own.set("linear", parts[1]);
-  return entry.make(settings);
+std::string ran_as(const nonlinear::SolveReport& report) {
+  return report.method + (report.linear.empty() ? "" : "+") + report.linear;
 }
 
 /// Speedup by formula: a step as long as in the baseline, products as the machine's table has them.
@@ -206,15 +227,15 @@ double predicted_speedup(const models::ModelOptions& options, const Sizes& sizes
 Row forward(const Communicator& comm, const NamedChain& chain, const std::string& words,
             const Sizes& sizes, const Baseline& baseline) {
   const models::ModelOptions options = with_sizes(chain.options, sizes);
-  const auto solver = make_solver(words);
+  const auto solver = make_method(words).solver;
   const parallel::BlockLayout layout =
       solver->layout({sizes.steps, sizes.batch, sizes.width, comm.size()});
   NetworkCase network(comm, layout, options, sizes.batch);
   nonlinear::SolveReport report;
   Row row = row_of(chain, "forward", words, comm.size(), sizes);
-  row.seconds = time_runs(
-      comm, sizes.repeats, [&] { network.trajectory.fill_with_input(); },
-      [&] { report = solver->solve(*network.model, network.trajectory); });
+  fill(row, time_runs(
+                comm, sizes.repeats, [&] { network.trajectory.fill_with_input(); },
+                [&] { report = solver->solve(*network.model, network.trajectory); }));
   if (report.status != nonlinear::Status::converged) row.met = nonlinear::to_string(report.status);
   std::vector<double> last(static_cast<std::size_t>(sizes.batch * sizes.width));
   const int owner = layout.owner(sizes.steps - 1);
@@ -222,9 +243,7 @@ Row forward(const Communicator& comm, const NamedChain& chain, const std::string
     std::copy_n(network.trajectory.states().end() - last.size(), last.size(), last.begin());
   comm.broadcast(last.data(), static_cast<Index>(last.size()), owner);
   require_right(comm, row.name + ", " + words, last, baseline);
-  if (report.method != words)
-    row.method +=
-        fmt::format(": {}{}{}", report.method, report.linear.empty() ? "" : "+", report.linear);
+  if (report.method != words) row.method += ": " + ran_as(report);
   row.iterations = report.iterations;
   row.chunks = report.chunks;
   const nonlinear::Cost cost = solver->cost({sizes.steps, sizes.batch, sizes.width, comm.size()},
@@ -241,8 +260,8 @@ Row backward(const Communicator& comm, const NamedChain& chain, const std::strin
   const models::ModelOptions options = with_sizes(chain.options, sizes);
   WithGradient network(comm, layout, options, sizes.batch, words);
   Row row = row_of(chain, "backward", words, comm.size(), sizes);
-  row.seconds = time_runs(
-      comm, sizes.repeats, [] {}, [&] { network.run(); });
+  fill(row, time_runs(
+                comm, sizes.repeats, [] {}, [&] { network.run(); }));
   require_right(comm, row.name + ", " + words, network.result(), baseline);
   const nonlinear::AdjointReport report = network.adjoint().report();
   if (report.outcome.method != words) row.method += ": " + report.outcome.method;
@@ -257,6 +276,20 @@ Row backward(const Communicator& comm, const NamedChain& chain, const std::strin
   row.predicted =
       formula ? predicted_speedup(options, sizes, cost.path, cost.network + closing, baseline)
               : static_cast<double>(sizes.steps) / found.predicted_steps;
+  return row;
+}
+
+Row training_step(const Communicator& comm, const NamedChain& chain, const std::string& words,
+                  const Sizes& sizes, const Baseline& baseline) {
+  TrainingStep step(comm, with_sizes(chain.options, sizes), sizes.batch, words);
+  Row row = row_of(chain, "training step", words, comm.size(), sizes);
+  fill(row, time_runs(
+                comm, sizes.repeats, [] {}, [&] { step.run(); }));
+  require_right(comm, row.name + ", " + words, {step.gradient_norm()}, baseline);
+  row.method +=
+      fmt::format(": {}, then {}", ran_as(step.forward()), step.backward().outcome.method);
+  row.iterations = step.forward().iterations;
+  row.chunks = step.forward().chunks;
   return row;
 }
 
@@ -301,11 +334,16 @@ void add_simulate_options(cli::Options& options) {
        whole_option("width", 16, 1, 4096, "width of the states, n"),
        whole_option("batch", 1, 1, 1'000'000, "samples, B"),
        text_option("forward", "auto",
-                   "nonlinear solvers, comma-separated, such as auto,newton+hybrid; empty: none",
+                   "nonlinear solvers, comma-separated, such as auto,newton+hybrid; a comma alone: "
+                   "none, here and below",
                    "LIST"),
        text_option("backward", "",
-                   fmt::format("backward passes, comma-separated: {}; empty: none",
+                   fmt::format("backward passes, comma-separated: {}",
                                fmt::join(nonlinear::backward_names(), ", ")),
+                   "LIST"),
+       text_option("step", "",
+                   "whole training steps on the depth axis, nonlinear solvers with the backward "
+                   "pass that suits each, comma-separated, such as auto,pipeline",
                    "LIST"),
        whole_option("repeats", 1, 1, 1000, "timed runs, of which the median is told")});
 }
@@ -321,11 +359,13 @@ int run_simulate(const OptionValues& options, const cli::Context& context) {
   }
   std::string chains = options.text("chains");
   std::replace(chains.begin(), chains.end(), '_', ' ');
-  for (const NamedChain& chain : chosen_chains(split(chains, ','))) {
-    print_passes(comm, chain, "forward", split(options.text("forward"), ','), sizes,
-                 forward_baseline, forward);
-    print_passes(comm, chain, "backward", split(options.text("backward"), ','), sizes,
-                 backward_baseline, backward);
+  for (const NamedChain& chain : chosen_chains(split(chains))) {
+    print_passes(comm, chain, "forward", split(options.text("forward")), sizes, forward_baseline,
+                 forward);
+    print_passes(comm, chain, "backward", split(options.text("backward")), sizes, backward_baseline,
+                 backward);
+    print_passes(comm, chain, "training step", split(options.text("step")), sizes, step_baseline,
+                 training_step);
   }
   return 0;
 }

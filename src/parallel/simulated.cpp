@@ -1,7 +1,7 @@
 // MPI as programs meet it on a simulated cluster (SimGrid's SMPI): what kernels have counted since
-// the last call passes as simulated time first, and what the simulator does badly is replaced. Its
-// own functions have a second name each, as MPI's profiling interface asks for, so that PETSc's
-// calls come here too.
+// the last call passes as simulated time first, messages and collectives are counted, and what the
+// simulator does badly is replaced. Its own functions have a second name each, as MPI's profiling
+// interface asks for, so that PETSc's calls come here too.
 #include <mpi.h>
 #include <smpi/smpi.h>
 
@@ -34,6 +34,16 @@ void pass_time() {
   if (compute_takes_time()) smpi_execute(due);
 }
 
+void before_message(int to) {
+  pass_time();
+  if (to != MPI_PROC_NULL) ++work().messages;
+}
+
+void before_collective() {
+  pass_time();
+  ++work().collectives;
+}
+
 }  // namespace
 
 // One rank runs at a time there: nobody is spared by naps.
@@ -43,6 +53,8 @@ void wait_aside(MPI_Request request) {
 
 }  // namespace deeppcr::parallel
 
+using deeppcr::parallel::before_collective;
+using deeppcr::parallel::before_message;
 using deeppcr::parallel::pass_time;
 
 extern "C" {
@@ -53,70 +65,71 @@ double MPI_Wtime() {
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): lists of parameters and arguments
-#define DEEPPCR_AFTER_WORK(name, parameters, arguments) \
-  int MPI_##name parameters {                           \
-    pass_time();                                        \
-    return PMPI_##name arguments;                       \
+#define DEEPPCR_AFTER(what, name, parameters, arguments) \
+  int MPI_##name parameters {                            \
+    what;                                                \
+    return PMPI_##name arguments;                        \
   }
 // NOLINTEND(bugprone-macro-parentheses)
 
-DEEPPCR_AFTER_WORK(Send,
-                   (const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm),
-                   (data, count, type, to, tag, comm))
-DEEPPCR_AFTER_WORK(Recv,
-                   (void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
-                    MPI_Status* status),
-                   (data, count, type, from, tag, comm, status))
-DEEPPCR_AFTER_WORK(Isend,
-                   (const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
-                    MPI_Request* request),
-                   (data, count, type, to, tag, comm, request))
-DEEPPCR_AFTER_WORK(Irecv,
-                   (void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
-                    MPI_Request* request),
-                   (data, count, type, from, tag, comm, request))
-DEEPPCR_AFTER_WORK(Sendrecv,
-                   (const void* out, int sent, MPI_Datatype sent_type, int to, int sent_tag,
-                    void* in, int received, MPI_Datatype received_type, int from, int received_tag,
-                    MPI_Comm comm, MPI_Status* status),
-                   (out, sent, sent_type, to, sent_tag, in, received, received_type, from,
-                    received_tag, comm, status))
-DEEPPCR_AFTER_WORK(Start, (MPI_Request * request), (request))
-DEEPPCR_AFTER_WORK(Startall, (int count, MPI_Request* requests), (count, requests))
-DEEPPCR_AFTER_WORK(Test, (MPI_Request * request, int* done, MPI_Status* status),
-                   (request, done, status))
-DEEPPCR_AFTER_WORK(Testall, (int count, MPI_Request* requests, int* done, MPI_Status* statuses),
-                   (count, requests, done, statuses))
-DEEPPCR_AFTER_WORK(Wait, (MPI_Request * request, MPI_Status* status), (request, status))
-DEEPPCR_AFTER_WORK(Waitall, (int count, MPI_Request* requests, MPI_Status* statuses),
-                   (count, requests, statuses))
-DEEPPCR_AFTER_WORK(Waitany, (int count, MPI_Request* requests, int* index, MPI_Status* status),
-                   (count, requests, index, status))
-DEEPPCR_AFTER_WORK(Barrier, (MPI_Comm comm), (comm))
-DEEPPCR_AFTER_WORK(Bcast, (void* data, int count, MPI_Datatype type, int root, MPI_Comm comm),
-                   (data, count, type, root, comm))
-DEEPPCR_AFTER_WORK(Allreduce,
-                   (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op,
-                    MPI_Comm comm),
-                   (in, out, count, type, op, comm))
-DEEPPCR_AFTER_WORK(Reduce,
-                   (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, int root,
-                    MPI_Comm comm),
-                   (in, out, count, type, op, root, comm))
-DEEPPCR_AFTER_WORK(Scan,
-                   (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op,
-                    MPI_Comm comm),
-                   (in, out, count, type, op, comm))
-DEEPPCR_AFTER_WORK(Allgather,
-                   (const void* in, int sent, MPI_Datatype sent_type, void* out, int received,
-                    MPI_Datatype received_type, MPI_Comm comm),
-                   (in, sent, sent_type, out, received, received_type, comm))
-#undef DEEPPCR_AFTER_WORK
+DEEPPCR_AFTER(before_message(to), Send,
+              (const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm),
+              (data, count, type, to, tag, comm))
+DEEPPCR_AFTER(pass_time(), Recv,
+              (void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+               MPI_Status* status),
+              (data, count, type, from, tag, comm, status))
+DEEPPCR_AFTER(before_message(to), Isend,
+              (const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+               MPI_Request* request),
+              (data, count, type, to, tag, comm, request))
+DEEPPCR_AFTER(pass_time(), Irecv,
+              (void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+               MPI_Request* request),
+              (data, count, type, from, tag, comm, request))
+DEEPPCR_AFTER(before_message(to), Sendrecv,
+              (const void* out, int sent, MPI_Datatype sent_type, int to, int sent_tag, void* in,
+               int received, MPI_Datatype received_type, int from, int received_tag, MPI_Comm comm,
+               MPI_Status* status),
+              (out, sent, sent_type, to, sent_tag, in, received, received_type, from, received_tag,
+               comm, status))
+DEEPPCR_AFTER(pass_time(), Start, (MPI_Request * request), (request))
+DEEPPCR_AFTER(pass_time(), Startall, (int count, MPI_Request* requests), (count, requests))
+DEEPPCR_AFTER(pass_time(), Test, (MPI_Request * request, int* done, MPI_Status* status),
+              (request, done, status))
+DEEPPCR_AFTER(pass_time(), Testall,
+              (int count, MPI_Request* requests, int* done, MPI_Status* statuses),
+              (count, requests, done, statuses))
+DEEPPCR_AFTER(pass_time(), Wait, (MPI_Request * request, MPI_Status* status), (request, status))
+DEEPPCR_AFTER(pass_time(), Waitall, (int count, MPI_Request* requests, MPI_Status* statuses),
+              (count, requests, statuses))
+DEEPPCR_AFTER(pass_time(), Waitany,
+              (int count, MPI_Request* requests, int* index, MPI_Status* status),
+              (count, requests, index, status))
+DEEPPCR_AFTER(before_collective(), Barrier, (MPI_Comm comm), (comm))
+DEEPPCR_AFTER(before_collective(), Bcast,
+              (void* data, int count, MPI_Datatype type, int root, MPI_Comm comm),
+              (data, count, type, root, comm))
+DEEPPCR_AFTER(before_collective(), Allreduce,
+              (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
+              (in, out, count, type, op, comm))
+DEEPPCR_AFTER(before_collective(), Reduce,
+              (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, int root,
+               MPI_Comm comm),
+              (in, out, count, type, op, root, comm))
+DEEPPCR_AFTER(before_collective(), Scan,
+              (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
+              (in, out, count, type, op, comm))
+DEEPPCR_AFTER(before_collective(), Allgather,
+              (const void* in, int sent, MPI_Datatype sent_type, void* out, int received,
+               MPI_Datatype received_type, MPI_Comm comm),
+              (in, sent, sent_type, out, received, received_type, comm))
+#undef DEEPPCR_AFTER
 
 // The simulator's own sends to a rank -1 where there is one rank alone.
 int MPI_Allgatherv(const void* in, int sent, MPI_Datatype sent_type, void* out, const int* received,
                    const int* offsets, MPI_Datatype received_type, MPI_Comm comm) {
-  pass_time();
+  before_collective();
   int size = 0;
   PMPI_Comm_size(comm, &size);
   if (size > 1)

@@ -15,12 +15,12 @@ SCRIPT = ROOT / "job_scripts" / "simulate.sh"
 PROGRAM = ROOT / "build" / "simulator" / "bin" / "deeppcr-simulate"
 STEPS, WIDTH = 4096, 16
 OPTIONS = ["--steps", str(STEPS), "--width", str(WIDTH), "--chains", "mlp tanh,resnet 1/L tanh",
-           "--forward", "auto,newton+hybrid", "--backward", "hybrid"]
+           "--forward", "auto,newton+hybrid", "--backward", "hybrid", "--step", "auto"]
 
 
-def simulate(cluster, **environment):
+def simulate(cluster, ranks=16, **environment):
     """The rows of one run, by (case, method without what it ran as)."""
-    done = subprocess.run([SCRIPT, "run", "16", cluster, *OPTIONS], env={**os.environ, "NODE_CORES": "4", **environment},
+    done = subprocess.run([SCRIPT, "run", str(ranks), cluster, *OPTIONS], env={**os.environ, "NODE_CORES": "4", **environment},
                           stdout=subprocess.PIPE, text=True, timeout=240, check=True)
     rows = csv.DictReader(line for line in done.stdout.splitlines() if not line.startswith("#"))
     return {(row["case"], row["method"].partition(":")[0]): row for row in rows}
@@ -46,6 +46,14 @@ class Simulated(unittest.TestCase):
         speedup = float(self.rows["mlp tanh, forward", "auto"]["speedup"])
         self.assertGreater(speedup, 2)
         self.assertLess(speedup, 16)
+
+    def test_collective_calls_do_not_grow_with_ranks(self):
+        few = simulate("fast", ranks=4)
+        for key in (("mlp tanh, forward", "auto"), ("mlp tanh, forward", "newton+hybrid")):
+            self.assertEqual(few[key]["iterations"], self.rows[key]["iterations"])
+            self.assertGreater(int(few[key]["collectives"]), 0)
+            self.assertEqual(few[key]["collectives"], self.rows[key]["collectives"], key)
+            self.assertGreater(int(self.rows[key]["messages"]), int(few[key]["messages"]), key)
 
     def test_a_slow_network_costs(self):
         slow = simulate("slow")

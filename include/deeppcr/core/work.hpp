@@ -4,12 +4,14 @@
 
 namespace deeppcr {
 
-/// What the kernels have computed on this rank. Only builds for a simulator of clusters count
-/// (CMake: DEEPPCR_SIMULATOR), where it becomes simulated time; in all others the functions below
+/// What this rank has done. Only builds for a simulator of clusters count (CMake:
+/// DEEPPCR_SIMULATOR), where the seconds become simulated time; in all others the functions below
 /// are empty.
 struct Work {
-  double flops = 0;    ///< of products
-  double seconds = 0;  ///< of all kernels, by machine().kernels
+  double flops = 0;       ///< of products
+  double seconds = 0;     ///< of all kernels, by machine().kernels
+  Index collectives = 0;  ///< calls of MPI that all ranks take part in, PETSc's among them
+  Index messages = 0;     ///< sent to another rank, but for those inside of collectives
 };
 
 #ifdef DEEPPCR_SIMULATOR
