@@ -341,10 +341,12 @@ void add_simulate_options(cli::Options& options) {
                    fmt::format("backward passes, comma-separated: {}",
                                fmt::join(nonlinear::backward_names(), ", ")),
                    "LIST"),
-       text_option("step", "",
-                   "whole training steps on the depth axis, nonlinear solvers with the backward "
-                   "pass that suits each, comma-separated, such as auto,pipeline",
-                   "LIST"),
+       text_option(
+           "step", "",
+           "whole training steps on the depth axis, comma-separated: nonlinear solvers with "
+           "the backward pass that suits each, or with one of their own behind a slash, such "
+           "as auto/hybrid,pipeline",
+           "LIST"),
        whole_option("repeats", 1, 1, 1000, "timed runs, of which the median is told")});
 }
 

@@ -1,16 +1,29 @@
 #include "training_step.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace deeppcr::bench {
 
+namespace {
+
+/// What stands before the separator and behind it.
+std::pair<std::string, std::string> cut(const std::string& words, char separator) {
+  const std::size_t at = words.find(separator);
+  if (at == std::string::npos) return {words, ""};
+  return {words.substr(0, at), words.substr(at + 1)};
+}
+
+}  // namespace
+
 Method make_method(const std::string& words) {
-  const std::size_t plus = words.find('+');
-  const nonlinear::CatalogueEntry& entry = nonlinear::find(words.substr(0, plus));
+  const auto [forward, backward] = cut(words, '/');
+  const auto [name, linear] = cut(forward, '+');
+  const nonlinear::CatalogueEntry& entry = nonlinear::find(name);
   nonlinear::Settings settings;
   settings.own = OptionValues(entry.options);
-  if (plus != std::string::npos) settings.own.set("linear", words.substr(plus + 1));
-  return {entry.make(settings), entry.backward_for(settings.own)};
+  if (!linear.empty()) settings.own.set("linear", linear);
+  return {entry.make(settings), backward.empty() ? entry.backward_for(settings.own) : backward};
 }
 
 TrainingStep::TrainingStep(const parallel::Communicator& comm, const models::ModelOptions& options,

@@ -11,13 +11,14 @@
 
 namespace deeppcr::bench {
 
-/// A nonlinear solver, and the backward pass that suits it.
+/// A nonlinear solver and a backward pass.
 struct Method {
   std::unique_ptr<nonlinear::Solver> solver;
   std::string backward;
 };
 
-/// "newton+pcr": a nonlinear solver, and the linear one that it is to use.
+/// "newton+pcr": a nonlinear solver, and the linear one that it is to use. "auto/hybrid": with a
+/// backward pass of its own, in place of the one that suits it.
 Method make_method(const std::string& words);
 
 /// Whole updates of a chain's parameters: the states, half the squares of the last one as the loss,
