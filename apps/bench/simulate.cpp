@@ -219,9 +219,9 @@ double predicted_speedup(const models::ModelOptions& options, const Sizes& sizes
   const KernelSeconds& kernels = machine().kernels;
   const double product =
       kernels.product(n, n, columns) + kernels.element * static_cast<double>(n * columns);
-  const double step = baseline.seconds.median / static_cast<double>(sizes.steps);
-  return baseline.seconds.median /
-         (path.seconds(step, models::step_cost(options).layers * product) + network);
+  const double alone = baseline.timed.seconds.median;
+  const double step = alone / static_cast<double>(sizes.steps);
+  return alone / (path.seconds(step, models::step_cost(options).layers * product) + network);
 }
 
 Row forward(const Communicator& comm, const NamedChain& chain, const std::string& words,
