@@ -55,6 +55,12 @@ class Simulated(unittest.TestCase):
             self.assertEqual(few[key]["collectives"], self.rows[key]["collectives"], key)
             self.assertGreater(int(self.rows[key]["messages"]), int(few[key]["messages"]), key)
 
+    def test_formulas_predict_it(self):
+        one_node = simulate("fast", NODE_CORES="16")  # as the machine's table has them
+        for method in ("auto", "newton+hybrid"):
+            row = one_node["mlp tanh, forward", method]
+            self.assertTrue(0.75 < float(row["predicted"]) / float(row["speedup"]) < 1.34, row)
+
     def test_a_slow_network_costs(self):
         slow = simulate("slow")
         for case, method in self.rows:
