@@ -220,6 +220,7 @@ double predicted_speedup(const models::ModelOptions& options, const Sizes& sizes
   const double product =
       kernels.product(n, n, columns) + kernels.element * static_cast<double>(n * columns);
   const double alone = baseline.timed.seconds.median;
+  if (alone == 0) return kUnknown;  // of the network alone
   const double step = alone / static_cast<double>(sizes.steps);
   return alone / (path.seconds(step, models::step_cost(options).layers * product) + network);
 }
@@ -274,8 +275,9 @@ Row backward(const Communicator& comm, const NamedChain& chain, const std::strin
                                 ->cost({layout, sizes.batch, sizes.width});
   const double closing = machine().network.reduction(comm.size());
   row.predicted =
-      formula ? predicted_speedup(options, sizes, cost.path, cost.network + closing, baseline)
-              : static_cast<double>(sizes.steps) / found.predicted_steps;
+      !formula && found.predicted_steps > 0
+          ? static_cast<double>(sizes.steps) / found.predicted_steps
+          : predicted_speedup(options, sizes, cost.path, cost.network + closing, baseline);
   return row;
 }
 
@@ -288,6 +290,8 @@ Row training_step(const Communicator& comm, const NamedChain& chain, const std::
   require_right(comm, row.name + ", " + words, {step.gradient_norm()}, baseline);
   row.method +=
       fmt::format(": {}, then {}", ran_as(step.forward()), step.backward().outcome.method);
+  const nonlinear::Status status = step.forward().status;
+  if (status != nonlinear::Status::converged) row.met = nonlinear::to_string(status);
   row.iterations = step.forward().iterations;
   row.chunks = step.forward().chunks;
   return row;

@@ -59,6 +59,7 @@ plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunk
   const double step = products * machine().kernels.layer(width, batch);
   const double state = sizeof(Real) * static_cast<double>(batch * width);
   problem.ranks = ranks;
+  problem.step_seconds = step;
   problem.waits = {network.message(state, ranks) / step, network.reduction(ranks) / step,
                    (network.scan(kJudgementBytes, ranks) + network.reduction(ranks)) / step,
                    network.scan(state, ranks) / step,

@@ -9,7 +9,6 @@
 #include <memory>
 #include <type_traits>
 
-#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/petsc/check.hpp"
 #include "deeppcr/petsc/handle.hpp"
@@ -134,7 +133,7 @@ plan::ChunkPlan ShootingRun::choose() {
   plan::ChunkProblem problem = plan_problem(J_.layout(), chunks_, J_.batch(), J_.width(), 1);
   problem.rtol = settings_.rtol;
   problem.linear = true;
-  problem.hybrid = steps_of_hybrid();
+  problem.hybrid = steps_of_hybrid(problem.step_seconds);
   problem.may_substitute = settings_.may_choose;
   double shortest = static_cast<double>(problem.steps);
   for (const ChunkFacts& chunk : facts_) shortest = std::min(shortest, chunk.steps);
@@ -145,14 +144,13 @@ plan::ChunkPlan ShootingRun::choose() {
   return plan::choose_for_chunks(seen, problem);
 }
 
-double ShootingRun::steps_of_hybrid() const {
+double ShootingRun::steps_of_hybrid(double step_seconds) const {
   Problem problem{J_.layout(), J_.batch(), J_.width()};
   problem.product_weight = plan::product_weight(J_.batch(), J_.width());
   const Cost hybrid = Hybrid().cost(problem);
   if (hybrid.largest_message > std::numeric_limits<int>::max())
     return std::numeric_limits<double>::infinity();
-  return hybrid.critical_flops / problem.flops(1) +
-         hybrid.network / machine().kernels.layer(J_.width(), J_.batch());
+  return hybrid.critical_flops / problem.flops(1) + hybrid.network / step_seconds;
 }
 
 // The carry that leaves the last chunk of a rank's walk enters the first of the next rank's.

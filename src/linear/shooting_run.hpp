@@ -36,7 +36,7 @@ class ShootingRun {
   void push_tangents(Index steps);
   bool first_walk(bool with_tangents);
   plan::ChunkPlan choose();
-  double steps_of_hybrid() const;
+  double steps_of_hybrid(double step_seconds) const;
   End run(const plan::ChunkPlan& planned);
   bool correct();
   void iterate(const plan::ChunkPlan& planned);

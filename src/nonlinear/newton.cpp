@@ -49,7 +49,8 @@ Cost Newton::cost(const Problem& problem, const Effort& effort) const {
                      halos * problem.state_bytes() + iterations * once.neighbours.bytes};
   // PETSc's norms and ours; a scan of the largest state so far, of a look two and a reduction.
   cost.network =
-      Rounds{k + 1, k + 1 + 2.0 * effort.looks, 2 * k + 3 + effort.looks}.seconds(problem) +
+      Rounds{k + 1 + effort.looks, k + 1 + 2.0 * effort.looks, 2 * k + 3 + effort.looks}.seconds(
+          problem) +
       k * once.network;
   for (const parallel::Traffic& level : once.levels)
     cost.levels.push_back({iterations * level.messages, iterations * level.bytes});

@@ -105,13 +105,17 @@ Cost Pipeline::cost(const Problem& problem, const Effort&) const {
   cost.path.evaluations = plan.sample_steps() / static_cast<double>(problem.batch);
   if (plan.shares_samples()) {
     cost.neighbours = gathering_cost(problem.steps, problem);
+    // Each rank takes what all others have.
     cost.network = Rounds{0, 0, 1}.seconds(problem) +
-                   static_cast<double>(cost.neighbours.bytes) / machine().network.bandwidth;
+                   machine().network.message(
+                       static_cast<double>(cost.neighbours.bytes) / problem.ranks, problem.ranks);
     return cost;
   }
   const Index hops = std::max<Index>(1, plan.num_blocks()) - 1, M = plan.batches().num_ranks();
   cost.neighbours = {hops * M, hops * (problem.state_bytes() + M * Index{sizeof(Real)})};
-  cost.network = Rounds{static_cast<double>(hops), 0, 1}.seconds(problem);
+  const double bytes = static_cast<double>(problem.state_bytes()) / static_cast<double>(M);
+  cost.network = Rounds{0, 0, 1}.seconds(problem) +
+                 static_cast<double>(hops) * machine().network.message(bytes, problem.ranks);
   return cost;
 }
 

@@ -63,9 +63,11 @@ Cost Shooting::cost(const Problem& problem, const Effort& effort) const {
   cost.network =
       Rounds{k + 2 + 2 * looks, judgements + 2 * looks, first + judgements + looks + 1}.seconds(
           problem);
-  if (options_.coupling == Coupling::identity)
-    cost.network +=
-        k * machine().network.scan(static_cast<double>(problem.state_bytes()), problem.ranks);
+  const bool sums =
+      options_.coupling == Coupling::identity || options_.coupling == Coupling::automatic;
+  const double sent = static_cast<double>(problem.state_bytes()) * (sums ? 1 : problem.width + 1);
+  if (options_.coupling != Coupling::zero)
+    cost.network += k * machine().network.scan(sent, problem.ranks);
   if (options_.coupling != Coupling::zero)
     cost.levels = coupling_levels(chunks, problem, effort.iterations);
   return cost;

@@ -56,8 +56,10 @@ double ShootingRun::seam_residual() {
 /// A wavefront in place of that, where there is one.
 SolveReport ShootingRun::solve_by_wavefront() {
   std::string choice = std::move(report_.choice);
+  const double predicted = report_.predicted_steps;
   report_ = options_.wavefront->solve(chain_, states_, monitors_);
   report_.choice = std::move(choice);
+  report_.predicted_steps = predicted;
   if (comm().is_root()) traffic_ += report_.neighbours;  // it counts those of all ranks
   return finished();
 }

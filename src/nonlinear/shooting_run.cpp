@@ -81,7 +81,8 @@ ShootingRun::Method ShootingRun::choose() {
   problem.newton = options_.newton;
   if (options_.wavefront != nullptr) {
     const Problem stack = problem_of(states_, static_cast<int>(chain_.layers().size()));
-    problem.wavefront = options_.wavefront->cost(stack, {}).path.evaluations;
+    const Cost cost = options_.wavefront->cost(stack, {});
+    problem.wavefront = cost.path.evaluations + cost.network / problem.step_seconds;
   }
   if (chain_.input_width() > 0)
     problem.tangent = kTangentOfCell / static_cast<double>(problem.batch);
@@ -92,7 +93,9 @@ ShootingRun::Method ShootingRun::choose() {
   }
   probed_ = steps_to_probe(problem.tangent);
   if (probed_ == 0) {
-    report_.choice = fmt::format("a look would take long against {} steps", num_steps());
+    if (comm().is_root())
+      report_.choice = fmt::format("a look would take long against {} steps", num_steps());
+    report_.predicted_steps = static_cast<double>(num_steps());
     return Method::sequential;
   }
   first_sweep(probed_, true);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
@@ -128,8 +129,18 @@ Cost Wavefront::cost(const Problem& problem, const Effort&) const {
   const Index stages = plan.num_stages(), messages = (stages - 1) * plan.num_chunks();
   const Index outputs = (stages - 1) * problem.steps * problem.state_bytes() / stack.layers;
   cost.neighbours = {messages, outputs + messages * Index{sizeof(Real)}};
+  // The first chunk through all stages, then each message behind the one before it.
+  const double hops = stages > 1 ? static_cast<double>(stages - 1 + plan.num_chunks()) : 0;
+  cost.network = Rounds{0, 0, 1}.seconds(problem) +
+                 hops * machine().network.message(static_cast<double>(outputs) /
+                                                      std::max(1.0, static_cast<double>(messages)),
+                                                  problem.ranks);
   if (stages > 1) cost.neighbours += exchange_cost(stack, plan);
-  if (stages == 1) cost.neighbours = Sequential().cost(problem, {}).neighbours;
+  if (stages == 1) {
+    const Cost alone = Sequential().cost(problem, {});
+    cost.neighbours = alone.neighbours;
+    cost.network = alone.network;
+  }
   return cost;
 }
 

@@ -44,6 +44,7 @@ struct ChunkProblem {
   double wavefront = 0;        ///< steps in a row of one, which then stands for sequential; 0: none
   double tangent = 0;          ///< nonlinear: what a tangent adds to a step, in steps
   double ranks = 1;            ///< that have chunks
+  double step_seconds = 1;     ///< of a step, which waits are counted in
   Waits waits;                 ///< linear: hybrid has its own in it
 };
 
@@ -53,7 +54,8 @@ struct ChunkPlan {
   Method method = Method::sequential;
   double forgetting_steps = 0;  ///< steps until two starts agree; infinite where they do not
   double identity_sweeps = 0;   ///< corrections with M = I
-  /// Predicted work on the longest path, in steps, by method; L for sequential.
+  /// Predicted work and waits on the longest path, in steps, by method; L and its messages for
+  /// sequential.
   std::array<double, 5> costs{};
   double& cost(Method one) { return costs[static_cast<std::size_t>(one)]; }
   double cost(Method one) const { return costs[static_cast<std::size_t>(one)]; }

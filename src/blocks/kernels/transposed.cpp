@@ -143,9 +143,11 @@ TransposedProduct::Kernel choose(int rows, int columns) {
   return any_sides<kOuter>;
 }
 
-/// A square of whole registers: A with leading dimension lda to At with ldt.
+/// A square of kSide rows and columns: A with leading dimension lda to At with ldt. Of a register's
+/// side whole lines are read and written, each once.
+template <int kSide>
 void transpose_piece(const Real* A, Index lda, Real* At, Index ldt) {
-  if constexpr (kWide == kFour) {
+  if constexpr (kSide == kFour) {
     const auto a0 = load<Four>(A), a1 = load<Four>(A + lda), a2 = load<Four>(A + 2 * lda),
                a3 = load<Four>(A + 3 * lda);
     const Four low01 = pick<0, 4, 2, 6>(a0, a1), low23 = pick<0, 4, 2, 6>(a2, a3);
@@ -155,13 +157,30 @@ void transpose_piece(const Real* A, Index lda, Real* At, Index ldt) {
     store(pick<2, 3, 6, 7>(low01, low23), At + 2 * ldt);
     store(pick<2, 3, 6, 7>(high01, high23), At + 3 * ldt);
   } else {
-    // Whole lines are read and written, each once.
     Wide a[kWide], b[kWide];
     for (int c = 0; c < kWide; ++c) a[c] = load<Wide>(A + c * lda);
     exchange_halves<1>(a, b);
     exchange_halves<2>(b, a);
     exchange_halves<4>(a, b);
     for (int r = 0; r < kWide; ++r) store(b[r], At + r * ldt);
+  }
+}
+
+// From the last column to the first (see square()): bands of columns, of which a row's pieces are
+// whole lines. What is left beside whole pieces goes number by number.
+template <int kSide>
+void transpose_pieces(Index rows, Index columns, const Real* A, Real* At) {
+  const Index whole_rows = rows - rows % kSide, whole_columns = columns - columns % kSide;
+  for (Index j = 0; j < columns; ++j) {
+    for (Index i = j < whole_columns ? whole_rows : 0; i < rows; ++i)
+      At[i * columns + j] = A[j * rows + i];
+  }
+  // Rows of At at a distance of a power of two share few places in a cache.
+  const Index band = columns > 96 ? 32 : kSide;
+  for (Index end = whole_columns; end > 0; end -= std::min(band, end)) {
+    for (Index i = whole_rows - kSide; i >= 0; i -= kSide)
+      for (Index j = end - kSide; j >= std::max<Index>(0, end - band); j -= kSide)
+        transpose_piece<kSide>(A + j * rows + i, rows, At + i * columns + j, columns);
   }
 }
 
@@ -204,22 +223,10 @@ void outer_product(int rows, int columns, const Real* x, const Real* z, Real* C)
   }
 }
 
-// From the last column to the first (see square()): bands of columns, of which a row's pieces are
-// whole lines.
 void transpose(int rows, int columns, const Real* A, Real* At) {
   count_elements(Index{rows} * columns);
-  const int whole_rows = rows - rows % kWide, whole_columns = columns - columns % kWide;
-  for (Index j = 0; j < columns; ++j) {
-    for (Index i = j < whole_columns ? whole_rows : 0; i < rows; ++i)
-      At[i * columns + j] = A[j * rows + i];
-  }
-  // Rows of At at a distance of a power of two share few places in a cache.
-  const Index band = columns > 96 ? 32 : kWide;
-  for (Index end = whole_columns; end > 0; end -= std::min(band, end)) {
-    for (Index i = whole_rows - kWide; i >= 0; i -= kWide)
-      for (Index j = end - kWide; j >= std::max<Index>(0, end - band); j -= kWide)
-        transpose_piece(A + j * rows + i, rows, At + i * columns + j, columns);
-  }
+  const bool by_registers = rows % kWide == 0 && columns % kWide == 0;
+  (by_registers ? transpose_pieces<kWide> : transpose_pieces<kFour>)(rows, columns, A, At);
 }
 
 }  // namespace deeppcr::blocks

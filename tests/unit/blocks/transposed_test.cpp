@@ -77,12 +77,18 @@ TEST(Transpose, SwapsRowsAndColumns) {
 }
 
 TEST(Transpose, TakesAnySides) {
-  constexpr int rows = 21, columns = 18;
-  const auto A = random_values(rows * columns, 4);
-  std::vector<Real> At(A.size());
-  transpose(rows, columns, A.data(), At.data());
-  for (std::size_t j = 0; j < columns; ++j)
-    for (std::size_t i = 0; i < rows; ++i) ASSERT_EQ(At[i * columns + j], A[j * rows + i]);
+  // Below a register, whole ones, and bands of columns with a shorter last one.
+  for (const int rows : {3, 4, 8, 12, 21, 104})
+    for (const int columns : {1, 7, 8, 12, 18, 96, 97, 104, 136}) {
+      const auto A = random_values(rows * columns, 4);
+      std::vector<Real> At(A.size());
+      transpose(rows, columns, A.data(), At.data());
+      for (int j = 0; j < columns; ++j)
+        for (int i = 0; i < rows; ++i)
+          ASSERT_EQ(At[static_cast<std::size_t>(i * columns + j)],
+                    A[static_cast<std::size_t>(j * rows + i)])
+              << rows << " x " << columns;
+    }
 }
 
 TEST(ScaleColumns, MultipliesEachColumnByTheSameNumbers) {
