@@ -17,7 +17,7 @@ namespace {
 /// Steps between two looks at messages that are under way: little work, since a message of more
 /// than a few KiB only goes on while both ends look.
 Index steps_apart(Index samples, Index width) {
-  constexpr Index kWork = Index{1} << 17;
+  constexpr Index kWork = Index{1} << 17;  // multiply-adds
   return std::max<Index>(1, kWork / std::max<Index>(1, samples * width * width));
 }
 

@@ -79,16 +79,14 @@ void predict_nonlinear(const ChunkProblem& problem, ChunkPlan& plan) {
     plan.cost(Method::newton) = once + machine().newton_iterations * (whole + waits.reduction);
 }
 
-/// What a walk of tangents takes of one of steps, which take slopes and parameter gradients too.
-constexpr double kTangentWalk = 0.4;
-
 /// Tangents cost a walk of their own, but where nothing is left of a carry at a chunk's end. The
 /// look is paid for already, and the end costs all the same.
 void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
   const Waits& waits = problem.waits;
   const auto m = static_cast<double>(problem.longest_rank);
   const double size = m / static_cast<double>(problem.chunks_per_rank);
-  const double tangents = size > kUntilZero * plan.forgetting_steps ? 0 : kTangentWalk * m;
+  const double tangents =
+      size > kUntilZero * plan.forgetting_steps ? 0 : machine().tangent_walk * m;
   const double once = waits.reduction;  // the largest entry
   plan.cost(Method::zero) = once + m + tangents + merging(problem, plan) +
                             rounds_of_merging(problem, plan) * (waits.message + waits.judgement);

@@ -22,8 +22,8 @@ struct KernelSeconds {
 };
 
 /// Seconds that messages take between ranks, for predictions: nodes of `node_ranks` ranks at one
-/// switch, as `job_scripts/simulate.sh` has them. The wire takes 1.5 us there, and collectives 2 to
-/// 2.5 a level.
+/// switch, assumed as the cluster `fast` of `job_scripts/simulate.sh`. The wire takes 1.5 us there,
+/// and collectives 2 to 2.5 a level. Latencies in seconds, bandwidths in bytes a second.
 struct Network {
   int node_ranks = 32;
   double latency = 2e-6, bandwidth = 12.5e9, node_latency = 0.4e-6, node_bandwidth = 20e9;
@@ -38,9 +38,9 @@ struct Network {
   double reduction(int ranks) const;
 };
 
-/// What choices and layouts take from measurements: one table. But for the kernels all are ratios,
-/// which differ less between machines than times do. Measured on 2 virtual AVX-512 cores (Zen 5, 1
-/// and 2 MiB of second-level cache), October and November 2026.
+/// What choices and layouts take from measurements: one table. But for kernels and network all are
+/// ratios, which differ less between machines than times do. Measured on 2 virtual AVX-512 cores
+/// (Zen 5, 1 and 2 MiB of second-level cache), October and November 2026.
 struct Machine {
   /// Time of a flop in a small matrix product over one in a matrix-vector product. Falls with the
   /// width: short columns fill vector registers badly in a matrix-vector product.
@@ -50,6 +50,8 @@ struct Machine {
   /// 0.4 of a step, and where carries are forgotten, it has only zeros to write backward.
   double first_rank_forward = 0.1, first_rank_both_passes = 0.25;
 
+  /// Backward: a walk of tangents over one of steps, which take slopes and parameter gradients too.
+  double tangent_walk = 0.4;
   /// Corrections that multiple shooting takes with whole Jacobians, and iterations that Newton's
   /// method takes from a constant start on networks as they are initialised.
   double dense_corrections = 4, newton_iterations = 5;
