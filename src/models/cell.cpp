@@ -18,6 +18,12 @@ int CellShape::gates() const {
   }
 }
 
+Index CellShape::all_parameters() const {
+  Index all = 0;
+  for (int layer = 0; layer < layers; ++layer) all += parameters(layer);
+  return all;
+}
+
 Index CellShape::recurrent_parameters() const {
   if (kind == CellKind::para_gru) return 6 * Index{units};
   if (kind == CellKind::para_lstm) return 8 * Index{units};

@@ -40,6 +40,8 @@ struct CellShape {
   Index input_weights(int layer) const { return gate_reals() * inputs_of(layer); }
   Index recurrent_parameters() const;
   Index parameters(int layer) const { return input_weights(layer) + recurrent_parameters(); }
+  /// Of all layers together.
+  Index all_parameters() const;
 };
 
 /// The recurrent part of one layer at rows, (step, sample) pairs, each from a state of its own or

@@ -118,10 +118,7 @@ sequence::Columns RecurrentChain::output() const {
 }
 
 double RecurrentChain::products() const {
-  double numbers = 0;
-  for (int layer = 0; layer < shape().layers; ++layer)
-    numbers += static_cast<double>(shape().parameters(layer));
-  return numbers / (static_cast<double>(width()) * width());
+  return static_cast<double>(shape().all_parameters()) / (static_cast<double>(width()) * width());
 }
 
 std::unique_ptr<sequence::Sequence> RecurrentChain::bound_to(const sequence::Inputs& inputs) const {

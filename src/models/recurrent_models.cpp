@@ -33,8 +33,7 @@ CellShape shape_of(CellKind kind, const ModelOptions& options) {
 StepCost cost_of(const CellShape& shape) {
   StepCost cost;
   cost.layers = shape.layers;
-  for (int layer = 0; layer < shape.layers; ++layer)
-    cost.shared_parameters += static_cast<double>(shape.parameters(layer));
+  cost.shared_parameters = static_cast<double>(shape.all_parameters());
   cost.flops = 2 * cost.shared_parameters;
   cost.structure = shape.structure();
   return cost;
