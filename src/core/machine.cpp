@@ -14,17 +14,18 @@ double KernelSeconds::layer(int width, Index batch) const {
   return product(width, width, batch) + function * static_cast<double>(width * batch);
 }
 
-double Network::message(double bytes, int ranks) const { return level(bytes, 1, ranks); }
-
-double Network::level(double bytes, int stride, int ranks) const {
+double Network::message(double bytes, int ranks) const {
   if (ranks <= 1) return 0;
-  if (ranks <= node_ranks) return node_latency + bytes / node_bandwidth;
-  return latency + std::min(stride, node_ranks) * bytes / bandwidth;
+  return ranks <= node_ranks ? node_latency + bytes / node_bandwidth : latency + bytes / bandwidth;
 }
 
-double Network::scan(double bytes, int ranks) const {
+double Network::scan(double bytes, int ranks, double entering) const {
   double seconds = 0;
-  for (int stride = 1; stride < ranks; stride *= 2) seconds += level(bytes, stride, ranks);
+  for (int stride = 1; stride < std::min(ranks, node_ranks); stride *= 2) {
+    seconds += node_latency + bytes / node_bandwidth;
+    if (ranks > node_ranks) seconds += node_latency + entering / node_bandwidth;
+  }
+  for (int stride = node_ranks; stride < ranks; stride *= 2) seconds += latency + bytes / bandwidth;
   return seconds;
 }
 

@@ -132,7 +132,7 @@ Passage passage_before(const ChunkPlace& place, const std::vector<ChunkFacts>& m
   write({}, before.data());
   parallel::TrafficByLevel uncounted;
   parallel::combine_before(
-      place.comm, {0, place.active - 1, 1, place.direction}, own, before,
+      place.comm, {0, place.active - 1, place.direction}, own, before,
       [](Real* later, const Real* earlier) {
         Passage one = read(later);
         compose(one, read(earlier));

@@ -63,7 +63,7 @@ plan::ChunkProblem plan_problem(const parallel::BlockLayout& layout, const Chunk
   problem.waits = {network.message(state, ranks) / step, network.reduction(ranks) / step,
                    (network.scan(kJudgementBytes, ranks) + network.reduction(ranks)) / step,
                    network.scan(state, ranks) / step,
-                   network.scan(state * (width + 1), ranks) / step};
+                   network.scan(state * (width + 1), ranks, state) / step};
   return problem;
 }
 

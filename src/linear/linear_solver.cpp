@@ -9,6 +9,12 @@ int Problem::active_ranks() const {
   return layout.owner(layout.num_steps() - 1) - layout.owner(frozen) + 1;
 }
 
+parallel::ScanLines Problem::scan_lines() const {
+  const int ranks = active_ranks(), first = ranks > 0 ? layout.owner(frozen) : 0;
+  return {first, node_ranks > 0 ? node_ranks : layout.num_ranks(), first, first + ranks - 1,
+          Direction::forward};
+}
+
 LinearSolver::Part LinearSolver::active_part(Direction direction, ConstStates rhs,
                                              States result) const {
   const bool forward = direction == Direction::forward;

@@ -71,7 +71,7 @@ void Scan::run(Direction direction, ConstStates rhs, States result) {
   // The last rank's map is read by nobody.
   if (part.position + 1 < part.count()) compose_own(A, d, direction);
   parallel::combine_before(
-      J_->comm(), {part.first_rank, part.last_rank, 1, direction}, own_, before_,
+      J_->comm(), {part.first_rank, part.last_rank, direction}, own_, before_,
       [this](Real* later, const Real* earlier) { compose(later, earlier); }, levels_);
   // What enters this rank's steps is the constant of the map before: zero enters the first.
   Real* carry = before_.data() + matrix;
@@ -144,13 +144,10 @@ CriticalPath Scan::path(const parallel::BlockLayout& layout) const {
 Cost Scan::cost(const Problem& problem) const {
   constexpr int kMaps = 3;
   Cost cost;
-  const Index most = problem.layout.longest(), ranks = problem.active_ranks();
-  cost.network = machine().network.scan(
-      static_cast<double>((columns() + 1) * problem.state_bytes()), static_cast<int>(ranks));
-  for (Index stride = 1; stride < ranks; stride *= 2) {
-    const Index senders = ranks - stride;
-    cost.levels.push_back({senders, senders * (columns() + 1) * problem.state_bytes()});
-  }
+  const Index most = problem.layout.longest();
+  const Index map = (columns() + 1) * problem.state_bytes();
+  cost.network = machine().network.scan(static_cast<double>(map), problem.active_ranks());
+  cost.levels = problem.scan_lines().traffic(map, map);
   const auto levels = static_cast<double>(cost.levels.size());
   const auto numbers = static_cast<double>(columns());
   cost.critical_flops =

@@ -27,6 +27,24 @@ namespace {
 /// Elements of one broadcast: 1 GiB of reals.
 constexpr Index kMostAtOnce = Index{1} << 27;
 
+/// Communicator::node_ranks(). Collective.
+int ranks_of_a_node(MPI_Comm comm, int rank, int size) {
+  if (size == 1) return 1;
+  MPI_Comm node = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
+            "MPI_Comm_split_type");
+  int ends[2] = {-rank, rank};
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, ends, 2, MPI_INT, MPI_MAX, node), "MPI_Allreduce");
+  int most = 0;
+  MPI_Comm_size(node, &most);
+  MPI_Comm_free(&node);
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT, MPI_MAX, comm), "MPI_Allreduce");
+  const int first = rank / most * most;
+  int regular = ends[0] == -first && ends[1] == std::min(first + most, size) - 1 ? 1 : 0;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &regular, 1, MPI_INT, MPI_MIN, comm), "MPI_Allreduce");
+  return regular == 1 ? most : size;
+}
+
 double without_nan(double v) { return v != v ? std::numeric_limits<double>::infinity() : v; }
 
 }  // namespace
@@ -36,13 +54,17 @@ Communicator::Communicator(MPI_Comm comm) {
   MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
+  node_ranks_ = ranks_of_a_node(comm_, rank_, size_);
 }
 
 Communicator Communicator::world() { return Communicator(MPI_COMM_WORLD); }
 Communicator Communicator::self() { return Communicator(MPI_COMM_SELF); }
 
 Communicator::Communicator(Communicator&& other) noexcept
-    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)),
+      rank_(other.rank_),
+      size_(other.size_),
+      node_ranks_(other.node_ranks_) {}
 
 Communicator::~Communicator() {
   int finalized = 0;
@@ -51,6 +73,12 @@ Communicator::~Communicator() {
 }
 
 Communicator Communicator::first_ranks(int size) const { return split(rank_ < size ? 0 : rank_); }
+
+Communicator Communicator::as_nodes_of(int ranks) const {
+  Communicator result(comm_);
+  result.node_ranks_ = ranks;
+  return result;
+}
 
 Communicator Communicator::split(int color) const {
   MPI_Comm part = MPI_COMM_NULL;

@@ -37,20 +37,35 @@ void exchange(const Communicator& comm, const Exchange& with, const Real* out, R
 
 }  // namespace
 
-void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
-           Real* in, Index receive_count, Traffic& traffic) {
-  const int rank = comm.rank();
-  if (rank < plan.first || rank > plan.last) return;
-  const int step = plan.direction == Direction::forward ? plan.stride : -plan.stride;
-  const int to = rank + step, from = rank - step;
-  if (from < plan.first || from > plan.last) receive_count = 0;
-  if (to < plan.first || to > plan.last) send_count = 0;
-  exchange(comm, {to, from, send_count, receive_count}, out, in, traffic);
+void shift(const Communicator& comm, const RankLine& line, int stride, const Real* out,
+           Index send_count, Real* in, Index receive_count, Traffic& traffic) {
+  if (line.position < 0) return;
+  const int to = line.position + stride, from = line.position - stride;
+  exchange(comm,
+           {line.rank_at(to), line.rank_at(from), to < line.count ? send_count : 0,
+            from >= 0 ? receive_count : 0},
+           out, in, traffic);
 }
 
 void halo(const Communicator& comm, int first, int last, Direction direction, const Real* out,
           Real* in, Index count, Traffic& traffic) {
-  shift(comm, {first, last, 1, direction}, out, count, in, count, traffic);
+  shift(comm, RankLine::of(comm.rank(), first, last, direction), 1, out, count, in, count, traffic);
+}
+
+// By a tree: before the level of distance d, the last d of the line have it.
+void spread_from_last(const Communicator& comm, const RankLine& line, Real* values, Index count,
+                      Traffic* levels) {
+  if (line.position < 0) return;
+  const int behind = line.count - 1 - line.position;
+  for (int distance = 1; distance < line.count; distance *= 2, ++levels) {
+    const bool sends = behind < distance && line.position >= distance;
+    const bool receives = distance <= behind && behind < 2 * distance;
+    if (!sends && !receives) continue;
+    exchange(comm,
+             {line.rank_at(line.position - distance), line.rank_at(line.position + distance),
+              sends ? count : 0, receives ? count : 0},
+             values, values, *levels);
+  }
 }
 
 void halo(const Communicator& comm, const BlockLayout& layout, const Real* rows, Real* in,
@@ -122,26 +137,43 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
   if (mine > 0) traffic.add(comm.size() - 1, (comm.size() - 1) * mine * Index{sizeof(Real)});
 }
 
-// Level of stride s, position q down the direction; [i..j] is what positions i to j come to:
+namespace {
+
+// Level of stride s, position q of the line; [i..j] is what positions i to j come to:
 //     BEFORE   own [q-s+1 .. q]      before [q-s+1 .. q-1]     (nothing in front of position 0)
 //     message  q - s  --own-->  q
 //     AFTER    own [q-2s+1 .. q]     before [q-2s+1 .. q-1]
-void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
-                    Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic) {
-  const int ranks = plan.last - plan.first + 1, rank = comm.rank();
-  traffic.assign(static_cast<std::size_t>(ceil_log2(ranks)), {});
-  if (rank < plan.first || rank > plan.last) return;
-  const int q = plan.direction == Direction::forward ? rank - plan.first : plan.last - rank;
+void combine_along(const Communicator& comm, const RankLine& line, Buffer<Real>& own,
+                   Buffer<Real>& before, const Combine& combine, Traffic* levels) {
   Buffer<Real> received(own.size());
-  plan.stride = 1;
-  for (parallel::Traffic& level : traffic) {
-    shift(comm, plan, own.data(), own.size(), received.data(), own.size(), level);
-    if (q >= plan.stride) {
-      combine(before.data(), received.data());
-      combine(own.data(), received.data());
-    }
-    plan.stride *= 2;
+  for (int stride = 1; stride < line.count; stride *= 2, ++levels) {
+    shift(comm, line, stride, own.data(), own.size(), received.data(), own.size(), *levels);
+    if (line.position < stride) continue;
+    combine(before.data(), received.data());
+    combine(own.data(), received.data());
   }
+}
+
+}  // namespace
+
+void combine_before(const Communicator& comm, const ScanOver& ranks, Buffer<Real>& own,
+                    Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic) {
+  const ScanLines lines(comm.rank(), comm.node_ranks(), ranks.first, ranks.last, ranks.direction);
+  traffic.assign(static_cast<std::size_t>(lines.num_levels()), {});
+  if (lines.node.position < 0) return;
+  Traffic* levels = traffic.data();
+  const bool spans_nodes = !lines.has_one_node();
+  Buffer<Real> entering(spans_nodes ? before.size() : 0);
+  if (spans_nodes) std::copy(before.begin(), before.end(), entering.begin());
+  combine_along(comm, lines.node, own, before, combine, levels);
+  if (!spans_nodes) return;
+  levels += lines.node_levels;
+  if (lines.leaders.position >= 0)
+    combine_along(comm, lines.leaders, own, entering, combine, levels);
+  if (lines.begins) return;
+  levels += lines.leader_levels;
+  spread_from_last(comm, lines.node, entering.data(), entering.size(), levels);
+  combine(before.data(), entering.data());
 }
 
 double max_before(const Communicator& comm, double value, double first) {
@@ -151,7 +183,7 @@ double max_before(const Communicator& comm, double value, double first) {
   before[0] = -kInfinity;
   TrafficByLevel uncounted;
   combine_before(
-      comm, {0, comm.size() - 1, 1, Direction::forward}, own, before,
+      comm, {0, comm.size() - 1, Direction::forward}, own, before,
       [](Real* later, const Real* earlier) { *later = std::max(*later, *earlier); }, uncounted);
   return std::max(before[0], first);
 }
@@ -163,7 +195,7 @@ void prefix_sum(const Communicator& comm, int active, Direction direction, Real*
   const auto add = [count](Real* later, const Real* earlier) {
     for (Index i = 0; i < count; ++i) later[i] += earlier[i];
   };
-  combine_before(comm, {0, active - 1, 1, direction}, own, before, add, traffic);
+  combine_before(comm, {0, active - 1, direction}, own, before, add, traffic);
   std::copy_n(before.data(), count, values);
 }
 

@@ -2,6 +2,7 @@
 
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/parallel/scan_lines.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
 namespace deeppcr::linear {
@@ -41,6 +42,8 @@ struct Problem {
   /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
   /// product.
   double product_weight = 1;
+  /// Ranks of a node, which scans over ranks go by; 0: all are on one.
+  int node_ranks = 0;
 
   /// A state of all samples, [B, n].
   double state_reals() const { return static_cast<double>(batch) * width; }
@@ -50,6 +53,8 @@ struct Problem {
   /// Steps that are not frozen, and the ranks that have some of them.
   Index active_steps() const { return layout.num_steps() - frozen; }
   int active_ranks() const;
+  /// How a scan over them goes.
+  parallel::ScanLines scan_lines() const;
 };
 
 }  // namespace deeppcr::linear

@@ -41,6 +41,12 @@ class Communicator {
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool is_root() const { return rank_ == 0; }
+  /// Node i has ranks i node_ranks() and on, so many but for the last node. Where ranks lie
+  /// otherwise (dealt to nodes in turns), all count as one node.
+  int node_ranks() const { return node_ranks_; }
+  /// The same ranks, taken for nodes of so many: for tests of what is done between nodes.
+  /// Collective.
+  Communicator as_nodes_of(int ranks) const;
 
   /// The first `size` ranks as a communicator; the others get themselves alone. Collective.
   Communicator first_ranks(int size) const;
@@ -109,6 +115,7 @@ class Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
+  int node_ranks_ = 1;
 };
 
 /// Runs `body` on every rank; if it throws on any, all ranks throw the error of the lowest such

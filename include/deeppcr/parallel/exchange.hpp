@@ -10,6 +10,7 @@
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/communicator.hpp"
+#include "deeppcr/parallel/scan_lines.hpp"
 #include "deeppcr/parallel/traffic.hpp"
 
 namespace deeppcr::parallel {
@@ -35,22 +36,20 @@ void halo(const Communicator& comm, int first, int last, Direction direction, co
 void halo(const Communicator& comm, const BlockLayout& layout, const Real* rows, Real* in,
           Index row, Traffic& traffic);
 
-/// Ranks exchange with the one `stride` away, down the direction of the chain; ranks first..last
-/// take part.
+/// Ranks of a line exchange with the one `stride` positions away; others return at once.
 ///
 ///     stride 2    BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
 ///     forward     AFTER    rank 0  .    rank 1  .    rank 2 [a]   rank 3 [b]
 ///
 /// send_count and receive_count may differ from rank to rank, but must agree in each pair; 0 sends
 /// nothing.
-struct ShiftPlan {
-  int first = 0;
-  int last = -1;
-  int stride = 1;
-  Direction direction = Direction::forward;
-};
-void shift(const Communicator& comm, const ShiftPlan& plan, const Real* out, Index send_count,
-           Real* in, Index receive_count, Traffic& traffic);
+void shift(const Communicator& comm, const RankLine& line, int stride, const Real* out,
+           Index send_count, Real* in, Index receive_count, Traffic& traffic);
+
+/// All ranks of a line get what its last one has, in ceil(log2 count) levels, into which what is
+/// sent is added. In place.
+void spread_from_last(const Communicator& comm, const RankLine& line, Real* values, Index count,
+                      Traffic* levels);
 
 /// Messages of reals that are under way while the caller computes, each a copy of what was given.
 class PendingSends {
@@ -89,14 +88,18 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
 /// later <- later o earlier, of an associative operation.
 using Combine = std::function<void(Real* later, const Real* earlier)>;
 
-/// What the values of all ranks before this one, down the direction of the chain, are combined to;
-/// the first rank keeps what `before` holds, which must be the identity. `own` is used up. Ranks
-/// plan.first..last take part; its stride is not looked at. ceil(log2 P) levels, a message of
-/// own.size() reals a rank each. No rank waits for one behind it.
+/// What the values of ranks first..last before this one, down the direction of the chain, are
+/// combined to; the first rank keeps what `before` holds, which must be the identity. `own` is used
+/// up. No rank waits for one behind it on another node. A message of own.size() reals a rank and
+/// level, of which there are ceil(log2 P) on one node; on more the levels are those of ScanLines.
 ///
 ///     own          BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
 ///     before       AFTER    rank 0 [1]   rank 1 [a]   rank 2 [ba]  rank 3 [cba]
-void combine_before(const Communicator& comm, ShiftPlan plan, Buffer<Real>& own,
+struct ScanOver {
+  int first = 0, last = -1;
+  Direction direction = Direction::forward;
+};
+void combine_before(const Communicator& comm, const ScanOver& ranks, Buffer<Real>& own,
                     Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic);
 
 /// The same for sums on ranks 0..active-1, in place; the first gets zero.

@@ -31,6 +31,18 @@ double backward_error(RandomChain& problem, ConstStates g) {
   return relative_difference(world(), image.data(), problem.rhs().data(), g.size());
 }
 
+/// The ranks on one node, and as if each two, and each three, were a node.
+const std::vector<parallel::Communicator>& on_nodes() {
+  static const std::vector<parallel::Communicator> all = [] {
+    std::vector<parallel::Communicator> made;
+    made.push_back(world().as_nodes_of(world().size()));
+    for (const int ranks : {2, 3})
+      if (ranks < world().size()) made.push_back(world().as_nodes_of(ranks));
+    return made;
+  }();
+  return all;
+}
+
 class LinearContract : public ::testing::TestWithParam<std::tuple<std::string, Index, int, Index>> {
  protected:
   const CatalogueEntry& entry_ = find(std::get<0>(GetParam()));
@@ -57,16 +69,18 @@ class LinearContract : public ::testing::TestWithParam<std::tuple<std::string, I
 };
 
 TEST_P(LinearContract, SolvesForwardAndBackward) {
-  for (const parallel::BlockLayout& layout : layouts()) {
-    RandomChain problem(world(), layout, batch_, width_, 0.9, entry_.structure);
-    solver_->setup(problem.chain());
-    Buffer<Real> x(problem.rhs().size());
-    const States result(x.data(), problem.shape());
-    solver_->solve(problem.rhs(), result);
-    EXPECT_LE(forward_error(problem, result), tolerance());
-    solver_->solve_transpose(problem.rhs(), result);
-    EXPECT_LE(backward_error(problem, result), tolerance());
-  }
+  for (const parallel::Communicator& comm : on_nodes())
+    for (const parallel::BlockLayout& layout : layouts()) {
+      RandomChain problem(comm, layout, batch_, width_, 0.9, entry_.structure);
+      const auto solver = entry_.make();
+      solver->setup(problem.chain());
+      Buffer<Real> x(problem.rhs().size());
+      const States result(x.data(), problem.shape());
+      solver->solve(problem.rhs(), result);
+      EXPECT_LE(forward_error(problem, result), tolerance());
+      solver->solve_transpose(problem.rhs(), result);
+      EXPECT_LE(backward_error(problem, result), tolerance());
+    }
 }
 
 TEST_P(LinearContract, SolvesInPlaceAndAgain) {
@@ -159,16 +173,24 @@ void expect_traffic(const LinearSolver& solver, const parallel::BlockLayout& lay
 }
 
 TEST_P(LinearContract, SendsWhatTheFormulaSays) {
-  for (const parallel::BlockLayout& layout : layouts()) {
-    RandomChain problem(world(), layout, batch_, width_, 0.9, entry_.structure);
-    Buffer<Real> x(problem.rhs().size());
-    for (const Index frozen : {Index{0}, steps_ / 3}) {
-      problem.chain().set_frozen(frozen);
-      solver_->setup(problem.chain());
-      solver_->solve(problem.rhs(), States(x.data(), problem.shape()));
-      expect_traffic(*solver_, layout, solver_->cost({layout, batch_, width_, frozen}), {});
+  const bool over_ranks =
+      entry_.name == std::string("hybrid") || entry_.name == std::string("scan");
+  for (const parallel::Communicator& comm : on_nodes()) {
+    if (comm.node_ranks() < comm.size() && !over_ranks) continue;  // these know no nodes
+    for (const parallel::BlockLayout& layout : layouts()) {
+      RandomChain problem(comm, layout, batch_, width_, 0.9, entry_.structure);
+      const auto solver = entry_.make();
+      Buffer<Real> x(problem.rhs().size());
+      for (const Index frozen : {Index{0}, steps_ / 3}) {
+        problem.chain().set_frozen(frozen);
+        solver->setup(problem.chain());
+        solver->solve(problem.rhs(), States(x.data(), problem.shape()));
+        Problem size{layout, batch_, width_, frozen};
+        size.node_ranks = comm.node_ranks();
+        expect_traffic(*solver, layout, solver->cost(size), {});
+      }
+      problem.chain().set_frozen(0);
     }
-    problem.chain().set_frozen(0);
   }
 }
 

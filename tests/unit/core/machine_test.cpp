@@ -17,7 +17,7 @@ TEST(KernelSeconds, CountAMatrixOnceAndItsVectorsEach) {
   EXPECT_EQ(table.layer(8, 2), table.product(8, 8, 2) + 16 * 1000);
 }
 
-// Within a node nothing passes the switch; the ranks of a node share its link.
+// Within a node nothing passes the switch.
 TEST(Network, KnowsNodesAndLinks) {
   Network network;
   network.node_ranks = 4;
@@ -28,10 +28,10 @@ TEST(Network, KnowsNodesAndLinks) {
   EXPECT_EQ(network.message(200, 1), 0);
   EXPECT_EQ(network.message(200, 4), 1 + 2);
   EXPECT_EQ(network.message(200, 5), 10 + 4);
-  EXPECT_EQ(network.level(200, 2, 5), 10 + 2 * 4);
-  EXPECT_EQ(network.level(200, 64, 1024), 10 + 4 * 4);
-  EXPECT_EQ(network.scan(0, 4), 2);
-  EXPECT_EQ(network.scan(0, 5), 3 * 10);
+  EXPECT_EQ(network.scan(200, 4), 2 * (1 + 2));
+  // Two levels within nodes, one between two nodes and two between four, and two to a node's ranks.
+  EXPECT_EQ(network.scan(200, 5, 300), 2 * (1 + 2) + (10 + 4) + 2 * (1 + 3));
+  EXPECT_EQ(network.scan(200, 16), 2 * (1 + 2) + 2 * (10 + 4) + 2 * (1 + 2));
   // Two levels within nodes on the way up and down, then one between nodes and another.
   EXPECT_EQ(network.reduction(4), 2);
   EXPECT_EQ(network.reduction(16), 2 * 2 + 2 * 10);

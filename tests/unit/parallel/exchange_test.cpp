@@ -44,6 +44,47 @@ TEST(PrefixSum, IsTheSumOfTheRanksBefore) {
   }
 }
 
+/// x -> a x + b, which do not commute.
+void compose(Real* later, const Real* earlier) {
+  later[1] += later[0] * earlier[1];
+  later[0] *= earlier[0];
+}
+
+TEST(CombineBefore, IsTheSameOnNodesOfAnySize) {
+  const int P = world().size(), p = world().rank();
+  for (int node = 1; node <= P; ++node) {
+    const Communicator nodes = world().as_nodes_of(node);
+    for (const ScanOver& over :
+         {ScanOver{0, P - 1, Direction::forward}, ScanOver{0, P - 1, Direction::backward},
+          ScanOver{P / 2, P - 1, Direction::forward}, ScanOver{P / 3, P - 1, Direction::backward},
+          ScanOver{1, 0, Direction::forward}}) {
+      Buffer<Real> own(2), before(2);
+      own[0] = before[0] = 1;
+      if (over.first <= p && p <= over.last) own[0] = 2 + p, own[1] = 1 + p;
+      TrafficByLevel traffic;
+      combine_before(nodes, over, own, before, compose, traffic);
+      Real expected[2] = {1, 0};
+      const bool forward = over.direction == Direction::forward;
+      for (int q = forward ? over.first : over.last; q != p && over.first <= q && q <= over.last;
+           q += forward ? 1 : -1) {
+        Real map[2] = {2.0 + q, 1.0 + q};
+        compose(map, expected);
+        std::copy_n(map, 2, expected);
+      }
+      if (p < over.first || p > over.last) expected[0] = 1, expected[1] = 0;
+      EXPECT_EQ(before[0], expected[0]) << "nodes of " << node;
+      EXPECT_EQ(before[1], expected[1]) << "nodes of " << node;
+      const TrafficByLevel all =
+          ScanLines(p, node, over.first, over.last, over.direction).traffic(16, 16);
+      ASSERT_EQ(traffic.size(), all.size());
+      for (std::size_t k = 0; k < all.size(); ++k) {
+        EXPECT_EQ(world().sum(traffic[k].messages), all[k].messages) << "level " << k;
+        EXPECT_EQ(world().sum(traffic[k].bytes), all[k].bytes) << "level " << k;
+      }
+    }
+  }
+}
+
 TEST(Shift, CrossesTheStrideWithinTheRanksTakingPart) {
   const int P = world().size(), p = world().rank();
   for (int stride = 1; stride < P; ++stride) {
@@ -51,7 +92,8 @@ TEST(Shift, CrossesTheStrideWithinTheRanksTakingPart) {
       const Real out = p;
       Real in = -1;
       Traffic traffic;
-      shift(world(), {first, P - 1, stride, Direction::forward}, &out, 1, &in, 1, traffic);
+      shift(world(), RankLine::of(p, first, P - 1, Direction::forward), stride, &out, 1, &in, 1,
+            traffic);
       const bool has = p >= first && p - stride >= first;
       EXPECT_EQ(in, has ? 1.0 * (p - stride) : -1.0) << "stride " << stride;
     }
