@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "deeppcr/core/machine.hpp"
 #include "deeppcr/parallel/exchange.hpp"
 
 namespace deeppcr::linear {
@@ -91,60 +90,6 @@ void Pcr::solve_backward(ConstStates c, States g) {
     for (Index j = 0; j < state; ++j)
       g.data()[i * state + j] = row == nullptr ? next[j] : row[j] + next[j];
   }
-}
-
-namespace {
-
-/// Rows of a range before a rank's last step that other ranks own, and how many ranks those are.
-parallel::Traffic from_others(const parallel::BlockLayout& layout, StepRange rows, int rank,
-                              Index row_bytes) {
-  const StepRange theirs{rows.first, std::min(rows.last, layout.range(rank).first)};
-  if (theirs.empty()) return {};
-  const int owners = layout.owner(theirs.last - 1) - layout.owner(theirs.first) + 1;
-  return {owners, theirs.size() * row_bytes};
-}
-
-}  // namespace
-
-CriticalPath Pcr::path(const parallel::BlockLayout& layout) const {
-  return {0, static_cast<double>(layout.longest() * parallel::ceil_log2(layout.num_steps()))};
-}
-
-// Forward; the backward solve is its mirror image and sends one halo of B n reals a rank on top. In
-// O(P log P) a level: asked for once a run, not by solves.
-Cost Pcr::cost(const Problem& problem) const {
-  Cost cost;
-  const parallel::BlockLayout& layout = problem.layout;
-  const Index L = layout.num_steps();
-  const double n = problem.width;
-  const Index column = problem.state_bytes(), most_rows = layout.longest();
-  for (Index stride = 1; stride < L; stride *= 2) {
-    parallel::Traffic traffic;
-    double most = 0;
-    for (int p = 0; p < layout.num_ranks(); ++p) {
-      const StepRange mine = intersect(layout.range(p), {stride, L});
-      if (mine.empty()) continue;
-      const StepRange partners{mine.first - stride, mine.last - stride};
-      const StepRange with_block = intersect(partners, {stride, L});
-      traffic += from_others(layout, partners, p, column);
-      traffic += from_others(layout, with_block, p, column * problem.width);
-      most = std::max(most, problem.product_weight * n * static_cast<double>(with_block.size()) +
-                                static_cast<double>(mine.size()));
-    }
-    if (traffic.messages > 0)
-      cost.network += machine().network.message(
-          static_cast<double>(traffic.bytes) / static_cast<double>(traffic.messages),
-          layout.num_ranks());
-    cost.levels.push_back(traffic);
-    cost.critical_flops += problem.flops(1) * most;
-  }
-  cost.path = path(layout);
-  // Two levels, and the rows that arrive.
-  constexpr int kArrays = 3;
-  cost.memory = static_cast<double>(kArrays * column * (problem.width + 1) * most_rows);
-  // A block row is described to MPI on one rank too.
-  cost.largest_message = problem.state_reals() * (n + 1);
-  return cost;
 }
 
 }  // namespace deeppcr::linear
