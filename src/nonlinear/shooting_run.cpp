@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/nonlinear/newton.hpp"
 #include "nonlinear/pipeline_plan.hpp"
 
@@ -84,14 +85,15 @@ ShootingRun::Method ShootingRun::choose() {
     const Cost cost = options_.wavefront->cost(stack, {});
     problem.wavefront = cost.path.evaluations + cost.network / problem.step_seconds;
   }
-  if (chain_.input_width() > 0)
-    problem.tangent = kTangentOfCell / static_cast<double>(problem.batch);
+  const bool is_cell = chain_.input_width() > 0;
+  problem.tangent =
+      (is_cell ? kTangentOfCell : machine().tangent_of_layer) / static_cast<double>(problem.batch);
   if (const plan::ChunkPlan best = plan::best_case(problem); best.method == Method::sequential) {
     if (comm().is_root()) report_.choice = "not looked at; even if " + plan::explain(best, problem);
     report_.predicted_steps = best.cost(best.method);
     return best.method;
   }
-  probed_ = steps_to_probe(problem.tangent);
+  probed_ = is_cell ? steps_to_probe(problem.tangent) : std::min(kProbe, chunks_.longest());
   if (probed_ == 0) {
     if (comm().is_root())
       report_.choice = fmt::format("a look would take long against {} steps", num_steps());
@@ -108,11 +110,10 @@ ShootingRun::Method ShootingRun::choose() {
   return plan.method;
 }
 
-/// First steps of each chunk to look at. What tangents add may take a tenth of sequential
+/// First steps of each chunk of a cell to look at. What tangents add may take a tenth of sequential
 /// execution; 0 where that is too little to tell anything.
 Index ShootingRun::steps_to_probe(double tangent) const {
   const Index wanted = std::min(kProbe, chunks_.longest());
-  if (tangent == 0) return wanted;
   const auto affordable = static_cast<Index>(0.1 * static_cast<double>(num_steps()) / tangent);
   return affordable < kTellingSteps ? 0 : std::min(wanted, affordable);
 }

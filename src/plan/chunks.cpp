@@ -21,13 +21,15 @@ constexpr double kForgotten = 1e-14;
 
 /// Corrections with M = I: the neglected M - I of the chunks act like independent random maps, and
 /// each correction multiplies one more of them: s^(k+1) / sqrt((k+1)!), s^2 = sum |M_c - I|^2. More
-/// than there are chunks tell nothing new.
+/// than there are chunks tell nothing new. What is judged is a bound of the error, some four times
+/// as large: 3 to 11 corrections of resnets on 16 to 1024 ranks are right to one.
 double identity_corrections(const Probe& probe, Index chunks, double rtol) {
+  constexpr double kBound = 4;
   const auto enough = [&](Index k) {
     const auto factors = static_cast<double>(k + 1);
     const double log_error =
         0.5 * (factors * std::log(probe.drift_square) - std::lgamma(factors + 1));
-    return !(log_error > std::log(rtol));
+    return !(log_error > std::log(rtol / kBound));
   };
   if (chunks <= 1 || enough(0)) return static_cast<double>(std::min<Index>(chunks, 1));
   // The error rises at first, and falls for ever behind that.

@@ -64,7 +64,7 @@ TEST(ChunkPlan, FindsTheFirstVectorThatIsEnough) {
       const Probe seen = facts(chunks, 128, 0, drift);
       for (; expected < static_cast<double>(chunks); ++expected) {
         log_error += 0.5 * (std::log(seen.drift_square) - std::log(expected + 1));
-        if (!(log_error > std::log(problem.rtol))) break;
+        if (!(log_error > std::log(problem.rtol / 4))) break;
       }
       EXPECT_EQ(choose_for_chunks(seen, problem).identity_sweeps, std::max(1.0, expected))
           << chunks << " chunks, drift " << drift;
