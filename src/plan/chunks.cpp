@@ -101,10 +101,13 @@ void predict_linear(const ChunkProblem& problem, ChunkPlan& plan) {
 
 }  // namespace
 
-// With few samples an evaluation is a matrix-vector product, with many a product itself.
+// With few samples an evaluation is a matrix-vector product, with many a product itself and the
+// functions of its results.
 double product_weight(Index batch, int width) {
   constexpr Index kMany = 8;
-  return batch >= kMany ? 1 : machine().product_flop_ratio(width);
+  const KernelSeconds& kernels = machine().kernels;
+  return batch >= kMany ? kernels.product(width, width, batch) / kernels.layer(width, batch)
+                        : machine().product_flop_ratio(width);
 }
 
 void Probe::add(const ProbedChunk& chunk) {
