@@ -44,7 +44,7 @@ void add_data_options(cli::Options& options) {
                       "recurrent cells: first states /state [B, numbers], as --output writes the "
                       "last ones; left out: zero"),
        whole_option("frame", 1, 1, kMostBatch, "samples of a WAV file in a step"),
-       cli::read_file("weights", "HDF5 file with the layers or cells of the chain"),
+       cli::read_file("weights", "the layers or cells of the chain, HDF5 or safetensors"),
        cli::written_file("save-weights", file_format::kWeights, "write the weights of this run")});
 }
 

@@ -11,6 +11,8 @@
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/provenance.hpp"
+#include "deeppcr/io/safetensors.hpp"
+#include "deeppcr/io/weights.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -82,7 +84,31 @@ void describe_outcome(const hdf5::File& file, Json& json) {
   if (!history.empty()) json["last_residual"] = history.back();
 }
 
+/// Tensors by their own names; what they are the chain of, where they are one.
+Json describe_tensors(const parallel::Communicator& self, const std::string& path) {
+  Json json{{"command", "inspect"}, {"file", path}, {"format", "safetensors"}};
+  const io::TensorFile file = io::read_tensor_file(path);
+  for (const auto& [name, value] : file.metadata) json["metadata"][name] = value;
+  try {
+    if (const auto cells = io::inspect_cells(self, path)) {
+      describe_cells(*cells, json);
+    } else {
+      const io::WeightsShape shape = io::inspect_weights(self, path);
+      json["steps"] = shape.num_steps;
+      json["width"] = shape.width;
+    }
+  } catch (const Error& error) {
+    json["weights"] = fmt::format("none that --weights takes: {}", error.what());
+  }
+  json["datasets"] = Json::array();
+  for (const io::Tensor& tensor : file.tensors)
+    json["datasets"].push_back({{"name", tensor.name}, {"shape", tensor.numbers.shape}});
+  json["readable"] = true;
+  return json;
+}
+
 Json describe(const parallel::Communicator& self, const std::string& path) {
+  if (io::is_safetensors(path)) return describe_tensors(self, path);
   Json json{{"command", "inspect"}, {"file", path}};
   const hdf5::File file = hdf5::File::open(path, hdf5::File::Access::read);
   const std::string format = io::format_of(file);

@@ -4,6 +4,7 @@
 
 #include "app/config.hpp"
 #include "deeppcr/core/files.hpp"
+#include "deeppcr/io/safetensors.hpp"
 #include "deeppcr/io/trace.hpp"
 
 namespace deeppcr::app {
@@ -21,7 +22,8 @@ std::vector<std::string> image_files(const std::string& folder) {
 
 namespace {
 
-/// Existing files that the options name, and what --restart asks for; of a folder the images in it.
+/// Existing files that the options name, and what --restart asks for; of a folder the images in it,
+/// of weights in several files all of them.
 std::vector<io::ReadFile> read_files(const cli::Options& known, const OptionValues& values) {
   std::vector<io::ReadFile> files;
   std::error_code failed;
@@ -32,7 +34,7 @@ std::vector<io::ReadFile> read_files(const cli::Options& known, const OptionValu
     if (fs::is_directory(path, failed)) {
       for (const std::string& file : image_files(path)) files.push_back({name, file});
     } else if (!path.empty() && (name == "restart" || fs::exists(path, failed))) {
-      files.push_back({name, path});
+      for (const std::string& file : io::weights_files(path)) files.push_back({name, file});
     }
   }
   return files;

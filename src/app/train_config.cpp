@@ -95,7 +95,7 @@ void add_optimiser_options(cli::Options& options) {
 std::vector<OptionSpec> training_files() {
   return {whole_option("checkpoint-steps", 0, 0, kMany,
                        "updates between checkpoints; 0: by the clock alone"),
-          cli::read_file("weights", "start from these weights, HDF5"),
+          cli::read_file("weights", "start from these weights, HDF5 or safetensors"),
           cli::written_file("save-weights", file_format::kWeights,
                             "write the trained weights in PyTorch's layout, HDF5")};
 }

@@ -56,7 +56,7 @@ std::vector<std::string> other_attributes(const hdf5::File& file, Index layers) 
 }
 
 std::optional<CellsShape> inspect(const std::string& path) {
-  const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+  const hdf5::File file = open_weights(path);
   const std::vector<std::string> at_root = members_of(file, "");
   const bool single = holds(at_root, "weight_ih") || holds(at_root, "weight_hh");
   const bool stacked = file.has("/cell");
@@ -146,7 +146,7 @@ void read_cells(const parallel::Communicator& comm, const std::string& path,
                  row.size(), layer, shape.cell);
   parallel::agree(comm, [&] {
     if (!comm.is_root()) return;
-    const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+    const hdf5::File file = open_weights(path);
     const CellLayer held = inspect_layer(file, layer);
     if (held.shape.cell != shape.cell || held.shape.units != shape.units ||
         held.shape.features != shape.inputs_of(layer)) {

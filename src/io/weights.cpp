@@ -5,6 +5,7 @@
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/safetensors.hpp"
 #include "io/known_content.hpp"
 #include "io/weights_detail.hpp"
 
@@ -106,7 +107,7 @@ void read_attributes(const hdf5::File& file, WeightsShape& shape) {
 }
 
 WeightsShape inspect(const std::string& path) {
-  const auto file = hdf5::File::open(path, hdf5::File::Access::read);
+  const hdf5::File file = open_weights(path);
   if (!file.has("/layers")) {
     throw local_input_error(
         "'{}' has no group /layers; a weights file has /layers/weight [L, n, n] or one "
@@ -196,34 +197,33 @@ void read_weights(const parallel::Communicator& comm, const std::string& path,
       "parameters [{}, {}] for {} steps of {}", parameters.extent(0), parameters.extent(1),
       steps.size(), shape.parameters_per_step());
   std::vector<StepSet> pieces = steps.cut(rows_at_once(shape.parameters_per_step()));
-  if (shape.stacked) {
+  if (shape.stacked && !is_safetensors(path)) {
     pieces.resize(static_cast<std::size_t>(comm.max(static_cast<Index>(pieces.size()))));
     read_pieces(hdf5::File::open(path, hdf5::File::Access::read, &comm), shape, pieces, parameters);
-  } else {  // no collective reads: each rank has other layers
-    parallel::agree(comm, [&] {
-      read_pieces(hdf5::File::open(path, hdf5::File::Access::read), shape, pieces, parameters);
-    });
+  } else {  // no collective reads: each rank has other layers, or its own look at the file
+    parallel::agree(comm, [&] { read_pieces(open_weights(path), shape, pieces, parameters); });
   }
 }
 
 void read_dense_layer(const parallel::Communicator& comm, const std::string& path,
                       const std::string& group, View<Real, 2> rows) {
   const Index in = rows.extent(0) - 1, out = rows.extent(1);
-  const auto file = hdf5::File::open(path, hdf5::File::Access::read, &comm);
-  bool bias = false;
   parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    const hdf5::File file = open_weights(path);
     const hdf5::Shape sizes = outer_layer(file, group);
     if (sizes[0] == 0) throw local_input_error("'{}' has no {}/weight", path, group);
     if (sizes != hdf5::Shape{out, in}) {
       throw local_input_error("{}: {} is {}, but [{}, {}] is needed", path, group, text_of(sizes),
                               out, in);
     }
-    bias = file.is_dataset(group + "/bias");
+    const std::vector<Real> weight = file.read<Real>(group + "/weight");
+    blocks::transpose(static_cast<int>(in), static_cast<int>(out), weight.data(), rows.data());
+    std::fill_n(rows[in].data(), out, Real{0});
+    if (file.is_dataset(group + "/bias"))
+      file.read_rows<Real>(group + "/bias", {{0, out, rows[in].data()}});
   });
-  const std::vector<Real> weight = file.read<Real>(group + "/weight");
-  blocks::transpose(static_cast<int>(in), static_cast<int>(out), weight.data(), rows.data());
-  std::fill_n(rows[in].data(), out, Real{0});
-  if (bias) file.read_rows<Real>(group + "/bias", {{0, out, rows[in].data()}});
+  comm.broadcast(rows.data(), rows.size(), 0);
 }
 
 void write_layers(hdf5::File& file, const std::string& group, const WeightsShape& shape,

@@ -4,9 +4,29 @@
 #include <charconv>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/io/safetensors.hpp"
 #include "io/known_content.hpp"
+#include "io/tensor_names.hpp"
 
 namespace deeppcr::io {
+
+namespace {
+
+/// Longer texts in an attribute would not fit, and none that is obeyed is so long.
+constexpr std::size_t kMostTextBytes = 1024;
+
+}  // namespace
+
+hdf5::File open_weights(const std::string& path) {
+  if (!is_safetensors(path)) return hdf5::File::open(path, hdf5::File::Access::read);
+  const TensorFile held = read_tensor_file(path);
+  const std::vector<std::string> names = dataset_names(path, held.tensors);
+  hdf5::File file = hdf5::File::in_memory(path);
+  for (std::size_t i = 0; i < names.size(); ++i) file.show(names[i], held.tensors[i].numbers);
+  for (const auto& [name, value] : held.metadata)
+    file.set("/", name, value.substr(0, kMostTextBytes));
+  return file;
+}
 
 void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::Shape& wanted) {
   const hdf5::Shape found = real_shape(file, name);

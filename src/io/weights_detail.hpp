@@ -9,6 +9,9 @@ namespace deeppcr::io {
 
 /// What the readers of weights files share. Errors are this rank's.
 
+/// A weights file: HDF5, or safetensors shown as HDF5, whose numbers stay where they are.
+hdf5::File open_weights(const std::string& path);
+
 /// @throws Error that names both sizes
 void require_sizes(const hdf5::File& file, const std::string& name, const hdf5::Shape& wanted);
 

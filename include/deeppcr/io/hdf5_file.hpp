@@ -27,6 +27,8 @@ class File {
   /// @throws Error in one sentence for a missing, foreign (no HDF5) or truncated file
   static File open(const std::string& path, Access access,
                    const parallel::Communicator* comm = nullptr);
+  /// An empty file in the memory of this rank, gone when it is closed; `path` is for messages.
+  static File in_memory(const std::string& path);
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
   ~File();
@@ -58,6 +60,9 @@ class File {
   void link_external(const std::string& name, const std::string& file, const std::string& object);
   /// The file that an external link names; empty for anything else.
   std::string linked_file(const std::string& name) const;
+
+  /// A dataset whose entries stay where they are: reading it reads that file. @pre in_memory()
+  void show(const std::string& name, const Numbers& numbers);
 
   /// Attributes of a group or dataset ("/" is the root). Setting an existing one replaces it. On a
   /// communicator rank 0's value is written.

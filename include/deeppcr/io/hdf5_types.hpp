@@ -53,6 +53,17 @@ struct Description {
   std::string units = {};
 };
 
+/// Numbers one after another, row-major and little-endian, in a file of any kind.
+struct Numbers {
+  /// IEEE 754 in 8, 4 and 2 bytes; bf16 is the upper half of an f32.
+  enum class Type { f64, f32, f16, bf16 };
+  Type type = Type::f64;
+  Shape shape;           ///< empty for a scalar
+  std::string file;      ///< its absolute path
+  Index first_byte = 0;  ///< in that file; need not be aligned
+  Index bytes = 0;
+};
+
 /// Entries of a dataset's first axis, one after another in memory at `data`.
 template <typename T>
 struct Rows {
