@@ -3,9 +3,10 @@
 
 The network is a chain of equal fully connected layers n -> n, with an optional embedding (features -> n) before it and an
 optional head (n -> classes) behind it; or nn.RNN, nn.GRU, nn.LSTM or cells of these, stacked or alone, with an optional head.
-SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a checkpoint's dictionary, or module:function,
-where the function returns such a state_dict or a torch.nn.Module. Layers whose names differ by numbers are taken in the
-order of these. --onnx takes the RNN, GRU or LSTM nodes of an ONNX model in place of SOURCE.
+SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a checkpoint's dictionary, NAME.safetensors or
+its index NAME.safetensors.index.json, or module:function, where the function returns such a state_dict or a torch.nn.Module.
+Layers whose names differ by numbers are taken in the order of these. --onnx takes the RNN, GRU or LSTM nodes of an ONNX model
+in place of SOURCE.
 """
 import argparse
 import collections
@@ -27,6 +28,7 @@ try:
     from deeppcr_files import WEIGHTS, Refused, check_output, first_line, replacing, report, run
     from deeppcr_layers import PROGRAM, by_number, check_complete, linear_layers, names_of, note, take, write_layer
     from deeppcr_onnx import cells_of_onnx
+    from deeppcr_safetensors import is_safetensors, load_safetensors
     from deeppcr_tensors import import_torch, load_file
 except ImportError as missing:
     sys.exit(f"deeppcr-export-pytorch: {missing} (Debian: python3-h5py; deeppcr_*.py come with this program)")
@@ -245,7 +247,7 @@ def write(path, network, source):
 def parse():
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="?", help="checkpoint.pt, or module:function")
+    parser.add_argument("source", nargs="?", help="checkpoint.pt, NAME.safetensors, or module:function")
     parser.add_argument("--onnx", metavar="FILE", help="an ONNX model with RNN, GRU or LSTM nodes (needs python3-onnx)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file (HDF5)")
     parser.add_argument("--kind", choices=("mlp", "resnet"), help="the model of a chain of layers (default: mlp)")
@@ -275,10 +277,14 @@ def refuse_options(options, names, what):
 
 
 def load(source):
-    """What SOURCE holds, an activation that it says, and the file that it came from."""
+    """What SOURCE holds, an activation that it says, and the files that it came from."""
     if re.fullmatch(r"[\w.]+:\w+", source) and not Path(source).exists():
-        return load_function(source)
-    return load_file(Path(source)), None, source
+        value, activation, file = load_function(source)
+        return value, activation, [file] if file else []
+    if is_safetensors(Path(source)):
+        tensors, metadata, files = load_safetensors(Path(source))
+        return tensors, metadata.get("activation"), files
+    return load_file(Path(source)), None, [source]
 
 
 def chain_of(arrays, options):
@@ -289,7 +295,7 @@ def chain_of(arrays, options):
 
 
 def export(options):
-    """The network, and the file that it came from."""
+    """The network, and the files that it came from."""
     chain_words = ["kind", "block-layers", "embedding"]
     try:
         if options.onnx:
@@ -298,9 +304,9 @@ def export(options):
         value, activation, read = load(options.source)
         arrays = as_arrays(find_state(value, options.key), options.prefix)
         if not has_cells(arrays):
-            return chain_of(arrays, options), [read] if read else []
+            return chain_of(arrays, options), read
         refuse_options(options, chain_words, "recurrent cells")
-        return cells_of(arrays, options.head, options.activation, activation), [read] if read else []
+        return cells_of(arrays, options.head, options.activation, activation), read
     except Refused as error:
         raise Refused(f"cannot export {options.onnx or options.source}: {error}") from error
 
