@@ -1,7 +1,7 @@
 """What the Python tools share: which files they may replace, how a file takes its name, how trouble ends in one sentence.
 
 The rule is that of the program itself. A file that it wrote is known by a mark: HDF5 by the root attribute `format`, PNG
-by the text `Software`, SVG and PDF by their creator, tables by their first line.
+by the text `Software`, SVG and PDF by their creator, tables by their first line, TorchScript by `deeppcr.json` in it.
 """
 import contextlib
 import os
@@ -11,12 +11,14 @@ import stat
 import struct
 import sys
 import traceback
+import zipfile
 from pathlib import Path
 
 import h5py
 
-WEIGHTS, PICTURE, TABLE = "weights", "picture", "table"
-NAMES = {WEIGHTS: "weights file", PICTURE: "picture", TABLE: "table"}
+WEIGHTS, PICTURE, TABLE, MODULE = "weights", "picture", "table", "module"
+NAMES = {WEIGHTS: "weights file", PICTURE: "picture", TABLE: "table", MODULE: "module"}
+DESCRIPTION = "deeppcr.json"  # in a module, by which it is known
 # What the weights of this program hold; anything else was added by somebody.
 WEIGHTS_MEMBERS = {"layers", "embedding", "head", "cell", "weight_ih", "weight_hh", "bias", "bias_ih", "bias_hh", "peephole"}
 HEAD_BYTES = 1 << 16  # where the marks of SVG, PDF and tables are looked for
@@ -69,6 +71,16 @@ def png_software(file):
     return b""
 
 
+def kind_of_archive(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith(f"/extra/{DESCRIPTION}") for name in archive.namelist()):
+                return MODULE, "a module of deeppcr"
+    except (OSError, zipfile.BadZipFile):
+        pass
+    return None, "a zip archive, as PyTorch writes them"
+
+
 def kind_of(path):
     """What wrote a regular file and for what: (kind, words); the kind is None for a file of another program."""
     if h5py.is_hdf5(path):
@@ -83,14 +95,14 @@ def kind_of(path):
             marked, words = b"/Creator (deeppcr" in head + tail, "a PDF"
         elif b"<svg" in head:
             marked, words = re.search(rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>deeppcr", head), "an SVG picture"
+        elif head.startswith(b"PK\x03\x04"):
+            return kind_of_archive(path)
         else:
             return (TABLE, "a table of deeppcr-bench") if head.startswith(b"# deeppcr") else (None, of_no_kind(head))
     return (PICTURE, f"{words} of deeppcr") if marked else (None, f"{words} of another program")
 
 
 def of_no_kind(head):
-    if head.startswith(b"PK\x03\x04"):
-        return "a zip archive, as PyTorch writes them"
     return "data of another program" if b"\0" in head else "text"
 
 

@@ -7,6 +7,10 @@ SOURCE is a file saved by torch.save(model.state_dict(), FILE), also inside a ch
 its index NAME.safetensors.index.json, or module:function, where the function returns such a state_dict or a torch.nn.Module.
 Layers whose names differ by numbers are taken in the order of these. --onnx takes the RNN, GRU or LSTM nodes of an ONNX model
 in place of SOURCE.
+
+--blocks FILE.py:function writes any modules z -> z as TorchScript for `deeppcr --model torch --module FILE`: the function
+returns a list of blocks with weights of their own, or one module whose weights all steps share; behind it the shape of one
+sample's state and, for one module, the number of steps: return blocks, (3, 8, 8).
 """
 import argparse
 import collections
@@ -24,8 +28,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
 try:
     import h5py
     import numpy as np
+    from deeppcr_blocks import chain_of_blocks
     from deeppcr_cells import ACTIVATIONS, NAME, activation_of, cells_of, has_cells
-    from deeppcr_files import WEIGHTS, Refused, check_output, first_line, replacing, report, run
+    from deeppcr_files import MODULE, WEIGHTS, Refused, check_output, first_line, replacing, report, run
     from deeppcr_layers import PROGRAM, by_number, check_complete, linear_layers, names_of, note, take, write_layer
     from deeppcr_onnx import cells_of_onnx
     from deeppcr_safetensors import is_safetensors, load_safetensors
@@ -249,7 +254,12 @@ def parse():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", help="checkpoint.pt, NAME.safetensors, or module:function")
     parser.add_argument("--onnx", metavar="FILE", help="an ONNX model with RNN, GRU or LSTM nodes (needs python3-onnx)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file (HDF5)")
+    parser.add_argument("--blocks", metavar="FILE.py:FUNCTION", help="what returns the blocks of a chain (or module:function)")
+    parser.add_argument("--shape", metavar="SIZES", help="with --blocks: the shape of one sample's state, such as 3,8,8")
+    parser.add_argument("--steps", type=int, metavar="L", help="with --blocks: steps of one module that all share")
+    parser.add_argument("--input-shape", metavar="SIZES", help="with --blocks: of the input of a step, for forward(self, z, x)")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="the weights file (HDF5), with --blocks the module (TorchScript)")
     parser.add_argument("--kind", choices=("mlp", "resnet"), help="the model of a chain of layers (default: mlp)")
     parser.add_argument("--activation", choices=ACTIVATIONS, help="of an RNN, whose state_dict does not say it (default: tanh)")
     parser.add_argument("--block-layers", type=int, metavar="K",
@@ -259,10 +269,10 @@ def parse():
     parser.add_argument("--embedding", metavar="LAYER", help="name of the embedding, where its shape does not tell")
     parser.add_argument("--head", metavar="LAYER", help="name of the head, where its shape does not tell")
     parser.add_argument("--force", action="store_true",
-                        help="replace the output even if it is no weights file of deeppcr")
+                        help="replace the output even if deeppcr has not written it as such a file")
     options = parser.parse_args()
-    if (options.source is None) == (options.onnx is None):
-        sys.exit(f"{PROGRAM}: give SOURCE or --onnx FILE")
+    if [options.source, options.onnx, options.blocks].count(None) != 2:
+        sys.exit(f"{PROGRAM}: give SOURCE, --onnx FILE or --blocks FILE.py:FUNCTION")
     block_layers = 1 if options.block_layers is None else options.block_layers
     if block_layers < 1 or (options.kind != "resnet" and block_layers != 1):
         sys.exit(f"{PROGRAM}: --block-layers is at least 1, and 1 for --kind mlp")
@@ -298,6 +308,7 @@ def export(options):
     """The network, and the files that it came from."""
     chain_words = ["kind", "block-layers", "embedding"]
     try:
+        refuse_options(options, ["shape", "steps", "input-shape"], "weights; it goes with --blocks")
         if options.onnx:
             refuse_options(options, [*chain_words, "activation", "prefix", "key", "head"], "an ONNX model")
             return cells_of_onnx(Path(options.onnx)), [options.onnx]
@@ -311,8 +322,25 @@ def export(options):
         raise Refused(f"cannot export {options.onnx or options.source}: {error}") from error
 
 
+def export_blocks(options):
+    """Writes a module; its summary."""
+    try:
+        refuse_options(options, ["kind", "block-layers", "embedding", "activation", "prefix", "key", "head"], "blocks")
+        data, summary, reads = chain_of_blocks(options.blocks, options)
+    except Refused as error:
+        raise Refused(f"cannot export {options.blocks}: {error}") from error
+    with replacing(options.output, MODULE, reads, options.force) as path:
+        path.write_bytes(data)
+    return summary
+
+
 def main():
     options = parse()
+    if options.blocks:
+        check_output(options.output, MODULE, [options.blocks.rpartition(":")[0]], options.force)
+        warnings.simplefilter("ignore")  # of torch, about itself
+        report(f"{options.output}: {export_blocks(options)}")
+        return
     source = options.onnx or options.source
     check_output(options.output, WEIGHTS, [source], options.force)
     warnings.simplefilter("ignore")  # of torch, about itself
