@@ -233,6 +233,24 @@ def set_to_eval(blocks):
         note(f"eval() is called: {', '.join(kinds)} in training would make the steps random or mix their samples")
 
 
+def run_end(end, inputs, what):
+    """What a module makes of samples, in any shape."""
+    torch = import_torch()
+    try:
+        with torch.no_grad():
+            made = end(inputs.clone())
+    except Exception as error:
+        raise Refused(f"{what} fails on inputs of {list(inputs.shape)} (the first size is that of samples): "
+                      f"{first_line(error)}") from error
+    if not isinstance(made, torch.Tensor) or made.dim() < 2 or len(made) != SAMPLES or made.dtype != inputs.dtype:
+        raise Refused(f"{what} gives {describe(made)} of {describe(inputs)}; one row a sample of the same type is needed")
+    return made
+
+
+def describe(value):
+    return f"{value.dtype} {list(value.shape)}" if hasattr(value, "dtype") else f"a {type(value).__name__}"
+
+
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 def stacks_of(blocks):
@@ -266,6 +284,32 @@ def holder_of(step, stacks):
     return torch.jit.script(chain.eval())
 
 
+def written(step, stacks, about):
+    """The bytes of the file."""
+    return holder_of(step, stacks).save_to_buffer(_extra_files={DESCRIPTION: json.dumps({"format": 1, **about}).encode()})
+
+
+def end_of_chain(source, options):
+    """As chain_of_blocks(), of one module at the end of a chain: from inputs of one shape to outputs of any."""
+    torch = import_torch()
+    value, read = call_function(source)
+    end, shape = (*value, None)[:2] if isinstance(value, tuple) else (value, None)
+    if not isinstance(end, torch.nn.Module):
+        raise Refused(f"the function returns no nn.Module, but '{type(end).__name__}'")
+    shape = options.shape or shape
+    if shape is None:
+        raise Refused("the shape of an input is open: return it behind the module, or give --shape 1,28,28")
+    set_to_eval([end])
+    check_scriptable(end)
+    random = torch.Generator().manual_seed(1)
+    inputs = torch.randn(SAMPLES, *sizes(shape, "the shape"), generator=random, dtype=torch.float64).to(dtype_of(end))
+    made, step = run_end(end, inputs, "the module"), script(end)
+    run_end(step, inputs, "the script of the module")
+    about = {"end": True, "input_shape": list(inputs.shape[1:]), "shape": list(made.shape[1:])}
+    said = ["x".join(map(str, about[name])) for name in ("input_shape", "shape")]
+    return written(step, [], about), f"from {said[0]} to {said[1]}, {sum(p.numel() for p in end.parameters())} parameters", [read]
+
+
 def chain_of_blocks(source, options):
     """The bytes of the file, its summary, and the files that were read."""
     import_torch()
@@ -280,11 +324,10 @@ def chain_of_blocks(source, options):
     step = script(wanted.blocks[0])
     check_same(step, wanted.blocks, trial)
     names, buffers, stacks = ([], [], []) if wanted.shared else stacks_of(wanted.blocks)
-    about = {"format": 1, "shape": wanted.shape, "shared": wanted.shared, "stacks": names, "buffers": buffers}
+    about = {"shape": wanted.shape, "shared": wanted.shared, "stacks": names, "buffers": buffers}
     about.update({key: item for key, item in (("steps", wanted.steps), ("second", second), ("input_shape", wanted.input_shape))
                   if item is not None})
-    data = holder_of(step, stacks).save_to_buffer(_extra_files={DESCRIPTION: json.dumps(about).encode()})
     numbers = sum(tensor.numel() for tensor in stacks or wanted.blocks[0].state_dict().values())
     steps = f"{wanted.steps} steps" if wanted.steps else "steps"
-    return data, (f"{steps} of states {'x'.join(map(str, wanted.shape))}, {numbers} numbers"
+    return written(step, stacks, about), (f"{steps} of states {'x'.join(map(str, wanted.shape))}, {numbers} numbers"
                   + (" that all steps share" if wanted.shared else "")), [read]

@@ -10,7 +10,8 @@ in place of SOURCE.
 
 --blocks FILE.py:function writes any modules z -> z as TorchScript for `deeppcr --model torch --module FILE`: the function
 returns a list of blocks with weights of their own, or one module whose weights all steps share; behind it the shape of one
-sample's state and, for one module, the number of steps: return blocks, (3, 8, 8).
+sample's state and, for one module, the number of steps: return blocks, (3, 8, 8). --end FILE.py:function writes in the same way
+one module that stands before or behind a chain: return stem, (1, 28, 28), the shape of one sample's input.
 """
 import argparse
 import collections
@@ -28,7 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "share" / "deeppcr")]
 try:
     import h5py
     import numpy as np
-    from deeppcr_blocks import chain_of_blocks
+    from deeppcr_blocks import chain_of_blocks, end_of_chain
     from deeppcr_cells import ACTIVATIONS, NAME, activation_of, cells_of, has_cells
     from deeppcr_files import MODULE, WEIGHTS, Refused, check_output, first_line, replacing, report, run
     from deeppcr_layers import PROGRAM, by_number, check_complete, linear_layers, names_of, note, take, write_layer
@@ -255,7 +256,9 @@ def parse():
     parser.add_argument("source", nargs="?", help="checkpoint.pt, NAME.safetensors, or module:function")
     parser.add_argument("--onnx", metavar="FILE", help="an ONNX model with RNN, GRU or LSTM nodes (needs python3-onnx)")
     parser.add_argument("--blocks", metavar="FILE.py:FUNCTION", help="what returns the blocks of a chain (or module:function)")
-    parser.add_argument("--shape", metavar="SIZES", help="with --blocks: the shape of one sample's state, such as 3,8,8")
+    parser.add_argument("--end", metavar="FILE.py:FUNCTION", help="what returns a module before or behind a chain")
+    parser.add_argument("--shape", metavar="SIZES",
+                        help="with --blocks: the shape of one sample's state, such as 3,8,8; with --end: of its input")
     parser.add_argument("--steps", type=int, metavar="L", help="with --blocks: steps of one module that all share")
     parser.add_argument("--input-shape", metavar="SIZES", help="with --blocks: of the input of a step, for forward(self, z, x)")
     parser.add_argument("-o", "--output", type=Path, required=True,
@@ -271,8 +274,8 @@ def parse():
     parser.add_argument("--force", action="store_true",
                         help="replace the output even if deeppcr has not written it as such a file")
     options = parser.parse_args()
-    if [options.source, options.onnx, options.blocks].count(None) != 2:
-        sys.exit(f"{PROGRAM}: give SOURCE, --onnx FILE or --blocks FILE.py:FUNCTION")
+    if [options.source, options.onnx, options.blocks, options.end].count(None) != 3:
+        sys.exit(f"{PROGRAM}: give SOURCE, --onnx FILE, --blocks FILE.py:FUNCTION or --end FILE.py:FUNCTION")
     block_layers = 1 if options.block_layers is None else options.block_layers
     if block_layers < 1 or (options.kind != "resnet" and block_layers != 1):
         sys.exit(f"{PROGRAM}: --block-layers is at least 1, and 1 for --kind mlp")
@@ -322,13 +325,16 @@ def export(options):
         raise Refused(f"cannot export {options.onnx or options.source}: {error}") from error
 
 
-def export_blocks(options):
+def export_module(options):
     """Writes a module; its summary."""
+    source = options.blocks or options.end
     try:
-        refuse_options(options, ["kind", "block-layers", "embedding", "activation", "prefix", "key", "head"], "blocks")
-        data, summary, reads = chain_of_blocks(options.blocks, options)
+        refuse_options(options, ["kind", "block-layers", "embedding", "activation", "prefix", "key", "head"], "modules")
+        if options.end:
+            refuse_options(options, ["steps", "input-shape"], "the end of a chain")
+        data, summary, reads = (chain_of_blocks if options.blocks else end_of_chain)(source, options)
     except Refused as error:
-        raise Refused(f"cannot export {options.blocks}: {error}") from error
+        raise Refused(f"cannot export {source}: {error}") from error
     with replacing(options.output, MODULE, reads, options.force) as path:
         path.write_bytes(data)
     return summary
@@ -336,10 +342,10 @@ def export_blocks(options):
 
 def main():
     options = parse()
-    if options.blocks:
-        check_output(options.output, MODULE, [options.blocks.rpartition(":")[0]], options.force)
+    if options.blocks or options.end:
+        check_output(options.output, MODULE, [(options.blocks or options.end).rpartition(":")[0]], options.force)
         warnings.simplefilter("ignore")  # of torch, about itself
-        report(f"{options.output}: {export_blocks(options)}")
+        report(f"{options.output}: {export_module(options)}")
         return
     source = options.onnx or options.source
     check_output(options.output, WEIGHTS, [source], options.force)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Tests of export_pytorch.py --blocks. Exit code 77 (skipped) where PyTorch is missing."""
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -242,10 +243,67 @@ class ExportBlocks(unittest.TestCase):
         for source in "net.py", "none.py:f", ":f", "no.such.module:f":
             assert_refused(self, run_here("export_pytorch.py", "--blocks", source, "-o", self.output), "cannot export")
 
+    def test_a_module_at_an_end_of_a_chain(self):
+        source = self.folder / "ends.py"
+        source.write_text(textwrap.dedent("""
+            import torch
+            from torch import nn
+
+            def stem():
+                torch.manual_seed(0)
+                return nn.Sequential(nn.Conv2d(1, 3, 3, stride=2), nn.Dropout(), nn.Flatten()), (1, 7, 7)
+
+            def mixed():
+                return nn.Flatten(0), 4
+
+            def pair():
+                return nn.GRUCell(2, 3), 2
+
+            def nothing():
+                return 5
+            """))
+        words = ["export_pytorch.py", "-o", self.output, "--end"]
+        process = run_here(*words, f"{source}:stem")
+        self.assertEqual(process.returncode, 0, process.stderr)
+        self.assertIn("from 1x7x7 to 27, 30 parameters", process.stdout)
+        self.assertIn("Dropout", process.stderr)
+        extra = {"deeppcr.json": ""}
+        end = torch.jit.load(str(self.output), _extra_files=extra)
+        self.assertEqual(json.loads(extra["deeppcr.json"]), {"format": 1, "end": True, "input_shape": [1, 7, 7], "shape": [27]})
+        torch.manual_seed(0)
+        conv, x = torch.nn.Conv2d(1, 3, 3, stride=2), torch.randn(2, 1, 7, 7)
+        torch.testing.assert_close(end.step(x), conv(x).flatten(1))
+        self.output.unlink()
+        assert_refused(self, run_here(*words, f"{source}:mixed"), "one row a sample")
+        assert_refused(self, run_here(*words, f"{source}:nothing"), "'int'")
+        assert_refused(self, run_here(*words, f"{source}:pair", "--shape", "3"), "fails on inputs of [2, 3]")
+        assert_refused(self, run_here(*words, f"{source}:stem", "--steps", "3"), "--steps")
+
+    def test_the_network_for_fashion_mnist(self):
+        script = APPS.parent / "job_scripts" / "export_resnet.sh"
+        process = subprocess.run([script, self.folder / "resnet"], capture_output=True, text=True, check=False,
+                                 env={**os.environ, "DEEPPCR_BLOCKS": "20", "DEEPPCR_PYTHON": sys.executable})
+        self.assertEqual(process.returncode, 0, process.stderr)
+        extra = {"deeppcr.json": ""}
+        stem, chain, head = (torch.jit.load(str(self.folder / "resnet" / f"{name}.pt"), _extra_files=extra if name == "resnet"
+                                            else {}) for name in ("stem", "resnet", "head"))
+        about = json.loads(extra["deeppcr.json"])
+        self.assertEqual((about["steps"], about["shape"], about["buffers"]), (20, [16, 14, 14], []))
+        z, step = stem.step(torch.randn(3, 1, 28, 28)), chain.step
+        norms = [z.norm().item()]
+        with torch.no_grad():
+            for l in range(20):
+                for i, name in enumerate(about["stacks"]):
+                    step.state_dict()[name].copy_(getattr(chain, f"stack{i}")[l])
+                z = step(z)
+                norms.append(z.norm().item())
+        self.assertEqual(list(head.step(z).shape), [3, 10])
+        self.assertTrue(norms[0] < norms[-1] < 20 * norms[0], norms)  # blocks at random neither vanish nor grow with depth
+
     def test_options_and_files(self):
         source = f"{self.folder}/net.py:sequential"
         for words in (["--blocks", source, "net.pt"], ["--blocks", source, "--onnx", "x"], []):
-            assert_refused(self, run_here("export_pytorch.py", "-o", self.output, *words), "give SOURCE, --onnx FILE or --blocks")
+            assert_refused(self, run_here("export_pytorch.py", "-o", self.output, *words), "give SOURCE, --onnx FILE, --blocks")
         assert_refused(self, run_here("export_pytorch.py", "--blocks", source, "--kind", "mlp", "-o", self.output), "--kind")
         assert_refused(self, run_here("export_pytorch.py", "x.pt", "--steps", 3, "-o", self.output), "--steps", "--blocks")
         assert_refused(self, run_here("export_pytorch.py", "--blocks", source, "-o", self.folder / "net.py", "--force"),

@@ -304,7 +304,7 @@ class Onnx(Exports):
         self.check(self.onnx(), said="starts from a state of its own")
 
     def test_words(self):
-        assert_refused(self, run_here("export_pytorch.py", "-o", self.weights), "give SOURCE, --onnx FILE or --blocks")
+        assert_refused(self, run_here("export_pytorch.py", "-o", self.weights), "give SOURCE, --onnx FILE, --blocks")
         assert_refused(self, self.onnx("--prefix", "a"), "--prefix says nothing of an ONNX model")
 
 
