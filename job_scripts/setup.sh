@@ -2,7 +2,8 @@
 # shellcheck disable=SC2034  # the package lists are for the scripts that source this one
 # Set-up for all job scripts: finds what is missing, installs it with apt-get where that is possible, builds a preset.
 #
-#   job_scripts/setup.sh          installs what the program needs and builds preset release into build/release
+#   job_scripts/setup.sh          installs what the program needs and builds preset release into build/release;
+#                                 DEEPPCR_WITH_TORCH=1: also PyTorch's library, and with it the plug-in of --model torch
 #   source job_scripts/setup.sh   only defines the functions below
 set -euo pipefail
 
@@ -60,7 +61,11 @@ python3-scipy                | py-scipy             | scipy       | has_module s
 data_packages="
 dataset-fashion-mnist        | -                    | -           | test -d /usr/share/datasets/fashion-mnist
 "
+# The plug-in of --model torch, with DEEPPCR_WITH_TORCH=1; and its tests.
 torch_packages="
+libtorch-dev                 | py-torch             | pytorch     | has_header torch/script.h
+"
+torch_test_packages="
 python3-torch                | py-torch             | pytorch     | has_module torch
 "
 format_packages="
@@ -202,7 +207,9 @@ run_tests() {
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-  need "$program_packages"
+  packages=$program_packages
+  if [[ ${DEEPPCR_WITH_TORCH:-0} == 1 ]]; then packages+=$torch_packages; fi
+  need "$packages"
   want "$optional_packages"
   build release deeppcr
   say "Ready: $root/build/release/bin/deeppcr --help"

@@ -41,6 +41,14 @@ io::Batch read_samples(const parallel::Communicator& comm, const ChainConfig& co
   return io::read_images(comm, config.data, {true, config.batch, 0});
 }
 
+/// A model of a file has its own first layers, if any.
+void refuse_other_features(const ChainConfig& config, Index features) {
+  throw input_error(
+      "--input {}: its samples have {} numbers, but the states of --model {} have {}; give samples "
+      "in the shape of a state, such as the output of the network's first layers",
+      config.input, features, config.model.model, config.model.width);
+}
+
 /// Weights that know their samples' size by their width alone would get them through noise.
 void refuse_foreign_samples(const ChainConfig& config, Index features) {
   if (!config.input.empty()) {
@@ -64,6 +72,8 @@ std::optional<models::DenseLayer> make_embedding(const parallel::Communicator& c
   }
   const bool fits = !config.input.empty() && features == config.model.width;
   if (fits && !stored) return std::nullopt;
+  if (!config.input.empty() && models::find(config.model.model).look_at_file)
+    refuse_other_features(config, features);
   if (!stored && !config.weights.empty()) refuse_foreign_samples(config, features);
   models::DenseLayer embedding(models::LayerRole::embedding, static_cast<int>(features),
                                config.model.width, config.model.seed);
@@ -185,6 +195,18 @@ void choose_linear(RunConfig& config) {
     own.set("linear", "scan");
 }
 
+/// What single precision cannot reach is no tolerance.
+void check_tolerance(const RunConfig& config) {
+  constexpr double kLeast = 1e-5;  // 84 roundings
+  const nonlinear::Tolerance& tolerance = config.solver.settings.tolerance;
+  if (tolerance.rtol >= kLeast || tolerance.atol > 0) return;
+  if (!in_single_precision(config.chain.model)) return;
+  throw input_error(
+      "--rtol {}: --model {} computes in single precision here, whose rounding allows 1e-5 at "
+      "best; give --rtol 1e-5, or --precision double",
+      tolerance.rtol, config.chain.model.model);
+}
+
 /// Training reads its recordings by other means.
 void refuse_frame(const ChainConfig& config) {
   if (config.frame == 1 || (!config.input.empty() && input_width(config.model) > 0)) return;
@@ -195,7 +217,18 @@ void refuse_frame(const ChainConfig& config) {
 
 }  // namespace
 
+void look_at_model(const parallel::Communicator& comm, ChainConfig& config) {
+  parallel::agree(comm, [&] {
+    models::look_at_file(config.model, {config.steps_given, config.width_given});
+  });
+}
+
+bool in_single_precision(const models::ModelOptions& model) {
+  return models::rounding(model) > std::numeric_limits<double>::epsilon();
+}
+
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
+  look_at_model(comm, config);
   const bool takes_inputs = models::input_width(config.model) > 0;
   if (!config.state.empty() && !takes_inputs)
     throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,
@@ -295,8 +328,9 @@ Chain make_chain(const parallel::Communicator& comm, const RunConfig& config) {
 
 Chain set_up(const cli::Context& context, RunConfig& config) {
   const parallel::Communicator& comm = context.comm;
-  refuse_frame(config.chain);
   look_at_files(comm, config.chain);
+  refuse_frame(config.chain);
+  check_tolerance(config);
   choose_linear(config);
   check_file_row(config);
   check_sizes(comm, config);

@@ -33,6 +33,12 @@ struct Chain {
   }
 };
 
+/// Steps and width of the file that describes the model, where there is one. Collective.
+void look_at_model(const parallel::Communicator& comm, ChainConfig& config);
+
+/// Whether the steps are computed in single precision.
+bool in_single_precision(const models::ModelOptions& model);
+
 /// What --input and --weights say of the chain is put in; what contradicts it is refused.
 /// Collective.
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config);

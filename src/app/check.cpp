@@ -5,6 +5,7 @@
 #include "app/chain.hpp"
 #include "app/report.hpp"
 #include "app/run_commands.hpp"
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/sequence/self_check.hpp"
 
 namespace deeppcr::app {
@@ -34,6 +35,12 @@ int run_check(const OptionValues& options, const cli::Context& context) {
   RunConfig config;
   config.solver.name = "sequential";  // derivatives are checked where each rank's steps are
   config.chain = read_chain_config(options);
+  look_at_model(context.comm, config.chain);
+  if (in_single_precision(config.chain.model)) {
+    throw input_error(
+        "check compares with differences of values, which tell little in single precision; give "
+        "--precision double");
+  }
   check_sizes(context.comm, config);
   const ChainConfig& chain = config.chain;
   const StepRange local = layout_of(context.comm, config).range(context.comm.rank());

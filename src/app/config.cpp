@@ -219,6 +219,7 @@ ChainConfig read_chain_config(const OptionValues& options) {
   config.input = options.text("input");
   config.batch_given = options.given("batch");
   config.steps_given = options.given("steps");
+  config.width_given = options.given("width");
   config.state = options.text("state");
   if (options.has("frame")) config.frame = options.whole("frame");
   return config;

@@ -27,9 +27,10 @@ struct ChainConfig {
   std::string input;         ///< file, or empty
   bool batch_given = false;  ///< else --input says how many samples there are
   bool steps_given = false;  ///< else --input says how many steps, where they take inputs
-  std::string state;         ///< file of the first state, or empty
-  Index frame = 1;           ///< samples of a recording in a step
-  io::WeightsShape stored;   ///< what the weights file holds, once it was looked at
+  bool width_given = false;
+  std::string state;        ///< file of the first state, or empty
+  Index frame = 1;          ///< samples of a recording in a step
+  io::WeightsShape stored;  ///< what the weights file holds, once it was looked at
   /// Recurrent cells in the weights file, in place of `stored`.
   std::optional<io::CellsShape> cells;
   std::shared_ptr<const io::Signals> signals;  ///< what --input holds for steps that take inputs

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "app/chain.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/named_files.hpp"
@@ -87,6 +88,7 @@ std::string scored_file(const TrainConfig& config) {
 
 train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& known,
                               TrainConfig& config, const std::string& output) {
+  look_at_model(context.comm, config.chain);
   const io::Problem trained = config.chain.problem();
   const ExampleSets sets = load_test_examples(context.comm, config);
   config.sequences.steps_given = false;  // a test set may be shorter than the training

@@ -54,11 +54,12 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
       {model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
 }
 
-/// The configuration that checkpoints keep: with the sizes that the samples have decided.
+/// The configuration that checkpoints keep: with the sizes that samples and files have decided.
 std::string resolved(const OptionValues& options, const TrainConfig& config) {
   OptionValues values = options;
   const models::ModelOptions& model = config.chain.model;
   values.set("steps", static_cast<double>(model.steps));
+  values.set("width", static_cast<double>(model.width));
   if (takes_sequences(model)) values.set("features", model.own.text("features"));
   return cli::configuration_text(cli::find_command(commands(), "train"), values);
 }

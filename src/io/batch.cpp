@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -28,17 +30,21 @@ void warn_of_unused(const hdf5::File& file) {
 void read_inputs(const hdf5::File& file, Batch& batch) {
   const std::string& path = file.path();
   const hdf5::Shape sizes = real_shape(file, "/inputs");
-  if (sizes.size() != 2) {
-    throw local_input_error("/inputs in '{}' has sizes {}; it must be [B, features]", path,
-                            text_of(sizes));
+  if (sizes.size() < 2) {
+    throw local_input_error(
+        "/inputs in '{}' has sizes {}; it must be [B, features], or [B, ..] in the shape of a "
+        "state",
+        path, text_of(sizes));
   }
-  if (sizes[0] == 0 || sizes[1] == 0) {
+  const Index features =
+      std::accumulate(sizes.begin() + 1, sizes.end(), Index{1}, std::multiplies<>());
+  if (sizes[0] == 0 || features == 0) {
     throw local_input_error(
         "/inputs in '{}' has sizes {}; one sample with one feature is needed at least", path,
         text_of(sizes));
   }
   batch.samples = sizes[0];
-  batch.features = sizes[1];
+  batch.features = features;
   batch.inputs = file.read<Real>("/inputs");
   const auto bad = std::find_if_not(batch.inputs.begin(), batch.inputs.end(),
                                     [](Real value) { return std::isfinite(value); });
@@ -46,7 +52,7 @@ void read_inputs(const hdf5::File& file, Batch& batch) {
   const Index at = bad - batch.inputs.begin();
   throw local_input_error(
       "/inputs in '{}' has {} in row {}, column {}; every number must be finite", path, *bad,
-      at / sizes[1], at % sizes[1]);
+      at / features, at % features);
 }
 
 void read_labels(const hdf5::File& file, Batch& batch) {

@@ -1,6 +1,7 @@
 #include "deeppcr/models/catalogue.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "deeppcr/core/options.hpp"
 #include "models/layered_models.hpp"
 #include "models/recurrent_models.hpp"
+#include "models/torch/torch_model.hpp"
 
 namespace deeppcr::models {
 
@@ -18,7 +20,7 @@ Catalogue<CatalogueEntry>& table() {
   static Catalogue<CatalogueEntry> all{
       "model",
       {mlp_entry(), resnet_entry(), affine_entry(), rnn_entry(), gru_entry(), lstm_entry(),
-       para_gru_entry(), para_lstm_entry()}};
+       para_gru_entry(), para_lstm_entry(), torch_entry()}};
   return all;
 }
 
@@ -75,6 +77,19 @@ StepCost step_cost(const ModelOptions& options) {
         static_cast<double>(group.row_size());
   cost.flops = 2 * (cost.parameters + cost.shared_parameters);
   return cost;
+}
+
+void look_at_file(ModelOptions& options, const GivenSizes& given) {
+  const CatalogueEntry& entry = find(options.model);
+  if (!entry.look_at_file) return;
+  options = complete(entry, options);
+  entry.look_at_file(options, given);
+}
+
+double rounding(const ModelOptions& options) {
+  const CatalogueEntry& entry = find(options.model);
+  return entry.rounding ? entry.rounding(complete(entry, options))
+                        : std::numeric_limits<double>::epsilon();
 }
 
 void adopt(ModelOptions& options, const StoredLayers& stored) {

@@ -42,13 +42,14 @@ inline std::string name_of(const ModelVariant& variant, const std::string& activ
 }
 
 /// The models of the catalogue beside those that a test has in its table: models from outside.
+/// Those that a file describes have tests of their own.
 template <typename Table>
 std::vector<ModelVariant> added_variants(const Table& known) {
   std::vector<ModelVariant> added;
   for (const models::CatalogueEntry& entry : models::catalogue()) {
     bool found = false;
     for (const ModelVariant& variant : known) found = found || entry.name == variant.model;
-    if (!found) added.push_back({entry.name.c_str(), 1, true});
+    if (!found && !entry.look_at_file) added.push_back({entry.name.c_str(), 1, true});
   }
   return added;
 }

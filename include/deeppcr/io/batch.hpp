@@ -17,8 +17,8 @@ struct Batch {
   std::vector<Index> labels;  ///< [B]; empty where there are none
 };
 
-/// /inputs [B, features] of an HDF5 file, finite and at least one, and, where present, /labels [B],
-/// whole numbers from 0 that fit into an int. Rank 0 reads, all get them. Collective.
+/// /inputs [B, features], or [B, ..] row by row, of an HDF5 file, finite and one at least; where
+/// there, /labels [B], whole numbers from 0 that fit into an int. Rank 0 reads for all. Collective.
 /// @throws Error (on all ranks) that names the first entry that is not so
 Batch read_batch(const parallel::Communicator& comm, const std::string& path);
 

@@ -54,6 +54,11 @@ struct WeightsFile {
   std::function<void(ModelOptions&, const StoredLayers&)> adopt;
 };
 
+/// Sizes that the user has given; the others are defaults.
+struct GivenSizes {
+  bool steps = false, width = false;
+};
+
 /// A model as the catalogue has it. Its functions get options that are complete.
 struct CatalogueEntry {
   std::string name;
@@ -69,6 +74,11 @@ struct CatalogueEntry {
   /// May be empty: a step of one layer, with as many parameters as a chain without steps tells.
   std::function<StepCost(const ModelOptions&)> cost;
   std::optional<WeightsFile> weights;  ///< none: no weights file holds such a chain of layers
+  /// Of a model that a file of its own describes: makes steps and width those of the file. Its
+  /// errors may be of one rank; empty: there is no such file.
+  std::function<void(ModelOptions&, const GivenSizes&)> look_at_file;
+  /// Relative rounding error of its values; may be empty: that of double.
+  std::function<double(const ModelOptions&)> rounding;
   bool cells =
       false;  ///< recurrent cells, "cell/K" a group, which weights files hold by their names
   /// A chain of every K-th step with K times the scale approximates it (--guess coarse:K).
@@ -98,6 +108,13 @@ int input_width(const ModelOptions& options);
 
 /// What a step of such a model takes. @throws as make()
 StepCost step_cost(const ModelOptions& options);
+
+/// Steps and width of the file that describes such a model; nothing where there is none.
+/// @throws Error, perhaps of one rank alone, where they contradict what was given
+void look_at_file(ModelOptions& options, const GivenSizes& given);
+
+/// Relative rounding error of the values of such a model. @throws as make()
+double rounding(const ModelOptions& options);
 
 /// Makes the options those of a chain in a weights file.
 /// @throws Error where they contradict it, and for a model that no weights file holds

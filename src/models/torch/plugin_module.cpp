@@ -1,0 +1,271 @@
+// The file of a chain: layout in README.md.
+#include "models/torch/plugin_module.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace deeppcr::torch_plugin {
+
+namespace {
+
+constexpr const char* kDescription = "deeppcr.json";
+
+[[noreturn]] void refuse(const std::string& sentence) { throw std::runtime_error(sentence); }
+
+/// What the user has most likely done where the file is no TorchScript. @throws always
+[[noreturn]] void refuse_file(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) refuse("no such file, or it cannot be read");
+  char magic[2] = {};
+  stream.read(magic, 2);
+  const bool archive = magic[0] == 'P' && magic[1] == 'K';
+  refuse(archive ? "it is an archive but no TorchScript, perhaps written by torch.save(); write it "
+                   "by torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch"
+                 : "it is no TorchScript file, or is cut short; write it by "
+                   "torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch");
+}
+
+std::vector<std::int64_t> sizes_of(const nlohmann::json& json, const char* key) {
+  std::vector<std::int64_t> sizes;
+  if (!json.contains(key)) return sizes;
+  const nlohmann::json& list = json[key];
+  bool fits = list.is_array() && !list.empty();
+  double numbers = 1;
+  for (const nlohmann::json& size : list) {
+    fits = fits && size.is_number_integer() && size.get<std::int64_t>() >= 1;
+    if (!fits) break;
+    sizes.push_back(size.get<std::int64_t>());
+    numbers *= static_cast<double>(sizes.back());
+  }
+  if (!fits || numbers > std::numeric_limits<std::int32_t>::max())
+    refuse(std::string("its ") + kDescription + " has " + key + " " + list.dump() +
+           "; a list of whole numbers from 1 is needed, such as [16] or [8, 28, 28]");
+  return sizes;
+}
+
+std::vector<std::string> names_of(const nlohmann::json& json, const char* key) {
+  std::vector<std::string> names;
+  const nlohmann::json list = json.value(key, nlohmann::json::array());
+  for (const nlohmann::json& name : list) {
+    if (!list.is_array() || !name.is_string())
+      refuse(std::string("its ") + kDescription + " has " + key + " " + list.dump() +
+             "; a list of names is needed");
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+std::int64_t product(at::IntArrayRef sizes) {
+  std::int64_t count = 1;
+  for (const std::int64_t size : sizes) count *= size;
+  return count;
+}
+
+/// The objects and slot that a path such as "block.fc.weight" names. @throws where there is none
+void find_slot(const torch::jit::Module& step, const std::string& path, Weight& weight) {
+  torch::jit::Module at = step;
+  std::string rest = path;
+  for (std::size_t dot = rest.find('.'); dot != std::string::npos; dot = rest.find('.')) {
+    const std::string name = rest.substr(0, dot);
+    rest = rest.substr(dot + 1);
+    if (!at.hasattr(name) || !at.attr(name).isModule())
+      refuse("its step has no part '" + name + "' of '" + path + "', which its " + kDescription +
+             " names among the stacks");
+    at = at.attr(name).toModule();
+  }
+  const auto slot = at.type()->findAttributeSlot(rest);
+  if (!slot || !at._ivalue()->getSlot(*slot).isTensor())
+    refuse("its step has no parameter '" + path + "', which its " + kDescription +
+           " names among the stacks");
+  weight.name = path;
+  weight.owner = at._ivalue();
+  weight.slot = *slot;
+}
+
+}  // namespace
+
+std::string text_of(at::IntArrayRef sizes) {
+  std::string text;
+  for (const std::int64_t size : sizes) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  return text.empty() ? "one number" : text;
+}
+
+std::int64_t Weight::row_size() const { return product(shape()); }
+
+std::vector<std::int64_t> Weight::shape() const {
+  const std::vector<std::int64_t> all = stored.sizes().vec();
+  return {all.begin() + (shared ? 0 : 1), all.end()};
+}
+
+bool Module::own_weights() const {
+  return !constants_.empty() || std::any_of(weights_.begin(), weights_.end(),
+                                            [](const Weight& weight) { return !weight.shared; });
+}
+
+Module::Module(const std::string& file, int precision) {
+  torch::jit::ExtraFilesMap extra{{kDescription, ""}};
+  try {
+    whole_ = torch::jit::load(file, at::kCPU, extra);
+  } catch (const c10::Error&) {
+    refuse_file(file);
+  }
+  whole_.eval();
+  read_description(extra[kDescription]);
+  step_ = whole_.hasattr("step") && whole_.attr("step").isModule() ? whole_.attr("step").toModule()
+                                                                   : whole_;
+  find_second();
+  choose_type(precision);
+  find_weights();
+}
+
+void Module::read_description(const std::string& text) {
+  const std::string advice =
+      "; save it with _extra_files={'deeppcr.json': '{\"format\": 1, \"shape\": [16], \"shared\": "
+      "true}'}, or by deeppcr-export-pytorch";
+  if (text.empty()) refuse(std::string("it has no ") + kDescription + advice);
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) refuse(std::string("its ") + kDescription + " is no JSON object" + advice);
+  if (json.value("format", nlohmann::json()) != 1)
+    refuse(std::string("its ") + kDescription + " has format " +
+           (json.contains("format") ? json["format"].dump() : "none") + "; 1 is known here");
+  shape_ = sizes_of(json, "shape");
+  if (shape_.empty())
+    refuse(std::string("its ") + kDescription + " has no shape, that of one sample's state" +
+           advice);
+  width_ = product(shape_);
+  input_shape_ = sizes_of(json, "input_shape");
+  if (!input_shape_.empty()) input_width_ = product(input_shape_);
+  const nlohmann::json steps = json.value("steps", nlohmann::json(0));
+  if (!steps.is_number_integer() || steps.get<std::int64_t>() < 0)
+    refuse(std::string("its ") + kDescription + " has steps " + steps.dump() +
+           "; a whole number is needed");
+  steps_ = steps.get<std::int64_t>();
+  const nlohmann::json second = json.value("second", nlohmann::json(""));
+  if (second != "" && second != "step" && second != "input")
+    refuse(std::string("its ") + kDescription + " has second " + second.dump() +
+           "; what forward takes beside the state is \"step\" or \"input\"");
+  second_word_ = second.get<std::string>();
+  stacks_ = names_of(json, "stacks");
+  buffers_ = names_of(json, "buffers");
+  if (json.value("end", nlohmann::json(false)) != false)
+    refuse("it is an end of a network, not the steps of a chain");
+}
+
+void Module::find_second() {
+  const auto method = step_.find_method("forward");
+  if (!method) refuse("its step has no forward(z)");
+  const auto& arguments = method->function().getSchema().arguments();
+  std::size_t needed = 0;
+  for (const auto& argument : arguments) needed += argument.default_value() ? 0 : 1;
+  if (needed < 2 || needed > 3)
+    refuse("the forward of its step takes " + std::to_string(needed - 1) +
+           " arguments; forward(z), forward(z, l) or forward(z, x) is needed");
+  if (needed == 2) {
+    if (input_width_ > 0)
+      refuse(std::string("its ") + kDescription +
+             " has an input_shape, but the forward of its step takes the state alone");
+    return;
+  }
+  const std::string name = arguments[2].name();
+  const bool step = second_word_ == "step" || (second_word_.empty() && name == "l");
+  second_ = step ? Second::step : Second::input;
+  if (!step && input_width_ == 0)
+    refuse("the forward of its step takes '" + name + "' beside the state, but its " +
+           kDescription +
+           " does not say what that is; add \"second\": \"step\" for the number of the step, or "
+           "\"input_shape\": [d] for an input at each step");
+}
+
+void Module::choose_type(int precision) {
+  std::vector<at::Tensor> tensors;
+  for (const at::Tensor& tensor : whole_.parameters()) tensors.push_back(tensor);
+  for (const at::Tensor& tensor : whole_.buffers()) tensors.push_back(tensor);
+  bool found = false;
+  for (const at::Tensor& tensor : tensors) {
+    if (at::isComplexType(tensor.scalar_type()))
+      refuse("it has complex parameters; real ones in float32 or float64 are possible");
+    if (!tensor.is_floating_point()) continue;
+    if (found && tensor.scalar_type() != type_ && precision == 0)
+      refuse(std::string("it has parameters of type ") + at::toString(type_) + " and " +
+             at::toString(tensor.scalar_type()) +
+             "; give --precision double or single, or convert it by module.double()");
+    type_ = tensor.scalar_type();
+    found = true;
+  }
+  if (precision != 0) type_ = precision == 32 ? at::kFloat : at::kDouble;
+  if (type_ != at::kFloat && type_ != at::kDouble)
+    refuse(std::string("its parameters are of type ") + at::toString(type_) +
+           "; give --precision double or single, or convert it by module.double() or .float()");
+  for (at::Tensor& tensor : tensors) {
+    tensor.requires_grad_(false);
+    if (tensor.is_floating_point()) tensor.set_data(tensor.to(type_));
+  }
+}
+
+Weight Module::stacked_weight(std::size_t index) {
+  const std::string name = "stack" + std::to_string(index), &path = stacks_[index];
+  Weight weight;
+  weight.shared = false;
+  if (!whole_.hasattr(name) || !whole_.attr(name).isTensor())
+    refuse("it has no buffer " + name + " [L, ..], the stack of '" + path + "'");
+  weight.stored = whole_.attr(name).toTensor();
+  find_slot(step_, path, weight);
+  const auto one = weight.owner->getSlot(weight.slot).toTensor().sizes();
+  if (weight.stored.dim() < 1 || weight.shape() != one.vec())
+    refuse("its buffer " + name + " has sizes " + text_of(weight.stored.sizes()) + ", but '" +
+           path + "' is " + text_of(one) + ", which makes L x " + text_of(one));
+  if (steps_ == 0 && index == 0) steps_ = weight.stored.size(0);
+  if (weight.stored.size(0) != steps_)
+    refuse("its buffer " + name + " has " + std::to_string(weight.stored.size(0)) +
+           " rows, but the chain has " + std::to_string(steps_) + " steps");
+  return weight;
+}
+
+void Module::find_weights() {
+  const auto among = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (std::size_t i = 0; i < stacks_.size(); ++i) {
+    const Weight weight = stacked_weight(i);
+    const bool constant = among(buffers_, weight.name) || !weight.stored.is_floating_point();
+    (constant ? constants_ : weights_).push_back(weight);
+  }
+  for (const auto& parameter : step_.named_parameters()) {
+    if (among(stacks_, parameter.name) || !parameter.value.is_floating_point()) continue;
+    Weight weight;
+    find_slot(step_, parameter.name, weight);
+    weight.stored = parameter.value;
+    weights_.push_back(weight);
+  }
+}
+
+at::Tensor Module::forward(const at::Tensor& z, const at::Tensor& second) const {
+  std::vector<std::int64_t> shape{z.size(0)};
+  shape.insert(shape.end(), shape_.begin(), shape_.end());
+  std::vector<c10::IValue> arguments{z.view(shape)};
+  if (second_ == Second::step) arguments.emplace_back(second);
+  if (second_ == Second::input) {
+    std::vector<std::int64_t> sizes{z.size(0)};
+    sizes.insert(sizes.end(), input_shape_.begin(), input_shape_.end());
+    arguments.emplace_back(second.view(sizes));
+  }
+  torch::jit::Module step = step_;  // a handle: forward() is not const
+  const c10::IValue result = step.forward(std::move(arguments));
+  if (!result.isTensor())
+    refuse("its step gives a " + result.tagKind() + "; a tensor, the next state, is needed");
+  const at::Tensor y = result.toTensor();
+  if (y.sizes() != at::IntArrayRef(shape))
+    refuse("its step makes states of " + text_of(y.sizes()) + " of states of " + text_of(shape) +
+           " (the first number is that of samples); the shape must stay");
+  if (y.scalar_type() != type_)
+    refuse(std::string("its step makes ") + at::toString(y.scalar_type()) + " of " +
+           at::toString(type_) + "; the type must stay");
+  return y.reshape({z.size(0), width_});
+}
+
+}  // namespace deeppcr::torch_plugin

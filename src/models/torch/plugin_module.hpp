@@ -1,0 +1,70 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace deeppcr::torch_plugin {
+
+/// A tensor of the step where the interpreter finds it.
+struct Weight {
+  std::string name;  ///< path below the step: "fc.weight"
+  bool shared = true;
+  at::Tensor stored;  ///< [L, ..]; a shared one [..]
+  c10::intrusive_ptr<c10::ivalue::Object> owner;
+  std::size_t slot = 0;
+
+  std::int64_t row_size() const;
+  /// Of one step.
+  std::vector<std::int64_t> shape() const;
+};
+
+/// What a step takes beside the state.
+enum class Second { nothing, step, input };
+
+/// A file as it was loaded: the step, its weights, and what deeppcr.json in it says.
+class Module {
+ public:
+  /// precision: 0 as stored, 32, 64. @throws std::runtime_error with one sentence
+  Module(const std::string& file, int precision);
+
+  std::int64_t steps() const { return steps_; }
+  std::int64_t width() const { return width_; }
+  std::int64_t input_width() const { return input_width_; }
+  at::ScalarType type() const { return type_; }
+  Second second() const { return second_; }
+  /// The parameters.
+  const std::vector<Weight>& weights() const { return weights_; }
+  /// Buffers that differ from step to step, such as running means.
+  const std::vector<Weight>& constants() const { return constants_; }
+  /// Whether steps have weights of their own.
+  bool own_weights() const;
+
+  /// The step for rows of states z [R, n] and what else it takes, [R, d] or steps [R]; [R, n].
+  /// @throws std::runtime_error where the result has another shape or type
+  at::Tensor forward(const at::Tensor& z, const at::Tensor& second) const;
+
+ private:
+  void read_description(const std::string& text);
+  void find_second();
+  void find_weights();
+  Weight stacked_weight(std::size_t index);
+  void choose_type(int precision);
+
+  torch::jit::Module whole_, step_;
+  std::vector<std::string> stacks_;   ///< paths of the tensors that stack0, stack1, .. replace
+  std::vector<std::string> buffers_;  ///< those of them that are no parameters
+  std::vector<std::int64_t> shape_, input_shape_;
+  std::string second_word_;
+  std::int64_t steps_ = 0, width_ = 1, input_width_ = 0;
+  Second second_ = Second::nothing;
+  at::ScalarType type_ = at::kDouble;
+  std::vector<Weight> weights_, constants_;
+};
+
+/// "2 x 3"
+std::string text_of(at::IntArrayRef sizes);
+
+}  // namespace deeppcr::torch_plugin

@@ -1,0 +1,68 @@
+#include "models/torch/torch_model.hpp"
+
+#include <algorithm>
+
+#include "deeppcr/core/error.hpp"
+#include "models/torch/torch_chain.hpp"
+
+namespace deeppcr::models {
+
+namespace {
+
+std::shared_ptr<const TorchModule> module_of(const ModelOptions& options) {
+  const std::string& precision = options.own.word("precision");
+  const int bits = precision == "double" ? 64 : precision == "single" ? 32 : 0;
+  return TorchModule::open(options.own.word("module"), bits);
+}
+
+void adopt_module(ModelOptions& options, const GivenSizes& given) {
+  const auto module = module_of(options);
+  const Index steps = module->facts().steps;
+  if (given.width && options.width != module->width()) {
+    throw local_input_error("--width {}: the states of {} have {} numbers; leave it out",
+                            options.width, module->file(), module->width());
+  }
+  options.width = module->width();
+  if (given.steps) {
+    if (module->shared() || options.steps <= steps) return;
+    throw local_input_error("--steps {}: {} has weights for {} steps; use fewer or leave it out",
+                            options.steps, module->file(), steps);
+  }
+  if (steps > 0) options.steps = steps;
+}
+
+StepCost cost_of(const ModelOptions& options) {
+  const auto module = module_of(options);
+  StepCost cost;
+  for (const DeepPcrGroupFacts& group : module->groups())
+    (group.shared != 0 ? cost.shared_parameters : cost.parameters) +=
+        static_cast<double>(group.row_size);
+  const double numbers = cost.parameters + cost.shared_parameters, n = module->width();
+  cost.layers = std::max(1.0, numbers / (n * n));
+  cost.flops = 2 * numbers;
+  return cost;
+}
+
+}  // namespace
+
+CatalogueEntry torch_entry() {
+  CatalogueEntry entry;
+  entry.name = "torch";
+  entry.help = "any TorchScript module (--module); needs the plug-in built with libtorch";
+  OptionSpec module = text_option("module", "", "TorchScript file of the step or steps", "FILE");
+  module.reads = true;
+  entry.options = {
+      module, word_option("precision", "module", {"module", "double", "single"},
+                          "of its evaluation: module (as its parameters are), double, single")};
+  entry.look_at_file = adopt_module;
+  entry.make = [](const ModelOptions& options, const StepSet& local) {
+    return std::make_unique<TorchChain>(module_of(options), options.steps, local);
+  };
+  entry.state_width = [](const ModelOptions& options) { return module_of(options)->width(); };
+  entry.input_width = [](const ModelOptions& options) { return module_of(options)->input_width(); };
+  entry.rounding = [](const ModelOptions& options) { return module_of(options)->rounding(); };
+  entry.cost = cost_of;
+  return entry;
+}
+
+}  // namespace deeppcr::models
