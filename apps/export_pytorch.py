@@ -348,6 +348,9 @@ def main():
         report(f"{options.output}: {export_module(options)}")
         return
     source = options.onnx or options.source
+    if is_safetensors(options.output):
+        raise Refused(f"'{options.output}' would be read as safetensors by its name, but weights are written as HDF5: choose "
+                      "another, such as weights.h5")
     check_output(options.output, WEIGHTS, [source], options.force)
     warnings.simplefilter("ignore")  # of torch, about itself
     network, reads = export(options)

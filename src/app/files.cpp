@@ -6,6 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/networks.hpp"
+#include "deeppcr/io/safetensors.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -76,6 +77,13 @@ std::vector<View<Real, 2>> stored_rows(sequence::Sequence& model) {
 }
 
 void check_save_weights(const models::ModelOptions& model, const std::string& file) {
+  if (io::is_safetensors(file)) {
+    throw input_error(
+        "--save-weights {}: weights are written as HDF5, which would be read as safetensors by "
+        "this "
+        "name; choose another, such as weights.h5",
+        file);
+  }
   if (file.empty() || models::find(model.model).cells) return;
   if (has_layers_alone(models::make(model, StepRange{0, 0})->parameters())) return;
   throw input_error(

@@ -118,6 +118,10 @@ class Safetensors(ProgramTest):
             self.assert_refused(self.run_here(*words, name), name)
             self.assertEqual((self.folder / name).read_bytes(), before)
 
+    def test_hdf5_gets_no_name_of_safetensors(self):
+        self.assert_refused(self.run_here("solve", "--steps", 4, "--save-weights", "w.safetensors"), "--save-weights", "HDF5")
+        self.assertFalse((self.folder / "w.safetensors").exists())
+
     def test_odd_files_are_refused(self):
         path = self.folder / "w.safetensors"
         write(path, self.sequential)

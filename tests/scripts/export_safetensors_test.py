@@ -110,12 +110,16 @@ class ExportSafetensors(unittest.TestCase):
         self.refuse(b"{}", "no weight_map", name=name)
         self.refuse(b'{"weight_map": {"a": "../a.safetensors"}}', "beside itself", name=name)
 
+    def test_hdf5_gets_no_name_of_safetensors(self):
+        self.source.write_bytes(encoded({"0.weight": torch.eye(2)}))
+        assert_refused(self, run_here("export_pytorch.py", self.source, "-o", self.folder / "out.safetensors"), "HDF5")
+
     def test_shards_are_never_replaced(self):
         (self.folder / "a.safetensors").write_bytes(encoded({"0.weight": torch.eye(2)}))
         index = self.folder / "net.safetensors.index.json"
         index.write_text(json.dumps({"weight_map": {"0.weight": "a.safetensors"}}))
-        assert_refused(self, run_here("export_pytorch.py", index, "-o", self.folder / "a.safetensors", "--force"),
-                       "is read by this run")
+        self.output.symlink_to("a.safetensors")
+        assert_refused(self, run_here("export_pytorch.py", index, "-o", self.output, "--force"), "is read by this run")
 
 
 if __name__ == "__main__":
