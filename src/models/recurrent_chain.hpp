@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "models/cell.hpp"
 
@@ -28,6 +29,7 @@ class RecurrentChain final : public sequence::Sequence {
   Index num_steps() const override { return num_steps_; }
   int width() const override { return shape().state_width(); }
   double products() const override;
+  double tangent_work() const override { return machine().tangent_of_cell; }
   /// h of the last layer.
   sequence::Columns output() const override;
   StepSet local_steps() const override { return local_; }

@@ -16,11 +16,6 @@ namespace {
 /// Steps in which a tangent turns into the direction that grows, with some to spare.
 constexpr Index kTellingSteps = 2 * ChunkSweep::kBlock;
 
-/// A tangent through a step of a recurrent cell takes as long as so many samples: its weights are
-/// in the cache, its coefficients are written and read again. 1.2 to 2 with one sample, up to 3
-/// with two, widths 16 to 64 (2 virtual AVX-512 cores, November 2026).
-constexpr double kTangentOfCell = 2;
-
 /// States merge well below the tolerance, near rounding.
 double merge_tolerance(double rtol) {
   constexpr double kMergeBelow = 1e-3, kFinestMerge = 1e-14, kCoarsestMerge = 1e-13;
@@ -85,15 +80,13 @@ ShootingRun::Method ShootingRun::choose() {
     const Cost cost = options_.wavefront->cost(stack, {});
     problem.wavefront = cost.path.evaluations + cost.network / problem.step_seconds;
   }
-  const bool is_cell = chain_.input_width() > 0;
-  problem.tangent =
-      (is_cell ? kTangentOfCell : machine().tangent_of_layer) / static_cast<double>(problem.batch);
+  problem.tangent = chain_.tangent_work() / static_cast<double>(problem.batch);
   if (const plan::ChunkPlan best = plan::best_case(problem); best.method == Method::sequential) {
     if (comm().is_root()) report_.choice = "not looked at; even if " + plan::explain(best, problem);
     report_.predicted_steps = best.cost(best.method);
     return best.method;
   }
-  probed_ = is_cell ? steps_to_probe(problem.tangent) : std::min(kProbe, chunks_.longest());
+  probed_ = steps_to_probe(problem.tangent);
   if (probed_ == 0) {
     if (comm().is_root())
       report_.choice = fmt::format("a look would take long against {} steps", num_steps());
@@ -110,10 +103,11 @@ ShootingRun::Method ShootingRun::choose() {
   return plan.method;
 }
 
-/// First steps of each chunk of a cell to look at. What tangents add may take a tenth of sequential
+/// First steps of each chunk to look at. What dear tangents add may take a tenth of sequential
 /// execution; 0 where that is too little to tell anything.
 Index ShootingRun::steps_to_probe(double tangent) const {
   const Index wanted = std::min(kProbe, chunks_.longest());
+  if (tangent < 1) return wanted;
   const auto affordable = static_cast<Index>(0.1 * static_cast<double>(num_steps()) / tangent);
   return affordable < kTellingSteps ? 0 : std::min(wanted, affordable);
 }

@@ -4,6 +4,7 @@
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 
 namespace deeppcr::sequence {
 
@@ -57,6 +58,8 @@ void Sequence::propagate(StepRange range, ConstState z, States out) const {
     before = after.data();
   }
 }
+
+double Sequence::tangent_work() const { return machine().tangent_of_layer; }
 
 void Sequence::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                       View<Real, 1> tangent) const {

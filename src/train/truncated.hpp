@@ -24,6 +24,7 @@ class Truncated final : public sequence::Sequence {
   Index num_steps() const override { return chain_.num_steps(); }
   int width() const override { return chain_.width(); }
   double products() const override { return chain_.products(); }
+  double tangent_work() const override { return chain_.tangent_work(); }
   sequence::Columns output() const override { return chain_.output(); }
   StepSet local_steps() const override { return chain_.local_steps(); }
   int input_width() const override { return chain_.input_width(); }

@@ -186,7 +186,7 @@ class Torch(ProgramTest):
             after = expected["parameters/gate.weight"][()]
             self.assertTrue(np.any(after != before.reshape(after.shape).numpy()))
             self.assertTrue(np.array_equal(found["parameters/gate.weight"], after))
-        score = self.solved("evaluate", "--restart", "whole.h5", "--json")
+        score = self.solved("evaluate", "--restart", "whole.h5")
         self.assertAlmostEqual(score["loss"], whole["test_loss"], delta=1e-9)
 
     @one_rank

@@ -13,9 +13,8 @@ namespace deeppcr::sequence {
 
 /// Diagonals that a model may know of its Jacobians without an evaluation.
 ///
-///     linear_part  the part of the step that is linear in the state, such as the skip of a
-///     residual
-///                  block or the sampler's own coefficient
+///     linear_part  the part of the step that is linear in the state: a residual block's skip, the
+///                  sampler's own coefficient
 ///     gaussian     the Jacobian of a denoising step if the data were Gaussian
 enum class KnownDiagonal { linear_part, gaussian };
 
@@ -35,12 +34,13 @@ class Sequence {
 
   virtual Index num_steps() const = 0;
   virtual int width() const = 0;
-  /// The numbers of a state that a head or a loss looks at: of stacked recurrent cells, the hidden
-  /// state of the last layer. Default: all.
+  /// What a head or a loss looks at: of stacked cells, the last layer's hidden state. Default: all.
   virtual Columns output() const { return {0, width()}; }
 
   /// What a step takes, in products of an [n x n] matrix with a state. Default: one layer.
   virtual double products() const { return 1; }
+  /// What a tangent adds to a step, in steps of one sample. Default: machine().tangent_of_layer.
+  virtual double tangent_work() const;
 
   /// out[i] = f_{range.first + i}(in[i]), every step from its own given state.
   /// Shapes: in, out [range.size(), B, n]; `out` does not overlap `in`.

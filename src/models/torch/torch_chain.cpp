@@ -124,6 +124,21 @@ void TorchChain::propagate(StepRange range, ConstState z, States out) const {
       module().table().evaluate(weights_->steps, &steps, z.data(), inputs, 1, out.data()));
 }
 
+void TorchChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
+                                        View<Real, 1> tangent) const {
+  propagate(range, z, out);
+  const Index n = width();
+  const TorchChain alone(*this, inputs_.from_sample(sample));
+  Buffer<Real> after(n);
+  const Real* state = z.data() + sample * n;
+  for (Index l = range.first; l < range.last; ++l) {
+    alone.product({l, l + 1}, Direction::forward, {state, {1, 1, n}},
+                  {tangent.data(), {1, 1, 1, n}}, {after.data(), {1, 1, 1, n}});
+    std::copy(after.begin(), after.end(), tangent.begin());
+    state = &out(l - range.first, sample, 0);
+  }
+}
+
 std::unique_ptr<blocks::Linearisation> TorchChain::linearise(StepRange range, ConstStates in,
                                                              States out) const {
   value(range, in, out);
