@@ -83,7 +83,7 @@ class Wanted:
         blocks, shape, steps = (*value, None, None)[:3]
         if len(value) > 3:
             raise Refused(f"the function returns {len(value)} values; blocks, shape, steps are the most")
-        shape, steps = options.shape or shape, options.steps or steps
+        shape, steps = options.shape or shape, steps if options.steps is None else options.steps
         if shape is None:
             raise Refused("the shape of a state is open: return it beside the blocks, or give --shape 3,8,8")
         self.shape = sizes(shape, "the shape")
@@ -206,17 +206,21 @@ def check_alike(blocks):
         raise Refused(f"blocks 0 and {index} differ in '{odd[0]}': {said[0]} and {said[1]}; all blocks of a chain must be alike")
 
 
+def is_close(found, expected):
+    """To rounding, relative to the largest number."""
+    largest = expected.nan_to_num().abs().max().item() if expected.numel() else 0.0
+    limit = TOLERANCE[str(expected.dtype).replace("torch.", "")] * max(largest, 1.0)
+    return import_torch().allclose(found, expected, rtol=0.0, atol=limit, equal_nan=True)
+
+
 def check_same(step, blocks, trial):
     """The one scripted step with the weights of each block must compute what that block does."""
-    torch = import_torch()
     for index, block in enumerate(blocks):
         what = f"block {index}" if len(blocks) > 1 else "the block"
         expected = trial.run(block, index, what)
         step.load_state_dict(block.state_dict())
         found = trial.run(step, index, f"the script of {what}")
-        largest = expected.nan_to_num().abs().max().item() if expected.numel() else 0.0
-        limit = TOLERANCE[str(trial.dtype).replace("torch.", "")] * max(largest, 1.0)
-        if not torch.allclose(found, expected, rtol=0.0, atol=limit, equal_nan=True):
+        if not is_close(found, expected):
             raise Refused(f"{what} computes something else than block 0 does with the same weights: numbers of its own that are "
                           "no parameter or buffer (register_buffer), or random ones")
     step.load_state_dict(blocks[0].state_dict())
@@ -304,7 +308,8 @@ def end_of_chain(source, options):
     random = torch.Generator().manual_seed(1)
     inputs = torch.randn(SAMPLES, *sizes(shape, "the shape"), generator=random, dtype=torch.float64).to(dtype_of(end))
     made, step = run_end(end, inputs, "the module"), script(end)
-    run_end(step, inputs, "the script of the module")
+    if not is_close(run_end(step, inputs, "the script of the module"), made):
+        raise Refused("the script of the module computes something else than the module, by random numbers perhaps")
     about = {"end": True, "input_shape": list(inputs.shape[1:]), "shape": list(made.shape[1:])}
     said = ["x".join(map(str, about[name])) for name in ("input_shape", "shape")]
     return written(step, [], about), f"from {said[0]} to {said[1]}, {sum(p.numel() for p in end.parameters())} parameters", [read]

@@ -4,7 +4,7 @@
 # DEEPPCR_SEED choose another network than 18 blocks of 16 channels.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-need "$torch_packages
+need "$torch_test_packages
 python3-h5py                 | py-h5py              | py-h5py     | has_module h5py
 "
 folder=${1:-$root/runs/fashion-mnist-resnet}

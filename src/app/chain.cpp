@@ -195,18 +195,6 @@ void choose_linear(RunConfig& config) {
     own.set("linear", "scan");
 }
 
-/// What single precision cannot reach is no tolerance.
-void check_tolerance(const RunConfig& config) {
-  constexpr double kLeast = 1e-5;  // 84 roundings
-  const nonlinear::Tolerance& tolerance = config.solver.settings.tolerance;
-  if (tolerance.rtol >= kLeast || tolerance.atol > 0) return;
-  if (!in_single_precision(config.chain.model)) return;
-  throw input_error(
-      "--rtol {}: --model {} computes in single precision here, whose rounding allows 1e-5 at "
-      "best; give --rtol 1e-5, or --precision double",
-      tolerance.rtol, config.chain.model.model);
-}
-
 /// Training reads its recordings by other means.
 void refuse_frame(const ChainConfig& config) {
   if (config.frame == 1 || (!config.input.empty() && input_width(config.model) > 0)) return;
@@ -225,6 +213,19 @@ void look_at_model(const parallel::Communicator& comm, ChainConfig& config) {
 
 bool in_single_precision(const models::ModelOptions& model) {
   return models::rounding(model) > std::numeric_limits<double>::epsilon();
+}
+
+void settle_tolerance(const char* option, bool given, const models::ModelOptions& model,
+                      nonlinear::Tolerance& tolerance) {
+  constexpr double kLeast = 1e-5;  // 84 roundings
+  if (tolerance.rtol >= kLeast || tolerance.atol > 0 || !in_single_precision(model)) return;
+  if (given) {
+    throw input_error(
+        "--{} {}: --model {} computes in single precision here, whose rounding allows 1e-5 at "
+        "best; leave it out, or give --precision double",
+        option, tolerance.rtol, model.model);
+  }
+  tolerance.rtol = kLeast;
 }
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
@@ -330,7 +331,8 @@ Chain set_up(const cli::Context& context, RunConfig& config) {
   const parallel::Communicator& comm = context.comm;
   look_at_files(comm, config.chain);
   refuse_frame(config.chain);
-  check_tolerance(config);
+  settle_tolerance("rtol", config.solver.tolerance_given, config.chain.model,
+                   config.solver.settings.tolerance);
   choose_linear(config);
   check_file_row(config);
   check_sizes(comm, config);

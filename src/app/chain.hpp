@@ -38,6 +38,10 @@ void look_at_model(const parallel::Communicator& comm, ChainConfig& config);
 
 /// Whether the steps are computed in single precision.
 bool in_single_precision(const models::ModelOptions& model);
+/// What single precision cannot reach is no tolerance: 1e-5 where none was given. @throws Error
+/// where one was
+void settle_tolerance(const char* option, bool given, const models::ModelOptions& model,
+                      nonlinear::Tolerance& tolerance);
 
 /// What --input and --weights say of the chain is put in; what contradicts it is refused.
 /// Collective.

@@ -57,7 +57,7 @@ void add_solver_options(cli::Options& options) {
            "that of --linear; auto: what is predicted to be fastest; same: as suits --nonlinear"),
        real_option("rtol", "1e-10", 0, 1,
                    "stop at states that are so close to sequential execution, relative to the "
-                   "largest state"),
+                   "largest state; without it 1e-5 for modules in single precision"),
        real_option("atol", "0", 0, 1e300, "or so close, absolute"),
        whole_option("max-iterations", kMostIterations, 0, 1'000'000,
                     "iterations or corrections at most; left out: 50 of newton, of shooting as "
@@ -263,6 +263,7 @@ RunConfig read_run_config(const OptionValues& options, linear::Passes passes) {
   SolverConfig& solver = config.solver;
   solver.name = options.text("nonlinear");
   solver.settings = read_settings(options);
+  solver.tolerance_given = options.given("rtol") || options.given("atol");
   solver.backward = options.text("backward");
   solver.passes = passes;
   solver.make();  // refuses options that contradict each other

@@ -51,6 +51,7 @@ struct ChainConfig {
 struct SolverConfig {
   std::string name = "auto";  ///< from nonlinear::catalogue()
   nonlinear::Settings settings;
+  bool tolerance_given = false;   ///< else what the model computes in may choose another
   std::string backward = "same";  ///< "same" (as suits the solver), or from backward_names()
   linear::Passes passes = linear::Passes::forward;
   std::string guess;  ///< "copy", "zero", "random", "coarse:K" or a file

@@ -81,6 +81,8 @@ int run_train(const OptionValues& options, const cli::Context& given) {
         config.sequences.truncate, sets.steps);
   cli::Context context = given;
   context.configuration = resolved(options, config);
+  settle_tolerance("newton-rtol", options.given("newton-rtol"), config.chain.model,
+                   config.sharing.methods.settings.tolerance);
   const train::Sharing sharing = choose_sharing(config, context.comm.size());
   const parallel::ProcessGrid grid(context.comm, sharing.depth_ranks, sharing.data_ranks);
   const KnownNetwork known = known_network(context.comm, config);

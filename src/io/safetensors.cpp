@@ -1,10 +1,13 @@
 #include "deeppcr/io/safetensors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -167,13 +170,18 @@ std::map<std::string, std::string> metadata_of(const Json& header, const std::st
   return metadata;
 }
 
+void require_size(const std::string& path, const std::error_code& failed) {
+  if (failed) throw local_input_error("cannot read '{}': {}", path, failed.message());
+}
+
 TensorFile read_one(const std::string& path) {
   std::ifstream stream = open(path);
   std::error_code failed;
   const auto size = static_cast<Index>(fs::file_size(path, failed));
   std::array<unsigned char, kLengthBytes> head{};
   stream.read(reinterpret_cast<char*>(head.data()), kLengthBytes);
-  if (failed || stream.gcount() != kLengthBytes)
+  require_size(path, failed);
+  if (stream.gcount() != kLengthBytes)
     throw local_input_error("'{}' is no safetensors file: it has fewer than 8 bytes", path);
   std::uint64_t length = 0;
   for (std::size_t i = head.size(); i-- > 0;) length = length << 8 | head[i];
@@ -206,7 +214,9 @@ TensorFile read_one(const std::string& path) {
 std::map<std::string, std::string> weight_map_of(const std::string& path) {
   std::ifstream stream = open(path);
   std::error_code failed;
-  if (static_cast<Index>(fs::file_size(path, failed)) > kMostHeaderBytes || failed)
+  const auto size = static_cast<Index>(fs::file_size(path, failed));
+  require_size(path, failed);
+  if (size > kMostHeaderBytes)
     throw local_input_error("'{}' is longer than {} bytes", path, kMostHeaderBytes);
   const std::string text{std::istreambuf_iterator<char>(stream), {}};
   const Json index = parse(text, fmt::format("'{}'", path));

@@ -8,11 +8,14 @@
 namespace deeppcr::linear {
 
 void Hybrid::prepare() {
-  if (inclusive_.batch() == J_->batch() && inclusive_.width() == J_->width()) return;
+  const bool spans_nodes = J_->comm().node_ranks() < J_->comm().size();
+  const auto fits = [this](const blocks::AffineMap& map) {
+    return map.batch() == J_->batch() && map.width() == J_->width();
+  };
+  if (spans_nodes && !fits(nodes_)) nodes_ = blocks::AffineMap(J_->batch(), J_->width());
+  if (fits(inclusive_)) return;
   for (blocks::AffineMap* map : {&inclusive_, &exclusive_, &received_, &scratch_})
     *map = blocks::AffineMap(J_->batch(), J_->width());
-  if (J_->comm().node_ranks() < J_->comm().size())
-    nodes_ = blocks::AffineMap(J_->batch(), J_->width());
   for (Buffer<Real>* vector : {&carry_, &entering_, &constant_in_, &constant_out_})
     vector->reset(J_->batch() * J_->width());
 }

@@ -11,8 +11,7 @@ int Problem::active_ranks() const {
 
 parallel::ScanLines Problem::scan_lines() const {
   const int ranks = active_ranks(), first = ranks > 0 ? layout.owner(frozen) : 0;
-  return {first, node_ranks > 0 ? node_ranks : layout.num_ranks(), first, first + ranks - 1,
-          Direction::forward};
+  return {first, node_ranks, first, first + ranks - 1, Direction::forward};
 }
 
 LinearSolver::Part LinearSolver::active_part(Direction direction, ConstStates rhs,

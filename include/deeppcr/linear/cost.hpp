@@ -1,5 +1,6 @@
 #pragma once
 
+#include "deeppcr/core/machine.hpp"
 #include "deeppcr/core/types.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/parallel/scan_lines.hpp"
@@ -42,8 +43,8 @@ struct Problem {
   /// What a flop in a matrix product counts for in critical_flops, against one in a matrix-vector
   /// product.
   double product_weight = 1;
-  /// Ranks of a node, which scans over ranks go by; 0: all are on one.
-  int node_ranks = 0;
+  /// Ranks of a node, which scans over ranks go by.
+  int node_ranks = machine().network.node_ranks;
 
   /// A state of all samples, [B, n].
   double state_reals() const { return static_cast<double>(batch) * width; }

@@ -88,6 +88,12 @@ void gather_rows(const Communicator& comm, const std::vector<Index>& first_rows,
 /// later <- later o earlier, of an associative operation.
 using Combine = std::function<void(Real* later, const Real* earlier)>;
 
+/// The ranks that take part in a scan, and the direction of the chain.
+struct ScanOver {
+  int first = 0, last = -1;
+  Direction direction = Direction::forward;
+};
+
 /// What the values of ranks first..last before this one, down the direction of the chain, are
 /// combined to; the first rank keeps what `before` holds, which must be the identity. `own` is used
 /// up. No rank waits for one behind it on another node. A message of own.size() reals a rank and
@@ -95,10 +101,6 @@ using Combine = std::function<void(Real* later, const Real* earlier)>;
 ///
 ///     own          BEFORE   rank 0 [a]   rank 1 [b]   rank 2 [c]   rank 3 [d]
 ///     before       AFTER    rank 0 [1]   rank 1 [a]   rank 2 [ba]  rank 3 [cba]
-struct ScanOver {
-  int first = 0, last = -1;
-  Direction direction = Direction::forward;
-};
 void combine_before(const Communicator& comm, const ScanOver& ranks, Buffer<Real>& own,
                     Buffer<Real>& before, const Combine& combine, TrafficByLevel& traffic);
 

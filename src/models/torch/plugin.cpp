@@ -4,11 +4,13 @@
 #include <malloc.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "models/torch/plugin_module.hpp"
 #include "models/torch/plugin_steps.hpp"
@@ -17,6 +19,7 @@
 struct DeepPcrModule {
   deeppcr::torch_plugin::Module module;
   std::vector<std::string> names;
+  std::vector<std::int64_t> row_sizes;
 };
 struct DeepPcrSteps {
   deeppcr::torch_plugin::Steps steps;
@@ -26,19 +29,30 @@ namespace deeppcr::torch_plugin {
 
 namespace {
 
+/// "net.py, line 7" of a line such as `File "net.py", line 7, in forward`; empty of others.
+std::string place_in(const std::string& line) {
+  const std::string begin = "File \"", middle = "\", line ";
+  const std::size_t file = line.find(begin), number = line.find(middle, file);
+  if (file == std::string::npos || number == std::string::npos) return "";
+  const std::size_t digits = number + middle.size();
+  const std::size_t end = std::min(line.find_first_not_of("0123456789", digits), line.size());
+  if (end == digits) return "";
+  return line.substr(file + begin.size(), number - file - begin.size()) + ", line " +
+         line.substr(digits, end - digits);
+}
+
 /// The cause and the user's line of Python in what the interpreter says: "net.py, line 7: cause";
 /// a line of PyTorch's own where there is no other. Other texts: their first line.
 std::string shortened(const std::string& text) {
   std::string own, any, cause, first;
   std::istringstream lines(text);
-  const std::regex place("File \"([^\"]*)\", line ([0-9]+)");
   for (std::string line; std::getline(lines, line);) {
-    std::smatch found;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     if (first.empty()) first = line;
-    if (std::regex_search(line, found, place)) {
-      any = found[1].str() + ", line " + found[2].str();
-      const bool theirs = std::regex_search(line, std::regex("-packages/torch/|\"code/__torch__"));
+    if (const std::string place = place_in(line); !place.empty()) {
+      any = place;
+      const bool theirs = line.find("-packages/torch/") != std::string::npos ||
+                          line.find("\"code/__torch__") != std::string::npos;
       if (!theirs) own = any;
     }
     cause = line;
@@ -54,16 +68,18 @@ template <typename Call>
 DeepPcrFault guarded(const Call& call) {
   static thread_local std::string fault;
   try {
-    call();
-    return nullptr;
-  } catch (const c10::Error& error) {
-    fault = shortened(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    fault = shortened(error.what());
-  } catch (...) {
-    fault = "an unknown error in PyTorch";
+    try {
+      call();
+      return nullptr;
+    } catch (const c10::Error& error) {
+      fault = shortened(error.what_without_backtrace());
+    } catch (const std::exception& error) {
+      fault = shortened(error.what());
+    }
+    return fault.c_str();
+  } catch (...) {  // also what telling of an error throws
+    return "an unknown error in PyTorch";
   }
-  return fault.c_str();
 }
 
 /// One thread, no profiling runs, and freed memory is kept: once, whatever the environment says.
@@ -85,8 +101,11 @@ void prepare_runtime() {
 DeepPcrFault open(const char* file, std::int32_t precision, DeepPcrModule** module) {
   return guarded([&] {
     prepare_runtime();
-    auto opened = std::make_unique<DeepPcrModule>(DeepPcrModule{Module(file, precision), {}});
-    for (const Weight& weight : opened->module.weights()) opened->names.push_back(weight.name);
+    auto opened = std::make_unique<DeepPcrModule>(DeepPcrModule{Module(file, precision), {}, {}});
+    for (const Weight& weight : opened->module.weights()) {
+      opened->names.push_back(weight.name);
+      opened->row_sizes.push_back(weight.row_size());
+    }
     *module = opened.release();
   });
 }
@@ -95,14 +114,18 @@ void close(DeepPcrModule* module) { delete module; }
 
 void facts(const DeepPcrModule* module, DeepPcrModuleFacts* facts) {
   const Module& from = module->module;
-  *facts = {from.steps(), from.width(), from.input_width(), from.type() == at::kFloat ? 1 : 0,
-            static_cast<std::int32_t>(from.weights().size())};
+  *facts = {from.steps(),
+            from.width(),
+            from.input_width(),
+            from.type() == at::kFloat ? 1 : 0,
+            static_cast<std::int32_t>(from.weights().size()),
+            from.own_weights() ? 1 : 0};
 }
 
 void group(const DeepPcrModule* module, std::int32_t group, DeepPcrGroupFacts* facts) {
-  const Weight& weight = module->module.weights()[static_cast<std::size_t>(group)];
-  *facts = {module->names[static_cast<std::size_t>(group)].c_str(), weight.shared ? 1 : 0,
-            weight.row_size()};
+  const auto g = static_cast<std::size_t>(group);
+  *facts = {module->names[g].c_str(), module->module.weights()[g].shared ? 1 : 0,
+            module->row_sizes[g]};
 }
 
 DeepPcrFault read_row(const DeepPcrModule* module, std::int32_t group, std::int64_t step,

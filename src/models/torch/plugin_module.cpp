@@ -17,17 +17,21 @@ constexpr const char* kDescription = "deeppcr.json";
 
 [[noreturn]] void refuse(const std::string& sentence) { throw std::runtime_error(sentence); }
 
-/// What the user has most likely done where the file is no TorchScript. @throws always
-[[noreturn]] void refuse_file(const std::string& file) {
+/// What the user has most likely done where the file is no TorchScript, beside PyTorch's own words
+/// for an archive. @throws always
+[[noreturn]] void refuse_file(const std::string& file, const std::string& cause) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) refuse("no such file, or it cannot be read");
   char magic[2] = {};
   stream.read(magic, 2);
   const bool archive = magic[0] == 'P' && magic[1] == 'K';
-  refuse(archive ? "it is an archive but no TorchScript, perhaps written by torch.save(); write it "
-                   "by torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch"
-                 : "it is no TorchScript file, or is cut short; write it by "
-                   "torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch");
+  refuse(archive
+             ? std::string(
+                   "it is an archive but no TorchScript, perhaps written by torch.save(); write it "
+                   "by torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch (") +
+                   cause.substr(0, cause.find('\n')) + ")"
+             : "it is no TorchScript file, or is cut short; write it by "
+               "torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch");
 }
 
 std::vector<std::int64_t> sizes_of(const nlohmann::json& json, const char* key) {
@@ -111,8 +115,8 @@ Module::Module(const std::string& file, int precision) {
   torch::jit::ExtraFilesMap extra{{kDescription, ""}};
   try {
     whole_ = torch::jit::load(file, at::kCPU, extra);
-  } catch (const c10::Error&) {
-    refuse_file(file);
+  } catch (const c10::Error& error) {
+    refuse_file(file, error.what_without_backtrace());
   }
   whole_.eval();
   read_description(extra[kDescription]);
@@ -152,6 +156,10 @@ void Module::read_description(const std::string& text) {
   second_word_ = second.get<std::string>();
   stacks_ = names_of(json, "stacks");
   buffers_ = names_of(json, "buffers");
+  if (json.value("shared", nlohmann::json(stacks_.empty())) != stacks_.empty())
+    refuse(std::string("its ") + kDescription + " has shared " + json["shared"].dump() + " with " +
+           std::to_string(stacks_.size()) +
+           " stacks; steps that share their weights have none, others one for each parameter");
   if (json.value("end", nlohmann::json(false)) != false)
     refuse("it is an end of a network, not the steps of a chain");
 }
@@ -220,6 +228,9 @@ Weight Module::stacked_weight(std::size_t index) {
     refuse("its buffer " + name + " has sizes " + text_of(weight.stored.sizes()) + ", but '" +
            path + "' is " + text_of(one) + ", which makes L x " + text_of(one));
   if (steps_ == 0 && index == 0) steps_ = weight.stored.size(0);
+  if (weight.stored.numel() == 0)
+    refuse("its buffer " + name + " has sizes " + text_of(weight.stored.sizes()) +
+           ", without a number; leave such a stack out");
   if (weight.stored.size(0) != steps_)
     refuse("its buffer " + name + " has " + std::to_string(weight.stored.size(0)) +
            " rows, but the chain has " + std::to_string(steps_) + " steps");
@@ -236,7 +247,9 @@ void Module::find_weights() {
     (constant ? constants_ : weights_).push_back(weight);
   }
   for (const auto& parameter : step_.named_parameters()) {
-    if (among(stacks_, parameter.name) || !parameter.value.is_floating_point()) continue;
+    if (among(stacks_, parameter.name) || !parameter.value.is_floating_point() ||
+        parameter.value.numel() == 0)
+      continue;
     Weight weight;
     find_slot(step_, parameter.name, weight);
     weight.stored = parameter.value;

@@ -15,6 +15,7 @@ struct DeepPcrModuleFacts {
   std::int64_t input_width;  ///< numbers d in the input of a step; 0: none
   std::int32_t single;       ///< 1: computed in float32, 0: float64
   std::int32_t groups;       ///< of parameters
+  std::int32_t own_steps;    ///< 1: something is stored for each step, so there are L at most
 };
 
 /// A parameter of the step: a row for each step, or one that all share.

@@ -38,7 +38,7 @@ struct TorchChain::Weights {
 TorchChain::TorchChain(std::shared_ptr<const TorchModule> module, Index num_steps, StepSet local)
     : num_steps_(num_steps), local_(local) {
   const Index stored = module->facts().steps;
-  if (!module->shared() && num_steps > stored) {
+  if (module->facts().own_steps != 0 && num_steps > stored) {
     throw input_error("--steps {}: {} has weights for {} steps; use fewer or leave it out",
                       num_steps, module->file(), stored);
   }

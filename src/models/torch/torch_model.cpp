@@ -24,7 +24,7 @@ void adopt_module(ModelOptions& options, const GivenSizes& given) {
   }
   options.width = module->width();
   if (given.steps) {
-    if (module->shared() || options.steps <= steps) return;
+    if (module->facts().own_steps == 0 || options.steps <= steps) return;
     throw local_input_error("--steps {}: {} has weights for {} steps; use fewer or leave it out",
                             options.steps, module->file(), steps);
   }
