@@ -52,6 +52,8 @@ Steps::Steps(const Module& module, double* const* weights, std::int64_t rows) : 
     for (std::int64_t row = 0; row < count; ++row)
       views.push_back(borrow(weights[g] + row * size, weight.shape()));
     borrowed_.push_back(std::move(views));
+    single_.push_back(module.type() == at::kFloat ? at::empty(weight.shape(), at::kFloat)
+                                                  : at::Tensor());
   }
   entered_.resize(borrowed_.size());
 }
@@ -63,8 +65,14 @@ void Steps::enter(const DeepPcrRange& range, std::int64_t i, bool differentiable
   for (std::size_t g = 0; g < borrowed_.size(); ++g) {
     const Weight& weight = module_.weights()[g];
     at::Tensor value = borrowed_[g][static_cast<std::size_t>(weight.shared ? 0 : row)];
-    if (module_.type() != at::kDouble) value = value.to(module_.type());
-    if (differentiable) value = value.detach().requires_grad_(true);
+    if (differentiable) {
+      value = value.to(module_.type()).detach().requires_grad_(true);
+    } else if (module_.type() == at::kFloat) {
+      // A loop: dispatching a conversion takes longer than a narrow layer.
+      const double* from = value.data_ptr<double>();
+      std::copy_n(from, value.numel(), single_[g].data_ptr<float>());
+      value = single_[g];
+    }
     entered_[g] = value;
     weight.owner->setSlot(weight.slot, value);
   }

@@ -42,6 +42,7 @@ class Steps {
   const Module& module_;
   std::vector<std::vector<at::Tensor>> borrowed_;  ///< [group][row], double, the program's memory
   std::vector<at::Tensor> entered_;                ///< [group]
+  std::vector<at::Tensor> single_;                 ///< [group], in float32: the entered row
   bool forward_mode_ = true;                       ///< until the module turns out to have none
 };
 
