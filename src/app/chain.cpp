@@ -340,10 +340,11 @@ Chain set_up(const cli::Context& context, RunConfig& config) {
   check_save_weights(config.chain.model, weights);
   Chain chain = make_chain(comm, config);
   if (!weights.empty()) {
-    save_weights(context, weights,
-                 {config.chain.model, chain.trajectory.layout().written_steps(comm.rank()),
-                  stored_rows(*chain.sequence), chain.embedding ? &*chain.embedding : nullptr,
-                  chain.loss->head()});
+    save_weights(
+        context, weights,
+        {config.chain.model, chain.trajectory.layout().written_steps(comm.rank()),
+         stored_rows(*chain.sequence), stored_rows(chain.embedding ? &*chain.embedding : nullptr),
+         stored_rows(chain.loss->head())});
   }
   return chain;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/files.hpp"
 #include "app/over_time.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
@@ -77,7 +78,7 @@ std::unique_ptr<models::Loss> make_loss(const parallel::Communicator& comm,
   }
   auto loss = models::make(config.loss, models::sizes_for(chain, classes, config.model.seed));
   if (stored && loss->head() != nullptr)
-    io::read_dense_layer(comm, config.weights, "/head", loss->head()->rows());
+    io::read_dense_layer(comm, config.weights, "/head", stored_rows(loss->head()));
   return loss;
 }
 

@@ -75,7 +75,7 @@ struct FilesConfig {
   double minutes_to_save = 0;
   std::string restart;  ///< "auto" or a file
   double max_hours = 0;
-  std::string save_weights;
+  std::string save_weights, save_module;
   std::string output;
 
   /// Where a checkpoint goes: --checkpoint, else default_checkpoint().

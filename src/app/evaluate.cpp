@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "app/chain.hpp"
+#include "app/ends.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/named_files.hpp"
@@ -86,9 +87,11 @@ std::string scored_file(const TrainConfig& config) {
   return files.input.empty() ? config.chain.data : files.input;
 }
 
-train::Evaluation score_chain(const cli::Context& context, const KnownNetwork& known,
-                              TrainConfig& config, const std::string& output) {
+train::Evaluation score_chain(const cli::Context& context, KnownNetwork known, TrainConfig& config,
+                              const std::string& output) {
   look_at_model(context.comm, config.chain);
+  look_at_ends(context.comm, config);
+  adopt_ends(config, known);
   const io::Problem trained = config.chain.problem();
   const ExampleSets sets = load_test_examples(context.comm, config);
   config.sequences.steps_given = false;  // a test set may be shorter than the training
@@ -212,7 +215,9 @@ void check_output(const cli::Context& context, const std::string& output,
   std::vector<io::ReadFile> read{{"restart", checkpoint},
                                  {"input", config.sequences.input},
                                  {"test-input", config.sequences.test_input},
-                                 {"autoencoder", config.autoencoder}};
+                                 {"autoencoder", config.autoencoder},
+                                 {"embedding", config.embedding},
+                                 {"head", config.head}};
   for (const std::string& file : image_files(config.chain.data)) read.push_back({"data", file});
   parallel::agree(context.comm, [&] {
     if (context.comm.is_root())

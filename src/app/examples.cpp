@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/chain_loss.hpp"
+#include "app/ends.hpp"
 #include "app/signals.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training_files.hpp"
@@ -203,10 +204,13 @@ KnownNetwork known_network(const parallel::Communicator& comm, const TrainConfig
   const std::string& weights = config.chain.weights;
   if (!weights.empty())
     return {weights, config.chain.stored.features, config.chain.stored_outputs()};
-  const auto path = config.files.restart_path(comm);
-  if (!path) return {};
-  const CheckpointOrigin origin = checkpoint_origin(comm, *path);
-  return {origin.path, origin.features, origin.outputs};
+  KnownNetwork known;
+  if (const auto path = config.files.restart_path(comm)) {
+    const CheckpointOrigin origin = checkpoint_origin(comm, *path);
+    known = {origin.path, origin.features, origin.outputs};
+  }
+  adopt_ends(config, known);
+  return known;
 }
 
 int outputs_of(const KnownNetwork& network, const TrainConfig& config,
@@ -240,16 +244,17 @@ void each_label(const train::Examples& examples, const Visit& visit) {
 void check_examples(const KnownNetwork& network, int outputs, const TrainConfig& config,
                     const char* set, const train::Examples& examples) {
   const std::string source = source_of(config, std::string(set) == "test");
+  const std::string& by_embedding = network.embedding.empty() ? network.file : network.embedding;
+  const std::string& by_head = network.head.empty() ? network.file : network.head;
   if (network.features > 0 && network.features != examples.features()) {
     throw input_error("{}: its samples have {}, but the network of {} takes {}", source,
-                      size_text(examples), network.file, network.features);
+                      size_text(examples), by_embedding, network.features);
   }
   const LabelUse use = models::find_loss(config.chain.loss.name).labels;
   const int targets = examples.target_width();
   if (use == LabelUse::targets && targets > 0 && targets != outputs) {
     throw input_error("{}: its {} targets have {} numbers, but the network has {} outputs{}",
-                      source, set, targets, outputs,
-                      network.outputs > 0 ? " in " + network.file : "");
+                      source, set, targets, outputs, network.outputs > 0 ? " in " + by_head : "");
   }
   if (use == LabelUse::targets || use == LabelUse::none) return;
   int largest = 0;
@@ -259,7 +264,7 @@ void check_examples(const KnownNetwork& network, int outputs, const TrainConfig&
     throw input_error(
         "{}: {} {} {} has the label {}, but there are {} classes, 0 to {}, {}", source, set,
         config.sequences.input.empty() ? "image" : "sample", i, label, outputs, outputs - 1,
-        network.outputs > 0 ? "in " + network.file : "by the labels of the training samples");
+        network.outputs > 0 ? "in " + by_head : "by the labels of the training samples");
   });
   check_components(config.chain, largest);
 }

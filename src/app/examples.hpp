@@ -53,10 +53,12 @@ void refuse_sequence_options(const OptionValues& options, const models::ModelOpt
 /// The network that training starts from or that is scored, where a file has one.
 struct KnownNetwork {
   std::string file;
-  Index features = 0;  ///< of its embedding; 0: not known
-  Index outputs = 0;   ///< of its head; 0: not known
+  Index features = 0;                     ///< of its embedding; 0: not known
+  Index outputs = 0;                      ///< of its head; 0: not known
+  std::string embedding = {}, head = {};  ///< their own files, where they are modules
 };
-/// By --weights or --restart; of no file where there is neither. Collective.
+/// By --weights or --restart, and --embedding and --head; of no file where there is none of them.
+/// Collective.
 KnownNetwork known_network(const parallel::Communicator& comm, const TrainConfig& config);
 
 /// Outputs of the network: those of its file, or as many as the samples have classes or targets.

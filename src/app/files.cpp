@@ -118,20 +118,22 @@ io::WeightsShape file_shape(const models::ModelOptions& model) {
   return shape;
 }
 
+View<Real, 2> stored_rows(models::End* end) {
+  return end == nullptr ? View<Real, 2>() : end->groups().front().values;
+}
+
 void save_weights(const cli::Context& context, const std::string& path,
                   const NetworkParts& network) {
-  const View<const Real, 2> head =
-      network.head != nullptr ? network.head->rows() : View<const Real, 2>();
   if (models::find(network.model.model).cells) {
     std::vector<View<const Real, 1>> rows;
     for (const View<Real, 2>& cell : network.parameters) rows.emplace_back(cell[0]);
     io::write_cell_weights(context.comm, path, provenance(context), cells_shape(network.model),
-                           rows, head);
+                           rows, network.head);
     return;
   }
   io::WeightsToSave weights{file_shape(network.model), network.steps, network.parameters.front()};
-  if (network.embedding != nullptr) weights.embedding = network.embedding->rows();
-  weights.head = head;
+  weights.embedding = network.embedding;
+  weights.head = network.head;
   io::write_weights(context.comm, path, provenance(context), weights);
 }
 

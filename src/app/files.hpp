@@ -37,13 +37,14 @@ void read_weights(const parallel::Communicator& comm, const ChainConfig& config,
 /// How files have the layers of a model.
 io::WeightsShape file_shape(const models::ModelOptions& model);
 
+/// What weights files hold of an end that is a linear layer, [inputs + 1, outputs]; empty of null.
+View<Real, 2> stored_rows(models::End* end);
 /// The parts of a network; embedding and head may be missing.
 struct NetworkParts {
   models::ModelOptions model;
-  StepSet steps;                          ///< that this rank writes
-  std::vector<View<Real, 2>> parameters;  ///< stored_rows() of those steps
-  const models::DenseLayer* embedding = nullptr;
-  const models::DenseLayer* head = nullptr;
+  StepSet steps;                                  ///< that this rank writes
+  std::vector<View<Real, 2>> parameters;          ///< stored_rows() of those steps
+  View<const Real, 2> embedding = {}, head = {};  ///< stored_rows()
 };
 /// Collective.
 void save_weights(const cli::Context& context, const std::string& path,

@@ -239,7 +239,7 @@ void write_gradients(io::hdf5::File& file, const Chain& chain, const RunConfig& 
 void write(io::hdf5::File& file, const Chain& chain, const RunConfig& config, const Gradients& g) {
   write_last_state(file, chain);
   const Index B = chain.trajectory.batch(), n = chain.trajectory.width();
-  models::DenseLayer* head = chain.loss->head();
+  const models::End* head = chain.loss->head();
   if (head != nullptr && !chain.loss->needs_all_steps()) {
     const Buffer<Real> z = last_state(chain.trajectory);
     Buffer<Real> logits(B * head->outputs());

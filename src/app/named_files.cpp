@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "app/config.hpp"
+#include "app/ends.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/io/safetensors.hpp"
 #include "deeppcr/io/trace.hpp"
@@ -47,6 +48,10 @@ std::vector<io::WrittenFile> written_files(const cli::Options& known, const Opti
     if (option.spec.writes.empty()) continue;
     const std::string path = values.text(option.spec.name), format = option.spec.writes;
     if (!path.empty()) files.push_back({option.spec.name, path, format});
+    for (const auto role : {models::LayerRole::embedding, models::LayerRole::head})
+      if (format == file_format::kModule && !path.empty() &&
+          !values.text(models::to_string(role)).empty())
+        files.push_back({"", module_beside(path, role), format});
     if (format == file_format::kCheckpoint) {
       const std::string used = path.empty() ? default_checkpoint(values.text("trace")) : path;
       if (path.empty()) files.push_back({"", used, format});

@@ -1,9 +1,10 @@
 #include "app/network.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 
 #include "app/chain.hpp"
+#include "app/ends.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/raw_inputs.hpp"
@@ -71,7 +72,8 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
       forward->memory(problem) +
       sharing.methods.make_backward()->cost({forward->layout(problem), batch, width}).memory;
   const double each = examples.everywhere() ? 0 : 1;  // signals are there already; of pixels
-  const double embedding = takes_sequences(model) ? 0 : 8 * n;
+  const bool linear = !takes_sequences(model) && config.embedding.empty();
+  const double embedding = linear ? 8 * n : 0;
   const double pixels =
       static_cast<double>(examples.features()) *
       (each * static_cast<double>(examples.count()) + sizeof(Real) * (2 * B + embedding));
@@ -110,13 +112,16 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
   options.trajectories_kept = config.trajectories_kept;
   options.truncate = config.sequences.truncate;
   train::ChainNetwork::Parts parts{models::make(model, options.layout.steps(grid.depth().rank())),
-                                   std::nullopt, nullptr};
+                                   nullptr, nullptr};
   require_stack(sharing.methods.forward, sharing.methods.backward, model.model, *parts.sequence);
-  parts.loss =
-      models::make(config.chain.loss, models::sizes_for(*parts.sequence, outputs, model.seed));
-  if (parts.sequence->input_width() == 0)
-    parts.embedding.emplace(models::LayerRole::embedding, static_cast<int>(examples.features()),
-                            model.width, model.seed);
+  models::LossSizes sizes = models::sizes_for(*parts.sequence, outputs, model.seed);
+  sizes.head = make_end(config, models::LayerRole::head);
+  parts.loss = models::make(config.chain.loss, sizes);
+  parts.embedding = make_end(config, models::LayerRole::embedding);
+  if (parts.sequence->input_width() == 0 && !parts.embedding)
+    parts.embedding = std::make_unique<models::DenseLayer>(models::LayerRole::embedding,
+                                                           static_cast<int>(examples.features()),
+                                                           model.width, model.seed);
   const std::string& file = config.chain.weights;
   if (!file.empty()) {
     const io::WeightsShape& stored = config.chain.stored;
@@ -128,10 +133,10 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
       take_normalised_inputs(*config.chain.cells, known, stored_rows(*parts.sequence).front()[0]);
     }
     if (stored.features > 0 && parts.embedding)
-      io::read_dense_layer(grid.world(), file, "/embedding", parts.embedding->rows());
-    models::DenseLayer* head = parts.loss->head();
+      io::read_dense_layer(grid.world(), file, "/embedding", stored_rows(parts.embedding.get()));
+    models::End* head = parts.loss->head();
     if (config.chain.stored_outputs() > 0 && head != nullptr)
-      io::read_dense_layer(grid.world(), file, "/head", head->rows());
+      io::read_dense_layer(grid.world(), file, "/head", stored_rows(head));
   }
   return {grid, std::move(parts), options, examples};
 }

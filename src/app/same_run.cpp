@@ -31,7 +31,9 @@ const Names training_of_model{"average", "jitter", "autoencoder"};
 const Names course{"data",     "samples",    "shift",         "flip",    "epochs",
                    "input",    "test-input", "test-share",    "frame",   "truncate",
                    "schedule", "optimiser",  "learning-rate", "warm-up", "clip-norm"};
-const Names files{"data", "input", "test-input", "weights", "denoiser", "autoencoder"};
+const Names ends{"embedding", "head"};
+const Names files{"data",     "input",       "test-input", "weights",
+                  "denoiser", "autoencoder", "embedding",  "head"};
 
 Decides what_decides(const std::string& command, const std::string& name,
                      const std::string& selector) {
@@ -40,7 +42,7 @@ Decides what_decides(const std::string& command, const std::string& name,
   if (training_of_model.count(name) > 0) return Decides::course;
   if (selector == "model" || name == "model") return Decides::function;
   if (trains && (selector == "loss" || name == "loss")) return Decides::function;
-  if (trains && sequences.count(name) > 0) return Decides::function;
+  if (trains && (sequences.count(name) > 0 || ends.count(name) > 0)) return Decides::function;
   if (command == "generate" && sampler.count(name) > 0) return Decides::function;
   // What a solve starts from is compared number by number.
   if (trains ? course.count(name) > 0 || selector == "optimiser" || selector == "schedule"

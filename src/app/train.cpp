@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "app/chain.hpp"
+#include "app/ends.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/network.hpp"
@@ -19,9 +20,10 @@ namespace {
 TrainConfig checked_config(const OptionValues& options, const cli::Context& context) {
   TrainConfig config = read_train_config(options);
   look_at_files(context.comm, config.chain);
+  look_at_ends(context.comm, config);
   check_save_weights(config.chain.model, config.files.save_weights);
   if (!config.files.restart.empty() && config.files.checkpoint.empty() &&
-      config.files.save_weights.empty())
+      config.files.save_weights.empty() && config.files.save_module.empty())
     log::warn("--restart {} without --checkpoint: nothing keeps what this run trains",
               config.files.restart);
   return config;
@@ -33,7 +35,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
                   const cli::Context& context) {
   train::ChainNetwork::Parts& parts = network.parts();
   const int owner = network_layout(config, sharing).owner(config.chain.model.steps - 1);
-  models::DenseLayer* head = parts.loss->head();
+  models::End* head = parts.loss->head();
   if (head != nullptr)
     grid.depth().broadcast(head->parameters().data(), head->parameters().size(), owner);
   StepSet steps = parts.sequence->local_steps();
@@ -51,7 +53,7 @@ void save_weights(const parallel::ProcessGrid& grid, train::ChainNetwork& networ
   }
   app::save_weights(
       context, config.files.save_weights,
-      {model, steps, parameters, parts.embedding ? &*parts.embedding : nullptr, head});
+      {model, steps, parameters, stored_rows(parts.embedding.get()), stored_rows(head)});
 }
 
 /// The configuration that checkpoints keep: with the sizes that samples and files have decided.
@@ -67,6 +69,7 @@ std::string resolved(const OptionValues& options, const TrainConfig& config) {
 }  // namespace
 
 int run_train(const OptionValues& options, const cli::Context& given) {
+  refuse_modules(options);
   if (is_diffusion_model(options.text("model"))) return train_diffusion(options, given);
   refuse_mixed_samples(options);
   TrainConfig config = checked_config(options, given);
@@ -102,6 +105,8 @@ int run_train(const OptionValues& options, const cli::Context& given) {
                    [&] { return network.evaluate(*sets.test); });
   result.pipeline = network.pipeline();
   if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
+  if (!config.files.save_module.empty())
+    save_modules(grid, network, config, network_layout(config, sharing));
   return print(context, config, sharing, result);
 }
 

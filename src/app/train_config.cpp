@@ -71,6 +71,18 @@ void add_data_options(cli::Options& options) {
        flag_option("flip", "mirror each second image at random")});
 }
 
+void add_module_options(cli::Options& options) {
+  options.add("Modules of --model torch",
+              {cli::read_file("embedding",
+                              "TorchScript file from a sample to z_0; left out: a linear layer"),
+               cli::read_file("head",
+                              "TorchScript file from the last state to the outputs, one a class; "
+                              "left out: a linear layer"),
+               cli::written_file("save-module", file_format::kModule,
+                                 "write the trained chain as TorchScript, and of FILE.pt the ends "
+                                 "that are modules as FILE.embedding.pt and FILE.head.pt")});
+}
+
 void add_optimiser_options(cli::Options& options) {
   options.add(
       "Optimiser",
@@ -202,6 +214,7 @@ void add_pipeline_options(cli::Options& options) {
 
 void add_train_options(cli::Options& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
+  add_module_options(options);
   add_data_options(options);
   add_loss_options(options);
   add_optimiser_options(options);
@@ -317,7 +330,10 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.sharing = read_sharing(options);
   config.trajectories_kept = options.whole("keep-trajectories");
   config.autoencoder = options.text("autoencoder");
+  config.embedding = options.text("embedding");
+  config.head = options.text("head");
   config.files = read_files_config(options);
+  config.files.save_module = options.text("save-module");
   config.updates_to_save = options.whole("checkpoint-steps");
   return config;
 }

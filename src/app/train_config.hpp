@@ -38,7 +38,8 @@ struct TrainConfig {
   SequenceConfig sequences;
   train::Sharing sharing;
   Index trajectories_kept = 0;
-  std::string autoencoder;  ///< of a denoiser: the file whose latents it denoises
+  std::string autoencoder;      ///< of a denoiser: the file whose latents it denoises
+  std::string embedding, head;  ///< modules; empty: linear layers
   FilesConfig files;
   Index updates_to_save = 0;
 };

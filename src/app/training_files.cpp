@@ -182,10 +182,10 @@ void TrainingFiles::finish(const TrainingResult& result, double seconds) {
 CheckpointOrigin checkpoint_origin(const parallel::Communicator& comm, const std::string& path) {
   const io::Checkpoint checkpoint(comm, path);
   CheckpointOrigin origin{path, checkpoint.configuration(), checkpoint.progress().iteration};
-  // a row for each input, then the bias
-  if (checkpoint.file().has(kEmbedding))
+  // a row for each input, then the bias; of modules a group
+  if (checkpoint.file().is_dataset(kEmbedding))
     origin.features = checkpoint.file().shape(kEmbedding).at(0) - 1;
-  if (checkpoint.file().has(kHead)) origin.outputs = checkpoint.file().shape(kHead).at(1);
+  if (checkpoint.file().is_dataset(kHead)) origin.outputs = checkpoint.file().shape(kHead).at(1);
   return origin;
 }
 

@@ -18,6 +18,10 @@ using std::string_view_literals::operator""sv;
 
 constexpr std::size_t kHeadBytes = 256;
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n"sv;
+constexpr std::string_view kArchiveSignature = "PK\x03\x04"sv;
+/// In the deeppcr.json of a TorchScript file, which is near its beginning.
+constexpr std::string_view kModuleMark = R"("written_by":"deeppcr")"sv;
+constexpr std::size_t kModuleBytes = std::size_t{1} << 16;
 constexpr std::string_view kHdf5Signature = "\x89HDF\r\n\x1a\n"sv;
 
 bool has_at(std::string_view bytes, std::size_t at, std::string_view wanted) {
@@ -47,6 +51,16 @@ Recognised recognise_hdf5(const std::string& path) {
   }
 }
 
+Recognised recognise_archive(std::ifstream& file) {
+  std::string begin(kModuleBytes, ' ');
+  file.clear();
+  file.seekg(0);
+  file.read(begin.data(), kModuleBytes);
+  if (begin.find(kModuleMark) != std::string::npos)
+    return {file_format::kModule, "a trained module of ours", false};
+  return {"", "an archive or a module that this program has not written", false};
+}
+
 }  // namespace
 
 bool has_picture_mark(std::string_view bytes) {
@@ -66,6 +80,7 @@ Recognised recognise(const std::string& path) {
   if (has_at(head, 0, kHdf5Signature)) return recognise_hdf5(path);
   if (has_picture_mark(head)) return {file_format::kPicture, "a picture of ours", false};
   if (has_at(head, 0, kPngSignature)) return {"", "a PNG picture of another program", false};
+  if (has_at(head, 0, kArchiveSignature)) return recognise_archive(file);
   if (has_at(head, 0, "# deeppcr")) return {file_format::kCsv, "a table of ours", false};
   return {"", "no file of this program", false};
 }

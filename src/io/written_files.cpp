@@ -12,7 +12,9 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/parallel/runtime.hpp"
 #include "io/recognise.hpp"
+#include "io/replace_file.hpp"
 
 namespace deeppcr::io {
 namespace {
@@ -153,6 +155,13 @@ void check_written_files(const std::vector<WrittenFile>& files, const std::vecto
     for (const WrittenFile& other : files)
       if (&other != &file) refuse_shared_names(file, other);
   }
+}
+
+void write_by_root(const parallel::Communicator& comm, const std::string& path,
+                   const std::function<void(const std::string&)>& body) {
+  parallel::agree(comm, [&] {
+    if (comm.is_root()) begin_file(path, body);
+  });
 }
 
 std::string WrittenFile::named() const {

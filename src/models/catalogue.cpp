@@ -86,6 +86,17 @@ void look_at_file(ModelOptions& options, const GivenSizes& given) {
   entry.look_at_file(options, given);
 }
 
+std::unique_ptr<End> make_end(const ModelOptions& options, LayerRole role,
+                              const std::string& file) {
+  const CatalogueEntry& entry = find(options.model);
+  return entry.make_end(complete(entry, options), role, file);
+}
+
+void save(const ModelOptions& options, const std::vector<Real*>& groups, const std::string& file) {
+  const CatalogueEntry& entry = find(options.model);
+  entry.save(complete(entry, options), groups, file);
+}
+
 double rounding(const ModelOptions& options) {
   const CatalogueEntry& entry = find(options.model);
   return entry.rounding ? entry.rounding(complete(entry, options))

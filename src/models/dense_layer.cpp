@@ -48,12 +48,21 @@ void dense_initialise(const DenseShape& layer, std::uint64_t seed, std::uint64_t
   for (Index i = 0; i < layer.size(); ++i) own[i] = bound * (2 * own[i] - 1);
 }
 
+std::string to_string(LayerRole role) {
+  return role == LayerRole::embedding ? "embedding" : "head";
+}
+
 DenseLayer::DenseLayer(LayerRole role, int inputs, int outputs, std::uint64_t seed)
-    : shape_{inputs, outputs, 0} {
+    : role_(role), shape_{inputs, outputs, 0} {
   if (inputs < 1 || outputs < 1)
     throw input_error("a layer from {} to {} numbers is not possible: 1 or more", inputs, outputs);
   parameters_ = Buffer<Real>(shape_.size());
   dense_initialise(shape_, seed, static_cast<std::uint64_t>(role), parameters_.data());
+}
+
+std::vector<sequence::ParameterGroup> DenseLayer::groups() {
+  const std::string name = to_string(role_);
+  return {{name, false, shape_.inputs + 1, rows(), "weights by input, then the bias: " + name}};
 }
 
 void DenseLayer::forward(ConstState x, State y) const {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/models/losses.hpp"
@@ -23,7 +24,7 @@ const Words<LossAt>& loss_places() {
   return words;
 }
 
-void apply_head(const DenseLayer& head, sequence::Columns columns, ConstState z, State y) {
+void apply_head(const End& head, sequence::Columns columns, ConstState z, State y) {
   const Index samples = z.extent(0);
   Buffer<Real> x(samples * columns.count);
   gather(columns, {z.data(), {1, samples, z.extent(1)}}, samples, x.data());
@@ -34,12 +35,9 @@ HeadLoss::HeadLoss(const LossSizes& sizes, LossAt at)
     : at_(at),
       last_(sizes.steps - 1),
       columns_{sizes.first, sizes.width},
-      head_(LayerRole::head, sizes.width, sizes.outputs, sizes.seed) {}
-
-std::vector<sequence::ParameterGroup> HeadLoss::parameters() {
-  const Index rows = head_.inputs() + 1;
-  return {{"head", false, rows, head_.rows(), "weights by input, then the bias: head"}};
-}
+      head_(sizes.head ? sizes.head
+                       : std::make_shared<DenseLayer>(LayerRole::head, sizes.width, sizes.outputs,
+                                                      sizes.seed)) {}
 
 ConstState HeadLoss::read(const LossData& data, StepRange rows) {
   const Index count = rows.size() * data.samples;
@@ -52,9 +50,9 @@ ConstState HeadLoss::read(const LossData& data, StepRange rows) {
 }
 
 State HeadLoss::outputs_of(ConstState x) {
-  outputs_.reserve(x.extent(0) * head_.outputs());
-  const State y(outputs_.data(), {x.extent(0), head_.outputs()});
-  head_.forward(x, y);
+  outputs_.reserve(x.extent(0) * head_->outputs());
+  const State y(outputs_.data(), {x.extent(0), head_->outputs()});
+  head_->forward(x, y);
   return y;
 }
 
@@ -62,16 +60,17 @@ void HeadLoss::differentiate_head(ConstState x, ConstState by_outputs, bool firs
                                   const sequence::GroupRows& parameters) {
   by_read_.reserve(x.size());
   const State by_x(by_read_.data(), x.shape());
-  if (parameters.empty() || first) {
-    View<Real, 1> into;
-    if (!parameters.empty()) into = {parameters.front().data(), {parameters.front().size()}};
-    head_.gradient(x, by_outputs, into, by_x);
+  if (parameters.empty()) {
+    head_->gradient(x, by_outputs, {}, by_x);
     return;
   }
-  const View<Real, 2>& sum = parameters.front();
-  by_head_.reserve(sum.size());
-  head_.gradient(x, by_outputs, {by_head_.data(), {sum.size()}}, by_x);
-  for (Index i = 0; i < sum.size(); ++i) sum.data()[i] += by_head_[i];
+  const Index size = head_->parameters().size();
+  by_head_.reserve(size);
+  head_->gradient(x, by_outputs, {by_head_.data(), {size}}, by_x);
+  const Real* from = by_head_.data();
+  for (const View<Real, 2>& sum : parameters)
+    for (Index i = 0; i < sum.size(); ++i, ++from)
+      sum.data()[i] = first ? *from : sum.data()[i] + *from;
 }
 
 LossReport HeadLoss::evaluate(const LossData& data, const LossGradients* gradients) {
@@ -96,7 +95,7 @@ LossReport HeadLoss::evaluate_rows(const LossData& data, const LossGradients* gr
   const Index first = one ? data.local.row(last_) : 0;
   const Index end = one ? first + 1 : data.local.size();
   const Index piece =
-      std::max<Index>(1, kPieceNumbers / std::max<Index>(1, samples * head_.inputs()));
+      std::max<Index>(1, kPieceNumbers / std::max<Index>(1, samples * head_->inputs()));
   for (Index at = first; at < end; at += piece) {
     const StepRange rows{at, std::min(end, at + piece)};
     const ConstState x = read(data, rows);

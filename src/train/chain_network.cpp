@@ -103,7 +103,7 @@ ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const
       chain_gradients_(groups_),
       loss_(std::make_unique<LossOnGrid>(grid, *parts_.loss, options.layout, chain().output())),
       embedding_gradient_(owns_embedding() ? parts_.embedding->parameters().size() : 0) {
-  DEEPPCR_ASSERT(feed_->takes_inputs() != parts_.embedding.has_value(),
+  DEEPPCR_ASSERT(feed_->takes_inputs() != (parts_.embedding != nullptr),
                  "a chain with {} inputs a step, {} embedding", parts_.sequence->input_width(),
                  parts_.embedding ? "an" : "no");
   if (options.truncate > 0) truncated_ = std::make_unique<Truncated>(chain(), options.truncate);
@@ -158,11 +158,13 @@ std::vector<ParameterGroup> ChainNetwork::parameters() {
     all.push_back(group_of(group, own, group.shared, chain_gradients_[g].data()));
   }
   if (parts_.embedding) {
-    const View<Real, 2> values = parts_.embedding->rows();
-    const Index rows = values.extent(0);
-    all.push_back(
-        group_of({"embedding", false, rows, values, "weights by input, then the bias: embedding"},
-                 StepRange{0, owns_embedding() ? rows : 0}, false, embedding_gradient_.data()));
+    Index at = 0;  // among their gradients
+    for (const sequence::ParameterGroup& group : parts_.embedding->groups()) {
+      const StepRange own{0, owns_embedding() ? group.rows : 0};
+      all.push_back(group_of(group, own, false,
+                             owns_embedding() ? embedding_gradient_.data() + at : nullptr));
+      at += group.values.size();
+    }
   }
   for (ParameterGroup& group : loss_->parameters()) all.push_back(std::move(group));
   return all;

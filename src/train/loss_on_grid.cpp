@@ -166,7 +166,7 @@ bool LossOnGrid::judges_steps(const Examples& examples) const {
 
 template <typename Visit>
 void LossOnGrid::each_output(const Part& part, const Visit& visit) {
-  const models::DenseLayer* head = loss_.head();
+  const models::End* head = loss_.head();
   if (head == nullptr) return;
   outputs_.reserve(part.data.samples * head->outputs());
   const State y(outputs_.data(), {part.data.samples, head->outputs()});
@@ -198,7 +198,7 @@ void LossOnGrid::score(const Part& part, Evaluation& evaluation) {
 void LossOnGrid::make_room(const Examples& examples, Predictions& predictions) const {
   predictions.samples = examples.count();
   predictions.steps = judges_steps(examples) ? num_steps_ : 1;
-  const models::DenseLayer* head = loss_.head();
+  const models::End* head = loss_.head();
   predictions.width = loss_.classes() > 0 ? 1 : head != nullptr ? head->outputs() : 0;
   predictions.values.reset(predictions.samples * predictions.steps * predictions.width);
 }

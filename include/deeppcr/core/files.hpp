@@ -15,6 +15,7 @@ inline constexpr const char* kResults = "deeppcr-results";
 inline constexpr const char* kBench = "deeppcr-bench";
 inline constexpr const char* kPicture = "deeppcr-picture";  ///< PNG: Software "deeppcr VERSION"
 inline constexpr const char* kCsv = "deeppcr-csv";          ///< begins with "# deeppcr"
+inline constexpr const char* kModule = "deeppcr-module";    ///< TorchScript: written_by deeppcr
 inline constexpr const char* kEmpty = "empty";              ///< anybody's, without content
 }  // namespace file_format
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct ReadFile {
 /// @throws Error with one sentence for the first that is not allowed
 void check_written_files(const std::vector<WrittenFile>& files, const std::vector<ReadFile>& read,
                          bool force);
+
+/// A file that rank 0 writes by `body` under the temporary name that it gets; it takes its own name
+/// when it is whole. Collective. @throws Error (on all ranks)
+void write_by_root(const parallel::Communicator& comm, const std::string& path,
+                   const std::function<void(const std::string&)>& body);
 
 /// Keeps other runs from writing the same file: a lock on FILE.lock beside it, held by rank 0 and
 /// removed at the end. The system frees it with the process, so a killed run is no hindrance; where

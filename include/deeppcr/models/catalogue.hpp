@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/models/end.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 
 namespace deeppcr::models {
@@ -79,6 +80,13 @@ struct CatalogueEntry {
   std::function<void(ModelOptions&, const GivenSizes&)> look_at_file;
   /// Relative rounding error of its values; may be empty: that of double.
   std::function<double(const ModelOptions&)> rounding;
+  /// An end of such networks from a file of its own; empty: theirs are linear layers.
+  /// Throws Error, perhaps of one rank alone.
+  std::function<std::unique_ptr<End>(const ModelOptions&, LayerRole, const std::string& file)>
+      make_end;
+  /// Writes a chain as such a file, with these parameters: of each group [rows, row size] of all
+  /// steps. Throws Error of this rank; empty: there is no such file.
+  std::function<void(const ModelOptions&, const std::vector<Real*>&, const std::string& file)> save;
   bool cells =
       false;  ///< recurrent cells, "cell/K" a group, which weights files hold by their names
   /// A chain of every K-th step with K times the scale approximates it (--guess coarse:K).
@@ -112,6 +120,12 @@ StepCost step_cost(const ModelOptions& options);
 /// Steps and width of the file that describes such a model; nothing where there is none.
 /// @throws Error, perhaps of one rank alone, where they contradict what was given
 void look_at_file(ModelOptions& options, const GivenSizes& given);
+
+/// An end of such networks. @pre the entry's make_end. @throws as that
+std::unique_ptr<End> make_end(const ModelOptions& options, LayerRole role, const std::string& file);
+
+/// Writes such a chain with these parameters. @pre the entry's save. @throws as that
+void save(const ModelOptions& options, const std::vector<Real*>& groups, const std::string& file);
 
 /// Relative rounding error of the values of such a model. @throws as make()
 double rounding(const ModelOptions& options);

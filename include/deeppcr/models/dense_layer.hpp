@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/view.hpp"
+#include "deeppcr/models/end.hpp"
 
 namespace deeppcr::models {
 
@@ -35,36 +37,31 @@ double mean_square(View<Real, 1> y, const Real* target);
 /// Uniform on +-1/sqrt(inputs), as PyTorch's nn.Linear, by (seed, role) and position.
 void dense_initialise(const DenseShape& layer, std::uint64_t seed, std::uint64_t role, Real* theta);
 
-/// The two ends of a network: an embedding brings the features of a sample, such as the pixels of
-/// an image, to the width of the chain; a head makes logits of its last state, the linear
-/// classifier. As numbers they tell apart the random streams of layers with the same seed.
-enum class LayerRole : std::uint64_t { embedding = 0x454d424544, head = 0x48454144 };
-
 /// y = W x + b from `inputs` to `outputs` numbers; starts as PyTorch's nn.Linear.
-class DenseLayer {
+class DenseLayer final : public End {
  public:
   DenseLayer(LayerRole role, int inputs, int outputs, std::uint64_t seed);
 
-  int inputs() const { return shape_.inputs; }
-  int outputs() const { return shape_.outputs; }
+  int inputs() const override { return shape_.inputs; }
+  int outputs() const override { return shape_.outputs; }
 
   /// W, column-major [outputs x inputs] (the transpose of PyTorch's [out, in]), then b [outputs].
-  View<Real, 1> parameters() { return {parameters_.data(), {parameters_.size()}}; }
+  View<Real, 1> parameters() override { return {parameters_.data(), {parameters_.size()}}; }
   View<const Real, 1> parameters() const { return {parameters_.data(), {parameters_.size()}}; }
   /// The same by rows, one for each input, then the bias: [inputs + 1, outputs].
   View<Real, 2> rows() { return {parameters_.data(), {shape_.inputs + 1, shape_.outputs}}; }
   View<const Real, 2> rows() const {
     return {parameters_.data(), {shape_.inputs + 1, shape_.outputs}};
   }
+  /// rows(), called after its role.
+  std::vector<sequence::ParameterGroup> groups() override;
 
-  /// Shapes: x [B, inputs], y [B, outputs].
-  void forward(ConstState x, State y) const;
-  /// From g [B, outputs] = d loss / d y: parameter_gradient [parameters().size()], summed over
-  /// samples, and input_gradient [B, inputs]; an empty view of either is left out.
+  void forward(ConstState x, State y) const override;
   void gradient(ConstState x, ConstState g, View<Real, 1> parameter_gradient,
-                State input_gradient) const;
+                State input_gradient) const override;
 
  private:
+  LayerRole role_;
   DenseShape shape_;
   Buffer<Real> parameters_;
 };

@@ -78,8 +78,8 @@ class Loss {
 
   /// Trainable numbers of its own, such as a head. Default: none.
   virtual std::vector<sequence::ParameterGroup> parameters() { return {}; }
-  /// The classifier that weights files hold; null without.
-  virtual DenseLayer* head() { return nullptr; }
+  /// What makes the outputs that it compares; null without.
+  virtual End* head() { return nullptr; }
 
   /// Classes that it tells apart; 0: it classifies nothing, and has no accuracy.
   virtual int classes() const { return 0; }
@@ -97,7 +97,8 @@ struct LossSizes {
   int width = 1;    ///< numbers of a state that it reads
   int outputs = 1;  ///< of a head: classes, or the numbers of a target
   std::uint64_t seed = 1;
-  int first = 0;  ///< the first number that it reads
+  int first = 0;                        ///< the first number that it reads
+  std::shared_ptr<End> head = nullptr;  ///< in place of a linear layer by the seed
 };
 /// Those for the states of a chain.
 LossSizes sizes_for(const sequence::Sequence& chain, int outputs, std::uint64_t seed);

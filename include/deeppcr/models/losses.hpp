@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,9 @@ namespace deeppcr::models {
 /// @throws Error for a label that is no class
 LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient);
 
-/// The numbers of states that a loss reads go through a head: y = W z + b. Shapes: z [B, width],
-/// y [B, head.outputs()].
-void apply_head(const DenseLayer& head, sequence::Columns columns, ConstState z, State y);
+/// The numbers of states that a loss reads go through a head: y = W z + b, or a module. Shapes: z
+/// [B, width], y [B, head.outputs()].
+void apply_head(const End& head, sequence::Columns columns, ConstState z, State y);
 
 /// Where a sample's outputs are compared.
 ///
@@ -24,7 +25,7 @@ void apply_head(const DenseLayer& head, sequence::Columns columns, ConstState z,
 enum class LossAt { last, each, rate };
 const Words<LossAt>& loss_places();
 
-/// A loss of what a linear layer, the head, makes of states.
+/// A loss of what the head, a linear layer where there is no other, makes of states.
 class HeadLoss : public Loss {
  public:
   bool reads(Index l) const override { return at_ != LossAt::last || l == last_; }
@@ -32,9 +33,9 @@ class HeadLoss : public Loss {
   Index num_sums(Index samples) const override;
   /// The states of each sample over its steps, [samples, width].
   void add_sums(const LossData& data, Real* sums) const override;
-  /// "head": a row for each number that is read, then the bias.
-  std::vector<sequence::ParameterGroup> parameters() override;
-  DenseLayer* head() override { return &head_; }
+  /// Those of the head.
+  std::vector<sequence::ParameterGroup> parameters() override { return head_->groups(); }
+  End* head() override { return head_.get(); }
 
  protected:
   HeadLoss(const LossSizes& sizes, LossAt at);
@@ -46,7 +47,7 @@ class HeadLoss : public Loss {
   /// The outputs that a sample is judged by in the end, [samples, outputs]; empty where the rows
   /// that they need are not here.
   State final_outputs(const LossData& data);
-  int outputs() const { return head_.outputs(); }
+  int outputs() const { return head_->outputs(); }
 
  private:
   LossReport evaluate_rows(const LossData& data, const LossGradients* gradients);
@@ -64,7 +65,7 @@ class HeadLoss : public Loss {
   LossAt at_;
   Index last_;
   sequence::Columns columns_;
-  DenseLayer head_;
+  std::shared_ptr<End> head_;
   Buffer<Real> read_, outputs_, by_read_, by_head_;
 };
 

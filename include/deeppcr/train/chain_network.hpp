@@ -60,7 +60,7 @@ class ChainNetwork final : public Trainable {
  public:
   struct Parts {
     std::unique_ptr<sequence::Sequence> sequence;  ///< the steps of this rank's range
-    std::optional<models::DenseLayer> embedding;   ///< nothing for a chain that takes inputs
+    std::unique_ptr<models::End> embedding;        ///< null for a chain that takes inputs
     std::unique_ptr<models::Loss> loss;            ///< of the same number of steps
   };
   struct Options {

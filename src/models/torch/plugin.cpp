@@ -98,10 +98,12 @@ void prepare_runtime() {
   static_cast<void>(done);
 }
 
-DeepPcrFault open(const char* file, std::int32_t precision, DeepPcrModule** module) {
+DeepPcrFault open(const char* file, std::int32_t precision, std::int32_t end,
+                  DeepPcrModule** module) {
   return guarded([&] {
     prepare_runtime();
-    auto opened = std::make_unique<DeepPcrModule>(DeepPcrModule{Module(file, precision), {}, {}});
+    auto opened =
+        std::make_unique<DeepPcrModule>(DeepPcrModule{Module(file, precision, end != 0), {}, {}});
     for (const Weight& weight : opened->module.weights()) {
       opened->names.push_back(weight.name);
       opened->row_sizes.push_back(weight.row_size());
@@ -161,15 +163,20 @@ DeepPcrFault gradient(DeepPcrSteps* steps, const DeepPcrRange* range, const doub
   return guarded([&] { steps->steps.gradient(*range, in, inputs, g, rows, by_state); });
 }
 
+DeepPcrFault save(DeepPcrModule* module, double* const* weights, std::int64_t rows,
+                  const char* file) {
+  return guarded([&] { module->module.save(weights, rows, file); });
+}
+
 }  // namespace
 
 }  // namespace deeppcr::torch_plugin
 
 extern "C" __attribute__((visibility("default"))) const DeepPcrTorchTable* deeppcr_torch_table() {
   namespace plugin = deeppcr::torch_plugin;
-  static const DeepPcrTorchTable table{kDeepPcrTorchVersion, plugin::open,    plugin::close,
-                                       plugin::facts,        plugin::group,   plugin::read_row,
-                                       plugin::bind,         plugin::release, plugin::evaluate,
-                                       plugin::product,      plugin::gradient};
+  static const DeepPcrTorchTable table{kDeepPcrTorchVersion, plugin::open,     plugin::close,
+                                       plugin::facts,        plugin::group,    plugin::read_row,
+                                       plugin::bind,         plugin::release,  plugin::evaluate,
+                                       plugin::product,      plugin::gradient, plugin::save};
   return &table;
 }

@@ -111,7 +111,7 @@ bool Module::own_weights() const {
                                             [](const Weight& weight) { return !weight.shared; });
 }
 
-Module::Module(const std::string& file, int precision) {
+Module::Module(const std::string& file, int precision, bool end) : end_(end) {
   torch::jit::ExtraFilesMap extra{{kDescription, ""}};
   try {
     whole_ = torch::jit::load(file, at::kCPU, extra);
@@ -119,7 +119,8 @@ Module::Module(const std::string& file, int precision) {
     refuse_file(file, error.what_without_backtrace());
   }
   whole_.eval();
-  read_description(extra[kDescription]);
+  description_ = extra[kDescription];
+  read_description(description_);
   step_ = whole_.hasattr("step") && whole_.attr("step").isModule() ? whole_.attr("step").toModule()
                                                                    : whole_;
   find_second();
@@ -160,8 +161,20 @@ void Module::read_description(const std::string& text) {
     refuse(std::string("its ") + kDescription + " has shared " + json["shared"].dump() + " with " +
            std::to_string(stacks_.size()) +
            " stacks; steps that share their weights have none, others one for each parameter");
-  if (json.value("end", nlohmann::json(false)) != false)
-    refuse("it is an end of a network, not the steps of a chain");
+  check_kind(json.value("end", nlohmann::json(false)) == true);
+}
+
+void Module::check_kind(bool is_end) const {
+  if (is_end && !end_) refuse("it is an end of a network, not the steps of a chain");
+  if (!is_end && end_)
+    refuse(
+        "it is the steps of a chain, not an end of a network; write that by "
+        "deeppcr-export-pytorch --end");
+  if (end_ && input_shape_.empty())
+    refuse(std::string("its ") + kDescription +
+           " has no input_shape, which an end needs beside the shape of its outputs");
+  if (end_ && !stacks_.empty())
+    refuse(std::string("its ") + kDescription + " has stacks, which an end has none of");
 }
 
 void Module::find_second() {
@@ -170,11 +183,14 @@ void Module::find_second() {
   const auto& arguments = method->function().getSchema().arguments();
   std::size_t needed = 0;
   for (const auto& argument : arguments) needed += argument.default_value() ? 0 : 1;
+  if (end_ && needed != 2)
+    refuse("its forward takes " + std::to_string(needed - 1) +
+           " arguments; that of an end is forward(x)");
   if (needed < 2 || needed > 3)
     refuse("the forward of its step takes " + std::to_string(needed - 1) +
            " arguments; forward(z), forward(z, l) or forward(z, x) is needed");
   if (needed == 2) {
-    if (input_width_ > 0)
+    if (input_width_ > 0 && !end_)
       refuse(std::string("its ") + kDescription +
              " has an input_shape, but the forward of its step takes the state alone");
     return;
@@ -258,20 +274,23 @@ void Module::find_weights() {
 }
 
 at::Tensor Module::forward(const at::Tensor& z, const at::Tensor& second) const {
-  std::vector<std::int64_t> shape{z.size(0)};
-  shape.insert(shape.end(), shape_.begin(), shape_.end());
-  std::vector<c10::IValue> arguments{z.view(shape)};
-  if (second_ == Second::step) arguments.emplace_back(second);
-  if (second_ == Second::input) {
+  const auto of_samples = [&](const std::vector<std::int64_t>& of_one) {
     std::vector<std::int64_t> sizes{z.size(0)};
-    sizes.insert(sizes.end(), input_shape_.begin(), input_shape_.end());
-    arguments.emplace_back(second.view(sizes));
-  }
+    sizes.insert(sizes.end(), of_one.begin(), of_one.end());
+    return sizes;
+  };
+  const std::vector<std::int64_t> shape = of_samples(shape_);
+  std::vector<c10::IValue> arguments{z.view(end_ ? of_samples(input_shape_) : shape)};
+  if (second_ == Second::step) arguments.emplace_back(second);
+  if (second_ == Second::input) arguments.emplace_back(second.view(of_samples(input_shape_)));
   torch::jit::Module step = step_;  // a handle: forward() is not const
   const c10::IValue result = step.forward(std::move(arguments));
   if (!result.isTensor())
     refuse("its step gives a " + result.tagKind() + "; a tensor, the next state, is needed");
   const at::Tensor y = result.toTensor();
+  if (y.sizes() != at::IntArrayRef(shape) && end_)
+    refuse("it makes outputs of " + text_of(y.sizes()) + ", but its " + kDescription + " says " +
+           text_of(shape) + " (the first number is that of samples)");
   if (y.sizes() != at::IntArrayRef(shape))
     refuse("its step makes states of " + text_of(y.sizes()) + " of states of " + text_of(shape) +
            " (the first number is that of samples); the shape must stay");
@@ -279,6 +298,31 @@ at::Tensor Module::forward(const at::Tensor& z, const at::Tensor& second) const 
     refuse(std::string("its step makes ") + at::toString(y.scalar_type()) + " of " +
            at::toString(type_) + "; the type must stay");
   return y.reshape({z.size(0), width_});
+}
+
+void Module::replace(const Weight& weight, const at::Tensor& values, bool trained) {
+  at::Tensor one = values;
+  if (!weight.shared) {
+    const auto index = std::find(stacks_.begin(), stacks_.end(), weight.name) - stacks_.begin();
+    whole_.setattr("stack" + std::to_string(index), values);
+    one = values.select(0, 0).clone();  // step(z) is the first step
+  }
+  weight.owner->setSlot(weight.slot, one.requires_grad_(trained));
+}
+
+void Module::save(double* const* weights, std::int64_t rows, const std::string& file) {
+  for (std::size_t g = 0; g < weights_.size(); ++g) {
+    std::vector<std::int64_t> sizes = weights_[g].shape();
+    if (!weights_[g].shared) sizes.insert(sizes.begin(), rows);
+    const at::Tensor values = at::from_blob(weights[g], sizes, at::kDouble);
+    replace(weights_[g], values.to(type_, /*non_blocking=*/false, /*copy=*/true), true);
+  }
+  for (const Weight& constant : constants_)
+    replace(constant, constant.stored.narrow(0, 0, rows).clone(), false);
+  nlohmann::json json = nlohmann::json::parse(description_);
+  if (!end_) json["steps"] = rows;
+  json["written_by"] = "deeppcr";  // io::recognise() knows it by this
+  whole_.save(file, {{kDescription, json.dump()}});
 }
 
 }  // namespace deeppcr::torch_plugin

@@ -28,11 +28,13 @@ enum class Second { nothing, step, input };
 class Module {
  public:
   /// precision: 0 as stored, 32, 64. @throws std::runtime_error with one sentence
-  Module(const std::string& file, int precision);
+  Module(const std::string& file, int precision, bool end);
 
   std::int64_t steps() const { return steps_; }
   std::int64_t width() const { return width_; }
   std::int64_t input_width() const { return input_width_; }
+  /// Numbers in what the step takes: the state, or an end's input.
+  std::int64_t taken_width() const { return end_ ? input_width_ : width_; }
   at::ScalarType type() const { return type_; }
   Second second() const { return second_; }
   /// The parameters.
@@ -42,17 +44,26 @@ class Module {
   /// Whether steps have weights of their own.
   bool own_weights() const;
 
-  /// The step for rows of states z [R, n] and what else it takes, [R, d] or steps [R]; [R, n].
+  /// The step for rows of states z [R, n] and what else it takes, [R, d] or steps [R]; [R, n]. Of
+  /// an end z is [R, d].
   /// @throws std::runtime_error where the result has another shape or type
   at::Tensor forward(const at::Tensor& z, const at::Tensor& second) const;
 
+  /// Writes it with these weights, [rows, row size] each, of its first steps.
+  void save(double* const* weights, std::int64_t rows, const std::string& file);
+
  private:
   void read_description(const std::string& text);
+  void check_kind(bool is_end) const;
+  /// Gives the file's own place of a weight its values, [L, ..] of a stack.
+  void replace(const Weight& weight, const at::Tensor& values, bool trained);
   void find_second();
   void find_weights();
   Weight stacked_weight(std::size_t index);
   void choose_type(int precision);
 
+  bool end_;
+  std::string description_;
   torch::jit::Module whole_, step_;
   std::vector<std::string> stacks_;   ///< paths of the tensors that stack0, stack1, .. replace
   std::vector<std::string> buffers_;  ///< those of them that are no parameters

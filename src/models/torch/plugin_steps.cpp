@@ -113,7 +113,7 @@ void Steps::evaluate(const DeepPcrRange& range, const double* in, const double* 
   if (!chained) {
     for (const Piece& piece : pieces(range, 1)) {
       if (module_.own_weights()) enter(range, piece.first, false);
-      const at::Tensor y = module_.forward(rows(range, piece, in, module_.width(), 1),
+      const at::Tensor y = module_.forward(rows(range, piece, in, module_.taken_width(), 1),
                                            second(range, piece, inputs, 1));
       borrow(out + piece.first * state, y.sizes()).copy_(y);
     }
@@ -175,7 +175,7 @@ void Steps::product(const DeepPcrRange& range, const double* in, const double* i
 void Steps::gradient(const DeepPcrRange& range, const double* in, const double* inputs,
                      const double* g, double* const* rows_of, double* by_state) {
   const at::AutoGradMode graph(true);
-  const std::int64_t n = module_.width(), B = range.samples;
+  const std::int64_t n = module_.taken_width(), B = range.samples;
   for (const Piece& piece : pieces(range, 1)) {
     enter(range, piece.first, true);
     const at::Tensor z = rows(range, piece, in, n, 1).detach().requires_grad_(by_state != nullptr);
@@ -183,7 +183,7 @@ void Steps::gradient(const DeepPcrRange& range, const double* in, const double* 
     std::vector<at::Tensor> wanted = entered_, found(entered_.size() + 1);
     if (by_state != nullptr) wanted.push_back(z);
     if (y.requires_grad())
-      found = torch::autograd::grad({y}, wanted, {rows(range, piece, g, n, 1)},
+      found = torch::autograd::grad({y}, wanted, {rows(range, piece, g, module_.width(), 1)},
                                     /*retain_graph=*/false, /*create_graph=*/false,
                                     /*allow_unused=*/true);
     for (std::size_t k = 0; k < entered_.size(); ++k) {

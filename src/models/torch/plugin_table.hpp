@@ -11,8 +11,8 @@ struct DeepPcrSteps;   ///< its step with the weights of some steps
 
 struct DeepPcrModuleFacts {
   std::int64_t steps;        ///< L, as the file says; 0: any number
-  std::int64_t width;        ///< numbers n in a state
-  std::int64_t input_width;  ///< numbers d in the input of a step; 0: none
+  std::int64_t width;        ///< numbers n in a state, or in what an end makes
+  std::int64_t input_width;  ///< numbers d in the input of a step, 0: none; or in what an end takes
   std::int32_t single;       ///< 1: computed in float32, 0: float64
   std::int32_t groups;       ///< of parameters
   std::int32_t own_steps;    ///< 1: something is stored for each step, so there are L at most
@@ -36,8 +36,10 @@ typedef const char* DeepPcrFault;
 struct DeepPcrTorchTable {
   std::int32_t version;  ///< kDeepPcrTorchVersion
 
-  /// Loads a file, which runs its code. precision: 0 as stored, 32, 64.
-  DeepPcrFault (*open)(const char* file, std::int32_t precision, DeepPcrModule** module);
+  /// Loads a file, which runs its code. precision: 0 as stored, 32, 64. end: 1 for what stands
+  /// before or behind a chain, which counts as one step from d numbers to n.
+  DeepPcrFault (*open)(const char* file, std::int32_t precision, std::int32_t end,
+                       DeepPcrModule** module);
   void (*close)(DeepPcrModule* module);
   void (*facts)(const DeepPcrModule* module, DeepPcrModuleFacts* facts);
   void (*group)(const DeepPcrModule* module, std::int32_t group, DeepPcrGroupFacts* facts);
@@ -52,7 +54,7 @@ struct DeepPcrTorchTable {
   void (*release)(DeepPcrSteps* steps);
 
   /// out[i] = f_{first + i}(in[i]), or with `chained` f_{first + i}(out[i-1]) from in [B, n].
-  /// Shapes: in, out [m, B, n]; inputs [m, B, d], null without.
+  /// Shapes: in, out [m, B, n]; inputs [m, B, d], null without; of an end in is [1, B, d].
   DeepPcrFault (*evaluate)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                            const double* inputs, std::int32_t chained, double* out);
   /// W = A V, transposed A^T V, at the states `in`. Shapes: V, W [m, B, k, n].
@@ -64,9 +66,14 @@ struct DeepPcrTorchTable {
   DeepPcrFault (*gradient)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                            const double* inputs, const double* g, double* const* rows,
                            double* by_state);
+
+  /// Writes the file anew under another name, with these weights of its first `rows` steps, which
+  /// are all that the new one has. weights: as of bind().
+  DeepPcrFault (*save)(DeepPcrModule* module, double* const* weights, std::int64_t rows,
+                       const char* file);
 };
 
-constexpr std::int32_t kDeepPcrTorchVersion = 1;
+constexpr std::int32_t kDeepPcrTorchVersion = 2;
 /// The only symbol that the plug-in shows, of type DeepPcrTorchEntry.
 constexpr const char* kDeepPcrTorchSymbol = "deeppcr_torch_table";
 typedef const DeepPcrTorchTable* (*DeepPcrTorchEntry)();

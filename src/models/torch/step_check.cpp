@@ -59,9 +59,7 @@ class StepCheck {
     std::copy(from.begin(), from.end(), to.begin());
     return to;
   }
-  [[noreturn]] void refuse(const std::string& sentence) const {
-    throw local_input_error("--module {}: {}", module_.file(), sentence);
-  }
+  [[noreturn]] void refuse(const std::string& sentence) const { module_.refuse(sentence); }
   const sequence::Sequence& chain() const {
     if (bound_) return *bound_;
     return chain_;

@@ -4,15 +4,21 @@
 
 #include "deeppcr/core/error.hpp"
 #include "models/torch/torch_chain.hpp"
+#include "models/torch/torch_end.hpp"
 
 namespace deeppcr::models {
 
 namespace {
 
-std::shared_ptr<const TorchModule> module_of(const ModelOptions& options) {
+std::shared_ptr<const TorchModule> open(const ModelOptions& options, const std::string& option,
+                                        const std::string& file) {
   const std::string& precision = options.own.word("precision");
   const int bits = precision == "double" ? 64 : precision == "single" ? 32 : 0;
-  return TorchModule::open(options.own.word("module"), bits);
+  return TorchModule::open(option, file, bits);
+}
+
+std::shared_ptr<const TorchModule> module_of(const ModelOptions& options) {
+  return open(options, "module", options.own.word("module"));
 }
 
 void adopt_module(ModelOptions& options, const GivenSizes& given) {
@@ -43,6 +49,12 @@ StepCost cost_of(const ModelOptions& options) {
   return cost;
 }
 
+void write_module(const ModelOptions& options, const std::vector<Real*>& groups,
+                  const std::string& file) {
+  const auto module = module_of(options);
+  module->require(module->table().save(module->get(), groups.data(), options.steps, file.c_str()));
+}
+
 }  // namespace
 
 CatalogueEntry torch_entry() {
@@ -62,6 +74,10 @@ CatalogueEntry torch_entry() {
   entry.input_width = [](const ModelOptions& options) { return module_of(options)->input_width(); };
   entry.rounding = [](const ModelOptions& options) { return module_of(options)->rounding(); };
   entry.cost = cost_of;
+  entry.make_end = [](const ModelOptions& options, LayerRole role, const std::string& file) {
+    return std::make_unique<TorchEnd>(open(options, to_string(role), file), to_string(role));
+  };
+  entry.save = write_module;
   return entry;
 }
 

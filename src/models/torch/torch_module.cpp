@@ -8,16 +8,18 @@
 #include <limits>
 #include <map>
 #include <system_error>
-#include <utility>
+#include <tuple>
 
 #include "deeppcr/core/error.hpp"
 #include "models/torch/step_check.hpp"
+#include "models/torch/torch_end.hpp"
 
 namespace deeppcr::models {
 
 namespace {
 
 constexpr const char* kPlugin = "deeppcr_torch.so";
+constexpr const char* kChainOption = "module";
 
 /// Where the plug-in is; empty where it is nowhere.
 std::string find_plugin() {
@@ -58,24 +60,32 @@ const DeepPcrTorchTable& torch_plugin() {
   return *table;
 }
 
-std::shared_ptr<const TorchModule> TorchModule::open(const std::string& file, int precision) {
-  using Opened = std::map<std::pair<std::string, int>, std::shared_ptr<const TorchModule>>;
+std::shared_ptr<const TorchModule> TorchModule::open(const std::string& option,
+                                                     const std::string& file, int precision) {
+  using Key = std::tuple<std::string, std::string, int>;
+  using Opened = std::map<Key, std::shared_ptr<const TorchModule>>;
   static Opened& opened = *new Opened;  // never closed: at exit PyTorch may be gone before it
   if (file.empty())
     throw local_input_error(
         "--model torch: give the TorchScript file of the chain by --module FILE");
-  std::shared_ptr<const TorchModule>& module = opened[{file, precision}];
+  std::shared_ptr<const TorchModule>& module = opened[{option, file, precision}];
   if (!module) {
-    std::shared_ptr<const TorchModule> made(new TorchModule(torch_plugin(), file, precision));
-    check_torch_step(made);
+    std::shared_ptr<const TorchModule> made(
+        new TorchModule(torch_plugin(), option, file, precision));
+    if (option == kChainOption) {
+      check_torch_step(made);
+    } else {
+      check_torch_end(made);
+    }
     module = std::move(made);
   }
   return module;
 }
 
-TorchModule::TorchModule(const DeepPcrTorchTable& table, const std::string& file, int precision)
-    : table_(table), file_(file) {
-  require(table_.open(file.c_str(), precision, &module_));
+TorchModule::TorchModule(const DeepPcrTorchTable& table, const std::string& option,
+                         const std::string& file, int precision)
+    : table_(table), option_(option), file_(file) {
+  require(table_.open(file.c_str(), precision, option == kChainOption ? 0 : 1, &module_));
   table_.facts(module_, &facts_);
   groups_.resize(static_cast<std::size_t>(facts_.groups));
   for (int g = 0; g < facts_.groups; ++g)
@@ -96,8 +106,12 @@ double TorchModule::rounding() const {
                             : std::numeric_limits<double>::epsilon();
 }
 
+void TorchModule::refuse(const std::string& sentence) const {
+  throw local_input_error("--{} {}: {}", option_, file_, sentence);
+}
+
 void TorchModule::require(DeepPcrFault fault) const {
-  if (fault != nullptr) throw local_input_error("--module {}: {}", file_, fault);
+  if (fault != nullptr) refuse(fault);
 }
 
 }  // namespace deeppcr::models

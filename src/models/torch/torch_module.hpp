@@ -12,10 +12,12 @@ namespace deeppcr::models {
 /// A TorchScript file in the plug-in. Opened once for each name and precision, however many ask.
 class TorchModule {
  public:
-  /// precision: 0 as stored, 32, 64.
-  /// @throws Error (of this rank) with one sentence: no plug-in, no such file, no chain, or a step
-  /// that no solver can use, as check_torch_step() finds
-  static std::shared_ptr<const TorchModule> open(const std::string& file, int precision);
+  /// option: that names the file; of "module" it is a chain, of others an end. precision: 0 as
+  /// stored, 32, 64.
+  /// @throws Error (of this rank) with one sentence: no plug-in, no such file, one of the other
+  /// kind, or a step that is of no use, as check_torch_step() and check_torch_end() find
+  static std::shared_ptr<const TorchModule> open(const std::string& option, const std::string& file,
+                                                 int precision);
   ~TorchModule();
   TorchModule(const TorchModule&) = delete;
   TorchModule& operator=(const TorchModule&) = delete;
@@ -32,14 +34,17 @@ class TorchModule {
 
   const DeepPcrTorchTable& table() const { return table_; }
   DeepPcrModule* get() const { return module_; }
-  /// @throws Error (of this rank) that names the file, where there is a fault
+  /// @throws Error (of this rank) that names the file
+  [[noreturn]] void refuse(const std::string& sentence) const;
+  /// The same where there is a fault.
   void require(DeepPcrFault fault) const;
 
  private:
-  TorchModule(const DeepPcrTorchTable& table, const std::string& file, int precision);
+  TorchModule(const DeepPcrTorchTable& table, const std::string& option, const std::string& file,
+              int precision);
 
   const DeepPcrTorchTable& table_;
-  std::string file_;
+  std::string option_, file_;
   DeepPcrModule* module_ = nullptr;
   DeepPcrModuleFacts facts_{};
   std::vector<DeepPcrGroupFacts> groups_;

@@ -58,7 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
     Train, OfTheFunction,
     testing::Values(std::pair("activation", "relu"), std::pair("block-layers", "3"),
                     std::pair("residual-scale", "none"), std::pair("layer-norm", "true"),
-                    std::pair("no-bias", "true"), std::pair("loss", "squared-error")));
+                    std::pair("no-bias", "true"), std::pair("loss", "squared-error"),
+                    std::pair("embedding", "stem.pt"), std::pair("head", "head.pt")));
 
 class OfTheCourse : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 

@@ -43,12 +43,14 @@ TEST(Recognise, WhatThisProgramWrites) {
     bench.set("/", "format", file_format::kBench);
     bench.close();
     write_file(folder / "rows.csv", "# deeppcr 0.1.0, deeppcr-bench\na,b\n");
+    write_file(folder / "trained.pt", "PK\x03\x04 .. {\"steps\":3,\"written_by\":\"deeppcr\"} ..");
     write_file(folder / "nothing", "");
   });
   io::write_weights(world(), folder / "w.h5", example_provenance(world()), {});
   EXPECT_EQ(format_at(folder / "grid.png"), file_format::kPicture);
   EXPECT_EQ(format_at(folder / "rows.h5"), file_format::kBench);
   EXPECT_EQ(format_at(folder / "rows.csv"), file_format::kCsv);
+  EXPECT_EQ(format_at(folder / "trained.pt"), file_format::kModule);
   EXPECT_EQ(format_at(folder / "w.h5"), file_format::kWeights);
   EXPECT_EQ(format_at(folder / "nothing"), file_format::kEmpty);
   const double number = 1;
@@ -65,6 +67,7 @@ TEST(Recognise, WhatOthersWrite) {
   on_root([&] {
     File::create(folder / "other.h5").close();
     write_file(folder / "text", "a text");
+    write_file(folder / "theirs.pt", "PK\x03\x04 .. {\"steps\":3} ..");
     write_file(folder / "picture.png", kSignature + chunk("IHDR", std::string(13, '\0')) +
                                            chunk("tEXt", std::string("Software\0gimp", 13)));
     write_file(folder / "cut.h5", contents(folder / "other.h5").substr(0, 40));
@@ -72,6 +75,7 @@ TEST(Recognise, WhatOthersWrite) {
     EXPECT_EQ(recognise(folder / "other.h5").format, "");
     EXPECT_FALSE(recognise(folder / "other.h5").damaged);
     EXPECT_EQ(recognise(folder / "text").format, "");
+    EXPECT_EQ(recognise(folder / "theirs.pt").format, "");
     EXPECT_EQ(recognise(folder / "picture.png").format, "");
     EXPECT_TRUE(recognise(folder / "cut.h5").damaged) << "never finished";
     EXPECT_TRUE(recognise(folder / "blank").damaged) << "reserved, then killed";

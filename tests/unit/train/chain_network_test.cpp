@@ -102,7 +102,8 @@ struct Fixture {
     const int features = golden()["height"].get<int>() * golden()["columns"].get<int>();
     return {
         models::make(model, layout_of(grid).range(grid.depth().rank())),
-        models::DenseLayer(models::LayerRole::embedding, features, model.width, 1),
+        std::make_unique<models::DenseLayer>(models::LayerRole::embedding, features, model.width,
+                                             1),
         std::make_unique<models::CrossEntropy>(models::LossSizes{model.steps, model.width, 10, 1})};
   }
   static ChainNetwork::Options options_of(const Method& method, const parallel::ProcessGrid& grid) {

@@ -56,7 +56,7 @@ struct Network {
       loss.own = OptionValues(models::find_loss(loss.name).options).set("loss-rows", one.loss_rows);
     }
     return {models::make(model, layout_of(one).steps(grid.depth().rank())),
-            models::DenseLayer(models::LayerRole::embedding, 64, model.width, 1),
+            std::make_unique<models::DenseLayer>(models::LayerRole::embedding, 64, model.width, 1),
             models::make(loss, {model.steps, model.width, 10, 1})};
   }
   static ChainNetwork::Options options_of(const Case& one) {

@@ -68,8 +68,7 @@ struct Fixture {
       : grid(comm, depth, comm.size() / depth),
         images(Images::random(kImages, 1, 0)),
         net(grid,
-            {std::make_unique<test::LeakyCell>(kSteps, kWidth, kRow), std::nullopt,
-             make_loss(loss)},
+            {std::make_unique<test::LeakyCell>(kSteps, kWidth, kRow), nullptr, make_loss(loss)},
             options_for(depth, method), images) {}
 
   static ChainNetwork::Options options_for(int depth, const char* method) {
@@ -194,7 +193,7 @@ TEST(RecurrentNetwork, RefusesImagesLargerThanTheChainReads) {
   const auto make = [&] {
     ChainNetwork net(
         grid,
-        {std::make_unique<test::LeakyCell>(kSteps - 1, kWidth, kRow), std::nullopt,
+        {std::make_unique<test::LeakyCell>(kSteps - 1, kWidth, kRow), nullptr,
          std::make_unique<models::CrossEntropy>(models::LossSizes{kSteps - 1, kWidth, 10, 1})},
         options, images);
   };

@@ -158,7 +158,7 @@ struct Fixture {
           const std::string& loss, Index truncate = 0, const std::string& method = "sequential")
       : grid(comm, depth, comm.size() / depth),
         net(grid,
-            {std::make_unique<test::LeakyCell>(set.steps(), kWidth, kInputs), std::nullopt,
+            {std::make_unique<test::LeakyCell>(set.steps(), kWidth, kInputs), nullptr,
              make_loss(loss, set.steps())},
             options_for(depth, set, truncate, method), set) {}
 
