@@ -2,26 +2,16 @@
 import json
 import shutil
 import struct
-import sys
 import unittest
 
 import h5py
 import numpy as np
 
-from program import RANKS, ProgramTest, main, run
-
-try:
-    import torch
-    from torch import nn
-except ImportError:
-    print("skipped: no python3-torch here")
-    sys.exit(77)
-
+from program import RANKS, ProgramTest, main
 from torch_modules import Gated, Shared, save, save_shared, save_stacked, walk
 
-if "has no plug-in" in run("check", "--model", "torch", "--module", "none.pt", ranks=1).err:
-    print("skipped: the plug-in of --model torch is not built here")
-    sys.exit(77)
+import torch
+from torch import nn
 
 torch.set_num_threads(1)
 one_rank = unittest.skipIf(RANKS > 1, "one rank is enough")

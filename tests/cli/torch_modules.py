@@ -1,8 +1,22 @@
-"""TorchScript files for tests of --model torch, by torch.jit alone, and what PyTorch's own loop over them gives."""
-import json
+"""TorchScript files for tests of --model torch, by torch.jit alone, and what PyTorch's own loop over them gives.
 
-import torch
-from torch import nn
+Imported before torch: where PyTorch or the plug-in is missing the test that imports it is skipped.
+"""
+import json
+import sys
+
+from program import run
+
+try:
+    import torch
+    from torch import nn
+except ImportError:
+    print("skipped: no python3-torch here")
+    sys.exit(77)
+
+if "has no plug-in" in run("check", "--model", "torch", "--module", "none.pt", ranks=1).err:
+    print("skipped: the plug-in of --model torch is not built here")
+    sys.exit(77)
 
 
 class Gated(nn.Module):
@@ -86,7 +100,7 @@ class Stacked(nn.Module):
 
 
 def save(module, path, **about):
-    """Writes a file of the layout that src/models/torch/README.md says."""
+    """Writes a file of the layout that apps/MODULES.md says."""
     extra = {"deeppcr.json": json.dumps({"format": 1, **about})}
     scripted = module if isinstance(module, torch.jit.ScriptModule) else torch.jit.script(module.eval())
     scripted.save(str(path), _extra_files=extra)

@@ -1,25 +1,15 @@
 """--model torch: states and gradients are those of PyTorch's own loop over the modules, for every solver and number of ranks."""
-import sys
 import unittest
 
 import h5py
 import numpy as np
 
-from program import RANKS, ProgramTest, main, run
-
-try:
-    import torch
-    from torch import nn
-except ImportError:
-    print("skipped: no python3-torch here")
-    sys.exit(77)
-
+from program import RANKS, ProgramTest, main
 import torch_modules as modules
 from torch_modules import save, save_shared, save_stacked, walk
 
-if "has no plug-in" in run("check", "--model", "torch", "--module", "none.pt", ranks=1).err:
-    print("skipped: the plug-in of --model torch is not built here")
-    sys.exit(77)
+import torch
+from torch import nn
 
 torch.set_num_threads(1)
 SOLVERS = (["--nonlinear", "sequential"], ["--nonlinear", "auto"], ["--nonlinear", "shooting"],

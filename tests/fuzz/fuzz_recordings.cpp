@@ -1,23 +1,14 @@
 // Recordings and tables: a file of any bytes that is no HDF5.
-#include <mpi.h>
-
 #include <cmath>
 
+#include "alone.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/signals.hpp"
-#include "fuzz_target.hpp"
 #include "scratch_file.hpp"
 
 namespace deeppcr::fuzz {
 
 namespace {
-
-const parallel::Communicator& self() {
-  static const bool started = MPI_Init(nullptr, nullptr) == MPI_SUCCESS;
-  static const parallel::Communicator comm(MPI_COMM_SELF);
-  DEEPPCR_FUZZ_CHECK(started);
-  return comm;
-}
 
 /// 4 samples of PCM, 16 bits, `channels` channels.
 std::string wav(char channels) {

@@ -1,42 +1,19 @@
 // Weights in safetensors: the header's JSON, the offsets in it, and the names of tensors.
-#include <mpi.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
+#include "alone.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/safetensors.hpp"
 #include "deeppcr/io/weights.hpp"
-#include "fuzz_target.hpp"
 
 namespace deeppcr::fuzz {
 
 namespace {
 
 constexpr std::size_t kMostBytes = 4096;
-
-/// MPI, started once.
-const parallel::Communicator& self() {
-  static const bool started = MPI_Init(nullptr, nullptr) == MPI_SUCCESS;
-  static const parallel::Communicator comm(MPI_COMM_SELF);
-  DEEPPCR_FUZZ_CHECK(started);
-  return comm;
-}
-
-/// In memory where there is such a folder; the name says what it is.
-const std::string& scratch_path() {
-  static const std::string path = [] {
-    const bool in_memory = ::access("/dev/shm", W_OK) == 0;
-    return fmt::format("{}/deeppcr-fuzz-{}.safetensors", in_memory ? "/dev/shm" : "/tmp",
-                       ::getpid());
-  }();
-  static const int at_end = std::atexit([] { ::unlink(scratch_path().c_str()); });
-  (void)at_end;
-  return path;
-}
 
 std::string file(const std::string& header, std::size_t data) {
   std::string bytes;
@@ -128,7 +105,7 @@ std::vector<std::string> words() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace deeppcr;
-  const std::string& path = fuzz::scratch_path();
+  const std::string& path = fuzz::scratch_path(".safetensors");
   std::string bytes(reinterpret_cast<const char*>(data), size);
   // Mostly the header's length is right, so that what comes behind it is reached.
   const std::size_t end = bytes.rfind('}');

@@ -4,21 +4,18 @@
 //   a /layers/weight scale x    an attribute, a text
 //   l /layers /net              a soft link
 //   g /head                     a group
-#include <mpi.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
+#include "alone.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/batch.hpp"
 #include "deeppcr/io/cell_weights.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
 #include "deeppcr/io/signals.hpp"
 #include "deeppcr/io/weights.hpp"
-#include "fuzz_target.hpp"
 
 namespace deeppcr::fuzz {
 
@@ -28,25 +25,6 @@ using io::hdf5::File;
 using io::hdf5::Shape;
 
 constexpr Index kMostEntries = 4096;
-
-/// MPI, started once.
-const parallel::Communicator& self() {
-  static const bool started = MPI_Init(nullptr, nullptr) == MPI_SUCCESS;
-  static const parallel::Communicator comm(MPI_COMM_SELF);
-  DEEPPCR_FUZZ_CHECK(started);
-  return comm;
-}
-
-/// A name in memory where there is such a folder; HDF5 must be able to open it by name.
-const std::string& scratch_path() {
-  static const std::string path = [] {
-    const bool in_memory = ::access("/dev/shm", W_OK) == 0;
-    return fmt::format("{}/deeppcr-fuzz-{}.h5", in_memory ? "/dev/shm" : "/tmp", ::getpid());
-  }();
-  static const int at_end = std::atexit([] { ::unlink(scratch_path().c_str()); });
-  (void)at_end;
-  return path;
-}
 
 /// "3,2,2"; nothing for sizes that make too large a dataset.
 Shape sizes_of(const std::string& text) {
@@ -174,7 +152,7 @@ std::vector<std::string> words() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace deeppcr;
-  const std::string& path = fuzz::scratch_path();
+  const std::string& path = fuzz::scratch_path(".h5");
   fuzz::create(path, std::string(reinterpret_cast<const char*>(data), size));
   for (const auto& inspect :
        {fuzz::inspect_weights, fuzz::inspect_samples, fuzz::inspect_cells, fuzz::read_signals}) {

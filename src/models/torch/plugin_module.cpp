@@ -1,4 +1,4 @@
-// The file of a chain: layout in README.md.
+// The file of a chain: layout in apps/MODULES.md.
 #include "models/torch/plugin_module.hpp"
 
 #include <ATen/ATen.h>
