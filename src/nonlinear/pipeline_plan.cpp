@@ -14,15 +14,16 @@ Index ceil_divide(Index a, Index b) { return (a + b - 1) / b; }
 
 /// Blocks a rank whose own weights fit the cache, and at least eight where they are not short: the
 /// more there are, the less ranks wait. A few steps at least: a message takes as long as a short
-/// one.
+/// one, against which wide steps are long.
 Index choose_block_steps(const Problem& problem) {
-  constexpr Index kRounds = 8, kShort = 16, kFewest = 8;
+  constexpr Index kRounds = 8, kFewest = 8, kNumbers = 1024;
+  const Index short_block = std::clamp<Index>(kNumbers / std::max(1, problem.width), 4, 16);
   const Index share = ceil_divide(std::max<Index>(1, problem.steps), problem.ranks);
   const double fit = machine().block_bytes / std::max(1.0, problem.own_weight_bytes());
   const auto cached = static_cast<Index>(
       std::clamp(fit, static_cast<double>(kFewest), static_cast<double>(std::max(kFewest, share))));
   const Index rounds =
-      std::max({Index{1}, ceil_divide(share, cached), std::min(kRounds, share / kShort)});
+      std::max({Index{1}, ceil_divide(share, cached), std::min(kRounds, share / short_block)});
   return ceil_divide(share, rounds);
 }
 

@@ -151,6 +151,11 @@ DeepPcrFault evaluate(DeepPcrSteps* steps, const DeepPcrRange* range, const doub
   return guarded([&] { steps->steps.evaluate(*range, in, inputs, chained != 0, out); });
 }
 
+DeepPcrFault push_along(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
+                        const double* inputs, std::int64_t sample, double* tangent, double* out) {
+  return guarded([&] { steps->steps.push_along(*range, in, inputs, sample, tangent, out); });
+}
+
 DeepPcrFault product(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                      const double* inputs, std::int32_t transposed, std::int64_t k, const double* V,
                      double* W) {
@@ -174,9 +179,9 @@ DeepPcrFault save(DeepPcrModule* module, double* const* weights, std::int64_t ro
 
 extern "C" __attribute__((visibility("default"))) const DeepPcrTorchTable* deeppcr_torch_table() {
   namespace plugin = deeppcr::torch_plugin;
-  static const DeepPcrTorchTable table{kDeepPcrTorchVersion, plugin::open,     plugin::close,
-                                       plugin::facts,        plugin::group,    plugin::read_row,
-                                       plugin::bind,         plugin::release,  plugin::evaluate,
-                                       plugin::product,      plugin::gradient, plugin::save};
+  static const DeepPcrTorchTable table{
+      kDeepPcrTorchVersion, plugin::open,     plugin::close,   plugin::facts,    plugin::group,
+      plugin::read_row,     plugin::bind,     plugin::release, plugin::evaluate, plugin::push_along,
+      plugin::product,      plugin::gradient, plugin::save};
   return &table;
 }

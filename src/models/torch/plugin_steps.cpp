@@ -6,7 +6,12 @@
 #include <torch/csrc/autograd/forward_grad.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
 #include <stdexcept>
+
+#include "models/torch/plugin_vmap.hpp"
 
 namespace deeppcr::torch_plugin {
 
@@ -14,6 +19,8 @@ namespace {
 
 /// Of the states that are evaluated together.
 constexpr std::int64_t kMostNumbers = std::int64_t{1} << 20;
+/// By vmap.
+constexpr std::int64_t kMostSteps = 64;
 
 /// The program's memory as a tensor. What is const is only read.
 at::Tensor borrow(const double* from, at::IntArrayRef sizes) {
@@ -33,6 +40,35 @@ class ForwardLevel {
   std::uint64_t level_;
 };
 
+/// x + h t of a sample's state x, behind the states [B, n] that it is one of; h, 0 for t = 0.
+template <typename T>
+double place_neighbour(std::int64_t samples, std::int64_t n, std::int64_t sample,
+                       const double* tangent, T* states) {
+  const T* x = states + sample * n;
+  T* neighbour = states + samples * n;
+  double size = 0, length = 0;
+  for (std::int64_t j = 0; j < n; ++j) {
+    size += static_cast<double>(x[j]) * static_cast<double>(x[j]);
+    length += tangent[j] * tangent[j];
+  }
+  // What a difference loses by rounding and by curvature is alike.
+  const double rounding = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+  const double h = length > 0 ? rounding * std::sqrt((size > 0 ? size : 1) / length) : 0;
+  for (std::int64_t j = 0; j < n; ++j)
+    neighbour[j] = static_cast<T>(static_cast<double>(x[j]) + h * tangent[j]);
+  return h;
+}
+
+/// t <- (f(x + h t) - f(x)) / h
+template <typename T>
+void take_difference(std::int64_t samples, std::int64_t n, std::int64_t sample, double h,
+                     const T* values, double* tangent) {
+  const T* value = values + sample * n;
+  const T* neighbour = values + samples * n;
+  for (std::int64_t j = 0; j < n; ++j)
+    tangent[j] = h > 0 ? static_cast<double>(neighbour[j] - value[j]) / h : 0;
+}
+
 /// Zero where the graph does not reach x.
 at::Tensor derivative(const at::Tensor& y, const at::Tensor& x, const at::Tensor& by_y,
                       bool create_graph) {
@@ -51,37 +87,127 @@ Steps::Steps(const Module& module, double* const* weights, std::int64_t rows) : 
     std::vector<at::Tensor> views;
     for (std::int64_t row = 0; row < count; ++row)
       views.push_back(borrow(weights[g] + row * size, weight.shape()));
+    memory_.push_back(weights[g]);
     borrowed_.push_back(std::move(views));
     single_.push_back(module.type() == at::kFloat ? at::empty(weight.shape(), at::kFloat)
                                                   : at::Tensor());
   }
   entered_.resize(borrowed_.size());
+  vmap_ = vmap_pays(rows);
 }
 
-void Steps::enter(const DeepPcrRange& range, std::int64_t i, bool differentiable) {
-  for (const Weight& constant : module_.constants())
-    constant.owner->setSlot(constant.slot, constant.stored.select(0, range.first_step + i));
-  const std::int64_t row = range.first_row + i;
+bool Steps::vmap_pays(std::int64_t rows) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t kTried = 8;
+  constexpr int kTimes = 3;
+  constexpr double kShort = 1e-3, kRoundings = 1e4;  // seconds of a step that could gain
+  if (!module_.own_weights() || rows < kTried) return false;
+  const c10::InferenceMode inference;
+  const std::int64_t n = module_.width();
+  const std::vector<double> states(static_cast<std::size_t>(kTried * n), 0.1),
+      inputs(static_cast<std::size_t>(kTried * module_.input_width()), 0.1);
+  std::vector<double> out(states.size()), expected(states.size());
+  const DeepPcrRange range{0, 0, kTried, 1};
+  const auto seconds = [&](bool by_vmap, std::vector<double>& found) {
+    vmap_ = by_vmap;
+    double least = 0;
+    for (int i = 0; i <= kTimes; ++i) {  // the first call fills caches
+      const auto start = Clock::now();
+      evaluate(range, states.data(), inputs.data(), false, found.data());
+      const double taken = std::chrono::duration<double>(Clock::now() - start).count();
+      if (i == 1 || taken < least) least = taken;
+      if (taken > kTried * kShort && i > 0) break;
+    }
+    return least;
+  };
+  try {
+    const double one_by_one = seconds(false, expected);
+    if (one_by_one > kTried * kShort || seconds(true, out) > one_by_one) return false;
+  } catch (const std::exception&) {
+    return false;  // an operation that vmap does not know
+  }
+  const double rounding = module_.type() == at::kFloat ? std::numeric_limits<float>::epsilon()
+                                                       : std::numeric_limits<double>::epsilon();
+  double size = 0, difference = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    size = std::max(size, std::abs(expected[i]));
+    difference = std::max(difference, std::abs(out[i] - expected[i]));
+  }
+  return difference <= kRoundings * rounding * size;
+}
+
+at::Tensor Steps::weights_of(const DeepPcrRange& range, const Piece& piece,
+                             std::size_t group) const {
+  const Weight& weight = module_.weights()[group];
+  if (weight.shared) return borrowed_[group].front();
+  const std::int64_t row = range.first_row + piece.first;
+  if (piece.steps == 1) return borrowed_[group][static_cast<std::size_t>(row)];
+  std::vector<std::int64_t> sizes = weight.shape();
+  sizes.insert(sizes.begin(), piece.steps);
+  return borrow(memory_[group] + row * weight.row_size(), sizes);
+}
+
+at::Tensor Steps::converted(std::size_t group, const at::Tensor& row) {
+  // A loop: dispatching a conversion takes longer than a narrow layer.
+  const double* from = row.data_ptr<double>();
+  std::copy_n(from, row.numel(), single_[group].data_ptr<float>());
+  return single_[group];
+}
+
+void Steps::enter(const DeepPcrRange& range, const Piece& piece, bool differentiable) {
+  const bool in_place = !is_by_vmap(piece);
+  for (const Weight& constant : module_.constants()) {
+    if (in_place)
+      constant.owner->setSlot(constant.slot,
+                              constant.stored.select(0, range.first_step + piece.first));
+  }
   for (std::size_t g = 0; g < borrowed_.size(); ++g) {
     const Weight& weight = module_.weights()[g];
-    at::Tensor value = borrowed_[g][static_cast<std::size_t>(weight.shared ? 0 : row)];
+    at::Tensor value = weights_of(range, piece, g);
     if (differentiable) {
       value = value.to(module_.type()).detach().requires_grad_(true);
     } else if (module_.type() == at::kFloat) {
-      // A loop: dispatching a conversion takes longer than a narrow layer.
-      const double* from = value.data_ptr<double>();
-      std::copy_n(from, value.numel(), single_[g].data_ptr<float>());
-      value = single_[g];
+      value = weight.shared || in_place ? converted(g, value) : value.to(at::kFloat);
     }
     entered_[g] = value;
-    weight.owner->setSlot(weight.slot, value);
+    if (in_place) weight.owner->setSlot(weight.slot, value);
   }
 }
 
-std::vector<Steps::Piece> Steps::pieces(const DeepPcrRange& range, std::int64_t k) const {
+at::Tensor Steps::forward(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
+                          const at::Tensor& second) {
+  if (!is_by_vmap(piece)) return module_.forward(z, second);
+  at::Tensor y = forward_by_vmap(range, piece, z, second);
+  // The module must not keep tensors of a level that is gone.
+  const std::vector<at::Tensor> entered = entered_;
+  enter(range, {piece.first, 1}, false);
+  entered_ = entered;
+  return y;
+}
+
+at::Tensor Steps::forward_by_vmap(const DeepPcrRange& range, const Piece& piece,
+                                  const at::Tensor& z, const at::Tensor& second) {
+  const std::int64_t m = piece.steps, B = range.samples;
+  const VmapLevel level(m);
+  for (const Weight& constant : module_.constants()) {
+    const at::Tensor all = constant.stored.narrow(0, range.first_step + piece.first, m);
+    constant.owner->setSlot(constant.slot, level.each(all));
+  }
+  for (std::size_t g = 0; g < entered_.size(); ++g) {
+    const Weight& weight = module_.weights()[g];
+    weight.owner->setSlot(weight.slot, weight.shared ? entered_[g] : level.each(entered_[g]));
+  }
+  at::Tensor x = second;
+  if (x.defined()) x = level.each(x.dim() == 1 ? x.view({m, B}) : x.view({m, B, x.size(1)}));
+  const at::Tensor y = module_.forward(level.each(z.view({m, B, z.size(1)})), x);
+  return level.all(y).reshape({m * B, y.size(1)});
+}
+
+std::vector<Steps::Piece> Steps::pieces(const DeepPcrRange& range, std::int64_t k,
+                                        bool by_vmap) const {
   const std::int64_t numbers = std::max<std::int64_t>(1, range.samples * k * module_.width());
-  const std::int64_t most =
-      module_.own_weights() ? 1 : std::max<std::int64_t>(1, kMostNumbers / numbers);
+  std::int64_t most = std::max<std::int64_t>(1, kMostNumbers / numbers);
+  if (module_.own_weights()) most = by_vmap ? std::min(most, kMostSteps) : 1;
   std::vector<Piece> all;
   for (std::int64_t first = 0; first < range.steps; first += most)
     all.push_back({first, std::min(most, range.steps - first)});
@@ -109,21 +235,51 @@ void Steps::evaluate(const DeepPcrRange& range, const double* in, const double* 
                      bool chained, double* out) {
   const c10::InferenceMode inference;
   const std::int64_t state = range.samples * module_.width();
-  if (!module_.own_weights()) enter(range, 0, false);
+  if (!module_.own_weights()) enter(range, {0, 1}, false);
   if (!chained) {
-    for (const Piece& piece : pieces(range, 1)) {
-      if (module_.own_weights()) enter(range, piece.first, false);
-      const at::Tensor y = module_.forward(rows(range, piece, in, module_.taken_width(), 1),
-                                           second(range, piece, inputs, 1));
+    for (const Piece& piece : pieces(range, 1, vmap_)) {
+      if (module_.own_weights()) enter(range, piece, false);
+      const at::Tensor y = forward(range, piece, rows(range, piece, in, module_.taken_width(), 1),
+                                   second(range, piece, inputs, 1));
       borrow(out + piece.first * state, y.sizes()).copy_(y);
     }
     return;
   }
   at::Tensor z = rows({0, 0, 1, range.samples}, {0, 1}, in, module_.width(), 1);
   for (std::int64_t i = 0; i < range.steps; ++i) {
-    if (module_.own_weights()) enter(range, i, false);
+    if (module_.own_weights()) enter(range, {i, 1}, false);
     z = module_.forward(z, second(range, {i, 1}, inputs, 1));
     borrow(out + i * state, z.sizes()).copy_(z);
+  }
+}
+
+void Steps::push_along(const DeepPcrRange& range, const double* in, const double* inputs,
+                       std::int64_t sample, double* tangent, double* out) {
+  if (module_.type() == at::kFloat) {
+    push_along_in<float>(range, in, inputs, sample, tangent, out);
+  } else {
+    push_along_in<double>(range, in, inputs, sample, tangent, out);
+  }
+}
+
+template <typename T>
+void Steps::push_along_in(const DeepPcrRange& range, const double* in, const double* inputs,
+                          std::int64_t sample, double* tangent, double* out) {
+  const c10::InferenceMode inference;
+  const std::int64_t B = range.samples, n = module_.width();
+  const at::Tensor z = at::empty({B + 1, n}, module_.type());
+  T* states = z.data_ptr<T>();
+  std::copy_n(in, B * n, states);
+  for (std::int64_t i = 0; i < range.steps; ++i) {
+    if (i == 0 || module_.own_weights()) enter(range, {i, 1}, false);
+    at::Tensor x = second(range, {i, 1}, inputs, 1);
+    if (x.defined()) x = at::cat({x, x.narrow(0, sample, 1)});
+    const double h = place_neighbour(B, n, sample, tangent, states);
+    const at::Tensor y = module_.forward(z, x).contiguous();
+    const T* values = y.data_ptr<T>();
+    take_difference(B, n, sample, h, values, tangent);
+    std::copy_n(values, B * n, out + i * B * n);
+    std::copy_n(values, B * n, states);
   }
 }
 
@@ -152,22 +308,23 @@ at::Tensor Steps::push_twice_backward(const at::Tensor& z, const at::Tensor& sec
   return derivative(derivative(y, x, u, true), u, v, false);
 }
 
-at::Tensor Steps::pull(const at::Tensor& z, const at::Tensor& second, const at::Tensor& u) {
+at::Tensor Steps::pull(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
+                       const at::Tensor& second, const at::Tensor& u) {
   const at::AutoGradMode graph(true);
   const at::Tensor x = z.detach().requires_grad_(true);
-  return derivative(module_.forward(x, second), x, u, false);
+  return derivative(forward(range, piece, x, second), x, u, false);
 }
 
 void Steps::product(const DeepPcrRange& range, const double* in, const double* inputs,
                     bool transposed, std::int64_t k, const double* V, double* W) {
   const std::int64_t n = module_.width(), B = range.samples;
-  if (!module_.own_weights()) enter(range, 0, false);
-  for (const Piece& piece : pieces(range, k)) {
-    if (module_.own_weights()) enter(range, piece.first, false);
+  if (!module_.own_weights()) enter(range, {0, 1}, false);
+  for (const Piece& piece : pieces(range, k, vmap_ && transposed && k == 1)) {
+    if (module_.own_weights()) enter(range, piece, false);
     const at::Tensor z = rows(range, piece, in, n, k), x = second(range, piece, inputs, k);
     const std::int64_t at = piece.first * B * k * n;
     const at::Tensor v = borrow(V + at, {piece.steps * B * k, n}).to(module_.type());
-    const at::Tensor w = transposed ? pull(z, x, v) : push(z, x, v);
+    const at::Tensor w = transposed ? pull(range, piece, z, x, v) : push(z, x, v);
     borrow(W + at, w.sizes()).copy_(w);
   }
 }
@@ -176,10 +333,10 @@ void Steps::gradient(const DeepPcrRange& range, const double* in, const double* 
                      const double* g, double* const* rows_of, double* by_state) {
   const at::AutoGradMode graph(true);
   const std::int64_t n = module_.taken_width(), B = range.samples;
-  for (const Piece& piece : pieces(range, 1)) {
-    enter(range, piece.first, true);
+  for (const Piece& piece : pieces(range, 1, vmap_)) {
+    enter(range, piece, true);
     const at::Tensor z = rows(range, piece, in, n, 1).detach().requires_grad_(by_state != nullptr);
-    const at::Tensor y = module_.forward(z, second(range, piece, inputs, 1));
+    const at::Tensor y = forward(range, piece, z, second(range, piece, inputs, 1));
     std::vector<at::Tensor> wanted = entered_, found(entered_.size() + 1);
     if (by_state != nullptr) wanted.push_back(z);
     if (y.requires_grad())
@@ -201,7 +358,7 @@ void Steps::gradient(const DeepPcrRange& range, const double* in, const double* 
       into.zero_();
     }
   }
-  enter(range, 0, false);
+  enter(range, {0, 1}, false);
 }
 
 }  // namespace deeppcr::torch_plugin

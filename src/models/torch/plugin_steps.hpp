@@ -14,35 +14,55 @@ class Steps {
 
   void evaluate(const DeepPcrRange& range, const double* in, const double* inputs, bool chained,
                 double* out);
+  void push_along(const DeepPcrRange& range, const double* in, const double* inputs,
+                  std::int64_t sample, double* tangent, double* out);
   void product(const DeepPcrRange& range, const double* in, const double* inputs, bool transposed,
                std::int64_t k, const double* V, double* W);
   void gradient(const DeepPcrRange& range, const double* in, const double* inputs, const double* g,
                 double* const* rows, double* by_state);
 
  private:
-  /// Steps that are evaluated together: all that share their weights, as far as memory allows.
+  /// Steps that are evaluated together: all that share their weights, as far as memory allows;
+  /// others one by one, or some by vmap.
   struct Piece {
     std::int64_t first, steps;  ///< counted from the first of the range
   };
-  std::vector<Piece> pieces(const DeepPcrRange& range, std::int64_t k) const;
+  std::vector<Piece> pieces(const DeepPcrRange& range, std::int64_t k, bool by_vmap) const;
 
-  /// Puts the weights of a step where the interpreter finds them; `i` counts from the range's
-  /// first.
-  void enter(const DeepPcrRange& range, std::int64_t i, bool differentiable);
+  /// Puts the weights of a piece into entered_; of one step, or of all that share them, where the
+  /// interpreter finds them.
+  void enter(const DeepPcrRange& range, const Piece& piece, bool differentiable);
+  bool is_by_vmap(const Piece& piece) const { return piece.steps > 1 && module_.own_weights(); }
+  at::Tensor weights_of(const DeepPcrRange& range, const Piece& piece, std::size_t group) const;
+  /// A row as float32, in memory that is used again.
+  at::Tensor converted(std::size_t group, const at::Tensor& row);
+  /// The steps of a piece that was entered, for its rows of states.
+  at::Tensor forward(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
+                     const at::Tensor& second);
+  at::Tensor forward_by_vmap(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
+                             const at::Tensor& second);
+  /// Whether steps of own weights are faster by vmap, by the time of some.
+  bool vmap_pays(std::int64_t rows);
   /// Of a range the rows of a piece, [steps B k, width], as the module's type; each B times k.
   at::Tensor rows(const DeepPcrRange& range, const Piece& piece, const double* from,
                   std::int64_t width, std::int64_t k) const;
   at::Tensor second(const DeepPcrRange& range, const Piece& piece, const double* inputs,
                     std::int64_t k) const;
+  template <typename T>
+  void push_along_in(const DeepPcrRange& range, const double* in, const double* inputs,
+                     std::int64_t sample, double* tangent, double* out);
   at::Tensor push(const at::Tensor& z, const at::Tensor& second, const at::Tensor& v);
   at::Tensor push_twice_backward(const at::Tensor& z, const at::Tensor& second,
                                  const at::Tensor& v);
-  at::Tensor pull(const at::Tensor& z, const at::Tensor& second, const at::Tensor& u);
+  at::Tensor pull(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
+                  const at::Tensor& second, const at::Tensor& u);
 
   const Module& module_;
-  std::vector<std::vector<at::Tensor>> borrowed_;  ///< [group][row], double, the program's memory
+  std::vector<double*> memory_;                    ///< [group], the program's
+  std::vector<std::vector<at::Tensor>> borrowed_;  ///< [group][row], double, views of it
   std::vector<at::Tensor> entered_;                ///< [group]
   std::vector<at::Tensor> single_;                 ///< [group], in float32: the entered row
+  bool vmap_ = false;                              ///< of steps with weights of their own
   bool forward_mode_ = true;                       ///< until the module turns out to have none
 };
 

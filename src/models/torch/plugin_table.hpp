@@ -57,6 +57,11 @@ struct DeepPcrTorchTable {
   /// Shapes: in, out [m, B, n]; inputs [m, B, d], null without; of an end in is [1, B, d].
   DeepPcrFault (*evaluate)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                            const double* inputs, std::int32_t chained, double* out);
+  /// evaluate() chained, with a tangent [n] of one sample pushed along: A_last .. A_first tangent,
+  /// by differences of values, whose other state is one more row of each batch.
+  DeepPcrFault (*push_along)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
+                             const double* inputs, std::int64_t sample, double* tangent,
+                             double* out);
   /// W = A V, transposed A^T V, at the states `in`. Shapes: V, W [m, B, k, n].
   DeepPcrFault (*product)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                           const double* inputs, std::int32_t transposed, std::int64_t k,
@@ -73,7 +78,7 @@ struct DeepPcrTorchTable {
                        const char* file);
 };
 
-constexpr std::int32_t kDeepPcrTorchVersion = 2;
+constexpr std::int32_t kDeepPcrTorchVersion = 3;
 /// The only symbol that the plug-in shows, of type DeepPcrTorchEntry.
 constexpr const char* kDeepPcrTorchSymbol = "deeppcr_torch_table";
 typedef const DeepPcrTorchTable* (*DeepPcrTorchEntry)();

@@ -126,17 +126,14 @@ void TorchChain::propagate(StepRange range, ConstState z, States out) const {
 
 void TorchChain::propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                         View<Real, 1> tangent) const {
-  propagate(range, z, out);
-  const Index n = width();
-  const TorchChain alone(*this, inputs_.from_sample(sample));
-  Buffer<Real> after(n);
-  const Real* state = z.data() + sample * n;
-  for (Index l = range.first; l < range.last; ++l) {
-    alone.product({l, l + 1}, Direction::forward, {state, {1, 1, n}},
-                  {tangent.data(), {1, 1, 1, n}}, {after.data(), {1, 1, 1, n}});
-    std::copy(after.begin(), after.end(), tangent.begin());
-    state = &out(l - range.first, sample, 0);
-  }
+  if (range.empty() || z.size() == 0) return;
+  if (inputs_.lengths != nullptr)
+    return Sequence::propagate_with_tangent(range, z, out, sample, tangent);
+  Buffer<Real> room;
+  const DeepPcrRange steps = plugin_range(range, z.extent(0));
+  const Real* inputs = inputs_of(range, z.extent(0), room);
+  module().require(module().table().push_along(weights_->steps, &steps, z.data(), inputs, sample,
+                                               tangent.data(), out.data()));
 }
 
 std::unique_ptr<blocks::Linearisation> TorchChain::linearise(StepRange range, ConstStates in,
