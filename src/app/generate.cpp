@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
+#include <utility>
 
 #include "app/files.hpp"
 #include "app/interrupts.hpp"
@@ -58,26 +60,33 @@ std::vector<int> labels_of(const GenerateConfig& config, int classes) {
 
 /// The states of one run, equal on all ranks.
 struct Sampling {
-  Sampling(const parallel::Communicator& comm, const models::Denoiser& denoiser,
-           const GenerateConfig& config)
-      : chain(denoiser, config.sampler, config.run.chain.batch),
-        trajectory(comm, parallel::BlockLayout::replicated(chain.num_steps(), comm.size()),
-                   chain.batch(), chain.width()) {
-    chain.start(trajectory.input());
+  Sampling(const parallel::Communicator& comm, std::unique_ptr<models::SamplerChain> sampler)
+      : chain(std::move(sampler)),
+        trajectory(comm, parallel::BlockLayout::replicated(chain->num_steps(), comm.size()),
+                   chain->batch(), chain->width()) {
+    chain->start(trajectory.input());
   }
   /// z_0 and all states, [L + 1, S, n].
   States states() { return trajectory.whole(); }
+  /// What has been sampled: the output of the last state, [S, n].
   ConstState latents() {
-    const State last = states()[chain.num_steps()];
-    return last;
+    const State last = states()[chain->num_steps()];
+    const sequence::Columns output = chain->output();
+    latents_.reserve(last.extent(0) * output.count);
+    for (Index b = 0; b < last.extent(0); ++b)
+      std::copy_n(last[b].data() + output.first, output.count, latents_.data() + b * output.count);
+    return {latents_.data(), {last.extent(0), output.count}};
   }
 
-  models::DenoisingChain chain;
+  std::unique_ptr<models::SamplerChain> chain;
   sequence::Trajectory trajectory;
+
+ private:
+  Buffer<Real> latents_;
 };
 
 /// Fills states 1..L; returns the sequential evaluations that it took.
-Index fill_guess(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
                  const Guess& guess) {
   if (!guess.copy) return chain.fill_guess(trajectory.whole(), guess.coarse_steps);
   trajectory.fill_with_input();
@@ -88,18 +97,18 @@ Index fill_guess(const models::DenoisingChain& chain, sequence::Trajectory& traj
 SolverRun sample(const cli::Context& context, const GenerateConfig& config, Sampling& sampling) {
   Method method;
   method.iterates = config.method.sweeps;
-  method.most_iterations = sampling.chain.num_steps();
+  method.most_iterations = sampling.chain->num_steps();
   Index guessed = 0;
-  method.guess = [&] { guessed = fill_guess(sampling.chain, sampling.trajectory, config.guess); };
+  method.guess = [&] { guessed = fill_guess(*sampling.chain, sampling.trajectory, config.guess); };
   method.solve = [&](Index frozen, const nonlinear::Monitors& monitors) {
     if (config.method.sweeps) {
       auto report = nonlinear::Windowed(config.solver)
-                        .sample(sampling.chain, sampling.trajectory, frozen, monitors);
+                        .sample(*sampling.chain, sampling.trajectory, frozen, monitors);
       report.evaluations += guessed;
       report.sequential_evaluations += guessed;
       return report;
     }
-    return nonlinear::find("sequential").make()->solve(sampling.chain, sampling.trajectory);
+    return nonlinear::find("sequential").make()->solve(*sampling.chain, sampling.trajectory);
   };
   return run_solver(context, config.run, sampling.trajectory, method);
 }
@@ -116,12 +125,12 @@ double largest_difference(ConstStates a, ConstStates b) {
 /// Compares with one step after another, on the same ranks.
 void add_verification(const cli::Context& context, const std::string& method, double seconds,
                       Sampling& sampling, Report& report) {
-  const Index L = sampling.chain.num_steps();
+  const Index L = sampling.chain->num_steps();
   const States ours = sampling.states();
   Buffer<Real> values(ours.size());
   const States expected(values.data(), ours.shape());
   std::copy_n(ours.data(), ours[0].size(), expected.data());
-  const double sequential = nonlinear::propagate_samples(context.comm, sampling.chain, expected);
+  const double sequential = nonlinear::propagate_samples(context.comm, *sampling.chain, expected);
   const double of_states = largest_difference(ours, expected);
   const double of_samples = largest_difference(ours.slice(L, L + 1), expected.slice(L, L + 1));
   report.json["sequential_seconds"] = sequential;
@@ -193,7 +202,7 @@ void write_results(const cli::Context& context, const GenerateConfig& config,
   const std::string& output = config.run.files.output;
   if (output.empty() && config.image.empty()) return;
   const UndisturbedWriting undisturbed;
-  const Index S = sampling.chain.batch();
+  const Index S = sampling.chain->batch();
   const int pixels = networks.autoencoder.shape().pixels;
   // Square images stay square; others become one row of pixels each.
   const auto side = static_cast<Index>(std::lround(std::sqrt(pixels)));
@@ -211,7 +220,7 @@ void write_results(const cli::Context& context, const GenerateConfig& config,
 }
 
 /// Seconds of a few steps one after another, samples split over the ranks, for each step.
-double seconds_of_step(const parallel::Communicator& comm, const models::DenoisingChain& chain,
+double seconds_of_step(const parallel::Communicator& comm, const models::SamplerChain& chain,
                        States states) {
   constexpr Index kFirst = 2, kSteps = 8;
   const Index steps = std::min(kSteps, chain.num_steps());
@@ -223,7 +232,7 @@ double seconds_of_step(const parallel::Communicator& comm, const models::Denoisi
 }
 
 /// Seconds of a sweep over a full window.
-double seconds_of_sweep(const models::DenoisingChain& chain, const GenerateConfig& config,
+double seconds_of_sweep(const models::SamplerChain& chain, const GenerateConfig& config,
                         sequence::Trajectory& trajectory) {
   nonlinear::WindowedOptions options = config.solver;
   options.fallback = false;
@@ -267,7 +276,7 @@ Report report_of(const cli::Context& context, const GenerateConfig& config, cons
 
 }  // namespace
 
-std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+std::string choose_method(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config) {
   config.method = closed_method(true);
   plan::SamplingProblem problem;
@@ -291,9 +300,10 @@ int run_generate(const OptionValues& options, const cli::Context& context) {
   config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);
   check_sizes(context.comm, config);
   const OtherLatents others = read_others(context, config, networks);
-  Sampling sampling(context.comm, networks.denoiser, config);
+  Sampling sampling(context.comm, std::make_unique<models::DenoisingChain>(
+                                      networks.denoiser, config.sampler, config.run.chain.batch));
   std::string choice;
-  if (config.method.open) choice = choose_method(sampling.chain, sampling.trajectory, config);
+  if (config.method.open) choice = choose_method(*sampling.chain, sampling.trajectory, config);
   stop_before_start(context.comm);
   SolverRun run = sample(context, config, sampling);
   run.report.choice = choice;

@@ -57,7 +57,7 @@ Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 /// Sets the method where it is left to the program: sweeps or one step after another, whichever
 /// promises to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L;
 /// returns a sentence with what was measured. Collective.
-std::string choose_method(const models::DenoisingChain& chain, sequence::Trajectory& trajectory,
+std::string choose_method(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);
 
 }  // namespace deeppcr::app

@@ -1,18 +1,14 @@
 #include "deeppcr/models/denoising_chain.hpp"
 
 #include <algorithm>
-#include <optional>
 
-#include "deeppcr/blocks/dense_linearisation.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/random.hpp"
+#include "models/dense_on_demand.hpp"
+#include "models/sampler_noise.hpp"
 
 namespace deeppcr::models {
 
 namespace {
-
-constexpr std::uint64_t kStartStream = 0x5354415254;
-constexpr std::uint64_t kFreshStream = 0x4652455348;
 
 std::vector<int> times_of(const std::vector<SamplerStep>& steps) {
   std::vector<int> times;
@@ -20,66 +16,36 @@ std::vector<int> times_of(const std::vector<SamplerStep>& steps) {
   return times;
 }
 
-/// A_l = a_l I + b_l (d eps / d z), from the slopes of the network. Chain products (many columns
-/// step after step) go through the blocks, which are made at once for the whole range when first
-/// needed.
+/// A_l = a_l I + b_l (d eps / d z), from the slopes of the network.
 template <typename T>
-class DenoisingLinearisation final : public blocks::Linearisation {
+class DenoisingLinearisation final : public DenseOnDemand {
  public:
   DenoisingLinearisation(const PackedDenoiser<T>& network, const std::vector<SamplerStep>& steps,
                          StepRange range, Index batch, int width)
-      : network_(network),
+      : DenseOnDemand(range, batch, width),
+        network_(network),
         steps_(steps),
-        range_(range),
-        batch_(batch),
-        width_(width),
         slopes_(range.size() * batch * network.slopes_per_row()) {}
 
   T* slopes() { return slopes_.data(); }
 
-  void product(Index l, Direction direction, ConstPanel V, Panel W) const override {
-    if (dense_) return dense_->product(l, direction, V, W);
-    const std::array<Index, 4> shape{1, batch_, V.extent(1), width_};
-    product_each({l, l + 1}, direction, {V.data(), shape}, {W.data(), shape});
-  }
-  void product_each(StepRange range, Direction direction, View<const Real, 4> V,
+  void product_each(StepRange part, Direction direction, View<const Real, 4> V,
                     View<Real, 4> W) const override {
-    const Index rows = (range.first - range_.first) * batch_;
-    network_.push(direction, slopes_.data() + rows * network_.slopes_per_row(), range, V, W);
-    for (Index l = range.first; l < range.last; ++l) {
+    const Index rows = (part.first - range().first) * batch();
+    network_.push(direction, slopes_.data() + rows * network_.slopes_per_row(), part, V, W);
+    for (Index l = part.first; l < part.last; ++l) {
       const SamplerStep& step = steps_[static_cast<std::size_t>(l)];
-      const auto from = V[l - range.first];
-      const auto to = W[l - range.first];
+      const auto from = V[l - part.first];
+      const auto to = W[l - part.first];
       for (Index i = 0; i < to.size(); ++i)
         to.data()[i] = step.state * from.data()[i] + step.noise_estimate * to.data()[i];
     }
   }
-  void substitute(StepRange range, Direction direction, ConstStates rhs, States result,
-                  State carry) const override {
-    dense().substitute(range, direction, rhs, result, carry);
-  }
-  void eliminate(StepRange range, Direction direction, ConstStates rhs, Panel map,
-                 Panel scratch) const override {
-    dense().eliminate(range, direction, rhs, map, scratch);
-  }
 
  private:
-  const blocks::DenseLinearisation& dense() const {
-    if (!dense_) {
-      blocks::DenseLinearisation all(range_, batch_, width_);
-      blocks(range_, all.storage());
-      dense_.emplace(std::move(all));
-    }
-    return *dense_;
-  }
-
   const PackedDenoiser<T>& network_;
   const std::vector<SamplerStep>& steps_;
-  StepRange range_;
-  Index batch_;
-  int width_;
   Buffer<T> slopes_;  ///< [m, B, slopes_per_row]
-  mutable std::optional<blocks::DenseLinearisation> dense_;
 };
 
 template <typename T>
@@ -91,22 +57,6 @@ std::unique_ptr<blocks::Linearisation> linearised(const PackedDenoiser<T>& netwo
                                                           static_cast<int>(in.extent(2)));
   network.evaluate(range, in, eps, first_sample, made->slopes());
   return made;
-}
-
-/// c_l xi_l by (seed, sample, step), [L, B, n].
-Buffer<Real> draw_noise(const std::vector<SamplerStep>& steps, Index batch, int width,
-                        std::uint64_t seed) {
-  const auto L = static_cast<Index>(steps.size());
-  Buffer<Real> noise(L * batch * width);
-  const RandomStream random(seed, kFreshStream);
-  for (Index l = 0; l < L; ++l) {
-    for (Index b = 0; b < batch; ++b) {
-      Real* xi = noise.data() + (l * batch + b) * width;
-      random.normal((b * L + l) * width, width, xi);
-      for (int i = 0; i < width; ++i) xi[i] *= steps[static_cast<std::size_t>(l)].fresh;
-    }
-  }
-  return noise;
 }
 
 }  // namespace
@@ -131,7 +81,9 @@ DenoisingChain::DenoisingChain(const Denoiser& denoiser, const SamplerOptions& o
   }
   inputs_ = {{0, num_steps()}, {nullptr, {num_steps(), batch, 0}}};
   if (options.eta == 0) return;
-  drawn_ = std::make_shared<Buffer<Real>>(draw_noise(steps_, batch, width(), seed_));
+  std::vector<double> factors;
+  for (const SamplerStep& step : steps_) factors.push_back(step.fresh);
+  drawn_ = std::make_shared<Buffer<Real>>(draw_noise(seed_, factors, batch, width()));
   inputs_.values = {drawn_->data(), {num_steps(), batch, width()}};
 }
 
@@ -192,7 +144,7 @@ bool DenoisingChain::known_diagonals(sequence::KnownDiagonal which, StepRange ra
 }
 
 void DenoisingChain::start(State z) const {
-  RandomStream(seed_, kStartStream).normal(0, z.size(), z.data());
+  for (Index b = 0; b < z.extent(0); ++b) draw_start(seed_, b, width(), z[b].data());
 }
 
 void DenoisingChain::gaussian_step(Index l, ConstState z, Real* out) const {
@@ -220,23 +172,6 @@ void DenoisingChain::extrapolate(StepRange range, ConstState z, ConstState drift
     for (Index i = 0; i < to.size(); ++i) to.data()[i] += weight * drift.data()[i];
     from = to;
   }
-}
-
-Index DenoisingChain::fill_guess(States states, Index coarse_steps) const {
-  const Index L = num_steps(), S = states.extent(1), n = states.extent(2);
-  Buffer<Real> values(S * n), zeros(S * n);
-  const State value(values.data(), {S, n}), drift(zeros.data(), {S, n});
-  const Index K = std::max<Index>(1, coarse_steps);
-  for (Index k = 0; k < K; ++k) {
-    const Index first = k * L / K, last = (k + 1) * L / K;
-    const ConstState z = states[first];
-    if (coarse_steps > 0) {
-      this->value({first, first + 1}, {z.data(), {1, S, n}}, {value.data(), {1, S, n}});
-      this->drift(first, z, value, drift);
-    }
-    extrapolate({first, last}, z, drift, states.slice(first + 1, last + 1));
-  }
-  return coarse_steps;
 }
 
 }  // namespace deeppcr::models

@@ -7,7 +7,7 @@
 #include "deeppcr/models/denoiser.hpp"
 #include "deeppcr/models/noise_schedule.hpp"
 #include "deeppcr/models/packed_denoiser.hpp"
-#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/models/sampler_chain.hpp"
 
 namespace deeppcr::models {
 
@@ -22,21 +22,19 @@ struct SamplerOptions {
   std::uint64_t seed = 1;
 };
 
-/// The steps of a diffusion sampler as a chain, from noise to latents: step l is
-/// z_{l+1} = a_l z_l + b_l eps(z_l, t_l) + c_l xi_l. The noise c_l xi_l is the steps' input, [L, B,
-/// n]; at first it is drawn by (seed, sample, step).
+/// The sampler of a denoiser of latents: step l is z_{l+1} = a_l z_l + b_l eps(z_l, t_l) + c_l
+/// xi_l. The noise c_l xi_l is the steps' input, [L, B, n].
 ///
-/// Every rank holds all steps: they share one network, and a range of them is one batch. Results do
-/// not depend on how steps are batched, to the last bit.
+/// Results do not depend on how steps are batched, to the last bit.
 /// Source: DDPM, arXiv 2006.11239; DDIM, arXiv 2010.02502
-class DenoisingChain : public sequence::Sequence {
+class DenoisingChain : public SamplerChain {
  public:
   /// The denoiser must outlive the chain. @throws Error for steps or labels that it does not have
   DenoisingChain(const Denoiser& denoiser, const SamplerOptions& options, Index batch);
 
   Index num_steps() const override { return static_cast<Index>(steps_.size()); }
   int width() const override { return denoiser_.shape().latent; }
-  Index batch() const { return batch_; }
+  Index batch() const override { return batch_; }
 
   void value(StepRange range, ConstStates in, States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise(StepRange range, ConstStates in,
@@ -49,16 +47,10 @@ class DenoisingChain : public sequence::Sequence {
   bool known_diagonals(sequence::KnownDiagonal which, StepRange range,
                        View<Real, 2> diagonals) const override;
 
-  /// z_0: the noise that sampling starts from, [B, n], by (seed, sample).
-  void start(State z) const;
+  void start(State z) const override;
   /// The drift is eps(z, t) - sqrt(1 - abar) z, what the network adds to the best linear guess.
   bool drift(Index l, ConstState z, ConstState f, State drift) const override;
   void extrapolate(StepRange range, ConstState z, ConstState drift, States out) const override;
-
-  /// States 1..L from z_0 = states[0] by few evaluations one after another, whose number is
-  /// returned: the drift of every (L / coarse_steps)-th step stands for those up to the next. 0
-  /// steps: as if there were no drift.
-  Index fill_guess(States states, Index coarse_steps = 0) const;
 
   const std::vector<SamplerStep>& steps() const { return steps_; }
 
