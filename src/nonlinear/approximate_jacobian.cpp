@@ -77,6 +77,11 @@ bool has_pairs(const sequence::Sequence& sequence) {
       ->paired_diagonals({0, 0}, {nullptr, {0, 1, 2, sequence.width()}});
 }
 
+/// Whether it knows them without an evaluation.
+bool knows_pairs(const sequence::Sequence& sequence, sequence::KnownDiagonal which) {
+  return sequence.known_pairs(which, {0, 0}, {nullptr, {0, 2, sequence.width()}});
+}
+
 template <typename Entries>
 void clip(const Damping& damping, Entries D) {
   if (std::isinf(damping.most)) return;
@@ -115,8 +120,10 @@ ApproximateJacobian::ApproximateJacobian(const WindowedOptions& options,
       seed_(options.seed),
       comm_(comm),
       sequence_(sequence),
+      pairs_(is_known() ? knows_pairs(sequence, source_of(jacobian_))
+                        : jacobian_ == Jacobian::paired),
       solver_(linear::find(jacobian_ == Jacobian::dense ? options.linear : "scan").make()) {
-  if (is_known() &&
+  if (is_known() && !pairs_ &&
       !sequence.known_diagonals(source_of(jacobian_), {0, 0}, {nullptr, {0, sequence.width()}})) {
     throw input_error("--jacobian {}: this model does not know it; use dense, diagonal or probe",
                       name(jacobian_));
@@ -143,14 +150,7 @@ void ApproximateJacobian::evaluate(const Section& section, ConstStates in, State
     J_ = sequence_.linearise(section.mine, in, out);
   }
   if (jacobian_ == Jacobian::dense) return;
-  if (jacobian_ == Jacobian::paired) {
-    diagonals_.reserve(2 * in.size());
-    const View<Real, 4> columns(diagonals_.data(), {in.extent(0), in.extent(1), 2, in.extent(2)});
-    J_->paired_diagonals(section.mine, columns);
-    clip(damping_, columns);
-    J_ = std::make_unique<PairedDiagonals>(section.mine.first, columns);
-    return;
-  }
+  if (pairs_) return set_pairs(section.mine, in);
   diagonals_.reserve(in.size());
   const States D(diagonals_.data(), in.shape());
   if (is_known()) known(section.mine, D);
@@ -158,6 +158,22 @@ void ApproximateJacobian::evaluate(const Section& section, ConstStates in, State
   if (jacobian_ == Jacobian::probe) probe(*J_, section.mine, D);
   if (!is_known()) clip(damping_, D);
   J_ = std::make_unique<Diagonals>(section.mine.first, D);
+}
+
+void ApproximateJacobian::set_pairs(StepRange range, ConstStates in) {
+  const Index m = in.extent(0), B = in.extent(1), n = in.extent(2);
+  diagonals_.reserve(2 * in.size());
+  const View<Real, 4> columns(diagonals_.data(), {m, B, 2, n});
+  if (is_known()) {
+    known_.reserve(2 * m * n);
+    sequence_.known_pairs(source_of(jacobian_), range, {known_.data(), {m, 2, n}});
+    for (Index i = 0; i < m * B; ++i)
+      std::copy_n(known_.data() + i / B * 2 * n, 2 * n, columns.data() + i * 2 * n);
+  } else {
+    J_->paired_diagonals(range, columns);
+    clip(damping_, columns);
+  }
+  J_ = std::make_unique<PairedDiagonals>(range.first, columns);
 }
 
 void ApproximateJacobian::solve(const Section& section, States d) {

@@ -19,7 +19,8 @@ struct Section {
 };
 
 /// The linear model of a section by which its states are corrected: the Jacobians themselves, or
-/// diagonals from one of four sources, which a scan reduces.
+/// diagonals from one of four sources, which a scan reduces: of 2 x 2 blocks where these are asked
+/// for, or what the model knows.
 class ApproximateJacobian {
  public:
   /// The sequence and the communicator must outlive the object. @throws Error where the model does
@@ -37,6 +38,7 @@ class ApproximateJacobian {
 
  private:
   bool is_known() const;
+  void set_pairs(StepRange range, ConstStates in);
   void known(StepRange range, States D);
   void probe(const blocks::Linearisation& J, StepRange range, States D);
 
@@ -45,6 +47,7 @@ class ApproximateJacobian {
   std::uint64_t seed_;
   const parallel::Communicator& comm_;
   const sequence::Sequence& sequence_;
+  bool pairs_;  ///< 2 x 2 blocks in place of diagonals
   std::unique_ptr<linear::LinearSolver> solver_;
   Index sweep_ = 0;
   std::unique_ptr<blocks::Linearisation> J_;  ///< of the last evaluation

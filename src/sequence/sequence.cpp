@@ -35,6 +35,8 @@ void Sequence::parameter_gradient_at(const blocks::Linearisation&, StepRange ran
 
 bool Sequence::known_diagonals(KnownDiagonal, StepRange, View<Real, 2>) const { return false; }
 
+bool Sequence::known_pairs(KnownDiagonal, StepRange, View<Real, 3>) const { return false; }
+
 void Sequence::backpropagate(const blocks::Linearisation& J, StepRange range,
                              const BackwardPass& pass) const {
   DEEPPCR_ASSERT(pass.from_above.size() == 0 && pass.by_inputs.size() == 0,

@@ -32,8 +32,8 @@ class Linearisation {
   /// at its cost; where structure() tells more, one product with a column of ones, or two.
   virtual void diagonals(StepRange range, States D) const;
   /// The 2 x 2 blocks of numbers i and i + n / 2, by columns [m, B, 2, n]: what the first half of a
-  /// state, and then what the second, contributes to both. False, and nothing is done, where that
-  /// is not known at O(n). Default: by one product where structure() says that there is nothing
+  /// state, and then what the second, contributes to both. False, and nothing is done, where states
+  /// have no such halves. Default: by one product where structure() says that there is nothing
   /// else.
   virtual bool paired_diagonals(StepRange range, View<Real, 4> columns) const;
 

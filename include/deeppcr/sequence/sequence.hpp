@@ -13,8 +13,7 @@ namespace deeppcr::sequence {
 
 /// Diagonals that a model may know of its Jacobians without an evaluation.
 ///
-///     linear_part  the part of the step that is linear in the state: a residual block's skip, the
-///                  sampler's own coefficient
+///     linear_part  what of it is linear in the state: a residual block's skip, a sampler's factor
 ///     gaussian     the Jacobian of a denoising step if the data were Gaussian
 enum class KnownDiagonal { linear_part, gaussian };
 
@@ -58,9 +57,10 @@ class Sequence {
                                                                        ConstStates in,
                                                                        ConstStates out) const;
 
-  /// Fills diagonals [m, n], the same for all samples, and returns true where the model knows them.
-  /// Default: it does not.
+  /// Fills diagonals [m, n] of each sample and returns true if the model knows them. Default: no.
   virtual bool known_diagonals(KnownDiagonal which, StepRange range, View<Real, 2> diagonals) const;
+  /// The same for the 2 x 2 blocks of numbers i and i + n / 2, by columns [m, 2, n]. Default: no.
+  virtual bool known_pairs(KnownDiagonal which, StepRange range, View<Real, 3> columns) const;
 
   /// For guesses: what step l adds to the part of it that is known, where that changes slowly from
   /// step to step. From a state z and the step's value f there; drift [B, n]. Returns true where
