@@ -45,23 +45,37 @@ void ScheduledLinearisation::product_each(StepRange part, Direction direction,
   backward(part, V, W);
 }
 
+/// Leading columns behind which no x moves, only what was before it.
+Index ScheduledLinearisation::moving_columns(View<const Real, 4> V) const {
+  const Index k = V.extent(2);
+  Index moving = 0;
+  for (Index c = 0; c < V.extent(0) * batch() * k; ++c) {
+    const Real* dx = V.data() + c * width_;
+    if (c % k >= moving && std::any_of(dx, dx + n_, [](Real v) { return v != 0; }))
+      moving = c % k + 1;
+  }
+  return moving;
+}
+
 // dx' and dx0 from dx and dx0_before
 void ScheduledLinearisation::forward(StepRange part, View<const Real, 4> V, View<Real, 4> W) const {
-  const Index k = V.extent(2), columns = batch() * k;
-  Buffer<Real> dx(part.size() * columns * n_), Dx(dx.size());
-  for (Index c = 0; c < part.size() * columns; ++c)
-    std::copy_n(V.data() + c * width_, n_, dx.data() + c * n_);
-  multiply(part, Direction::forward, k, dx.data(), Dx.data());
-  for (Index c = 0; c < part.size() * columns; ++c) {
-    const Index l = part.first + c / columns, row = row_of(l) + c % columns / k;
-    const ScheduledStep& step = steps_[static_cast<std::size_t>(l)];
-    const Real *slope = point_.slopes.data() + row * n_, *before = V.data() + c * width_ + n_;
+  const Index k = V.extent(2), moving = moving_columns(V), rows = part.size() * batch();
+  Buffer<Real> dx(rows * moving * n_), moved(dx.size());
+  const Buffer<Real> still(n_);
+  for (Index c = 0; c < rows * moving; ++c)
+    std::copy_n(V.data() + (c / moving * k + c % moving) * width_, n_, dx.data() + c * n_);
+  if (moving > 0) multiply(part, Direction::forward, moving, dx.data(), moved.data());
+  for (Index c = 0; c < rows * k; ++c) {
+    const Index row = c / k, column = c % k;
+    const ScheduledStep& step = steps_[static_cast<std::size_t>(part.first + row / batch())];
+    const Real* slope = point_.slopes.data() + (row_of(part.first) + row) * n_;
+    const Real *v = V.data() + c * width_, *before = v + n_;
+    const Real* Dv = column < moving ? moved.data() + (row * moving + column) * n_ : still.data();
     Real* to = W.data() + c * width_;
     for (Index i = 0; i < n_; ++i) {
-      const Real v = dx[c * n_ + i], Dv = Dx[c * n_ + i];
-      const Real dx0 = slope[i] * (step.x0_state * v + step.x0_output * Dv);
-      const Real deps = step.eps_state * v + step.eps_output * Dv;
-      to[i] = step.state * v + step.sample * dx0 + step.noise * deps;
+      const Real dx0 = slope[i] * (step.x0_state * v[i] + step.x0_output * Dv[i]);
+      const Real deps = step.eps_state * v[i] + step.eps_output * Dv[i];
+      to[i] = step.state * v[i] + step.sample * dx0 + step.noise * deps;
       if (!has_memory()) continue;
       to[i] += step.previous * before[i];
       to[n_ + i] = dx0;

@@ -54,6 +54,7 @@ class ScheduledLinearisation final : public DenseOnDemand {
   Index row_of(Index l) const { return (l - range().first) * batch(); }
   /// D V or its transpose for k columns of each row. Shapes: V, DV [m, B, k, n].
   void multiply(StepRange part, Direction direction, Index k, const Real* V, Real* DV) const;
+  Index moving_columns(View<const Real, 4> V) const;
   void forward(StepRange part, View<const Real, 4> V, View<Real, 4> W) const;
   void backward(StepRange part, View<const Real, 4> V, View<Real, 4> W) const;
   /// dx0 / dx and dx' / dx of each number by itself, at step l: [B, n] each.

@@ -77,9 +77,10 @@ bool has_pairs(const sequence::Sequence& sequence) {
       ->paired_diagonals({0, 0}, {nullptr, {0, 1, 2, sequence.width()}});
 }
 
-/// Whether it knows them without an evaluation.
-bool knows_pairs(const sequence::Sequence& sequence, sequence::KnownDiagonal which) {
-  return sequence.known_pairs(which, {0, 0}, {nullptr, {0, 2, sequence.width()}});
+/// Whether diagonals would leave out what the model knows.
+bool knows_pairs(const sequence::Sequence& sequence) {
+  return sequence.known_pairs(sequence::KnownDiagonal::linear_part, {0, 0},
+                              {nullptr, {0, 2, sequence.width()}});
 }
 
 template <typename Entries>
@@ -120,8 +121,8 @@ ApproximateJacobian::ApproximateJacobian(const WindowedOptions& options,
       seed_(options.seed),
       comm_(comm),
       sequence_(sequence),
-      pairs_(is_known() ? knows_pairs(sequence, source_of(jacobian_))
-                        : jacobian_ == Jacobian::paired),
+      pairs_(jacobian_ == Jacobian::paired ||
+             (jacobian_ != Jacobian::dense && knows_pairs(sequence))),
       solver_(linear::find(jacobian_ == Jacobian::dense ? options.linear : "scan").make()) {
   if (is_known() && !pairs_ &&
       !sequence.known_diagonals(source_of(jacobian_), {0, 0}, {nullptr, {0, sequence.width()}})) {
@@ -169,10 +170,12 @@ void ApproximateJacobian::set_pairs(StepRange range, ConstStates in) {
     sequence_.known_pairs(source_of(jacobian_), range, {known_.data(), {m, 2, n}});
     for (Index i = 0; i < m * B; ++i)
       std::copy_n(known_.data() + i / B * 2 * n, 2 * n, columns.data() + i * 2 * n);
+  } else if (jacobian_ == Jacobian::probe) {
+    probe_pairs(*J_, range, columns);
   } else {
     J_->paired_diagonals(range, columns);
-    clip(damping_, columns);
   }
+  if (!is_known()) clip(damping_, columns);
   J_ = std::make_unique<PairedDiagonals>(range.first, columns);
 }
 
@@ -202,6 +205,23 @@ void ApproximateJacobian::probe(const blocks::Linearisation& J, StepRange range,
   const std::array<Index, 4> shape{range.size(), B, 1, n};
   J.product_each(range, Direction::forward, {v, shape}, {Av, shape});
   for (Index i = 0; i < D.size(); ++i) D.data()[i] = v[i] * Av[i];
+}
+
+// C = v .* (A (v, 0)) and v .* (A (0, v)): the entries of the 2 x 2 blocks on average
+void ApproximateJacobian::probe_pairs(const blocks::Linearisation& J, StepRange range,
+                                      View<Real, 4> columns) {
+  const Index n = columns.extent(3), half = n / 2, rows = columns.size() / (2 * n);
+  probe_.reset(rows * half + columns.size());
+  Real *v = probe_.data(), *V = v + rows * half;
+  RandomStream(seed_, kProbeStream + static_cast<std::uint64_t>(sweep_))
+      .uniform(range.first * columns.extent(1) * half, rows * half, v);
+  for (Index i = 0; i < rows * half; ++i) {
+    v[i] = v[i] < 0.5 ? -1 : 1;
+    Real* pair = V + i / half * 2 * n;
+    pair[i % half] = pair[n + half + i % half] = v[i];
+  }
+  J.product_each(range, Direction::forward, {V, columns.shape()}, columns);
+  for (Index i = 0; i < columns.size(); ++i) columns.data()[i] *= v[i / (2 * n) * half + i % half];
 }
 
 }  // namespace deeppcr::nonlinear

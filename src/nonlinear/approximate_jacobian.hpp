@@ -20,7 +20,7 @@ struct Section {
 
 /// The linear model of a section by which its states are corrected: the Jacobians themselves, or
 /// diagonals from one of four sources, which a scan reduces: of 2 x 2 blocks where these are asked
-/// for, or what the model knows.
+/// for, or where the model knows such ones.
 class ApproximateJacobian {
  public:
   /// The sequence and the communicator must outlive the object. @throws Error where the model does
@@ -40,6 +40,7 @@ class ApproximateJacobian {
   bool is_known() const;
   void set_pairs(StepRange range, ConstStates in);
   void known(StepRange range, States D);
+  void probe_pairs(const blocks::Linearisation& J, StepRange range, View<Real, 4> columns);
   void probe(const blocks::Linearisation& J, StepRange range, States D);
 
   Jacobian jacobian_;

@@ -16,10 +16,11 @@ namespace deeppcr::nonlinear {
 ///     dense        the Jacobians themselves: Newton
 ///     diagonal     their diagonals, from n products each
 ///     probe        the same estimated from one random column: v .* (A v)
-///     paired       the 2 x 2 blocks of a recurrent cell's h and c, where it has both, or of a
-///                  sampler's x and the x0 before it
+///     paired       the 2 x 2 blocks of a recurrent cell's h and c, where it has both
 ///     linear_part  what the model says is linear in its steps, no evaluation (Picard's iteration)
 ///     gaussian     what the Jacobians of a denoiser would be for Gaussian data, no evaluation
+///
+/// Of a model with known_pairs() all but dense are such blocks.
 enum class Jacobian { dense, diagonal, probe, paired, linear_part, gaussian };
 /// "linear-part" and so on, as the command line has it.
 const char* name(Jacobian jacobian);

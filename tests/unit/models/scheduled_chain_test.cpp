@@ -166,6 +166,20 @@ TEST(ScheduledChain, KnowsItsJacobiansForGaussianData) {
   }
 }
 
+TEST(ScheduledChain, ItsGuessHasTheNoiseOfEachSample) {
+  test::Mixture centred = mixture(1, kWidth);
+  centred.means[0].assign(kWidth, 0);
+  SamplerConfig config = sampler_config(SamplerKind::ddpm);
+  config.clip = INFINITY;
+  const MixtureNetwork network(config, centred);
+  const ScheduledChain chain(network, steps_of(config, 20), 3, 1, {{}, centred.variance});
+  const Buffer<Real> z = trajectory(chain);
+  Buffer<Real> guess(z.size());
+  std::copy_n(z.data(), 3 * kWidth, guess.data());
+  chain.fill_guess({guess.data(), {21, 3, kWidth}});
+  for (Index i = 0; i < z.size(); ++i) ASSERT_NEAR(guess[i], z[i], 1e-10);
+}
+
 TEST(ScheduledChain, ItsLinearPartIsWhatTheNetworkDoesNotSay) {
   for (const SamplerKind kind : {SamplerKind::ddim, SamplerKind::dpm_solver}) {
     const SamplerConfig config = sampler_config(kind);
