@@ -6,6 +6,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/machine.hpp"
 #include "deeppcr/sequence/propagate.hpp"
+#include "nonlinear/triangular_anderson.hpp"
 #include "nonlinear/windowed_run.hpp"
 
 namespace deeppcr::nonlinear {
@@ -43,6 +44,13 @@ Cost Windowed::cost(const Problem& problem, const Effort& effort) const {
 }
 
 double Windowed::memory(const Problem& problem) const {
+  if (options_.sampler) {
+    // Corrections of the window, the diagonals twice, and what acceleration keeps.
+    const int kept = options_.history > 0 ? TriangularAnderson::numbers(options_.history) : 0;
+    const Index window =
+        options_.window > 0 ? std::min(options_.window, problem.steps) : problem.steps;
+    return static_cast<double>((3 + kept) * window * problem.state_bytes());
+  }
   // A copy of the states, the corrections, the diagonals twice, and what a linearisation keeps.
   constexpr double kArrays = 6;
   return kArrays * static_cast<double>(layout(problem).longest() * problem.state_bytes());

@@ -22,7 +22,10 @@ WindowedRun::WindowedRun(const sequence::Sequence& chain, sequence::Trajectory& 
       all_here_(options.sampler),
       first_(all_here_ ? 0 : trajectory.local_range().first),
       states_(trajectory.with_front()),
-      recording_(comm(), monitors, {"residual", "linear", "exchange"}) {}
+      recording_(comm(), monitors, {"residual", "linear", "exchange"}) {
+  DEEPPCR_ASSERT(options.history == 0 || options.sampler, "history {}", options.history);
+  if (options.history > 0) anderson_.emplace(options.history, window().size(), batch_, width_);
+}
 
 StepRange WindowedRun::window() const {
   const Index steps = options_.sampler && options_.window > 0 ? options_.window : steps_;
@@ -41,13 +44,16 @@ Section WindowedRun::section_of(StepRange window) const {
   return {window, layout, {window.first + mine.first, window.first + mine.last}};
 }
 
-void WindowedRun::exchange(const Section& section) {
-  if (!all_here_) {
-    trajectory_.starts(traffic_);
-    return;
-  }
-  parallel::gather_rows(comm(), section.layout.first_steps(), state(section.window.first + 1),
-                        batch_ * width_, traffic_);
+StepRange WindowedRun::corrected(const Section& section) const {
+  return all_here_ ? section.window : section.mine;
+}
+
+Real* WindowedRun::correction(const Section& section, Index l) {
+  return correction_.data() + (l - corrected(section).first) * batch_ * width_;
+}
+
+States WindowedRun::corrections(const Section& section, StepRange steps) {
+  return {correction(section, steps.first), {steps.size(), batch_, width_}};
 }
 
 /// Corrections up to this leave an error of about the limit: that of a step adds to those before
@@ -65,8 +71,8 @@ double WindowedRun::largest_correction(double size) const {
 double WindowedRun::residual(const Section& section) {
   const StageTimer timer(stages_, "residual");
   const Index m = section.mine.size();
-  correction_.reserve(m * batch_ * width_);
-  const States r(correction_.data(), {m, batch_, width_});
+  correction_.reserve(corrected(section).size() * batch_ * width_);
+  const States r = corrections(section, section.mine);
   jacobian_.evaluate(section, states(section.mine.first, m), r);
   double size = 0;
   const Real* after = m > 0 ? state(section.mine.first + 1) : nullptr;
@@ -77,30 +83,45 @@ double WindowedRun::residual(const Section& section) {
   return size;
 }
 
-/// z <- z + d with d_l = M_l d_{l-1} + r_l.
-WindowedRun::Sweep WindowedRun::correct(const Section& section) {
-  const Index m = section.mine.size(), row = batch_ * width_;
-  const States d(correction_.data(), {m, batch_, width_});
+/// d_l = M_l d_{l-1} + r_l in place, of a sampler then on all ranks.
+void WindowedRun::solve_linear(const Section& section) {
   {
     const StageTimer timer(stages_, "linear");
-    jacobian_.solve(section, d);
+    jacobian_.solve(section, corrections(section, section.mine));
   }
+  if (!all_here_) return;
+  const StageTimer timer(stages_, "exchange");
+  parallel::gather_rows(comm(), section.layout.first_steps(), correction_.data(), batch_ * width_,
+                        traffic_);
+}
+
+/// z <- z + d, with d accelerated behind the first state that has not converged.
+WindowedRun::Sweep WindowedRun::correct(const Section& section) {
+  const StageTimer timer(stages_, "linear");
+  const StepRange steps = corrected(section);
+  const States d = corrections(section, steps);
+  const States z = states(steps.first + 1, steps.size());
+  const auto add = [&](StepRange range) {
+    const States added = d.slice(range.first, range.last), to = z.slice(range.first, range.last);
+    for (Index i = 0; i < added.size(); ++i) to.data()[i] += added.data()[i];
+  };
+  if (anderson_) anderson_->observe(steps, z, d);
   Sweep found;
+  found.correction = sequence::largest_entry({d.data(), {steps.size(), batch_ * width_}});
+  // Held against the states up to here: a tail that has blown up must not excuse wrong ones before.
   double size = largest_;
-  for (Index l = 0; l < m; ++l) {
-    Real* z = state(section.mine.first + l + 1);
-    for (Index i = 0; i < row; ++i) z[i] += d.data()[l * row + i];
-    const double correction = sequence::largest_entry(d[l]);
-    found.correction = std::max(found.correction, correction);
-    if (found.converged < l) continue;
-    // Held against the states up to here: a tail that has blown up must not excuse wrong ones
-    // before.
-    size = std::max(size, sequence::largest_entry({z, {batch_, width_}}));
-    if (std::isfinite(size) && correction <= largest_correction(size)) {
+  Index l = 0;
+  while (l < steps.size() && found.converged == l) {
+    add({l, l + 1});
+    size = std::max(size, sequence::largest_entry(z[l]));
+    if (std::isfinite(size) && sequence::largest_entry(d[l]) <= largest_correction(size)) {
       ++found.converged;
       found.size = size;
     }
+    ++l;
   }
+  if (anderson_) anderson_->accelerate(steps.first + l, d);
+  add({l, steps.size()});
   return found;
 }
 
@@ -108,9 +129,10 @@ WindowedRun::Sweep WindowedRun::correct(const Section& section) {
 /// with what a record needs of them.
 void WindowedRun::agree(Sweep& sweep) {
   const Section section = section_of(window());
-  const bool all = sweep.converged == section.mine.size();
+  const StepRange steps = corrected(section);
+  const bool all = sweep.converged == steps.size();
   const double reached =
-      all ? static_cast<double>(steps_) : static_cast<double>(section.mine.first + sweep.converged);
+      all ? static_cast<double>(steps_) : static_cast<double>(steps.first + sweep.converged);
   together_ = {};
   recording_.join(together_, sweep.correction, stages_, jacobian_.level_traffic());
   const Index residual = together_.max(sweep.residual),
@@ -126,10 +148,11 @@ WindowedRun::Sweep WindowedRun::sweep() {
   const Section section = section_of(window());
   const double size = residual(section);
   if (options_.extrapolate) keep_drift(section);
+  solve_linear(section);
   Sweep found = correct(section);
   found.residual = size;
   const StageTimer timer(stages_, "exchange");
-  exchange(section);
+  if (!all_here_) trajectory_.starts(traffic_);
   agree(found);
   return found;
 }
@@ -146,7 +169,7 @@ void WindowedRun::keep_drift(const Section& section) {
   drift_.reserve(batch_ * width_);
   if (comm().rank() != section.layout.num_active_ranks() - 1) return;
   const Index l = section.window.last - 1, row = batch_ * width_;
-  const Real* r = correction_.data() + (section.mine.size() - 1) * row;
+  const Real* r = correction(section, l);
   const Real* after = state(l + 1);
   Buffer<Real> f(row);
   for (Index i = 0; i < row; ++i) f[i] = after[i] + r[i];
@@ -216,7 +239,7 @@ void WindowedRun::iterate(double largest_before, Index frozen) {
 SolveReport WindowedRun::solve() {
   const petsc::LogEvent event("nonlinear.windowed");
   const double input = sequence::largest_entry(trajectory_.input());
-  exchange(section_of({0, steps_}));
+  trajectory_.starts(traffic_);
   iterate(input, 0);
   Index exact = 0;
   double before = std::numeric_limits<double>::infinity();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "deeppcr/core/profile.hpp"
@@ -8,6 +9,7 @@
 #include "deeppcr/nonlinear/recording.hpp"
 #include "deeppcr/nonlinear/windowed.hpp"
 #include "nonlinear/approximate_jacobian.hpp"
+#include "nonlinear/triangular_anderson.hpp"
 
 namespace deeppcr::nonlinear {
 
@@ -41,14 +43,18 @@ class WindowedRun {
   /// The state before step l, followed by those after it up to the end of the local ones.
   Real* state(Index l) const { return states_[l - first_].data(); }
   States states(Index l, Index count) const { return {state(l), {count, batch_, width_}}; }
-  /// Makes right what this rank needs of the others' states after a change. Collective.
-  void exchange(const Section& section);
+  /// The steps whose states this rank changes: of a sampler all, so that all ranks hold them.
+  StepRange corrected(const Section& section) const;
+  /// r and d of those steps, of step l and behind it.
+  Real* correction(const Section& section, Index l);
+  States corrections(const Section& section, StepRange steps);
   void iterate(double largest_before, Index frozen);
   void end(Index exact, bool measures_growth);
   SolveReport finish();
   double largest_correction(double size) const;
   Sweep sweep();
   double residual(const Section& section);
+  void solve_linear(const Section& section);
   Sweep correct(const Section& section);
   void keep_drift(const Section& section);
   void extrapolate(const Section& before);
@@ -75,6 +81,7 @@ class WindowedRun {
   Index frozen_at_best_ = 0;
   std::string why_not_;  ///< why the sweeps ended without the states being right
   Buffer<Real> correction_;
+  std::optional<TriangularAnderson> anderson_;
   Buffer<Real> drift_;  ///< [B, n]
   StageTimes stages_;
   parallel::Traffic traffic_;

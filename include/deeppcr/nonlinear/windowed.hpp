@@ -34,6 +34,8 @@ struct Damping {
 /// "none", or "clip:C" with C > 0. @throws Error for anything else
 Damping damping_from(const std::string& text);
 
+constexpr int kMostHistory = 8;
+
 struct WindowedOptions {
   Jacobian jacobian = Jacobian::diagonal;
   Damping damping = {};           ///< of diagonal, probe and paired
@@ -47,6 +49,9 @@ struct WindowedOptions {
   /// For samplers, whose states every rank holds: ranks share the window in equal parts, and growth
   /// is that of Gaussian data where the model knows it, without an evaluation.
   bool sampler = false;
+  /// Changes from sweep to sweep that triangular Anderson acceleration combines a sweep with, of
+  /// samplers: to kMostHistory; 0: none.
+  int history = 0;
 };
 
 /// Corrects a window of steps by d_l = M_l d_{l-1} + r_l with approximate Jacobians M_l until the
@@ -54,7 +59,8 @@ struct WindowedOptions {
 /// on behind them. Each sweep is one batched evaluation, one scan, and one reduction.
 ///
 /// The first state of a window is exact after a sweep, so at most L sweeps are needed.
-/// Source: ParaDiGMS, arXiv 2305.16317 (linear_part, the window); ELK, arXiv 2407.19115 (diagonal)
+/// Source: ParaDiGMS, arXiv 2305.16317 (linear_part, the window); ELK, arXiv 2407.19115 (diagonal);
+/// ParaTAA, arXiv 2402.09970 (history)
 class Windowed final : public Solver {
  public:
   explicit Windowed(WindowedOptions options) : options_(std::move(options)) {}

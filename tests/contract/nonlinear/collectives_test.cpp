@@ -9,6 +9,7 @@
 #include "support/identifier.hpp"
 #include "support/model_problem.hpp"
 #include "support/mpi_count.hpp"
+#include "support/sampling_problem.hpp"
 #include "support/stopping_monitor.hpp"
 
 namespace deeppcr::nonlinear {
@@ -116,6 +117,27 @@ std::string as_identifier(const ::testing::TestParamInfo<std::string>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Catalogue, CollectivesOfSolver, ::testing::ValuesIn(solvers()),
                          as_identifier);
+
+// One gathering of the window's corrections a sweep, whether they are accelerated or not.
+TEST(CollectivesOfSampler, AreThoseOfTheFormula) {
+  for (const Jacobian jacobian : {Jacobian::linear_part, Jacobian::gaussian})
+    for (const int history : {0, 3}) {
+      test::SamplingProblem problem(120, 1);
+      WindowedOptions options = test::sampler_options();
+      options.jacobian = jacobian;
+      options.history = history;
+      options.window = 40;
+      const MpiCount before = test::mpi_count();
+      const SolveReport report = Windowed(options).solve(problem.chain, problem.trajectory);
+      const MpiCount count = test::mpi_count() - before;
+      ASSERT_EQ(report.status, Status::converged) << report.reason;
+      const Index k = report.iterations;
+      EXPECT_LE(count.reductions, allowed(report).reductions) << name(jacobian) << history;
+      EXPECT_EQ(count.gathers, world().size() > 1 ? k : 0);
+      EXPECT_EQ(count.others, 0);
+      EXPECT_EQ(world().sum(count.messages), messages_of(report.levels, {}));
+    }
+}
 
 class CollectivesOfBackward : public ::testing::TestWithParam<std::string> {};
 

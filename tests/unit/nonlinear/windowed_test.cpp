@@ -7,55 +7,15 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/sequence/propagate.hpp"
-#include "support/denoiser_problem.hpp"
 #include "support/environment.hpp"
 #include "support/model_problem.hpp"
-#include "support/random_chain.hpp"
+#include "support/sampling_problem.hpp"
 
 namespace deeppcr::nonlinear {
 namespace {
 
+using Sampling = test::SamplingProblem;
 using test::world;
-
-constexpr Index kBatch = 2, kWidth = 5;
-
-/// A sampler's chain, from noise, with its sequential trajectory.
-struct Sampling {
-  explicit Sampling(int steps, double eta)
-      : denoiser(test::tiny_denoiser()),
-        chain(denoiser, options(steps, eta), kBatch),
-        trajectory(world(), parallel::BlockLayout::replicated(steps, world().size()), kBatch,
-                   kWidth),
-        expected((steps + 1) * kBatch * kWidth) {
-    chain.start(trajectory.input());
-    std::copy(trajectory.input().begin(), trajectory.input().end(), expected.begin());
-    const States z(expected.data(), {steps + 1, kBatch, kWidth});
-    chain.propagate({0, steps}, z[0], z.slice(1, steps + 1));
-    trajectory.fill_with_input();
-  }
-  static models::SamplerOptions options(int steps, double eta) {
-    models::SamplerOptions made;
-    made.steps = steps;
-    made.eta = eta;
-    return made;
-  }
-  double error() {
-    return test::relative_difference(world(), trajectory.whole().data(), expected.data(),
-                                     expected.size());
-  }
-
-  models::Denoiser denoiser;
-  models::DenoisingChain chain;
-  sequence::Trajectory trajectory;
-  Buffer<Real> expected;
-};
-
-/// Defaults of a sampler's solve.
-WindowedOptions sampler() {
-  WindowedOptions options;
-  options.sampler = true;
-  return options;
-}
 
 const Jacobian kAll[] = {Jacobian::dense, Jacobian::diagonal, Jacobian::probe,
                          Jacobian::linear_part, Jacobian::gaussian};
@@ -66,7 +26,7 @@ TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
       for (const Index window : {0, 1, 7}) {
         for (const Jacobian jacobian : kAll) {
           Sampling sampling(steps, eta);
-          WindowedOptions options = sampler();
+          WindowedOptions options = test::sampler_options();
           options.jacobian = jacobian;
           options.window = window;
           Windowed solver(options);
@@ -87,7 +47,7 @@ TEST(Windowed, AllJacobiansEndInTheSequentialTrajectory) {
 TEST(Windowed, DenseTakesEveryLinearSolver) {
   for (const char* linear : {"hybrid", "pcr", "sequential"}) {
     Sampling sampling(30, 1);
-    WindowedOptions options = sampler();
+    WindowedOptions options = test::sampler_options();
     options.jacobian = Jacobian::dense;
     options.linear = linear;
     options.window = 11;
@@ -101,7 +61,7 @@ TEST(Windowed, DenseTakesEveryLinearSolver) {
 TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
   const auto sweeps = [](Jacobian jacobian) {
     Sampling sampling(200, 0);
-    WindowedOptions options = sampler();
+    WindowedOptions options = test::sampler_options();
     options.jacobian = jacobian;
     return Windowed(options).solve(sampling.chain, sampling.trajectory).iterations;
   };
@@ -113,7 +73,7 @@ TEST(Windowed, BetterJacobiansNeedFewerSweeps) {
 TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
   const auto evaluations = [](bool extrapolate) {
     Sampling sampling(200, 0);
-    WindowedOptions options = sampler();
+    WindowedOptions options = test::sampler_options();
     options.jacobian = Jacobian::gaussian;
     options.window = 20;
     options.tolerance.rtol = 1e-3;
@@ -129,9 +89,9 @@ TEST(Windowed, ExtrapolatedGuessesNeedFewerEvaluations) {
 
 TEST(Windowed, GoesOnBehindAFrozenPrefix) {
   Sampling sampling(40, 1);
-  constexpr Index kFrozen = 25, kRow = kBatch * kWidth;
+  constexpr Index kFrozen = 25, kRow = Sampling::kBatch * Sampling::kWidth;
   std::copy_n(sampling.expected.data() + kRow, kFrozen * kRow, sampling.trajectory.states().data());
-  Windowed solver(sampler());
+  Windowed solver(test::sampler_options());
   const SolveReport report = solver.sample(sampling.chain, sampling.trajectory, kFrozen);
   EXPECT_LT(sampling.error(), 1e-9);
   EXPECT_LE(report.iterations, 15);
@@ -152,7 +112,7 @@ class Stopper final : public Monitor {
 
 TEST(Windowed, StopsWhenItsMonitorSaysSo) {
   Sampling sampling(40, 1);
-  WindowedOptions options = sampler();
+  WindowedOptions options = test::sampler_options();
   options.jacobian = Jacobian::linear_part;
   Stopper monitor;
   Windowed solver(options);
@@ -163,7 +123,7 @@ TEST(Windowed, StopsWhenItsMonitorSaysSo) {
 
 TEST(Windowed, FallsBackToSequentialExecution) {
   Sampling sampling(40, 1);
-  WindowedOptions options = sampler();
+  WindowedOptions options = test::sampler_options();
   options.jacobian = Jacobian::linear_part;
   options.max_iterations = 3;
   Windowed solver(options);
