@@ -2,23 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <string>
 
-#include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
-#include "deeppcr/core/random.hpp"
 #include "models/torch/torch_chain.hpp"
+#include "models/torch/trial.hpp"
 
 namespace deeppcr::models {
 
 namespace {
 
-constexpr Index kSamples = 3;
-/// Batched and single evaluation were seen to differ by up to 20 roundings; a step that mixes
-/// samples differs by far more.
-constexpr double kRoundings = 1e4;
+using trial::dot;
+using trial::kSamples;
+using trial::norm;
 
 class StepCheck {
  public:
@@ -48,12 +45,7 @@ class StepCheck {
   }
 
  private:
-  Buffer<Real> normal(Index count) {
-    Buffer<Real> x(count);
-    constexpr std::uint64_t kSeed = 1;
-    RandomStream(kSeed, ++stream_).normal(0, count, x.data());
-    return x;
-  }
+  Buffer<Real> normal(Index count) { return trial::normal(count, ++stream_); }
   static Buffer<Real> copy(const Buffer<Real>& from) {
     Buffer<Real> to(from.size());
     std::copy(from.begin(), from.end(), to.begin());
@@ -69,21 +61,19 @@ class StepCheck {
     const std::array<Index, 3> shape{1, samples, n_};
     chain().value(range(), {in.data(), shape}, {out.data(), shape});
   }
-  /// Largest difference in roundings of the largest number.
-  double roundings(const Buffer<Real>& a, const Real* expected) const {
-    const double size = std::max(blocks::largest(a.size(), expected), 1e-300);
-    return blocks::largest_difference(a.size(), a.data(), expected) / (size * rounding_);
+  bool differs(const Buffer<Real>& a, const Real* expected) const {
+    return trial::differs(a, expected, rounding_);
   }
 
   void check_finite() const {
-    if (std::all_of(out_.begin(), out_.end(), [](Real x) { return std::isfinite(x); })) return;
+    if (trial::finite(out_)) return;
     refuse(fmt::format("step {} makes NaN or infinite states of normally distributed ones", step_));
   }
 
   void check_again() const {
     Buffer<Real> again(out_.size());
     value(in_, kSamples, again);
-    if (roundings(again, out_.data()) > kRoundings) {
+    if (differs(again, out_.data())) {
       refuse(
           "its step makes other states when it is called again with the same ones: dropout that is "
           "on, noise, or a memory of its own; call module.eval(), or make it a function of its "
@@ -98,7 +88,7 @@ class StepCheck {
       const sequence::FromSample alone(chain(), b);
       const std::array<Index, 3> shape{1, 1, n_};
       alone->value(range(), {one.data(), shape}, {found.data(), shape});
-      if (roundings(found, out_.data() + b * n_) > kRoundings) {
+      if (differs(found, out_.data() + b * n_)) {
         refuse(fmt::format(
             "its step makes another state of a sample alone than of the same one among {}: batch "
             "normalisation that still learns, a batch size that was traced in, or samples that are "
@@ -117,7 +107,7 @@ class StepCheck {
     J->product(step_, Direction::forward, {v.data(), column}, {Av.data(), column});
     J->product(step_, Direction::backward, {u.data(), column}, {Atu.data(), column});
     const double size = norm(u) * norm(Av) + norm(Atu) * norm(v);
-    if (!(std::abs(dot(u, Av) - dot(Atu, v)) <= kRoundings * rounding_ * size)) {
+    if (!(std::abs(dot(u, Av) - dot(Atu, v)) <= trial::kRoundings * rounding_ * size)) {
       refuse(
           "the derivatives of its step forward and backward are not those of one function; a "
           "custom "
@@ -127,26 +117,17 @@ class StepCheck {
   }
 
   void check_difference(const Buffer<Real>& v, const Buffer<Real>& Av) const {
-    // Truncation and rounding of a central difference are alike at the cube root of a rounding.
-    const double h = std::cbrt(rounding_);
-    Buffer<Real> z(in_.size()), above(in_.size()), below(in_.size());
-    for (Index i = 0; i < z.size(); ++i) z[i] = in_[i] + h * v[i];
-    value(z, kSamples, above);
-    for (Index i = 0; i < z.size(); ++i) z[i] = in_[i] - h * v[i];
-    value(z, kSamples, below);
-    for (Index i = 0; i < z.size(); ++i) above[i] = (above[i] - below[i]) / (2 * h) - Av[i];
-    constexpr double kAllowed = 0.1;  // kinks such as relu's are stepped over here and there
-    if (!(norm(above) <= kAllowed * (norm(Av) + norm(out_)))) {
+    const double h = trial::difference_step(rounding_);
+    Buffer<Real> above(in_.size()), below(in_.size());
+    value(trial::moved(in_, h, v), kSamples, above);
+    value(trial::moved(in_, -h, v), kSamples, below);
+    for (Index i = 0; i < above.size(); ++i) above[i] = (above[i] - below[i]) / (2 * h) - Av[i];
+    if (!(norm(above) <= trial::kDifference * (norm(Av) + norm(out_)))) {
       refuse(
           "the derivative of its step is not that of its values: a part is cut off by detach(), "
           "no_grad() or .data");
     }
   }
-
-  static double dot(const Buffer<Real>& a, const Buffer<Real>& b) {
-    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-  }
-  static double norm(const Buffer<Real>& a) { return std::sqrt(dot(a, a)); }
 
   const TorchModule& module_;
   Index step_;

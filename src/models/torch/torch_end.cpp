@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
-#include "deeppcr/blocks/kernels.hpp"
-#include "deeppcr/core/random.hpp"
+#include "models/torch/trial.hpp"
 
 namespace deeppcr::models {
 
@@ -86,19 +84,9 @@ void TorchEnd::save(const std::string& file) const {
 
 namespace {
 
-constexpr Index kSamples = 3;
-constexpr double kRoundings = 1e4;  ///< as of steps
-
-Buffer<Real> normal(Index count, std::uint64_t stream) {
-  Buffer<Real> x(count);
-  constexpr std::uint64_t kSeed = 1;
-  RandomStream(kSeed, stream).normal(0, count, x.data());
-  return x;
-}
-
-double dot(const Buffer<Real>& a, const Buffer<Real>& b) {
-  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-}
+using trial::dot;
+using trial::kSamples;
+using trial::normal;
 
 Buffer<Real> outputs_of(const TorchEnd& end, const Buffer<Real>& x, Index samples) {
   Buffer<Real> y(samples * end.outputs());
@@ -109,18 +97,15 @@ Buffer<Real> outputs_of(const TorchEnd& end, const Buffer<Real>& x, Index sample
 /// <dy, dy> of a difference dy of outputs against <A^T dy, v>.
 bool is_derivative(const TorchEnd& end, const Buffer<Real>& x, double rounding) {
   const Buffer<Real> v = normal(x.size(), 2);
-  Buffer<Real> by_x(x.size()), above(x.size()), below(x.size());
-  const double h = std::cbrt(rounding);
-  for (Index i = 0; i < x.size(); ++i) above[i] = x[i] + h * v[i];
-  for (Index i = 0; i < x.size(); ++i) below[i] = x[i] - h * v[i];
-  Buffer<Real> dy = outputs_of(end, above, kSamples);
-  const Buffer<Real> down = outputs_of(end, below, kSamples);
+  Buffer<Real> by_x(x.size());
+  const double h = trial::difference_step(rounding);
+  Buffer<Real> dy = outputs_of(end, trial::moved(x, h, v), kSamples);
+  const Buffer<Real> down = outputs_of(end, trial::moved(x, -h, v), kSamples);
   for (Index i = 0; i < dy.size(); ++i) dy[i] = (dy[i] - down[i]) / (2 * h);
   end.gradient({x.data(), {kSamples, end.inputs()}}, {dy.data(), {kSamples, end.outputs()}}, {},
                {by_x.data(), {kSamples, end.inputs()}});
-  constexpr double kAllowed = 0.1;                                // kinks such as relu's
   const double noise = 100 * h * h * std::sqrt(dot(down, down));  // roundings / h of outputs
-  return std::abs(dot(dy, dy) - dot(by_x, v)) <= kAllowed * dot(dy, dy) + noise * noise;
+  return std::abs(dot(dy, dy) - dot(by_x, v)) <= trial::kDifference * dot(dy, dy) + noise * noise;
 }
 
 }  // namespace
@@ -133,12 +118,10 @@ void check_torch_end(const std::shared_ptr<const TorchModule>& module) {
   const Buffer<Real> y = outputs_of(end, given, kSamples);
   if (!std::equal(x.begin(), x.end(), given.begin()))
     module->refuse("it changes what it is given; let it make a new tensor");
-  if (!std::all_of(y.begin(), y.end(), [](Real one) { return std::isfinite(one); }))
+  if (!trial::finite(y))
     module->refuse("it makes NaN or infinite outputs of normally distributed inputs");
-  const double size = std::max(blocks::largest(y.size(), y.data()), 1e-300);
   const auto differs = [&](const Buffer<Real>& found, const Real* expected) {
-    const double most = blocks::largest_difference(found.size(), found.data(), expected);
-    return most > kRoundings * module->rounding() * size;
+    return trial::differs(found, expected, module->rounding());
   };
   if (differs(outputs_of(end, given, kSamples), y.data()))
     module->refuse(
