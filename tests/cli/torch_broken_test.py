@@ -208,6 +208,8 @@ class Broken(ProgramTest):
                 self.refuse(*phrases)
         save(Gated(N).double(), self.folder / "m.pt", shape=[10], end=True, input_shape=[N])
         self.refuse("end of a network")
+        save(Gated(N).double(), self.folder / "m.pt", shape=[N], denoiser=True)
+        self.refuse("a denoising network, not the steps of a chain")
         self.step(Gated8, "shapes cannot be multiplied", shape=[N])
 
     def test_stacks(self):

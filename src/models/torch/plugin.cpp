@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "models/torch/plugin_denoiser.hpp"
+#include "models/torch/plugin_file.hpp"
 #include "models/torch/plugin_module.hpp"
 #include "models/torch/plugin_steps.hpp"
 #include "models/torch/plugin_table.hpp"
@@ -23,6 +25,9 @@ struct DeepPcrModule {
 };
 struct DeepPcrSteps {
   deeppcr::torch_plugin::Steps steps;
+};
+struct DeepPcrDenoiser {
+  deeppcr::torch_plugin::Denoiser denoiser;
 };
 
 namespace deeppcr::torch_plugin {
@@ -60,7 +65,7 @@ std::string shortened(const std::string& text) {
   if (any.empty()) return first;
   for (const std::string prefix : {"RuntimeError: ", "builtins."})
     if (cause.rfind(prefix, 0) == 0) cause = cause.substr(prefix.size());
-  return "its step fails at " + (own.empty() ? any : own) + ": " + cause;
+  return "it fails at " + (own.empty() ? any : own) + ": " + cause;
 }
 
 /// Runs a call; what it throws becomes a sentence.
@@ -98,12 +103,12 @@ void prepare_runtime() {
   static_cast<void>(done);
 }
 
-DeepPcrFault open(const char* file, std::int32_t precision, std::int32_t end,
+DeepPcrFault open(const char* file, std::int32_t precision, std::int32_t end, DeepPcrShape taken,
                   DeepPcrModule** module) {
   return guarded([&] {
     prepare_runtime();
-    auto opened =
-        std::make_unique<DeepPcrModule>(DeepPcrModule{Module(file, precision, end != 0), {}, {}});
+    auto opened = std::make_unique<DeepPcrModule>(
+        DeepPcrModule{Module(file, precision, end != 0, sizes_of(taken)), {}, {}});
     for (const Weight& weight : opened->module.weights()) {
       opened->names.push_back(weight.name);
       opened->row_sizes.push_back(weight.row_size());
@@ -121,7 +126,8 @@ void facts(const DeepPcrModule* module, DeepPcrModuleFacts* facts) {
             from.input_width(),
             from.type() == at::kFloat ? 1 : 0,
             static_cast<std::int32_t>(from.weights().size()),
-            from.own_weights() ? 1 : 0};
+            from.own_weights() ? 1 : 0,
+            shape_of(from.shape())};
 }
 
 void group(const DeepPcrModule* module, std::int32_t group, DeepPcrGroupFacts* facts) {
@@ -173,6 +179,36 @@ DeepPcrFault save(DeepPcrModule* module, double* const* weights, std::int64_t ro
   return guarded([&] { module->module.save(weights, rows, file); });
 }
 
+DeepPcrFault open_denoiser(const char* file, std::int32_t precision,
+                           const DeepPcrDenoiserGiven* given, DeepPcrDenoiser** denoiser) {
+  return guarded([&] {
+    prepare_runtime();
+    *denoiser = new DeepPcrDenoiser{Denoiser(file, precision, *given)};
+  });
+}
+
+void close_denoiser(DeepPcrDenoiser* denoiser) { delete denoiser; }
+
+void denoiser_facts(const DeepPcrDenoiser* denoiser, DeepPcrDenoiserFacts* facts) {
+  const Denoiser& from = denoiser->denoiser;
+  *facts = {shape_of(from.shape()),
+            shape_of(from.embedding_shape()),
+            from.classes(),
+            from.null_class(),
+            static_cast<int>(from.condition()),
+            from.type() == at::kFloat ? 1 : 0};
+}
+
+DeepPcrFault predict(DeepPcrDenoiser* denoiser, const DeepPcrRows* rows, const double* x,
+                     double* out) {
+  return guarded([&] { denoiser->denoiser.evaluate(*rows, x, out); });
+}
+
+DeepPcrFault predict_product(DeepPcrDenoiser* denoiser, const DeepPcrRows* rows, const double* x,
+                             std::int32_t transposed, std::int64_t k, const double* V, double* W) {
+  return guarded([&] { denoiser->denoiser.product(*rows, x, transposed != 0, k, V, W); });
+}
+
 }  // namespace
 
 }  // namespace deeppcr::torch_plugin
@@ -180,8 +216,10 @@ DeepPcrFault save(DeepPcrModule* module, double* const* weights, std::int64_t ro
 extern "C" __attribute__((visibility("default"))) const DeepPcrTorchTable* deeppcr_torch_table() {
   namespace plugin = deeppcr::torch_plugin;
   static const DeepPcrTorchTable table{
-      kDeepPcrTorchVersion, plugin::open,     plugin::close,   plugin::facts,    plugin::group,
-      plugin::read_row,     plugin::bind,     plugin::release, plugin::evaluate, plugin::push_along,
-      plugin::product,      plugin::gradient, plugin::save};
+      kDeepPcrTorchVersion, plugin::open,           plugin::close,          plugin::facts,
+      plugin::group,        plugin::read_row,       plugin::bind,           plugin::release,
+      plugin::evaluate,     plugin::push_along,     plugin::product,        plugin::gradient,
+      plugin::save,         plugin::open_denoiser,  plugin::close_denoiser, plugin::denoiser_facts,
+      plugin::predict,      plugin::predict_product};
   return &table;
 }

@@ -2,55 +2,18 @@
 #include "models/torch/plugin_module.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
+#include <optional>
+#include <tuple>
+
+#include "models/torch/plugin_file.hpp"
 
 namespace deeppcr::torch_plugin {
 
 namespace {
-
-constexpr const char* kDescription = "deeppcr.json";
-
-[[noreturn]] void refuse(const std::string& sentence) { throw std::runtime_error(sentence); }
-
-/// What the user has most likely done where the file is no TorchScript, beside PyTorch's own words
-/// for an archive. @throws always
-[[noreturn]] void refuse_file(const std::string& file, const std::string& cause) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) refuse("no such file, or it cannot be read");
-  char magic[2] = {};
-  stream.read(magic, 2);
-  const bool archive = magic[0] == 'P' && magic[1] == 'K';
-  refuse(archive
-             ? std::string(
-                   "it is an archive but no TorchScript, perhaps written by torch.save(); write it "
-                   "by torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch (") +
-                   cause.substr(0, cause.find('\n')) + ")"
-             : "it is no TorchScript file, or is cut short; write it by "
-               "torch.jit.script(module).save(FILE), or by deeppcr-export-pytorch");
-}
-
-std::vector<std::int64_t> sizes_of(const nlohmann::json& json, const char* key) {
-  std::vector<std::int64_t> sizes;
-  if (!json.contains(key)) return sizes;
-  const nlohmann::json& list = json[key];
-  bool fits = list.is_array() && !list.empty();
-  double numbers = 1;
-  for (const nlohmann::json& size : list) {
-    fits = fits && size.is_number_integer() && size.get<std::int64_t>() >= 1;
-    if (!fits) break;
-    sizes.push_back(size.get<std::int64_t>());
-    numbers *= static_cast<double>(sizes.back());
-  }
-  if (!fits || numbers > std::numeric_limits<std::int32_t>::max())
-    refuse(std::string("its ") + kDescription + " has " + key + " " + list.dump() +
-           "; a list of whole numbers from 1 is needed, such as [16] or [8, 28, 28]");
-  return sizes;
-}
 
 std::vector<std::string> names_of(const nlohmann::json& json, const char* key) {
   std::vector<std::string> names;
@@ -62,12 +25,6 @@ std::vector<std::string> names_of(const nlohmann::json& json, const char* key) {
     names.push_back(name.get<std::string>());
   }
   return names;
-}
-
-std::int64_t product(at::IntArrayRef sizes) {
-  std::int64_t count = 1;
-  for (const std::int64_t size : sizes) count *= size;
-  return count;
 }
 
 /// The objects and slot that a path such as "block.fc.weight" names. @throws where there is none
@@ -93,13 +50,7 @@ void find_slot(const torch::jit::Module& step, const std::string& path, Weight& 
 
 }  // namespace
 
-std::string text_of(at::IntArrayRef sizes) {
-  std::string text;
-  for (const std::int64_t size : sizes) text += (text.empty() ? "" : " x ") + std::to_string(size);
-  return text.empty() ? "one number" : text;
-}
-
-std::int64_t Weight::row_size() const { return product(shape()); }
+std::int64_t Weight::row_size() const { return numbers_in(shape()); }
 
 std::vector<std::int64_t> Weight::shape() const {
   const std::vector<std::int64_t> all = stored.sizes().vec();
@@ -111,20 +62,21 @@ bool Module::own_weights() const {
                                             [](const Weight& weight) { return !weight.shared; });
 }
 
-Module::Module(const std::string& file, int precision, bool end) : end_(end) {
-  torch::jit::ExtraFilesMap extra{{kDescription, ""}};
-  try {
-    whole_ = torch::jit::load(file, at::kCPU, extra);
-  } catch (const c10::Error& error) {
-    refuse_file(file, error.what_without_backtrace());
+Module::Module(const std::string& file, int precision, bool end,
+               const std::vector<std::int64_t>& taken)
+    : end_(end) {
+  std::tie(whole_, description_) = load_file(file);
+  if (end && description_.empty() && !taken.empty()) {
+    input_shape_ = taken;
+    input_width_ = numbers_in(taken);
+  } else {
+    read_description(description_);
   }
-  whole_.eval();
-  description_ = extra[kDescription];
-  read_description(description_);
   step_ = whole_.hasattr("step") && whole_.attr("step").isModule() ? whole_.attr("step").toModule()
                                                                    : whole_;
   find_second();
-  choose_type(precision);
+  type_ = convert(whole_, precision);
+  if (shape_.empty()) find_shape();
   find_weights();
 }
 
@@ -132,19 +84,14 @@ void Module::read_description(const std::string& text) {
   const std::string advice =
       "; save it with _extra_files={'deeppcr.json': '{\"format\": 1, \"shape\": [16], \"shared\": "
       "true}'}, or by deeppcr-export-pytorch";
-  if (text.empty()) refuse(std::string("it has no ") + kDescription + advice);
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) refuse(std::string("its ") + kDescription + " is no JSON object" + advice);
-  if (json.value("format", nlohmann::json()) != 1)
-    refuse(std::string("its ") + kDescription + " has format " +
-           (json.contains("format") ? json["format"].dump() : "none") + "; 1 is known here");
+  const nlohmann::json json = parse_description(text, advice);
   shape_ = sizes_of(json, "shape");
   if (shape_.empty())
     refuse(std::string("its ") + kDescription + " has no shape, that of one sample's state" +
            advice);
-  width_ = product(shape_);
+  width_ = numbers_in(shape_);
   input_shape_ = sizes_of(json, "input_shape");
-  if (!input_shape_.empty()) input_width_ = product(input_shape_);
+  if (!input_shape_.empty()) input_width_ = numbers_in(input_shape_);
   const nlohmann::json steps = json.value("steps", nlohmann::json(0));
   if (!steps.is_number_integer() || steps.get<std::int64_t>() < 0)
     refuse(std::string("its ") + kDescription + " has steps " + steps.dump() +
@@ -161,6 +108,9 @@ void Module::read_description(const std::string& text) {
     refuse(std::string("its ") + kDescription + " has shared " + json["shared"].dump() + " with " +
            std::to_string(stacks_.size()) +
            " stacks; steps that share their weights have none, others one for each parameter");
+  if (json.value("denoiser", nlohmann::json(false)) == true)
+    refuse(std::string("it is a denoising network, not ") +
+           (end_ ? "an end of a network" : "the steps of a chain"));
   check_kind(json.value("end", nlohmann::json(false)) == true);
 }
 
@@ -205,30 +155,17 @@ void Module::find_second() {
            "\"input_shape\": [d] for an input at each step");
 }
 
-void Module::choose_type(int precision) {
-  std::vector<at::Tensor> tensors;
-  for (const at::Tensor& tensor : whole_.parameters()) tensors.push_back(tensor);
-  for (const at::Tensor& tensor : whole_.buffers()) tensors.push_back(tensor);
-  bool found = false;
-  for (const at::Tensor& tensor : tensors) {
-    if (at::isComplexType(tensor.scalar_type()))
-      refuse("it has complex parameters; real ones in float32 or float64 are possible");
-    if (!tensor.is_floating_point()) continue;
-    if (found && tensor.scalar_type() != type_ && precision == 0)
-      refuse(std::string("it has parameters of type ") + at::toString(type_) + " and " +
-             at::toString(tensor.scalar_type()) +
-             "; give --precision double or single, or convert it by module.double()");
-    type_ = tensor.scalar_type();
-    found = true;
-  }
-  if (precision != 0) type_ = precision == 32 ? at::kFloat : at::kDouble;
-  if (type_ != at::kFloat && type_ != at::kDouble)
-    refuse(std::string("its parameters are of type ") + at::toString(type_) +
-           "; give --precision double or single, or convert it by module.double() or .float()");
-  for (at::Tensor& tensor : tensors) {
-    tensor.requires_grad_(false);
-    if (tensor.is_floating_point()) tensor.set_data(tensor.to(type_));
-  }
+void Module::find_shape() {
+  constexpr std::int64_t kSamples = 2;
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::zeros(batch_of(kSamples, input_shape_), type_);
+  const std::optional<at::Tensor> y = tensor_of(step_.forward({x}));
+  if (!y || y->dim() < 2 || y->size(0) != kSamples || y->numel() == 0)
+    refuse("it makes " + (y ? text_of(y->sizes()) : std::string("no tensor")) + " of " +
+           text_of(x.sizes()) + " numbers; a tensor with as many samples is needed");
+  shape_ = y->sizes().vec();
+  shape_.erase(shape_.begin());
+  width_ = numbers_in(shape_);
 }
 
 Weight Module::stacked_weight(std::size_t index) {
@@ -274,20 +211,17 @@ void Module::find_weights() {
 }
 
 at::Tensor Module::forward(const at::Tensor& z, const at::Tensor& second) const {
-  const auto of_samples = [&](const std::vector<std::int64_t>& of_one) {
-    std::vector<std::int64_t> sizes{z.size(0)};
-    sizes.insert(sizes.end(), of_one.begin(), of_one.end());
-    return sizes;
-  };
-  const std::vector<std::int64_t> shape = of_samples(shape_);
-  std::vector<c10::IValue> arguments{z.view(end_ ? of_samples(input_shape_) : shape)};
+  const std::vector<std::int64_t> shape = batch_of(z.size(0), shape_);
+  const std::vector<std::int64_t> input_shape = batch_of(z.size(0), input_shape_);
+  std::vector<c10::IValue> arguments{z.view(end_ ? input_shape : shape)};
   if (second_ == Second::step) arguments.emplace_back(second);
-  if (second_ == Second::input) arguments.emplace_back(second.view(of_samples(input_shape_)));
+  if (second_ == Second::input) arguments.emplace_back(second.view(input_shape));
   torch::jit::Module step = step_;  // a handle: forward() is not const
   const c10::IValue result = step.forward(std::move(arguments));
-  if (!result.isTensor())
+  const std::optional<at::Tensor> made = tensor_of(result);
+  if (!made)
     refuse("its step gives a " + result.tagKind() + "; a tensor, the next state, is needed");
-  const at::Tensor y = result.toTensor();
+  const at::Tensor& y = *made;
   if (y.sizes() != at::IntArrayRef(shape) && end_)
     refuse("it makes outputs of " + text_of(y.sizes()) + ", but its " + kDescription + " says " +
            text_of(shape) + " (the first number is that of samples)");

@@ -27,11 +27,13 @@ enum class Second { nothing, step, input };
 /// A file as it was loaded: the step, its weights, and what deeppcr.json in it says.
 class Module {
  public:
-  /// precision: 0 as stored, 32, 64. @throws std::runtime_error with one sentence
-  Module(const std::string& file, int precision, bool end);
+  /// precision: 0 as stored, 32, 64. taken: the shape of what an end takes, for a file that does
+  /// not say it. @throws std::runtime_error with one sentence
+  Module(const std::string& file, int precision, bool end, const std::vector<std::int64_t>& taken);
 
   std::int64_t steps() const { return steps_; }
   std::int64_t width() const { return width_; }
+  const std::vector<std::int64_t>& shape() const { return shape_; }
   std::int64_t input_width() const { return input_width_; }
   /// Numbers in what the step takes: the state, or an end's input.
   std::int64_t taken_width() const { return end_ ? input_width_ : width_; }
@@ -58,9 +60,10 @@ class Module {
   /// Gives the file's own place of a weight its values, [L, ..] of a stack.
   void replace(const Weight& weight, const at::Tensor& values, bool trained);
   void find_second();
+  /// Of an end that has no description, by a trial.
+  void find_shape();
   void find_weights();
   Weight stacked_weight(std::size_t index);
-  void choose_type(int precision);
 
   bool end_;
   std::string description_;
@@ -74,8 +77,5 @@ class Module {
   at::ScalarType type_ = at::kDouble;
   std::vector<Weight> weights_, constants_;
 };
-
-/// "2 x 3"
-std::string text_of(at::IntArrayRef sizes);
 
 }  // namespace deeppcr::torch_plugin

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/forward_grad.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,28 +16,8 @@ namespace deeppcr::torch_plugin {
 
 namespace {
 
-/// Of the states that are evaluated together.
-constexpr std::int64_t kMostNumbers = std::int64_t{1} << 20;
 /// By vmap.
 constexpr std::int64_t kMostSteps = 64;
-
-/// The program's memory as a tensor. What is const is only read.
-at::Tensor borrow(const double* from, at::IntArrayRef sizes) {
-  return at::from_blob(const_cast<double*>(from), sizes, at::kDouble);
-}
-
-/// One level of forward mode, left whatever happens.
-class ForwardLevel {
- public:
-  ForwardLevel() : level_(torch::autograd::ForwardADLevel::get_next_idx()) {}
-  ~ForwardLevel() { torch::autograd::ForwardADLevel::release_idx(level_); }
-  ForwardLevel(const ForwardLevel&) = delete;
-  ForwardLevel& operator=(const ForwardLevel&) = delete;
-  std::uint64_t operator*() const { return level_; }
-
- private:
-  std::uint64_t level_;
-};
 
 /// x + h t of a sample's state x, behind the states [B, n] that it is one of; h, 0 for t = 0.
 template <typename T>
@@ -67,15 +46,6 @@ void take_difference(std::int64_t samples, std::int64_t n, std::int64_t sample, 
   const T* neighbour = values + samples * n;
   for (std::int64_t j = 0; j < n; ++j)
     tangent[j] = h > 0 ? static_cast<double>(neighbour[j] - value[j]) / h : 0;
-}
-
-/// Zero where the graph does not reach x.
-at::Tensor derivative(const at::Tensor& y, const at::Tensor& x, const at::Tensor& by_y,
-                      bool create_graph) {
-  if (!y.requires_grad()) return at::zeros_like(x);
-  const auto found = torch::autograd::grad({y}, {x}, {by_y}, /*retain_graph=*/create_graph,
-                                           create_graph, /*allow_unused=*/true);
-  return found[0].defined() ? found[0] : at::zeros_like(x);
 }
 
 }  // namespace
@@ -283,38 +253,6 @@ void Steps::push_along_in(const DeepPcrRange& range, const double* in, const dou
   }
 }
 
-at::Tensor Steps::push(const at::Tensor& z, const at::Tensor& second, const at::Tensor& v) {
-  if (!forward_mode_) return push_twice_backward(z, second, v);
-  try {
-    const at::NoGradGuard no_graph;
-    const ForwardLevel level;
-    const at::Tensor dual = at::_make_dual(z, v, static_cast<std::int64_t>(*level));
-    const at::Tensor y = module_.forward(dual, second);
-    const at::Tensor tangent = std::get<1>(at::_unpack_dual(y, static_cast<std::int64_t>(*level)));
-    return tangent.defined() ? tangent.clone() : at::zeros_like(z);
-  } catch (const std::exception&) {
-    forward_mode_ = false;  // an operation without forward mode
-  }
-  return push_twice_backward(z, second, v);
-}
-
-at::Tensor Steps::push_twice_backward(const at::Tensor& z, const at::Tensor& second,
-                                      const at::Tensor& v) {
-  // A v = d/du <A^T u, v>
-  const at::AutoGradMode graph(true);
-  const at::Tensor x = z.detach().requires_grad_(true);
-  const at::Tensor y = module_.forward(x, second);
-  const at::Tensor u = at::zeros_like(y).requires_grad_(true);
-  return derivative(derivative(y, x, u, true), u, v, false);
-}
-
-at::Tensor Steps::pull(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
-                       const at::Tensor& second, const at::Tensor& u) {
-  const at::AutoGradMode graph(true);
-  const at::Tensor x = z.detach().requires_grad_(true);
-  return derivative(forward(range, piece, x, second), x, u, false);
-}
-
 void Steps::product(const DeepPcrRange& range, const double* in, const double* inputs,
                     bool transposed, std::int64_t k, const double* V, double* W) {
   const std::int64_t n = module_.width(), B = range.samples;
@@ -324,7 +262,8 @@ void Steps::product(const DeepPcrRange& range, const double* in, const double* i
     const at::Tensor z = rows(range, piece, in, n, k), x = second(range, piece, inputs, k);
     const std::int64_t at = piece.first * B * k * n;
     const at::Tensor v = borrow(V + at, {piece.steps * B * k, n}).to(module_.type());
-    const at::Tensor w = transposed ? pull(range, piece, z, x, v) : push(z, x, v);
+    const Function step = [&](const at::Tensor& state) { return forward(range, piece, state, x); };
+    const at::Tensor w = derivatives_.product(step, z, transposed, v);
     borrow(W + at, w.sizes()).copy_(w);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "models/torch/plugin_derivatives.hpp"
 #include "models/torch/plugin_module.hpp"
 #include "models/torch/plugin_table.hpp"
 
@@ -51,11 +52,6 @@ class Steps {
   template <typename T>
   void push_along_in(const DeepPcrRange& range, const double* in, const double* inputs,
                      std::int64_t sample, double* tangent, double* out);
-  at::Tensor push(const at::Tensor& z, const at::Tensor& second, const at::Tensor& v);
-  at::Tensor push_twice_backward(const at::Tensor& z, const at::Tensor& second,
-                                 const at::Tensor& v);
-  at::Tensor pull(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
-                  const at::Tensor& second, const at::Tensor& u);
 
   const Module& module_;
   std::vector<double*> memory_;                    ///< [group], the program's
@@ -63,7 +59,7 @@ class Steps {
   std::vector<at::Tensor> entered_;                ///< [group]
   std::vector<at::Tensor> single_;                 ///< [group], in float32: the entered row
   bool vmap_ = false;                              ///< of steps with weights of their own
-  bool forward_mode_ = true;                       ///< until the module turns out to have none
+  Derivatives derivatives_;
 };
 
 }  // namespace deeppcr::torch_plugin

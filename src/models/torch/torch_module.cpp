@@ -36,19 +36,20 @@ const DeepPcrTorchTable* load_plugin() {
   const std::string path = find_plugin();
   if (path.empty()) {
     throw local_input_error(
-        "--model torch: this installation has no plug-in {} for it; install libtorch 1.13 or newer "
+        "this installation has no plug-in {} for modules of PyTorch; install libtorch 1.13 or "
+        "newer "
         "(Debian: libtorch-dev) and build again, or name the plug-in by DEEPPCR_TORCH_PLUGIN",
         kPlugin);
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
-    throw local_input_error("--model torch: the plug-in {} cannot be loaded: {}", path, dlerror());
+    throw local_input_error("the plug-in {} for modules of PyTorch cannot be loaded: {}", path,
+                            dlerror());
   auto* entry = reinterpret_cast<DeepPcrTorchEntry>(dlsym(library, kDeepPcrTorchSymbol));
   const DeepPcrTorchTable* table = entry == nullptr ? nullptr : entry();
   if (table == nullptr || table->version != kDeepPcrTorchVersion) {
-    throw local_input_error(
-        "--model torch: {} is no plug-in of this version of the program; build both together",
-        path);
+    throw local_input_error("{} is no plug-in of this version of the program; build both together",
+                            path);
   }
   return table;
 }
@@ -61,17 +62,18 @@ const DeepPcrTorchTable& torch_plugin() {
 }
 
 std::shared_ptr<const TorchModule> TorchModule::open(const std::string& option,
-                                                     const std::string& file, int precision) {
-  using Key = std::tuple<std::string, std::string, int>;
+                                                     const std::string& file, int precision,
+                                                     const std::vector<Index>& taken) {
+  using Key = std::tuple<std::string, std::string, int, std::vector<Index>>;
   using Opened = std::map<Key, std::shared_ptr<const TorchModule>>;
   static Opened& opened = *new Opened;  // never closed: at exit PyTorch may be gone before it
   if (file.empty())
     throw local_input_error(
         "--model torch: give the TorchScript file of the chain by --module FILE");
-  std::shared_ptr<const TorchModule>& module = opened[{option, file, precision}];
+  std::shared_ptr<const TorchModule>& module = opened[{option, file, precision, taken}];
   if (!module) {
     std::shared_ptr<const TorchModule> made(
-        new TorchModule(torch_plugin(), option, file, precision));
+        new TorchModule(torch_plugin(), option, file, precision, taken));
     if (option == kChainOption) {
       check_torch_step(made);
     } else {
@@ -83,9 +85,10 @@ std::shared_ptr<const TorchModule> TorchModule::open(const std::string& option,
 }
 
 TorchModule::TorchModule(const DeepPcrTorchTable& table, const std::string& option,
-                         const std::string& file, int precision)
+                         const std::string& file, int precision, const std::vector<Index>& taken)
     : table_(table), option_(option), file_(file) {
-  require(table_.open(file.c_str(), precision, option == kChainOption ? 0 : 1, &module_));
+  const DeepPcrShape shape{taken.data(), static_cast<std::int32_t>(taken.size())};
+  require(table_.open(file.c_str(), precision, option == kChainOption ? 0 : 1, shape, &module_));
   table_.facts(module_, &facts_);
   groups_.resize(static_cast<std::size_t>(facts_.groups));
   for (int g = 0; g < facts_.groups; ++g)

@@ -13,11 +13,12 @@ namespace deeppcr::models {
 class TorchModule {
  public:
   /// option: that names the file; of "module" it is a chain, of others an end. precision: 0 as
-  /// stored, 32, 64.
+  /// stored, 32, 64. taken: the shape of what an end takes, where its file may not say it.
   /// @throws Error (of this rank) with one sentence: no plug-in, no such file, one of the other
   /// kind, or a step that is of no use, as check_torch_step() and check_torch_end() find
   static std::shared_ptr<const TorchModule> open(const std::string& option, const std::string& file,
-                                                 int precision);
+                                                 int precision,
+                                                 const std::vector<Index>& taken = {});
   ~TorchModule();
   TorchModule(const TorchModule&) = delete;
   TorchModule& operator=(const TorchModule&) = delete;
@@ -41,7 +42,7 @@ class TorchModule {
 
  private:
   TorchModule(const DeepPcrTorchTable& table, const std::string& option, const std::string& file,
-              int precision);
+              int precision, const std::vector<Index>& taken);
 
   const DeepPcrTorchTable& table_;
   std::string option_, file_;
