@@ -9,11 +9,10 @@
 #include "app/files.hpp"
 #include "app/interrupts.hpp"
 #include "app/report.hpp"
+#include "app/sampling_model.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/io/batch.hpp"
-#include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/networks.hpp"
-#include "deeppcr/models/autoencoder.hpp"
 #include "deeppcr/models/wasserstein.hpp"
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
@@ -23,23 +22,6 @@
 namespace deeppcr::app {
 namespace {
 
-/// The trained networks, equal on all ranks.
-struct Networks {
-  models::Denoiser denoiser;
-  models::Autoencoder autoencoder;
-};
-
-Networks read_networks(const parallel::Communicator& comm, const GenerateConfig& config) {
-  Networks networks{read_denoiser(comm, config.denoiser),
-                    read_autoencoder(comm, config.autoencoder)};
-  const int n = networks.denoiser.shape().latent, m = networks.autoencoder.shape().latent;
-  if (n != m) {
-    throw input_error("{} denoises latents of {} numbers, but {} makes latents of {}",
-                      config.denoiser, n, config.autoencoder, m);
-  }
-  return networks;
-}
-
 /// Noise, states, those of --verify, and the trajectory of traces: in doubles, on each rank.
 void check_sizes(const parallel::Communicator& comm, const GenerateConfig& config) {
   const models::ModelOptions& model = config.run.chain.model;
@@ -47,15 +29,6 @@ void check_sizes(const parallel::Communicator& comm, const GenerateConfig& confi
   const double states = static_cast<double>(model.steps + 1) *
                         static_cast<double>(config.run.chain.batch) * model.width;
   parallel::check_memory(comm, sizeof(Real) * states * (config.verify ? 5 : 4));
-}
-
-std::vector<int> labels_of(const GenerateConfig& config, int classes) {
-  if (classes == 0 && config.label >= 0)
-    throw input_error("--class {}: this denoiser has no classes; leave it out", config.label);
-  std::vector<int> labels;
-  for (Index b = 0; b < config.run.chain.batch && classes > 0; ++b)
-    labels.push_back(config.label >= 0 ? config.label : static_cast<int>(b % classes));
-  return labels;
 }
 
 /// The states of one run, equal on all ranks.
@@ -149,9 +122,9 @@ struct OtherLatents {
 };
 
 OtherLatents read_others(const cli::Context& context, const GenerateConfig& config,
-                         const Networks& networks) {
+                         const SamplingModel& model) {
   OtherLatents others;
-  const Index S = config.run.chain.batch, n = networks.denoiser.shape().latent;
+  const Index S = config.run.chain.batch, n = model.sample_width();
   if (!config.against.empty()) {
     others.against = io::read_latents(context.comm, config.against, n);
     const Index samples = static_cast<Index>(others.against.size()) / n;
@@ -164,13 +137,9 @@ OtherLatents read_others(const cli::Context& context, const GenerateConfig& conf
     const std::vector<Real> images =
         io::read_images(context.comm, config.held_out, {false, S, k * S}).inputs;
     const Index pixels = static_cast<Index>(images.size()) / S;
-    if (pixels != networks.autoencoder.shape().pixels) {
-      throw input_error("--held-out {}: its images have {} pixels, the autoencoder's {}",
-                        config.held_out, pixels, networks.autoencoder.shape().pixels);
-    }
     std::vector<Real>& latents = others.held_out[static_cast<std::size_t>(k)];
     latents.resize(static_cast<std::size_t>(S * n));
-    networks.autoencoder.encode({images.data(), {S, pixels}}, {latents.data(), {S, n}});
+    model.encode("held-out", {images.data(), {S, pixels}}, {latents.data(), {S, n}});
   }
   return others;
 }
@@ -198,24 +167,26 @@ void add_distances(const OtherLatents& others, ConstState latents, Report& repor
 }
 
 void write_results(const cli::Context& context, const GenerateConfig& config,
-                   const Networks& networks, Sampling& sampling) {
+                   const SamplingModel& model, Sampling& sampling) {
   const std::string& output = config.run.files.output;
   if (output.empty() && config.image.empty()) return;
   const UndisturbedWriting undisturbed;
   const Index S = sampling.chain->batch();
-  const int pixels = networks.autoencoder.shape().pixels;
-  // Square images stay square; others become one row of pixels each.
-  const auto side = static_cast<Index>(std::lround(std::sqrt(pixels)));
-  const bool square = side * side == pixels;
-  Buffer<Real> decoded(S * pixels);
-  networks.autoencoder.decode(sampling.latents(), {decoded.data(), {S, pixels}});
-  const View<const Real, 3> images(decoded.data(), {S, square ? side : 1, square ? side : pixels});
+  const ImageShape shape = model.image_shape();
+  Buffer<Real> decoded(S * shape.numbers());
+  parallel::agree(context.comm, [&] {
+    model.decode(sampling.latents(), {decoded.data(), {S, shape.numbers()}});
+  });
+  const io::Images images(decoded.data(), {S, shape.channels, shape.height, shape.width});
   parallel::agree(context.comm, [&] {
     if (context.comm.is_root() && !config.image.empty()) io::write_image_grid(config.image, images);
   });
   if (output.empty()) return;
-  io::Samples samples{sampling.latents(), images, {}};
-  if (config.keep_trajectory) samples.trajectory = sampling.states();
+  io::Samples samples{sampling.latents(), images, {}, {}};
+  if (config.keep_trajectory) {
+    samples.trajectory = sampling.states();
+    samples.noise = sampling.chain->inputs().values;
+  }
   io::write_samples(context.comm, output, provenance(context), samples);
 }
 
@@ -252,19 +223,18 @@ std::string method_of(const GenerateConfig& config) {
   return dense ? fmt::format("{}+{}", method.name, config.solver.linear) : method.name;
 }
 
-Report report_of(const cli::Context& context, const GenerateConfig& config, const SolverRun& run) {
+Report report_of(const cli::Context& context, const GenerateConfig& config,
+                 const SamplingModel& model, const SolverRun& run) {
   const nonlinear::SolveReport& solve = run.report;
-  const bool single = config.sampler.precision == models::NetworkPrecision::float32;
-  const char* precision = single ? "float32" : "float64";
   Report report(context, "generate", solve.status);
   report.json["eta"] = config.sampler.eta;
-  report.json["network_precision"] = precision;
+  report.json["network_precision"] = model.is_single() ? "float32" : "float64";
   report.json["window"] = config.solver.window;
   report.json["evaluations"] = solve.evaluations;
   report.json["sequential_evaluations"] = solve.sequential_evaluations;
   report.add_model(config.run.chain);
   report.add_method(method_of(config));
-  report.line("sampler", "eta {:g}, network in {}", config.sampler.eta, precision);
+  report.line("sampler", "{}", model.about());
   report.add_solve(run, "sweeps");
   if (config.method.sweeps) report.line("window", "{} steps (0: all)", config.solver.window);
   report.line("network evaluations", "{} a sample ({:.2f} times the steps), {} one after another",
@@ -293,23 +263,22 @@ std::string choose_method(const models::SamplerChain& chain, sequence::Trajector
 
 int run_generate(const OptionValues& options, const cli::Context& context) {
   GenerateConfig config = read_generate_config(options, context.comm.size());
-  const Networks networks = read_networks(context.comm, config);
-  config.run.chain.model.width = networks.denoiser.shape().latent;
-  const auto parameters = networks.denoiser.parameters();
-  config.run.chain.function = io::checksum(parameters.data(), parameters.size());
-  config.sampler.labels = labels_of(config, networks.denoiser.shape().classes);
+  const auto model = read_sampling_model(context.comm, config);
+  config.run.chain.model.width = model->state_width();
+  config.run.chain.function = model->checksum();
+  double& tolerance = config.solver.tolerance.atol;
+  if (tolerance == 0) tolerance = model->is_single() ? 2.5e-4 : 2.5e-7;
   check_sizes(context.comm, config);
-  const OtherLatents others = read_others(context, config, networks);
-  Sampling sampling(context.comm, std::make_unique<models::DenoisingChain>(
-                                      networks.denoiser, config.sampler, config.run.chain.batch));
+  const OtherLatents others = read_others(context, config, *model);
+  Sampling sampling(context.comm, model->make_chain());
   std::string choice;
   if (config.method.open) choice = choose_method(*sampling.chain, sampling.trajectory, config);
   stop_before_start(context.comm);
   SolverRun run = sample(context, config, sampling);
   run.report.choice = choice;
-  Report report = report_of(context, config, run);
+  Report report = report_of(context, config, *model, run);
   if (run.solved()) {
-    write_results(context, config, networks, sampling);
+    write_results(context, config, *model, sampling);
     if (config.verify)
       add_verification(context, method_of(config), seconds_of(run.report.seconds, "total"),
                        sampling, report);

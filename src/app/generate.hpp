@@ -33,11 +33,24 @@ struct Guess {
   Index coarse_steps = 0;  ///< above 0: from so many sequential evaluations
 };
 
+/// A network that was trained elsewhere: a module of PyTorch and the sampler that belongs to it.
+struct PublishedConfig {
+  std::string sampler_config;               ///< scheduler_config.json; empty: no such network
+  std::string decoder, moments, embedding;  ///< files
+  std::vector<Index> shape;                 ///< of a state; empty: the module's file says it
+  int classes = 0;                          ///< 0: the same
+  int precision = 0;                        ///< 0: as the module's parameters are; 32, 64
+  double guidance = 1;
+  double eta = -1;  ///< below 0: the sampler's
+  bool steps_given = false;
+};
+
 /// The options of `generate`.
 struct GenerateConfig {
   RunConfig run;  ///< sizes, seed and files, as traces and checkpoints have them
   models::SamplerOptions sampler;
   std::string denoiser, autoencoder;  ///< files
+  PublishedConfig published;
   SamplingMethod method;
   nonlinear::WindowedOptions solver;  ///< window 0: all steps
   Guess guess;

@@ -34,8 +34,28 @@ void add_sampler_options(cli::Options& options) {
        whole_option("class", -1, -1, 1'000'000,
                     "class of all samples, where the denoiser has classes; -1: one after another"),
        whole_option("seed", 1, 0, kMostSeed, "of the noise"),
-       word_option("network-precision", "float64", {"float32", "float64"},
-                   "what the network is evaluated in; states are float64")});
+       word_option(
+           "network-precision", "auto", {"auto", "float32", "float64"},
+           "what the network is evaluated in; states are float64; auto: float64, modules as "
+           "their parameters are")});
+  options.add(
+      "Networks of PyTorch",
+      {cli::read_file("sampler-config",
+                      "the scheduler_config.json of a published model, whose TorchScript module "
+                      "--denoiser is: DDPM, DDIM or DPM-Solver++"),
+       text_option("shape", "", "of a state, such as 1,28,28; where the module's file does not say",
+                   "C,H,W"),
+       whole_option("classes", 0, 0, 1'000'000, "the same; 0: none"),
+       real_option("guidance", "1", 0, 100,
+                   "classifier-free guidance; 1: none. Two evaluations in one batch"),
+       cli::read_file(
+           "embedding",
+           "HDF5 file with /embedding [samples, ..] that samples are conditioned on, and "
+           "/null_embedding for guidance (else zeros)"),
+       cli::read_file("decoder", "module that makes pictures of latents"),
+       cli::read_file("moments",
+                      "HDF5 file with /mean and /variance of the data's numbers, for --method "
+                      "gaussian and guesses; without it 0 and 1")});
 }
 
 void add_method_options(cli::Options& options) {
@@ -100,8 +120,64 @@ Guess read_guess(const std::string& word, Index steps) {
       word, steps);
 }
 
+/// Options that go with a published model, or with an own one alone.
+void refuse_other_kind(const OptionValues& options) {
+  const std::string config = options.text("sampler-config"), denoiser = options.text("denoiser");
+  if (config.empty()) {
+    for (const char* name : {"shape", "classes", "guidance", "embedding", "decoder", "moments"}) {
+      if (options.given(name))
+        throw input_error("--{} goes with --sampler-config, for a module of PyTorch; leave it out",
+                          name);
+    }
+    const std::string ending = ".pt";
+    if (denoiser.size() > ending.size() &&
+        denoiser.compare(denoiser.size() - ending.size(), ending.size(), ending) == 0) {
+      throw input_error(
+          "--denoiser {}: a module of PyTorch needs --sampler-config too, the "
+          "scheduler_config.json that lies beside published models",
+          denoiser);
+    }
+    return;
+  }
+  if (denoiser.empty())
+    throw input_error("--sampler-config {} needs --denoiser FILE, the module that it belongs to",
+                      config);
+  if (!options.text("autoencoder").empty())
+    throw input_error(
+        "--autoencoder goes with denoisers that were trained here; a module of PyTorch that makes "
+        "pictures of latents is --decoder");
+  if (options.given("sampler"))
+    throw input_error("--sampler {}: {} says which; leave it out", options.text("sampler"), config);
+}
+
+PublishedConfig read_published(const OptionValues& options) {
+  PublishedConfig published;
+  published.sampler_config = options.text("sampler-config");
+  published.decoder = options.text("decoder");
+  published.moments = options.text("moments");
+  published.embedding = options.text("embedding");
+  published.classes = static_cast<int>(options.whole("classes"));
+  published.guidance = options.real("guidance");
+  published.eta = options.real("eta");
+  published.steps_given = options.given("steps");
+  const std::string precision = options.text("network-precision"), shape = options.text("shape");
+  published.precision = precision == "auto" ? 0 : precision == "float32" ? 32 : 64;
+  for (std::size_t from = 0; from <= shape.size() && !shape.empty();) {
+    const std::size_t comma = std::min(shape.find(',', from), shape.size());
+    const Index size = count_of(shape.substr(from, comma - from));
+    if (size < 1)
+      throw input_error(
+          "--shape {}: allowed: whole numbers from 1 with commas between them, 1,28,28", shape);
+    published.shape.push_back(size);
+    from = comma + 1;
+  }
+  return published;
+}
+
 void refuse_contradictions(const OptionValues& options, const GenerateConfig& config) {
-  const bool one = options.text("denoiser").empty() != options.text("autoencoder").empty();
+  refuse_other_kind(options);
+  const bool one = config.published.sampler_config.empty() &&
+                   (options.text("denoiser").empty() != options.text("autoencoder").empty());
   if (one) throw input_error("--denoiser and --autoencoder belong together; give both or neither");
   if (config.keep_trajectory && config.run.files.output.empty())
     throw input_error("--keep-trajectory needs --output FILE, where it goes");
@@ -170,6 +246,7 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   config.against = options.text("against");
   config.held_out = options.text("held-out");
   const bool single = options.text("network-precision") == "float32";
+  config.published = read_published(options);
   models::SamplerOptions& sampler = config.sampler;
   sampler.steps = static_cast<int>(options.whole("steps"));
   const double eta = options.real("eta");
@@ -187,7 +264,7 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   solver.extrapolate = options.text("guess") == "extrapolate";
   solver.tolerance.rtol = 0;
   const double tolerance = options.real("tolerance");
-  solver.tolerance.atol = tolerance > 0 ? tolerance : single ? 2.5e-4 : 2.5e-7;
+  solver.tolerance.atol = tolerance;
   solver.max_iterations = static_cast<int>(options.whole("max-iterations"));
   solver.fallback = !options.flag("no-fallback");
   solver.seed = sampler.seed;

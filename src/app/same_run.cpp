@@ -23,7 +23,8 @@ enum class Decides {
   nothing    ///< that a checkpoint knows of: ranks, solvers, files
 };
 
-const Names sampler{"eta", "class", "denoiser", "network-precision"};
+const Names sampler{"eta",      "class",   "denoiser", "network-precision", "sampler-config",
+                    "guidance", "classes", "shape",    "embedding"};
 const Names sequences{"as", "permute", "target"};
 const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
@@ -32,8 +33,8 @@ const Names course{"data",     "samples",    "shift",         "flip",    "epochs
                    "input",    "test-input", "test-share",    "frame",   "truncate",
                    "schedule", "optimiser",  "learning-rate", "warm-up", "clip-norm"};
 const Names ends{"embedding", "head"};
-const Names files{"data",     "input",       "test-input", "weights",
-                  "denoiser", "autoencoder", "embedding",  "head"};
+const Names files{"data",        "input",     "test-input", "weights",       "denoiser",
+                  "autoencoder", "embedding", "head",       "sampler-config"};
 
 Decides what_decides(const std::string& command, const std::string& name,
                      const std::string& selector) {

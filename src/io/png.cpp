@@ -20,28 +20,30 @@ namespace {
 
 constexpr Index kGap = 2;  ///< pixels between images
 
-unsigned char grey(Real value) {
+unsigned char shade(Real value) {
   return static_cast<unsigned char>(std::lround(255 * std::clamp(value, Real{0}, Real{1})));
 }
 
 struct Grid {
-  Index height = 0, width = 0;
+  Index height = 0, width = 0, channels = 1;
   std::vector<unsigned char> pixels;
 };
 
-Grid grid_of(View<const Real, 3> images) {
-  const Index count = images.extent(0), height = images.extent(1), width = images.extent(2);
+Grid grid_of(const Images& images) {
+  const Index count = images.extent(0), channels = images.extent(1), height = images.extent(2),
+              width = images.extent(3);
   const auto columns = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count))));
   const Index rows = columns == 0 ? 0 : (count + columns - 1) / columns;
-  Grid grid{rows * (height + kGap) + kGap, columns * (width + kGap) + kGap, {}};
-  grid.pixels.resize(static_cast<std::size_t>(grid.height * grid.width), 0);
+  Grid grid{rows * (height + kGap) + kGap, columns * (width + kGap) + kGap, channels, {}};
+  grid.pixels.resize(static_cast<std::size_t>(grid.height * grid.width * channels), 0);
   for (Index s = 0; s < count; ++s) {
     const Index top = s / columns * (height + kGap) + kGap,
                 left = s % columns * (width + kGap) + kGap;
     for (Index y = 0; y < height; ++y)
       for (Index x = 0; x < width; ++x)
-        grid.pixels[static_cast<std::size_t>((top + y) * grid.width + left + x)] =
-            grey(images(s, y, x));
+        for (Index c = 0; c < channels; ++c)
+          grid.pixels[static_cast<std::size_t>(((top + y) * grid.width + left + x) * channels +
+                                               c)] = shade(images(s, c, y, x));
   }
   return grid;
 }
@@ -66,7 +68,7 @@ std::string encoded(const Grid& grid, const std::string& path) {
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(grid.width);
   image.height = static_cast<png_uint_32>(grid.height);
-  image.format = PNG_FORMAT_GRAY;
+  image.format = grid.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string bytes(size, '\0');
   if (png_image_write_to_memory(&image, bytes.data(), &size, 0, grid.pixels.data(), 0, nullptr) ==
@@ -79,7 +81,7 @@ std::string encoded(const Grid& grid, const std::string& path) {
 
 }  // namespace
 
-void write_image_grid(const std::string& path, View<const Real, 3> images) {
+void write_image_grid(const std::string& path, const Images& images) {
   const std::string bytes = encoded(grid_of(images), path);
   begin_file(path, [&](const std::string& temporary) {
     errno = 0;

@@ -38,7 +38,7 @@ TEST(Recognise, WhatThisProgramWrites) {
   const TemporaryFolder folder;
   const std::vector<Real> pixels(4, 0.5);
   on_root([&] {
-    io::write_image_grid(folder / "grid.png", {pixels.data(), {1, 2, 2}});
+    io::write_image_grid(folder / "grid.png", {pixels.data(), {1, 1, 2, 2}});
     File bench = File::create(folder / "rows.h5");
     bench.set("/", "format", file_format::kBench);
     bench.close();
@@ -114,7 +114,7 @@ TEST(Links, StayLinks) {
   header.layout = parallel::BlockLayout::balanced(3, world().size());
   io::Trace(world(), folder / "t.h5", header).close();
   const std::vector<Real> pixels(4, 0.5);
-  on_root([&] { io::write_image_grid(folder / "p.png", {pixels.data(), {1, 2, 2}}); });
+  on_root([&] { io::write_image_grid(folder / "p.png", {pixels.data(), {1, 1, 2, 2}}); });
   const double number = 1;
   io::CheckpointContent content;
   content.arrays.push_back({"/parameters/x", {1}, {}, {"", {}}});
