@@ -22,13 +22,19 @@
 namespace deeppcr::app {
 namespace {
 
-/// Noise, states, those of --verify, and the trajectory of traces: in doubles, on each rank.
+/// Noise, states, those of --verify, and the trajectory of traces: in doubles, on each rank; and
+/// what sweeps need.
 void check_sizes(const parallel::Communicator& comm, const GenerateConfig& config) {
   const models::ModelOptions& model = config.run.chain.model;
   sequence::check_index_size(model.steps, config.run.chain.batch, model.width);
   const double states = static_cast<double>(model.steps + 1) *
                         static_cast<double>(config.run.chain.batch) * model.width;
-  parallel::check_memory(comm, sizeof(Real) * states * (config.verify ? 5 : 4));
+  const double sweeps =
+      config.method.sweeps
+          ? nonlinear::Windowed(config.solver)
+                .memory({model.steps, config.run.chain.batch, model.width, comm.size()})
+          : 0;
+  parallel::check_memory(comm, sizeof(Real) * states * (config.verify ? 5 : 4) + sweeps);
 }
 
 /// The states of one run, equal on all ranks.

@@ -22,6 +22,7 @@ struct SamplingMethod {
   bool by_diagonal = false;      ///< whether --diagonal decides
   bool sweeps = true;            ///< else one step after another, samples split over the ranks
   bool open = false;             ///< left to what is measured
+  bool accelerated = false;      ///< by triangular Anderson acceleration, --history
 };
 /// Those on the command line, and what an open one ends in: with sweeps or without.
 const std::vector<SamplingMethod>& sampling_methods();

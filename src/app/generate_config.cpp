@@ -58,10 +58,17 @@ void add_sampler_options(cli::Options& options) {
                       "gaussian and guesses; without it 0 and 1")});
 }
 
+OptionSpec history_option() {
+  return whole_option("history", 3, 1, nonlinear::kMostHistory,
+                      "earlier changes from sweep to sweep that a sweep is combined with");
+}
+
 void add_method_options(cli::Options& options) {
   std::vector<cli::OfferedEntry> methods;
-  for (const SamplingMethod& method : sampling_methods())
+  for (const SamplingMethod& method : sampling_methods()) {
     methods.push_back({method.name, method.help, {}});
+    if (method.accelerated) methods.back().options.push_back(history_option());
+  }
   options.add(
       "Method",
       {word_option("linear", "hybrid", linear::names(), "newton: solver of the linear chains"),
@@ -201,6 +208,8 @@ const std::vector<SamplingMethod>& sampling_methods() {
        Jacobian::gaussian, false, true, true},
       {"gaussian", "the Jacobians of a denoiser of Gaussian latents: no evaluation, few sweeps",
        Jacobian::gaussian},
+      {"parataa", "gaussian's sweeps with triangular Anderson acceleration, for long windows",
+       Jacobian::gaussian, false, true, false, true},
       {"picard", "the part of a step that is linear in the state (ParaDiGMS)",
        Jacobian::linear_part},
       {"quasi-newton", "the diagonals of the Jacobians, --diagonal", Jacobian::diagonal, true},
@@ -259,6 +268,7 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
                         ? nonlinear::jacobian_from(diagonal_word(options.text("diagonal")))
                         : config.method.jacobian;
   solver.linear = options.text("linear");
+  if (config.method.accelerated) solver.history = static_cast<int>(options.whole("history"));
   solver.window = read_window(options.text("window"), config, ranks);
   config.guess = read_guess(options.text("guess"), sampler.steps);
   solver.extrapolate = options.text("guess") == "extrapolate";

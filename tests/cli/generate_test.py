@@ -41,6 +41,7 @@ class Generate(ProgramTest):
     def test_every_method_ends_in_the_sequential_samples(self):
         cases = [["gaussian", "--window", "7"], ["picard", "--guess", "coarse:4"],
                  ["quasi-newton", "--diagonal", "probe", "--guess", "copy"],
+                 ["parataa", "--history", "2", "--window", "9"],
                  ["newton", "--window", "all", "--guess", "gaussian"]]
         for number, (method, *words) in enumerate(cases):
             sampler = ["ddpm", "ddim"][number % 2]
@@ -107,6 +108,8 @@ class Generate(ProgramTest):
                 (["--window", "0"], ["--window 0", "auto, all"]),
                 (["--keep-trajectory"], ["--keep-trajectory", "--output"]),
                 (["--method", "sequential", "--restart", "x.h5"], ["--restart", "sequential"]),
+                (["--method", "picard", "--history", 2], ["--history", "parataa", "picard"]),
+                (["--history", 9], ["--history 9", "8"]),
                 (["--class", 1], ["--class 1", "no classes"]),
                 (["--held-out", "nothing"], ["nothing"]),
                 (["--against", "networks.h5"], ["networks.h5", "/latents"]),

@@ -10,11 +10,12 @@ from program import RANKS, ProgramTest, main
 METHODS = {
     "gaussian": ["--method", "gaussian"],
     "picard": ["--method", "picard"],
+    "parataa": ["--method", "parataa"],
     "probe": ["--method", "quasi-newton", "--diagonal", "probe"],
     "diagonal": ["--method", "quasi-newton"],
     "newton": ["--method", "newton"],
 }
-MOST_SWEEPS = {"gaussian": 25, "picard": 100, "probe": 25, "diagonal": 25, "newton": 8}
+MOST_SWEEPS = {"gaussian": 25, "picard": 100, "parataa": 20, "probe": 25, "diagonal": 25, "newton": 8}
 SAMPLERS = [("ddpm", 1000), ("ddim", 100), ("ddim", 1000)]
 ALL = bool(os.environ.get("DEEPPCR_TEST_ALL"))
 
