@@ -109,18 +109,18 @@ TEST(TriangularAnderson, LeavesStatesAloneThatHaveJustEntered) {
 
 TEST(TriangularAnderson, EndsInTheSequentialTrajectory) {
   for (const double eta : {0.0, 1.0})
-    for (const int steps : {1, 2, 40})
+    for (const int steps : {1, 2, 30})
       for (const Index window : {0, 7})
-        for (const int history : {1, kMostHistory})
-          for (const Jacobian jacobian : {Jacobian::linear_part, Jacobian::gaussian}) {
-            SamplingProblem sampling(steps, eta);
-            WindowedOptions options = accelerated(history, window);
-            options.jacobian = jacobian;
-            const SolveReport report = Windowed(options).solve(sampling.chain, sampling.trajectory);
-            EXPECT_EQ(report.status, Status::converged) << report.reason;
-            EXPECT_LT(sampling.error(), 1e-9) << window << " of " << steps << ", " << history;
-            EXPECT_LE(report.iterations, steps);
-          }
+        for (const auto& [history, jacobian] :
+             {std::pair{1, Jacobian::gaussian}, {kMostHistory, Jacobian::linear_part}}) {
+          SamplingProblem sampling(steps, eta);
+          WindowedOptions options = accelerated(history, window);
+          options.jacobian = jacobian;
+          const SolveReport report = Windowed(options).solve(sampling.chain, sampling.trajectory);
+          EXPECT_EQ(report.status, Status::converged) << report.reason;
+          EXPECT_LT(sampling.error(), 1e-9) << window << " of " << steps << ", " << history;
+          EXPECT_LE(report.iterations, steps);
+        }
 }
 
 TEST(TriangularAnderson, KeepsToTheTolerance) {
@@ -208,11 +208,11 @@ class LinearChain final : public sequence::Sequence {
 };
 
 TEST(TriangularAnderson, OfALinearChainIsRightAfterAsManySweepsAsSteps) {
-  constexpr Index kSteps = 20, kBatch = 2;
+  constexpr Index kSteps = 16, kBatch = 2;
   constexpr int kWidth = 3;
   const auto layout = parallel::BlockLayout::replicated(kSteps, world().size());
-  for (const double growth : {0.7, 1.0, 1.5})
-    for (const int history : {0, 1, 3, kMostHistory}) {
+  for (const double growth : {0.7, 1.5})
+    for (const int history : {1, kMostHistory}) {
       LinearChain chain(kSteps, kWidth, growth);
       sequence::Trajectory found(world(), layout, kBatch, kWidth);
       sequence::Trajectory expected(world(), layout, kBatch, kWidth);
