@@ -17,7 +17,6 @@
 #include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/nonlinear/sequential.hpp"
 #include "deeppcr/parallel/runtime.hpp"
-#include "deeppcr/plan/ways.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -63,14 +62,6 @@ struct Sampling {
  private:
   Buffer<Real> latents_;
 };
-
-/// Fills states 1..L; returns the sequential evaluations that it took.
-Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
-                 const Guess& guess) {
-  if (!guess.copy) return chain.fill_guess(trajectory.whole(), guess.coarse_steps);
-  trajectory.fill_with_input();
-  return 0;
-}
 
 /// All steps by sweeps, or one after another. Collective.
 SolverRun sample(const cli::Context& context, const GenerateConfig& config, Sampling& sampling) {
@@ -196,31 +187,6 @@ void write_results(const cli::Context& context, const GenerateConfig& config,
   io::write_samples(context.comm, output, provenance(context), samples);
 }
 
-/// Seconds of a few steps one after another, samples split over the ranks, for each step.
-double seconds_of_step(const parallel::Communicator& comm, const models::SamplerChain& chain,
-                       States states) {
-  constexpr Index kFirst = 2, kSteps = 8;
-  const Index steps = std::min(kSteps, chain.num_steps());
-  const auto walk = [&](Index count) {
-    return nonlinear::propagate_samples(comm, chain, states.slice(0, count + 1));
-  };
-  walk(std::min(kFirst, steps));  // fills caches
-  return walk(steps) / static_cast<double>(steps);
-}
-
-/// Seconds of a sweep over a full window.
-double seconds_of_sweep(const models::SamplerChain& chain, const GenerateConfig& config,
-                        sequence::Trajectory& trajectory) {
-  nonlinear::WindowedOptions options = config.solver;
-  options.fallback = false;
-  options.max_iterations = 1;
-  fill_guess(chain, trajectory, config.guess);
-  nonlinear::Windowed(options).solve(chain, trajectory);  // fills caches
-  options.max_iterations = 2;
-  const auto report = nonlinear::Windowed(options).solve(chain, trajectory);
-  return report.seconds.at("total") / static_cast<double>(std::max<Index>(1, report.iterations));
-}
-
 std::string method_of(const GenerateConfig& config) {
   const SamplingMethod& method = config.method;
   if (method.by_diagonal)
@@ -252,19 +218,11 @@ Report report_of(const cli::Context& context, const GenerateConfig& config,
 
 }  // namespace
 
-std::string choose_method(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
-                          GenerateConfig& config) {
-  config.method = closed_method(true);
-  plan::SamplingProblem problem;
-  problem.steps = chain.num_steps();
-  problem.window = config.solver.window;
-  problem.tolerance = config.solver.tolerance.atol;
-  problem.eta = config.sampler.eta;
-  problem.seconds_of_step = seconds_of_step(trajectory.comm(), chain, trajectory.whole());
-  problem.seconds_of_sweep = seconds_of_sweep(chain, config, trajectory);
-  const plan::SamplingChoice choice = plan::choose_sampling(problem);
-  if (!choice.sweeps) config.method = closed_method(false);
-  return choice.why;
+Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
+                 const Guess& guess) {
+  if (!guess.copy) return chain.fill_guess(trajectory.whole(), guess.coarse_steps);
+  trajectory.fill_with_input();
+  return 0;
 }
 
 int run_generate(const OptionValues& options, const cli::Context& context) {
@@ -274,6 +232,9 @@ int run_generate(const OptionValues& options, const cli::Context& context) {
   config.run.chain.function = model->checksum();
   double& tolerance = config.solver.tolerance.atol;
   if (tolerance == 0) tolerance = model->is_single() ? 2.5e-4 : 2.5e-7;
+  // How steps of such networks amplify errors is not known beforehand.
+  constexpr double kPublishedMargin = 0.2;
+  if (!config.published.sampler_config.empty()) config.solver.margin = kPublishedMargin;
   check_sizes(context.comm, config);
   const OtherLatents others = read_others(context, config, *model);
   Sampling sampling(context.comm, model->make_chain());

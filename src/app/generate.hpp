@@ -54,6 +54,7 @@ struct GenerateConfig {
   PublishedConfig published;
   SamplingMethod method;
   nonlinear::WindowedOptions solver;  ///< window 0: all steps
+  bool window_open = false;           ///< left to the program
   Guess guess;
   bool verify = false;
   bool keep_trajectory = false;
@@ -68,8 +69,13 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks);
 /// worth its setting up.
 Index default_window(nonlinear::Jacobian jacobian, int ranks, Index samples);
 
+/// Fills states 1..L; returns the sequential evaluations that it took.
+Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
+                 const Guess& guess);
+
 /// Sets the method where it is left to the program: sweeps or one step after another, whichever
-/// promises to be faster by the time of a few steps and of a few sweeps. Overwrites states 1..L;
+/// promises to be faster by the time of a few steps and of a few sweeps; of published networks the
+/// window too. Overwrites states 1..L;
 /// returns a sentence with what was measured. Collective.
 std::string choose_method(const models::SamplerChain& chain, sequence::Trajectory& trajectory,
                           GenerateConfig& config);

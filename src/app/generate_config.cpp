@@ -270,6 +270,7 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   solver.linear = options.text("linear");
   if (config.method.accelerated) solver.history = static_cast<int>(options.whole("history"));
   solver.window = read_window(options.text("window"), config, ranks);
+  config.window_open = options.text("window") == "auto";
   config.guess = read_guess(options.text("guess"), sampler.steps);
   solver.extrapolate = options.text("guess") == "extrapolate";
   solver.tolerance.rtol = 0;

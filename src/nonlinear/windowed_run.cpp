@@ -59,9 +59,9 @@ States WindowedRun::corrections(const Section& section, StepRange steps) {
 /// Corrections up to this leave an error of about the limit: that of a step adds to those before
 /// it. Newton's leave about their square.
 double WindowedRun::largest_correction(double size) const {
-  constexpr double kMargin = 0.4, kNewtonMargin = 0.1;
+  constexpr double kNewtonMargin = 0.1;
   const double limit = options_.tolerance.limit(size);
-  const double most = kMargin * limit;
+  const double most = options_.margin * limit;
   return tighter_ * (options_.jacobian == Jacobian::dense
                          ? std::max(most, kNewtonMargin * std::sqrt(limit))
                          : most);

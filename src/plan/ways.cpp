@@ -89,8 +89,10 @@ SamplingChoice choose_sampling(const SamplingProblem& problem) {
   const auto L = static_cast<double>(problem.steps);
   const auto window = static_cast<double>(
       problem.window == 0 ? problem.steps : std::min(problem.window, problem.steps));
-  const double sweeps =
-      machine().evaluations_of_denoising(problem.tolerance, problem.eta, window) * L / window;
+  const double evaluations = problem.evaluations > 0 ? problem.evaluations
+                                                     : machine().evaluations_of_denoising(
+                                                           problem.tolerance, problem.eta, window);
+  const double sweeps = evaluations * L / window;
   const double one_by_one = L * problem.seconds_of_step;
   const double by_sweeps = sweeps * problem.seconds_of_sweep;
   return {one_by_one >= by_sweeps,

@@ -43,6 +43,8 @@ struct WindowedOptions {
   Index window = 0;               ///< steps corrected together; 0: all
   bool extrapolate = false;       ///< steps that enter the window start from the model's drift
   Tolerance tolerance;
+  /// Share of the tolerance that a step's last correction may have: errors of steps add up.
+  double margin = 0.4;
   int max_iterations = 1000;  ///< sweeps
   bool fallback = true;       ///< end by sequential substitution where the sweeps do not converge
   std::uint64_t seed = 1;     ///< of random probes

@@ -52,6 +52,7 @@ struct SamplingProblem {
   double eta = 0;               ///< of the sampler
   double seconds_of_step = 0;   ///< one step by itself
   double seconds_of_sweep = 0;  ///< one sweep over a full window
+  double evaluations = 0;       ///< of each step, as tried; 0: as own denoisers take
 };
 
 /// Whether sweeps over windows promise to be faster than one step after another, and why.
