@@ -108,7 +108,7 @@ class Wanted:
 def check_scriptable(block):
     """Names what TorchScript would refuse in words that do not help."""
     for name, module in block.named_modules():
-        where = f"'{name}' ({type(module).__name__})" if name else f"the block ({type(module).__name__})"
+        where = f"'{name}' ({type(module).__name__})" if name else f"the module ({type(module).__name__})"
         if hasattr(module, "parametrizations"):
             raise Refused(f"{where} is parametrised, which cannot be scripted; call "
                           "torch.nn.utils.parametrize.remove_parametrizations() first")
@@ -124,7 +124,7 @@ def check_scriptable(block):
                               "module such as nn.Tanh()")
         for parameter in inspect.signature(module.forward).parameters.values():
             if name == "" and parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                raise Refused(f"the forward of {where} takes {parameter}, which cannot be scripted; write forward(self, z)")
+                raise Refused(f"the forward of {where} takes {parameter}, which cannot be scripted; name what it takes")
 
 
 def second_of(block, wanted):

@@ -11,7 +11,9 @@ in place of SOURCE.
 --blocks FILE.py:function writes any modules z -> z as TorchScript for `deeppcr --model torch --module FILE`: the function
 returns a list of blocks with weights of their own, or one module whose weights all steps share; behind it the shape of one
 sample's state and, for one module, the number of steps: return blocks, (3, 8, 8). --end FILE.py:function writes in the same way
-one module that stands before or behind a chain: return stem, (1, 28, 28), the shape of one sample's input.
+one module that stands before or behind a chain: return stem, (1, 28, 28), the shape of one sample's input. --denoiser
+FILE.py:function writes a denoising network forward(x, t) or, with --classes or --embedding-shape, forward(x, t, condition):
+return net, (1, 28, 28), {"classes": 10, "null_class": 10}.
 """
 import argparse
 import collections
@@ -31,6 +33,7 @@ try:
     import numpy as np
     from deeppcr_blocks import chain_of_blocks, end_of_chain
     from deeppcr_cells import ACTIVATIONS, NAME, activation_of, cells_of, has_cells
+    from deeppcr_denoiser import denoiser
     from deeppcr_files import MODULE, WEIGHTS, Refused, check_output, first_line, replacing, report, run
     from deeppcr_layers import PROGRAM, by_number, check_complete, linear_layers, names_of, note, take, write_layer
     from deeppcr_onnx import cells_of_onnx
@@ -257,12 +260,17 @@ def parse():
     parser.add_argument("--onnx", metavar="FILE", help="an ONNX model with RNN, GRU or LSTM nodes (needs python3-onnx)")
     parser.add_argument("--blocks", metavar="FILE.py:FUNCTION", help="what returns the blocks of a chain (or module:function)")
     parser.add_argument("--end", metavar="FILE.py:FUNCTION", help="what returns a module before or behind a chain")
-    parser.add_argument("--shape", metavar="SIZES",
-                        help="with --blocks: the shape of one sample's state, such as 3,8,8; with --end: of its input")
+    parser.add_argument("--denoiser", metavar="FILE.py:FUNCTION", help="what returns a denoising network")
+    parser.add_argument("--shape", metavar="SIZES", help="with --blocks and --denoiser: the shape of one sample's state, such as "
+                        "3,8,8; with --end: of its input")
     parser.add_argument("--steps", type=int, metavar="L", help="with --blocks: steps of one module that all share")
     parser.add_argument("--input-shape", metavar="SIZES", help="with --blocks: of the input of a step, for forward(self, z, x)")
+    parser.add_argument("--classes", type=int, metavar="N", help="with --denoiser: forward(self, x, t, label) takes labels below N")
+    parser.add_argument("--null-class", type=int, metavar="K", help="with --classes: the label that stands for no class")
+    parser.add_argument("--embedding-shape", metavar="SIZES",
+                        help="with --denoiser: of one sample's embedding, for forward(self, x, t, embedding)")
     parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="the weights file (HDF5), with --blocks the module (TorchScript)")
+                        help="the weights file (HDF5), with --blocks, --end and --denoiser the module (TorchScript)")
     parser.add_argument("--kind", choices=("mlp", "resnet"), help="the model of a chain of layers (default: mlp)")
     parser.add_argument("--activation", choices=ACTIVATIONS, help="of an RNN, whose state_dict does not say it (default: tanh)")
     parser.add_argument("--block-layers", type=int, metavar="K",
@@ -274,18 +282,22 @@ def parse():
     parser.add_argument("--force", action="store_true",
                         help="replace the output even if deeppcr has not written it as such a file")
     options = parser.parse_args()
-    if [options.source, options.onnx, options.blocks, options.end].count(None) != 3:
-        sys.exit(f"{PROGRAM}: give SOURCE, --onnx FILE, --blocks FILE.py:FUNCTION or --end FILE.py:FUNCTION")
+    if [options.source, options.onnx, options.blocks, options.end, options.denoiser].count(None) != 4:
+        sys.exit(f"{PROGRAM}: give SOURCE, --onnx FILE, --blocks FILE.py:FUNCTION, --end FILE.py:FUNCTION or "
+                 "--denoiser FILE.py:FUNCTION")
     block_layers = 1 if options.block_layers is None else options.block_layers
     if block_layers < 1 or (options.kind != "resnet" and block_layers != 1):
         sys.exit(f"{PROGRAM}: --block-layers is at least 1, and 1 for --kind mlp")
     return options
 
 
+DENOISER_WORDS = ["classes", "null-class", "embedding-shape"]
+
+
 def refuse_options(options, names, what):
     """Options that say nothing of what is exported."""
     for name in names:
-        if getattr(options, name.replace("-", "_")):
+        if getattr(options, name.replace("-", "_")) not in (None, ""):
             raise Refused(f"--{name} says nothing of {what}")
 
 
@@ -312,6 +324,7 @@ def export(options):
     chain_words = ["kind", "block-layers", "embedding"]
     try:
         refuse_options(options, ["shape", "steps", "input-shape"], "weights; it goes with --blocks")
+        refuse_options(options, DENOISER_WORDS, "weights; it goes with --denoiser")
         if options.onnx:
             refuse_options(options, [*chain_words, "activation", "prefix", "key", "head"], "an ONNX model")
             return cells_of_onnx(Path(options.onnx)), [options.onnx]
@@ -325,14 +338,16 @@ def export(options):
         raise Refused(f"cannot export {options.onnx or options.source}: {error}") from error
 
 
-def export_module(options):
+def export_module(source, options):
     """Writes a module; its summary."""
-    source = options.blocks or options.end
+    make_module = chain_of_blocks if options.blocks else end_of_chain if options.end else denoiser
     try:
         refuse_options(options, ["kind", "block-layers", "embedding", "activation", "prefix", "key", "head"], "modules")
-        if options.end:
-            refuse_options(options, ["steps", "input-shape"], "the end of a chain")
-        data, summary, reads = (chain_of_blocks if options.blocks else end_of_chain)(source, options)
+        if not options.blocks:
+            refuse_options(options, ["steps", "input-shape"], "the end of a chain" if options.end else "a denoiser")
+        if not options.denoiser:
+            refuse_options(options, DENOISER_WORDS, "blocks and ends; it goes with --denoiser")
+        data, summary, reads = make_module(source, options)
     except Refused as error:
         raise Refused(f"cannot export {source}: {error}") from error
     with replacing(options.output, MODULE, reads, options.force) as path:
@@ -342,10 +357,11 @@ def export_module(options):
 
 def main():
     options = parse()
-    if options.blocks or options.end:
-        check_output(options.output, MODULE, [(options.blocks or options.end).rpartition(":")[0]], options.force)
+    module = options.blocks or options.end or options.denoiser
+    if module:
+        check_output(options.output, MODULE, [module.rpartition(":")[0]], options.force)
         warnings.simplefilter("ignore")  # of torch, about itself
-        report(f"{options.output}: {export_module(options)}")
+        report(f"{options.output}: {export_module(module, options)}")
         return
     source = options.onnx or options.source
     if is_safetensors(options.output):

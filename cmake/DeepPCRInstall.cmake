@@ -9,7 +9,7 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/plot_trace.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-plot)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/apps/export_pytorch.py
         DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME deeppcr-export-pytorch)
-foreach(part files tensors traces style over_time layers cells onnx safetensors blocks)
+foreach(part files tensors traces style over_time layers cells onnx safetensors blocks denoiser)
   install(FILES ${PROJECT_SOURCE_DIR}/apps/deeppcr_${part}.py DESTINATION ${CMAKE_INSTALL_DATADIR}/deeppcr)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
