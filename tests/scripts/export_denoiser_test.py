@@ -1,13 +1,17 @@
 #!/usr/bin/python3
 """Tests of export_pytorch.py --denoiser. Exit code 77 (skipped) where PyTorch is missing."""
+import gzip
 import json
+import subprocess
 import sys
 import tempfile
 import textwrap
 import unittest
 from pathlib import Path
 
-from run_script import APPS, assert_refused, run_here
+import h5py
+import numpy as np
+from run_script import APPS, assert_refused, run, run_here
 
 try:
     import torch
@@ -15,6 +19,8 @@ except ImportError:
     print("skipped: PyTorch is not installed (Debian: python3-torch)")
     sys.exit(77)
 
+NETWORKS, JOB_SCRIPTS = APPS / "networks", APPS.parent / "job_scripts"
+DATA = Path("/usr/share/datasets/fashion-mnist")
 NET = """
     from typing import Optional
 
@@ -181,6 +187,66 @@ class ExportDenoiser(unittest.TestCase):
                               (["x.pt", "--embedding-shape", 3], "it goes with --denoiser")):
             assert_refused(self, run_here("export_pytorch.py", "-o", self.output, *words), phrase)
             self.assertFalse(self.output.exists())
+
+
+class OwnDenoiser(unittest.TestCase):
+    """The U-Net that comes with the program, and what made it."""
+
+    def setUp(self):
+        extra = {"deeppcr.json": ""}
+        self.net = torch.jit.load(str(NETWORKS / "fashion_mnist_unet.pt"), _extra_files=extra)
+        self.about = json.loads(extra["deeppcr.json"])
+        self.schedule = json.loads((NETWORKS / "fashion_mnist_unet_scheduler.json").read_text())
+        with h5py.File(NETWORKS / "fashion_mnist_moments.h5") as file:
+            self.mean, self.variance = (torch.from_numpy(file[name][()]) for name in ("mean", "variance"))
+
+    def test_the_files_fit_together(self):
+        self.assertEqual(self.about, {"format": 1, "denoiser": True, "shape": [1, 28, 28], "condition": "class", "classes": 10,
+                                      "null_class": 10})
+        self.assertEqual((self.schedule["_class_name"], self.schedule["prediction_type"]), ("DDPMScheduler", "epsilon"))
+        for moment in self.mean, self.variance:
+            self.assertEqual((moment.shape, moment.dtype), ((28, 28), torch.float32))
+        betas = torch.linspace(self.schedule["beta_start"], self.schedule["beta_end"], self.schedule["num_train_timesteps"],
+                               dtype=torch.float64)
+        torch.testing.assert_close(self.net.alphas_bar.double(), torch.cumprod(1 - betas, 0), rtol=1e-6, atol=0)
+        self.assertLess((NETWORKS / "fashion_mnist_unet.pt").stat().st_size, 3e6)
+
+    @unittest.skipUnless(DATA.is_dir(), "dataset-fashion-mnist is not installed")
+    def test_it_knows_more_than_the_moments(self):
+        """On test images, against the best estimate of the noise from mean and variance of each pixel.
+
+        At t = 800 an image is so faint (ab = 0.0015) that without its class the moments are nearly all there is to know.
+        """
+        images, labels = (np.frombuffer(gzip.decompress((DATA / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8, offset=skip)
+                          for name, skip in (("images-idx3", 16), ("labels-idx1", 8)))
+        x0 = torch.from_numpy(images[:64 * 784].reshape(64, 1, 28, 28) / np.float32(127.5) - 1)
+        label = torch.from_numpy(labels[:64].astype(np.int64))
+        eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1))
+        for t, without_class in (50, 0.7), (200, 0.7), (500, 0.7), (800, 1.0):
+            ab = self.net.alphas_bar[t]
+            x = ab.sqrt() * x0 + (1 - ab).sqrt() * eps
+            by_moments = (1 - ab).sqrt() * (x - ab.sqrt() * self.mean) / (ab * self.variance + 1 - ab)
+            for name, condition, share in ("class", label, 0.7), ("none", torch.full_like(label, 10), without_class):
+                with self.subTest(t=t, condition=name), torch.no_grad():
+                    error = (self.net(x, torch.full_like(label, t), condition) - eps).square().mean().item()
+                    self.assertLess(error, share * (by_moments - eps).square().mean().item())
+
+    @unittest.skipUnless(DATA.is_dir(), "dataset-fashion-mnist is not installed")
+    def test_the_scripts_make_such_files(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        script = JOB_SCRIPTS / "fashion_mnist_unet.py"
+        for words in (["train", folder, "--hours", "2e-4"], ["files", folder]):
+            process = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
+            self.assertEqual(process.returncode, 0, process.stderr)
+        name = "fashion_mnist_unet_scheduler.json"
+        self.assertEqual((folder / name).read_text(), (NETWORKS / name).read_text())
+        with h5py.File(folder / "fashion_mnist_moments.h5") as file:
+            torch.testing.assert_close(torch.from_numpy(file["mean"][()]), self.mean)
+            torch.testing.assert_close(torch.from_numpy(file["variance"][()]), self.variance)
+        process = run("export_pytorch.py", "--denoiser", f"{script}:make_denoiser", "-o", folder / "unet.pt",
+                      environment={"DEEPPCR_UNET": str(folder)})
+        self.assertEqual(process.returncode, 0, process.stderr)
+        self.assertEqual(torch.jit.load(str(folder / "unet.pt")).code, self.net.code)
 
 
 if __name__ == "__main__":
