@@ -1,7 +1,8 @@
 #!/bin/bash
 # Gives our own parsers inputs that libFuzzer finds, under the address and undefined-behaviour sanitizers.
 #
-#   job_scripts/fuzz.sh [RUNS [TARGET..]]   so many inputs for each target: config, idx, picture, recordings, weights
+#   job_scripts/fuzz.sh [RUNS [TARGET..]]   so many inputs for each target: config, idx, picture, recordings,
+#                                           safetensors, sampler, weights
 #
 # What is found lies in build/fuzz/found; each find becomes a test.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -9,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 need "$program_packages$clang_packages"
 runs=${1:-1000000}
 targets=("${@:2}")
-((${#targets[@]})) || targets=(config idx picture recordings weights)
+((${#targets[@]})) || targets=(config idx picture recordings safetensors sampler weights)
 folder=$root/build/fuzz
 for target in "${targets[@]}"; do
   CC=clang CXX=clang++ build sanitize "guided_$target" "$folder" -DDEEPPCR_FUZZER=ON -DDEEPPCR_NATIVE=OFF

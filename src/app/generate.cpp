@@ -225,6 +225,27 @@ Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajec
   return 0;
 }
 
+namespace {
+
+/// What goes with networks that were trained elsewhere.
+void settle_published(const SamplingModel& model, GenerateConfig& config) {
+  // How their steps amplify errors is not known beforehand.
+  constexpr double kMargin = 0.2;
+  constexpr int kMostProducts = 256;
+  nonlinear::WindowedOptions& solver = config.solver;
+  solver.margin = kMargin;
+  const bool by_columns = solver.jacobian == nonlinear::Jacobian::dense ||
+                          solver.jacobian == nonlinear::Jacobian::diagonal;
+  if (config.method.sweeps && by_columns && model.sample_width() > kMostProducts) {
+    throw input_error(
+        "--method {}: it would take {} products with the network's Jacobian for each step; allowed "
+        "up to {}: use gaussian, picard, parataa, or quasi-newton with --diagonal probe",
+        config.method.name, model.sample_width(), kMostProducts);
+  }
+}
+
+}  // namespace
+
 int run_generate(const OptionValues& options, const cli::Context& context) {
   GenerateConfig config = read_generate_config(options, context.comm.size());
   const auto model = read_sampling_model(context.comm, config);
@@ -232,9 +253,7 @@ int run_generate(const OptionValues& options, const cli::Context& context) {
   config.run.chain.function = model->checksum();
   double& tolerance = config.solver.tolerance.atol;
   if (tolerance == 0) tolerance = model->is_single() ? 2.5e-4 : 2.5e-7;
-  // How steps of such networks amplify errors is not known beforehand.
-  constexpr double kPublishedMargin = 0.2;
-  if (!config.published.sampler_config.empty()) config.solver.margin = kPublishedMargin;
+  if (!config.published.sampler_config.empty()) settle_published(*model, config);
   check_sizes(context.comm, config);
   const OtherLatents others = read_others(context, config, *model);
   Sampling sampling(context.comm, model->make_chain());
