@@ -27,9 +27,10 @@ ranks=${DEEPPCR_RANKS:-$(nproc)}
 prepare_mpi "$ranks"
 deeppcr=$root/build/release/bin/deeppcr
 
+[[ " $* " == *" --epochs "* ]] || set -- --epochs 4 "$@"
 say "Training on $ranks ranks"
 run_mpi "$ranks" "$deeppcr" train --model torch --module "$runs/resnet.pt" --embedding "$runs/stem.pt" --head "$runs/head.pt" \
-  --data fashion-mnist --batch 64 --epochs 4 --trace "$runs/run.h5" --checkpoint "$runs/checkpoint.h5" \
+  --data fashion-mnist --batch 64 --trace "$runs/run.h5" --checkpoint "$runs/checkpoint.h5" \
   --restart auto --save-module "$runs/trained.pt" "$@"
 say "The score of the checkpoint"
 mpirun -n "$ranks" "$deeppcr" evaluate --restart "$runs/checkpoint.h5"

@@ -10,6 +10,7 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/io/batch.hpp"
+#include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
@@ -209,6 +210,10 @@ void look_at_model(const parallel::Communicator& comm, ChainConfig& config) {
   parallel::agree(comm, [&] {
     models::look_at_file(config.model, {config.steps_given, config.width_given});
   });
+  for (const OptionSpec& option : config.model.own.specs()) {
+    const std::string file = option.reads ? config.model.own.text(option.name) : "";
+    if (!file.empty()) config.function = io::file_checksum(comm, file);
+  }
 }
 
 bool in_single_precision(const models::ModelOptions& model) {

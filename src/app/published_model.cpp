@@ -165,10 +165,11 @@ class PublishedModel final : public SamplingModel {
 
   void sum_up(const parallel::Communicator& comm, const std::string& sampler_text,
               const GenerateConfig& config) {
-    const std::string network = read_text(comm, "denoiser", config.denoiser);
-    std::string all = sampler_text + about_ + std::to_string(checksum_of(network));
-    all += fmt::format("{} {} {}", conditions_.guidance, fmt::join(conditions_.labels, " "),
-                       fmt::join(conditions_.embeddings, " "));
+    const std::uint32_t network = io::file_checksum(comm, config.denoiser);
+    const std::string all =
+        fmt::format("{} {} {} {} {} {} {}", sampler_text, about_, network, conditions_.guidance,
+                    fmt::join(conditions_.labels, " "), fmt::join(conditions_.embeddings, " "),
+                    fmt::join(conditions_.null_embedding, " "));
     checksum_ = checksum_of(all);
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 
 #include "deeppcr/core/buffer.hpp"
 #include "deeppcr/core/error.hpp"
@@ -140,6 +141,26 @@ hdf5::File open_verified(const parallel::Communicator& comm, const std::string& 
 std::uint32_t checksum(const Real* data, Index entries) {
   return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(data),
                                             static_cast<std::size_t>(entries) * sizeof(Real)));
+}
+
+std::uint32_t file_checksum(const parallel::Communicator& comm, const std::string& path) {
+  constexpr std::size_t kPiece = std::size_t{1} << 22;
+  std::vector<Index> crc{0};
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    std::ifstream file(path, std::ios::binary);
+    std::vector<char> piece(kPiece);
+    uLong all = 0;
+    while (file) {
+      file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+      all = crc32_z(all, reinterpret_cast<const Bytef*>(piece.data()),
+                    static_cast<std::size_t>(file.gcount()));
+    }
+    if (!file.eof()) throw local_input_error("'{}' cannot be read", path);
+    crc[0] = static_cast<Index>(all);
+  });
+  comm.broadcast(crc, 0);
+  return static_cast<std::uint32_t>(crc[0]);
 }
 
 CheckpointArray state_array(const parallel::Communicator& comm, const parallel::BlockLayout& layout,

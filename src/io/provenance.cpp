@@ -115,8 +115,9 @@ void require_same_problem(const std::string& path, const Problem& stored, const 
   }
   if (differ(stored.function, run.function))
     throw input_error(
-        "'{}' was written with another network: the file of that name holds another one now; give "
-        "that of that run, or start afresh without --restart",
+        "'{}' was written with another network, or with another sampler or condition of one; give "
+        "the "
+        "files and options of that run, or start afresh without --restart",
         path);
   if (differ(stored.inputs, run.inputs))
     throw input_error(

@@ -194,6 +194,16 @@ class Torch(ProgramTest):
         self.assert_refused(self.run_here(*words, "--save-weights", "w.h5"), "--save-weights")
 
     @one_rank
+    def test_restart_knows_another_module(self):
+        save_stacked(seeded(lambda: modules.Gated(4), 12), self.folder / "chain.pt", [4])
+        words = ["solve", "--model", "torch", "--module", "chain.pt", "--nonlinear", "newton"]
+        stopped = self.run_here(*words, "--checkpoint", "run.h5", "--max-hours", 1e-9)
+        self.assertEqual(stopped.code, 85, stopped.err)
+        self.solved(*words, "--restart", "run.h5")
+        torch.manual_seed(8)
+        save_stacked([modules.Gated(4).double() for _ in range(12)], self.folder / "chain.pt", [4])
+        self.assert_refused(self.run_here(*words, "--restart", "run.h5"), "run.h5", "another network")
+
     def test_without_the_plug_in(self):
         done = self.run_here("solve", "--model", "torch", "--module", "chain.pt",
                              env={"DEEPPCR_TORCH_PLUGIN": str(self.folder / "none.so")})

@@ -42,6 +42,9 @@ CheckpointArray state_array(const parallel::Communicator& comm, const parallel::
 
 /// CRC-32 of numbers, as for each array of a checkpoint.
 std::uint32_t checksum(const Real* data, Index entries);
+/// CRC-32 of a file's bytes, which rank 0 reads; the same on all ranks. Collective.
+/// @throws Error that names the file, if it cannot be read
+std::uint32_t file_checksum(const parallel::Communicator& comm, const std::string& path);
 
 /// Writes path + ".tmp", flushes it to the disk, reads it back, and only then puts it in place,
 /// where path is `name` or, of a symbolic link, the file that it leads to; the one before becomes
