@@ -1,7 +1,8 @@
 #!/bin/bash
 # A convolutional residual network for Fashion-MNIST as modules of PyTorch: writes stem, blocks and head with weights at random
 # (stem.pt, resnet.pt, head.pt), trains them on all cores, scores the checkpoint, and writes the trained modules back
-# (trained.pt, trained.embedding.pt, trained.head.pt), all in runs/fashion-mnist-modules. Called again after a stop it goes on;
+# (trained.pt, trained.embedding.pt, trained.head.pt), all in
+# runs/fashion-mnist-modules (DEEPPCR_RUNS: elsewhere). Called again after a stop it goes on;
 # words are passed on to deeppcr train. DEEPPCR_BLOCKS, DEEPPCR_CHANNELS and DEEPPCR_SEED choose another network than 18 blocks
 # of 16 channels. DEEPPCR_EXPORT_ONLY=1 writes the modules and ends.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -9,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 need "$torch_test_packages
 python3-h5py                 | py-h5py              | py-h5py     | has_module h5py
 "
-runs=$root/runs/fashion-mnist-modules
+runs=${DEEPPCR_RUNS:-$root/runs/fashion-mnist-modules}
 mkdir -p "$runs"
 for part in end:stem blocks:blocks:resnet end:head; do
   IFS=: read -r option function name <<<"$part"

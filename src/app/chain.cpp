@@ -212,7 +212,7 @@ void look_at_model(const parallel::Communicator& comm, ChainConfig& config) {
   });
   for (const OptionSpec& option : config.model.own.specs()) {
     const std::string file = option.reads ? config.model.own.text(option.name) : "";
-    if (!file.empty()) config.function = io::file_checksum(comm, file);
+    if (!file.empty()) config.function += io::file_checksum(comm, file);
   }
 }
 

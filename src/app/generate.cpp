@@ -163,6 +163,21 @@ void add_distances(const OtherLatents& others, ConstState latents, Report& repor
   add("wasserstein_among_held_out", "  two held-out sets", models::wasserstein(second, first));
 }
 
+/// In pieces: a decoder may need far more room than its pictures.
+void decode_at_root(const parallel::Communicator& comm, const SamplingModel& model,
+                    ConstState samples, Buffer<Real>& pictures) {
+  constexpr Index kTogether = 16;
+  const Index S = samples.extent(0), n = samples.extent(1), pixels = model.image_shape().numbers();
+  parallel::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    for (Index first = 0; first < S; first += kTogether) {
+      const Index count = std::min(kTogether, S - first);
+      model.decode({samples.data() + first * n, {count, n}},
+                   {pictures.data() + first * pixels, {count, pixels}});
+    }
+  });
+}
+
 void write_results(const cli::Context& context, const GenerateConfig& config,
                    const SamplingModel& model, Sampling& sampling) {
   const std::string& output = config.run.files.output;
@@ -171,9 +186,7 @@ void write_results(const cli::Context& context, const GenerateConfig& config,
   const Index S = sampling.chain->batch();
   const ImageShape shape = model.image_shape();
   Buffer<Real> decoded(S * shape.numbers());
-  parallel::agree(context.comm, [&] {
-    model.decode(sampling.latents(), {decoded.data(), {S, shape.numbers()}});
-  });
+  decode_at_root(context.comm, model, sampling.latents(), decoded);
   const io::Images images(decoded.data(), {S, shape.channels, shape.height, shape.width});
   parallel::agree(context.comm, [&] {
     if (context.comm.is_root() && !config.image.empty()) io::write_image_grid(config.image, images);
@@ -227,20 +240,25 @@ Index fill_guess(const models::SamplerChain& chain, sequence::Trajectory& trajec
 
 namespace {
 
-/// What goes with networks that were trained elsewhere.
-void settle_published(const SamplingModel& model, GenerateConfig& config) {
+/// What goes with networks that were trained elsewhere. They gain less from a batch than own ones,
+/// and some of their steps converge slowly: windows of few steps a rank.
+void settle_published(const SamplingModel& model, int ranks, GenerateConfig& config) {
   // How their steps amplify errors is not known beforehand.
   constexpr double kMargin = 0.2;
   constexpr int kMostProducts = 256;
+  constexpr Index kStepsARank = 4;
   nonlinear::WindowedOptions& solver = config.solver;
   solver.margin = kMargin;
+  if (config.window_open && solver.window > 0) solver.window = kStepsARank * ranks;
+  solver.window = std::min<Index>(solver.window, config.sampler.steps);
+  config.guess.coarse_steps = std::min<Index>(config.guess.coarse_steps, config.sampler.steps);
   const bool by_columns = solver.jacobian == nonlinear::Jacobian::dense ||
                           solver.jacobian == nonlinear::Jacobian::diagonal;
-  if (config.method.sweeps && by_columns && model.sample_width() > kMostProducts) {
+  if (config.method.sweeps && by_columns && model.state_width() > kMostProducts) {
     throw input_error(
         "--method {}: it would take {} products with the network's Jacobian for each step; allowed "
         "up to {}: use gaussian, picard, parataa, or quasi-newton with --diagonal probe",
-        config.method.name, model.sample_width(), kMostProducts);
+        config.method.name, model.state_width(), kMostProducts);
   }
 }
 
@@ -253,7 +271,8 @@ int run_generate(const OptionValues& options, const cli::Context& context) {
   config.run.chain.function = model->checksum();
   double& tolerance = config.solver.tolerance.atol;
   if (tolerance == 0) tolerance = model->is_single() ? 2.5e-4 : 2.5e-7;
-  if (!config.published.sampler_config.empty()) settle_published(*model, config);
+  if (!config.published.sampler_config.empty())
+    settle_published(*model, context.comm.size(), config);
   check_sizes(context.comm, config);
   const OtherLatents others = read_others(context, config, *model);
   Sampling sampling(context.comm, model->make_chain());

@@ -7,10 +7,9 @@
 namespace deeppcr::app {
 namespace {
 
-/// Published networks gain less from a batch than own ones, and some of their steps converge
-/// slowly: windows of few steps a rank, and how many sweeps is tried where the steps are many
-/// enough to pay for it.
-constexpr Index kStepsARank = 4, kTriedSteps = 400;
+/// How many sweeps published networks need is tried where their steps are many enough to pay for
+/// it.
+constexpr Index kTriedSteps = 400;
 /// Evaluations of a step where it is not tried: measured 2.3 to 3 for 50 steps at 1e-2.
 constexpr double kUntried = 2.6;
 
@@ -51,9 +50,7 @@ std::string choose_method(const models::SamplerChain& chain, sequence::Trajector
                           GenerateConfig& config) {
   constexpr int kSweeps = 2, kTriedSweeps = 6;
   const bool published = !config.published.sampler_config.empty();
-  Index& window = config.solver.window;
-  if (published && config.window_open)
-    window = std::min<Index>(chain.num_steps(), kStepsARank * trajectory.comm().size());
+  const Index window = config.solver.window;
   config.method = closed_method(true);
   plan::SamplingProblem problem;
   problem.steps = chain.num_steps();

@@ -76,7 +76,7 @@ void add_method_options(cli::Options& options) {
                    "quasi-newton: from n columns of jvp, or estimated from one random column"),
        text_option("window", "auto",
                    "steps corrected together; all; auto: as many as fill the cores, 24 rows of a "
-                   "batch a rank",
+                   "batch a rank (published networks: 4 steps)",
                    "W"),
        text_option("guess", "extrapolate",
                    "first states: extrapolate (the drift of the window's last step), gaussian (as "

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <numeric>
@@ -23,6 +24,13 @@ Index numbers_in(const std::vector<Index>& shape) {
   return std::accumulate(shape.begin(), shape.end(), Index{1}, std::multiplies<>());
 }
 
+/// That every spacing of a sampler allows. DPM-Solver's times leave one out but for trailing ones.
+int most_steps(const models::SamplerConfig& config) {
+  const bool all =
+      config.kind != models::SamplerKind::dpm_solver || config.spacing == models::Spacing::trailing;
+  return std::max(1, config.train_steps - (all ? 0 : 1));
+}
+
 const char* name(models::SamplerKind kind) {
   switch (kind) {
     case models::SamplerKind::ddpm:
@@ -40,10 +48,13 @@ std::string read_text(const parallel::Communicator& comm, const std::string& opt
                       const std::string& path) {
   std::string text;
   parallel::agree(comm, [&] {
+    std::error_code ignored;
     std::ifstream file(path, std::ios::binary);
-    text.assign(std::istreambuf_iterator<char>(file), {});
-    if (!file.good() && !file.eof())
-      throw local_input_error("--{} {}: no such file, or it cannot be read", option, path);
+    if (file && std::filesystem::is_regular_file(path, ignored))
+      text.assign(std::istreambuf_iterator<char>(file), {});
+    if (text.empty())
+      throw local_input_error("--{} {}: no such file, or it is empty or cannot be read", option,
+                              path);
   });
   return text;
 }
@@ -60,9 +71,7 @@ ImageShape image_of(const std::vector<Index>& shape) {
   if (shape.size() == 3 && (shape[0] == 1 || shape[0] == 3)) return {shape[0], shape[1], shape[2]};
   if (shape.size() == 3) return {1, shape[0] * shape[1], shape[2]};
   if (shape.size() == 2) return {1, shape[0], shape[1]};
-  const Index numbers = numbers_in(shape);
-  const auto side = static_cast<Index>(std::lround(std::sqrt(numbers)));
-  return side * side == numbers ? ImageShape{1, side, side} : ImageShape{1, 1, numbers};
+  return square_or_row(numbers_in(shape));
 }
 
 /// What the options and the files say, before the network is opened.
@@ -89,7 +98,9 @@ class PublishedModel final : public SamplingModel {
   }
 
   int sample_width() const override { return network_->width(); }
-  int state_width() const override { return make_chain()->width(); }
+  int state_width() const override {
+    return (models::use_previous(steps_) ? 2 : 1) * sample_width();
+  }
   std::unique_ptr<models::SamplerChain> make_chain() const override {
     return std::make_unique<models::ScheduledChain>(*network_, steps_, batch_, seed_, moments_);
   }
@@ -129,7 +140,7 @@ class PublishedModel final : public SamplingModel {
                 fmt::join(file.ignored, ", "));
     options_.times = file.config.train_steps;
     if (!config.published.steps_given)
-      config.sampler.steps = std::min(config.sampler.steps, file.config.train_steps);
+      config.sampler.steps = std::min(config.sampler.steps, most_steps(file.config));
     config.run.chain.model.steps = config.sampler.steps;
     const bool ddim = file.config.kind == models::SamplerKind::ddim;
     const double eta = std::max(0.0, config.published.eta);
@@ -166,10 +177,10 @@ class PublishedModel final : public SamplingModel {
   void sum_up(const parallel::Communicator& comm, const std::string& sampler_text,
               const GenerateConfig& config) {
     const std::uint32_t network = io::file_checksum(comm, config.denoiser);
-    const std::string all =
-        fmt::format("{} {} {} {} {} {} {}", sampler_text, about_, network, conditions_.guidance,
-                    fmt::join(conditions_.labels, " "), fmt::join(conditions_.embeddings, " "),
-                    fmt::join(conditions_.null_embedding, " "));
+    const std::string all = fmt::format(
+        "{} {} {} {} {} {} {} {}", sampler_text, about_, network, facts_.null_class,
+        conditions_.guidance, fmt::join(conditions_.labels, " "),
+        fmt::join(conditions_.embeddings, " "), fmt::join(conditions_.null_embedding, " "));
     checksum_ = checksum_of(all);
   }
 

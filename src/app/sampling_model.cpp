@@ -45,12 +45,7 @@ class OwnPair final : public SamplingModel {
                        is_single() ? "float32" : "float64");
   }
 
-  /// Square images stay square; others become one row of pixels each.
-  ImageShape image_shape() const override {
-    const Index pixels = autoencoder_.shape().pixels;
-    const auto side = static_cast<Index>(std::lround(std::sqrt(pixels)));
-    return side * side == pixels ? ImageShape{1, side, side} : ImageShape{1, 1, pixels};
-  }
+  ImageShape image_shape() const override { return square_or_row(autoencoder_.shape().pixels); }
   void decode(ConstState samples, State pictures) const override {
     autoencoder_.decode(samples, pictures);
   }
@@ -71,6 +66,11 @@ class OwnPair final : public SamplingModel {
 };
 
 }  // namespace
+
+ImageShape square_or_row(Index pixels) {
+  const auto side = static_cast<Index>(std::lround(std::sqrt(pixels)));
+  return side * side == pixels ? ImageShape{1, side, side} : ImageShape{1, 1, pixels};
+}
 
 std::vector<int> labels_of(const GenerateConfig& config, int classes) {
   if (classes == 0 && config.label >= 0)

@@ -13,6 +13,9 @@ struct ImageShape {
   Index numbers() const { return channels * height * width; }
 };
 
+/// Of pixels without a shape: a grey square where there is one, else a row.
+ImageShape square_or_row(Index pixels);
+
 /// What generation samples from: trained networks with a sampler, equal on all ranks.
 class SamplingModel {
  public:

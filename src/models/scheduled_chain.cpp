@@ -61,8 +61,8 @@ ScheduledChain::ScheduledChain(const DenoisingNetwork& network, std::vector<Sche
   for (const ScheduledStep& step : steps_) {
     factors.push_back(step.fresh);
     noisy = noisy || step.fresh != 0;
-    has_memory_ = has_memory_ || step.previous != 0;
   }
+  has_memory_ = use_previous(steps_);
   inputs_ = {{0, num_steps()}, {nullptr, {num_steps(), batch, 0}}};
   if (!noisy) return;
   drawn_ = std::make_shared<Buffer<Real>>(draw_noise(seed_, factors, batch, numbers()));

@@ -126,6 +126,11 @@ void check(const ScheduledStep& step) {
 
 }  // namespace
 
+bool use_previous(const std::vector<ScheduledStep>& steps) {
+  return std::any_of(steps.begin(), steps.end(),
+                     [](const ScheduledStep& step) { return step.previous != 0; });
+}
+
 std::vector<int> sampler_times(const SamplerConfig& config, int count) {
   const int T = config.train_steps;
   if (count < 1 || count > T)

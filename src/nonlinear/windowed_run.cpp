@@ -24,7 +24,6 @@ WindowedRun::WindowedRun(const sequence::Sequence& chain, sequence::Trajectory& 
       states_(trajectory.with_front()),
       recording_(comm(), monitors, {"residual", "linear", "exchange"}) {
   DEEPPCR_ASSERT(options.history == 0 || options.sampler, "history {}", options.history);
-  if (options.history > 0) anderson_.emplace(options.history, window().size(), batch_, width_);
 }
 
 StepRange WindowedRun::window() const {
@@ -210,6 +209,7 @@ bool WindowedRun::stalls(double residual) {
 void WindowedRun::iterate(double largest_before, Index frozen) {
   largest_ = largest_before;
   frozen_ = frozen;
+  if (options_.history > 0) anderson_.emplace(options_.history, window().size(), batch_, width_);
   best_residual_ = std::numeric_limits<double>::infinity();
   since_best_ = 0;
   if (report_.iterations == 0) recording_.begin_behind(frozen);

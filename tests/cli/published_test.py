@@ -234,6 +234,13 @@ class Published(ProgramTest):
             np.testing.assert_allclose(file["images"][()], expected, atol=1e-12)
         self.assertEqual((self.folder / "out.png").read_bytes()[25], 2)  # colours
 
+    def test_left_out_the_steps_are_all_that_there_are(self):
+        self.network()
+        for sampler, steps in [("ddpm", 100), ("dpm", 99)]:  # whose leading times leave one out
+            report = self.solved("generate", "--denoiser", "net.pt", "--sampler-config", f"{sampler}.json", "--samples", 1)
+            self.assertEqual(report["evaluations"] if report["method"] == "sequential" else steps, steps)
+            self.assertEqual(report["steps"], steps)
+
     def test_goes_on_where_it_stopped(self):
         self.network()
         words = self.words("ddpm", "--method", "picard", "--window", 4, "--tolerance", 1e-8)
@@ -252,6 +259,8 @@ class Published(ProgramTest):
         for words, phrases in [
                 (["--denoiser", "net.pt"], ["--sampler-config", "scheduler_config.json"]),
                 (["--sampler-config", "ddim.json"], ["--denoiser"]),
+                (["--denoiser", "net.pt", "--sampler-config", "."], ["--sampler-config ."]),
+                (["--denoiser", "net.pt", "--sampler-config", "dpm.json", "--steps", 101], ["101", "100"]),
                 (self.words("ddim", "--class", 1), ["--class 1", "no classes"]),
                 (self.words("ddim", "--guidance", 2), ["guidance"]),
                 (self.words("ddim", "--shape", "2,x"), ["--shape 2,x", "1,28,28"]),

@@ -204,6 +204,7 @@ class Torch(ProgramTest):
         save_stacked([modules.Gated(4).double() for _ in range(12)], self.folder / "chain.pt", [4])
         self.assert_refused(self.run_here(*words, "--restart", "run.h5"), "run.h5", "another network")
 
+    @one_rank
     def test_without_the_plug_in(self):
         done = self.run_here("solve", "--model", "torch", "--module", "chain.pt",
                              env={"DEEPPCR_TORCH_PLUGIN": str(self.folder / "none.so")})

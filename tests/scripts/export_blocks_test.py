@@ -280,9 +280,10 @@ class ExportBlocks(unittest.TestCase):
         assert_refused(self, run_here(*words, f"{source}:stem", "--steps", "3"), "--steps")
 
     def test_the_network_for_fashion_mnist(self):
-        script = APPS.parent / "job_scripts" / "export_resnet.sh"
-        process = subprocess.run([script, self.folder / "resnet"], capture_output=True, text=True, check=False,
-                                 env={**os.environ, "DEEPPCR_BLOCKS": "20", "DEEPPCR_PYTHON": sys.executable})
+        script = APPS.parent / "job_scripts" / "train_fashion_mnist_modules.sh"
+        process = subprocess.run([script], capture_output=True, text=True, check=False,
+                                 env={**os.environ, "DEEPPCR_EXPORT_ONLY": "1", "DEEPPCR_RUNS": str(self.folder / "resnet"),
+                                      "DEEPPCR_BLOCKS": "20", "DEEPPCR_PYTHON": sys.executable})
         self.assertEqual(process.returncode, 0, process.stderr)
         extra = {"deeppcr.json": ""}
         stem, chain, head = (torch.jit.load(str(self.folder / "resnet" / f"{name}.pt"), _extra_files=extra if name == "resnet"

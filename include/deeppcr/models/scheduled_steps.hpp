@@ -24,6 +24,9 @@ struct ScheduledStep {
   double state = 0, sample = 1, noise = 0, previous = 0, fresh = 0;
 };
 
+/// Whether a step uses the x0 of the one before it: states are then (x, x0_before).
+bool use_previous(const std::vector<ScheduledStep>& steps);
+
 /// The times of `count` steps, falling. @throws Error for a count that does not fit the spacing
 std::vector<int> sampler_times(const SamplerConfig& config, int count);
 

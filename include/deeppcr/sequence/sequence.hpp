@@ -84,7 +84,7 @@ class Sequence {
 
   /// propagate(), with one tangent of one sample pushed along: tangent [n] <- A_last .. A_first
   /// tangent, the Jacobians at the states of that sample. Tells how much the chain amplifies. The
-  /// states are propagate()'s to rounding, to the bit but for modules of PyTorch. Default:
+  /// states are propagate()'s to rounding (of the models that come with it to the bit). Default:
   /// linearise() step by step; where a step is short, one pass for both is worth having.
   virtual void propagate_with_tangent(StepRange range, ConstState z, States out, Index sample,
                                       View<Real, 1> tangent) const;

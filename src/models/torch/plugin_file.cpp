@@ -82,16 +82,19 @@ at::ScalarType convert(const torch::jit::Module& module, int precision) {
       refuse("it has complex parameters; real ones in float32 or float64 are possible");
     if (!tensor.is_floating_point()) continue;
     if (found && tensor.scalar_type() != type && precision == 0)
-      refuse(std::string("it has parameters of type ") + at::toString(type) + " and " +
-             at::toString(tensor.scalar_type()) +
-             "; give --precision double or single, or convert it by module.double()");
+      refuse(
+          std::string("it has parameters of type ") + at::toString(type) + " and " +
+          at::toString(tensor.scalar_type()) +
+          "; give --precision double or single (generate: --network-precision), or convert it by "
+          "module.double() or .float()");
     type = tensor.scalar_type();
     found = true;
   }
   if (precision != 0) type = precision == 32 ? at::kFloat : at::kDouble;
   if (type != at::kFloat && type != at::kDouble)
     refuse(std::string("its parameters are of type ") + at::toString(type) +
-           "; give --precision double or single, or convert it by module.double() or .float()");
+           "; give --precision double or single (generate: --network-precision), or convert it by "
+           "module.double() or .float()");
   for (at::Tensor& tensor : tensors) {
     tensor.requires_grad_(false);
     if (tensor.is_floating_point()) tensor.set_data(tensor.to(type));

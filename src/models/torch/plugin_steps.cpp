@@ -5,7 +5,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -19,7 +18,8 @@ namespace {
 /// By vmap.
 constexpr std::int64_t kMostSteps = 64;
 
-/// x + h t of a sample's state x, behind the states [B, n] that it is one of; h, 0 for t = 0.
+/// x + h t of a sample's state x, behind the states [B, n] that it is one of; h, 0 for t = 0, NaN
+/// where t or x is infinite.
 template <typename T>
 double place_neighbour(std::int64_t samples, std::int64_t n, std::int64_t sample,
                        const double* tangent, T* states) {
@@ -32,7 +32,8 @@ double place_neighbour(std::int64_t samples, std::int64_t n, std::int64_t sample
   }
   // What a difference loses by rounding and by curvature is alike.
   const double rounding = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
-  const double h = length > 0 ? rounding * std::sqrt((size > 0 ? size : 1) / length) : 0;
+  double h = length > 0 ? rounding * std::sqrt((size > 0 ? size : 1) / length) : 0;
+  if (!std::isfinite(length) || !std::isfinite(size)) h = std::nan("");
   for (std::int64_t j = 0; j < n; ++j)
     neighbour[j] = static_cast<T>(static_cast<double>(x[j]) + h * tangent[j]);
   return h;
@@ -45,7 +46,7 @@ void take_difference(std::int64_t samples, std::int64_t n, std::int64_t sample, 
   const T* value = values + sample * n;
   const T* neighbour = values + samples * n;
   for (std::int64_t j = 0; j < n; ++j)
-    tangent[j] = h > 0 ? static_cast<double>(neighbour[j] - value[j]) / h : 0;
+    tangent[j] = h == 0 ? 0 : static_cast<double>(neighbour[j] - value[j]) / h;
 }
 
 }  // namespace
@@ -66,42 +67,31 @@ Steps::Steps(const Module& module, double* const* weights, std::int64_t rows) : 
   vmap_ = vmap_pays(rows);
 }
 
+// A rule, not a clock, whose choice would change with the load, and roundings with it. Operations
+// that vmap would take apart into single calls end the trial.
 bool Steps::vmap_pays(std::int64_t rows) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::int64_t kTried = 8;
-  constexpr int kTimes = 3;
-  constexpr double kShort = 1e-3, kRoundings = 1e4;  // seconds of a step that could gain
-  if (!module_.own_weights() || rows < kTried) return false;
-  const c10::InferenceMode inference;
-  const std::int64_t n = module_.width();
-  const std::vector<double> states(static_cast<std::size_t>(kTried * n), 0.1),
-      inputs(static_cast<std::size_t>(kTried * module_.input_width()), 0.1);
-  std::vector<double> out(states.size()), expected(states.size());
+  constexpr std::int64_t kTried = 8, kWidest = 256;
+  constexpr double kRoundings = 1e4;
+  if (!module_.own_weights() || rows < kTried || module_.width() > kWidest) return false;
+  const std::size_t n = static_cast<std::size_t>(module_.width()), tried = kTried;
+  const std::vector<double> states(tried * n, 0.1),
+      inputs(tried * static_cast<std::size_t>(module_.input_width()), 0.1);
+  std::vector<double> found(states.size()), expected(states.size());
   const DeepPcrRange range{0, 0, kTried, 1};
-  const auto seconds = [&](bool by_vmap, std::vector<double>& found) {
-    vmap_ = by_vmap;
-    double least = 0;
-    for (int i = 0; i <= kTimes; ++i) {  // the first call fills caches
-      const auto start = Clock::now();
-      evaluate(range, states.data(), inputs.data(), false, found.data());
-      const double taken = std::chrono::duration<double>(Clock::now() - start).count();
-      if (i == 1 || taken < least) least = taken;
-      if (taken > kTried * kShort && i > 0) break;
-    }
-    return least;
-  };
   try {
-    const double one_by_one = seconds(false, expected);
-    if (one_by_one > kTried * kShort || seconds(true, out) > one_by_one) return false;
+    evaluate(range, states.data(), inputs.data(), false, expected.data());
+    vmap_ = true;
+    const WithoutVmapFallback strict;
+    evaluate(range, states.data(), inputs.data(), false, found.data());
   } catch (const std::exception&) {
-    return false;  // an operation that vmap does not know
+    return false;
   }
   const double rounding = module_.type() == at::kFloat ? std::numeric_limits<float>::epsilon()
                                                        : std::numeric_limits<double>::epsilon();
   double size = 0, difference = 0;
-  for (std::size_t i = 0; i < out.size(); ++i) {
+  for (std::size_t i = 0; i < found.size(); ++i) {
     size = std::max(size, std::abs(expected[i]));
-    difference = std::max(difference, std::abs(out[i] - expected[i]));
+    difference = std::max(difference, std::abs(found[i] - expected[i]));
   }
   return difference <= kRoundings * rounding * size;
 }

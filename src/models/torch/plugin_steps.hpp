@@ -42,7 +42,7 @@ class Steps {
                      const at::Tensor& second);
   at::Tensor forward_by_vmap(const DeepPcrRange& range, const Piece& piece, const at::Tensor& z,
                              const at::Tensor& second);
-  /// Whether steps of own weights are faster by vmap, by the time of some.
+  /// Whether steps of own weights are computed by vmap: narrow ones that it knows.
   bool vmap_pays(std::int64_t rows);
   /// Of a range the rows of a piece, [steps B k, width], as the module's type; each B times k.
   at::Tensor rows(const DeepPcrRange& range, const Piece& piece, const double* from,

@@ -1,5 +1,6 @@
 #include "models/torch/plugin_vmap.hpp"
 
+#include <ATen/functorch/BatchedFallback.h>
 #include <ATen/functorch/BatchedTensorImpl.h>
 #include <ATen/functorch/DynamicLayer.h>
 
@@ -25,5 +26,8 @@ at::Tensor VmapLevel::all(const at::Tensor& each) const {
   sizes.insert(sizes.begin(), steps_);
   return each.unsqueeze(0).expand(sizes);
 }
+
+WithoutVmapFallback::WithoutVmapFallback() { functorch::setVmapFallbackEnabled(false); }
+WithoutVmapFallback::~WithoutVmapFallback() { functorch::setVmapFallbackEnabled(true); }
 
 }  // namespace deeppcr::torch_plugin

@@ -26,4 +26,13 @@ class VmapLevel {
   std::int64_t steps_, level_;
 };
 
+/// As long as it lives, operations that vmap would do one by one are errors.
+class WithoutVmapFallback {
+ public:
+  WithoutVmapFallback();
+  ~WithoutVmapFallback();
+  WithoutVmapFallback(const WithoutVmapFallback&) = delete;
+  WithoutVmapFallback& operator=(const WithoutVmapFallback&) = delete;
+};
+
 }  // namespace deeppcr::torch_plugin
