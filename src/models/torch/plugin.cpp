@@ -26,6 +26,9 @@ struct DeepPcrModule {
 struct DeepPcrSteps {
   deeppcr::torch_plugin::Steps steps;
 };
+struct DeepPcrTape {
+  deeppcr::torch_plugin::Tape tape;
+};
 struct DeepPcrDenoiser {
   deeppcr::torch_plugin::Denoiser denoiser;
 };
@@ -174,6 +177,27 @@ DeepPcrFault gradient(DeepPcrSteps* steps, const DeepPcrRange* range, const doub
   return guarded([&] { steps->steps.gradient(*range, in, inputs, g, rows, by_state); });
 }
 
+DeepPcrFault record(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
+                    const double* inputs, double* out, DeepPcrTape** tape) {
+  return guarded([&] {
+    auto made = std::make_unique<DeepPcrTape>();
+    steps->steps.record(*range, in, inputs, out, made->tape);
+    *tape = made.release();
+  });
+}
+
+void release_tape(DeepPcrTape* tape) { delete tape; }
+
+DeepPcrFault back(const DeepPcrTape* tape, std::int64_t step, const double* g, double* const* rows,
+                  double* by_state) {
+  return guarded([&] {
+    const Tape& from = tape->tape;
+    const TapedStep& taped = from.steps[static_cast<std::size_t>(step)];
+    const at::Tensor by_value = borrow(g, taped.y.sizes()).to(taped.y.scalar_type());
+    differentiate(*from.module, taped, by_value, {rows, 0, by_state}, /*keeps_graph=*/true);
+  });
+}
+
 DeepPcrFault save(DeepPcrModule* module, double* const* weights, std::int64_t rows,
                   const char* file) {
   return guarded([&] { module->module.save(weights, rows, file); });
@@ -216,10 +240,11 @@ DeepPcrFault predict_product(DeepPcrDenoiser* denoiser, const DeepPcrRows* rows,
 extern "C" __attribute__((visibility("default"))) const DeepPcrTorchTable* deeppcr_torch_table() {
   namespace plugin = deeppcr::torch_plugin;
   static const DeepPcrTorchTable table{
-      kDeepPcrTorchVersion, plugin::open,           plugin::close,          plugin::facts,
-      plugin::group,        plugin::read_row,       plugin::bind,           plugin::release,
-      plugin::evaluate,     plugin::push_along,     plugin::product,        plugin::gradient,
-      plugin::save,         plugin::open_denoiser,  plugin::close_denoiser, plugin::denoiser_facts,
-      plugin::predict,      plugin::predict_product};
+      kDeepPcrTorchVersion,   plugin::open,           plugin::close,          plugin::facts,
+      plugin::group,          plugin::read_row,       plugin::bind,           plugin::release,
+      plugin::evaluate,       plugin::push_along,     plugin::product,        plugin::gradient,
+      plugin::record,         plugin::release_tape,   plugin::back,           plugin::save,
+      plugin::open_denoiser,  plugin::close_denoiser, plugin::denoiser_facts, plugin::predict,
+      plugin::predict_product};
   return &table;
 }

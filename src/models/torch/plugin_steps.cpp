@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -266,26 +265,27 @@ void Steps::gradient(const DeepPcrRange& range, const double* in, const double* 
     enter(range, piece, true);
     const at::Tensor z = rows(range, piece, in, n, 1).detach().requires_grad_(by_state != nullptr);
     const at::Tensor y = forward(range, piece, z, second(range, piece, inputs, 1));
-    std::vector<at::Tensor> wanted = entered_, found(entered_.size() + 1);
-    if (by_state != nullptr) wanted.push_back(z);
-    if (y.requires_grad())
-      found = torch::autograd::grad({y}, wanted, {rows(range, piece, g, module_.width(), 1)},
-                                    /*retain_graph=*/false, /*create_graph=*/false,
-                                    /*allow_unused=*/true);
-    for (std::size_t k = 0; k < entered_.size(); ++k) {
-      const Weight& weight = module_.weights()[k];
-      const std::int64_t row = weight.shared ? 0 : piece.first;
-      const at::Tensor into = borrow(rows_of[k] + row * weight.row_size(), entered_[k].sizes());
-      if (!weight.shared) into.zero_();
-      if (found[k].defined()) into.add_(found[k]);
-    }
-    if (by_state == nullptr) continue;
-    const at::Tensor into = borrow(by_state + piece.first * B * n, z.sizes());
-    if (found.back().defined()) {
-      into.copy_(found.back());
-    } else {
-      into.zero_();
-    }
+    differentiate(
+        module_, {z, y, entered_}, rows(range, piece, g, module_.width(), 1),
+        {rows_of, piece.first, by_state == nullptr ? nullptr : by_state + piece.first * B * n},
+        /*keeps_graph=*/false);
+  }
+  enter(range, {0, 1}, false);
+}
+
+void Steps::record(const DeepPcrRange& range, const double* in, const double* inputs, double* out,
+                   Tape& tape) {
+  const at::AutoGradMode graph(true);
+  const std::int64_t n = module_.width(), B = range.samples;
+  at::Tensor z = rows({0, 0, 1, B}, {0, 1}, in, n, 1);
+  tape.module = &module_;
+  for (std::int64_t i = 0; i < range.steps; ++i) {
+    enter(range, {i, 1}, true);
+    z = z.detach().requires_grad_(true);
+    const at::Tensor y = module_.forward(z, second(range, {i, 1}, inputs, 1));
+    borrow(out + i * B * n, y.sizes()).copy_(y.detach());
+    tape.steps.push_back({z, y, entered_});
+    z = y;
   }
   enter(range, {0, 1}, false);
 }

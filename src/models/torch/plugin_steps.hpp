@@ -5,6 +5,7 @@
 #include "models/torch/plugin_derivatives.hpp"
 #include "models/torch/plugin_module.hpp"
 #include "models/torch/plugin_table.hpp"
+#include "models/torch/plugin_tape.hpp"
 
 namespace deeppcr::torch_plugin {
 
@@ -21,6 +22,8 @@ class Steps {
                std::int64_t k, const double* V, double* W);
   void gradient(const DeepPcrRange& range, const double* in, const double* inputs, const double* g,
                 double* const* rows, double* by_state);
+  void record(const DeepPcrRange& range, const double* in, const double* inputs, double* out,
+              Tape& tape);
 
  private:
   /// Steps that are evaluated together: all that share their weights, as far as memory allows;

@@ -8,6 +8,7 @@ extern "C" {
 
 struct DeepPcrModule;    ///< a file that was opened
 struct DeepPcrSteps;     ///< its step with the weights of some steps
+struct DeepPcrTape;      ///< steps that were evaluated, for their gradients
 struct DeepPcrDenoiser;  ///< a file of a denoising network that was opened
 
 /// Sizes of a tensor of one sample; none: not known.
@@ -107,6 +108,16 @@ struct DeepPcrTorchTable {
   DeepPcrFault (*gradient)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
                            const double* inputs, const double* g, double* const* rows,
                            double* by_state);
+
+  /// evaluate() chained, with what gradients need of each step kept until release_tape(). `in` and
+  /// the weights must stay as they are so long.
+  DeepPcrFault (*record)(DeepPcrSteps* steps, const DeepPcrRange* range, const double* in,
+                         const double* inputs, double* out, DeepPcrTape** tape);
+  void (*release_tape)(DeepPcrTape* tape);
+  /// gradient() of one recorded step, counted from the first; `rows` are those of that step. Null
+  /// rows, or by_state, are left out.
+  DeepPcrFault (*back)(const DeepPcrTape* tape, std::int64_t step, const double* g,
+                       double* const* rows, double* by_state);
 
   /// Writes the file anew under another name, with these weights of its first `rows` steps, which
   /// are all that the new one has. weights: as of bind().

@@ -148,6 +148,30 @@ std::unique_ptr<blocks::Linearisation> TorchChain::linearise_at_solution(StepRan
   return std::make_unique<TorchLinearisation>(*this, range, in);
 }
 
+std::unique_ptr<blocks::Linearisation> TorchChain::linearise_along(StepRange range,
+                                                                   States states) const {
+  // A graph keeps some arrays as large as a state for each operation.
+  constexpr double kKept = 16, kMostBytes = 512. * 1024 * 1024;
+  const double bytes = kKept * sizeof(Real) * static_cast<double>(states.size());
+  if (module().shared() || inputs_.lengths != nullptr || bytes > kMostBytes || range.empty() ||
+      states.size() == 0)
+    return Sequence::linearise_along(range, states);
+  Buffer<Real> room;
+  const DeepPcrRange steps = plugin_range(range, states.extent(1));
+  const Real* inputs = inputs_of(range, states.extent(1), room);
+  DeepPcrTape* tape = nullptr;
+  const State first = states[0];
+  module().require(module().table().record(weights_->steps, &steps, first.data(), inputs,
+                                           states.data() + first.size(), &tape));
+  return std::make_unique<TorchLinearisation>(
+      *this, range, ConstStates(states.slice(0, range.size())),
+      TorchLinearisation::Tape(tape, module().table().release_tape));
+}
+
+void TorchChain::pull(const DeepPcrTape& tape, Index step, const Real* v, Real* w) const {
+  module().require(module().table().back(&tape, step, v, nullptr, w));
+}
+
 void TorchChain::product(StepRange range, Direction direction, ConstStates in,
                          View<const Real, 4> V, View<Real, 4> W) const {
   if (range.empty() || V.size() == 0) return;
@@ -189,10 +213,19 @@ void TorchChain::parameter_gradient(StepRange range, ConstStates in, ConstStates
   if (!grads.empty()) gradient(range, in, g, grads, nullptr);
 }
 
+void TorchChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
+                                       ConstStates in, ConstStates g,
+                                       const sequence::GroupRows& grads) const {
+  if (recorded(J) == nullptr || grads.empty()) return parameter_gradient(range, in, g, grads);
+  for (Index l = range.first; l < range.last; ++l)
+    gradient_of_recorded(J, l, g[l - range.first].data(), rows_of(grads, l - range.first), nullptr);
+}
+
 void TorchChain::backpropagate(const blocks::Linearisation& J, StepRange range,
                                const sequence::BackwardPass& pass) const {
   // Where steps share their weights, one gradient of all steps is far cheaper than one each.
   if (module().shared() || pass.parameters.empty()) return Sequence::backpropagate(J, range, pass);
+  const bool taped = recorded(J) != nullptr;
   const Index m = range.size(), state = pass.carry.size();
   for (Index i = m - 1; i >= 0; --i) {
     // g_l = c_l + carry; dtheta_l = (df_l / dtheta_l)^T g_l; carry = A_l^T g_l
@@ -200,14 +233,36 @@ void TorchChain::backpropagate(const blocks::Linearisation& J, StepRange range,
     const Real* c = blocks::row_at(pass.loss, m, i);
     for (Index j = 0; j < state; ++j)
       g.data()[j] = pass.carry.data()[j] + (c == nullptr ? 0 : c[j]);
-    sequence::GroupRows rows;
-    for (std::size_t k = 0; k < pass.parameters.size(); ++k) {
-      const bool shared = module().groups()[k].shared != 0;
-      rows.push_back(shared ? pass.parameters[k] : pass.parameters[k].slice(i, i + 1));
+    const Index l = range.first + i;
+    const sequence::GroupRows rows = rows_of(pass.parameters, i);
+    if (taped) {
+      gradient_of_recorded(J, l, g.data(), rows, pass.carry.data());
+    } else {
+      gradient({l, l + 1}, pass.in.slice(i, i + 1), g, rows, pass.carry.data());
     }
-    gradient({range.first + i, range.first + i + 1}, pass.in.slice(i, i + 1), g, rows,
-             pass.carry.data());
   }
+}
+
+/// Of one step; a shared group has one row for all.
+sequence::GroupRows TorchChain::rows_of(const sequence::GroupRows& all, Index step) const {
+  sequence::GroupRows rows;
+  for (std::size_t k = 0; k < all.size(); ++k)
+    rows.push_back(module().groups()[k].shared != 0 ? all[k] : all[k].slice(step, step + 1));
+  return rows;
+}
+
+const TorchLinearisation* TorchChain::recorded(const blocks::Linearisation& J) {
+  const auto* ours = dynamic_cast<const TorchLinearisation*>(&J);
+  return ours != nullptr && ours->tape() != nullptr ? ours : nullptr;
+}
+
+void TorchChain::gradient_of_recorded(const blocks::Linearisation& J, Index l, const Real* g,
+                                      const sequence::GroupRows& rows, Real* by_state) const {
+  const TorchLinearisation& taped = *recorded(J);
+  std::vector<double*> into;
+  for (const View<Real, 2>& group : rows) into.push_back(group.data());
+  module().require(
+      module().table().back(taped.tape(), taped.tape_position(l), g, into.data(), by_state));
 }
 
 }  // namespace deeppcr::models

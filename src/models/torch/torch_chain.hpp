@@ -10,6 +10,8 @@
 
 namespace deeppcr::models {
 
+class TorchLinearisation;
+
 /// The step of a TorchScript module, again and again or with weights of its own for each step.
 ///
 /// Its weights are here, in double; the plug-in borrows them. Batched and single evaluation of a
@@ -45,8 +47,14 @@ class TorchChain final : public sequence::Sequence {
                                                    States out) const override;
   std::unique_ptr<blocks::Linearisation> linearise_at_solution(StepRange range, ConstStates in,
                                                                ConstStates out) const override;
+  /// With the graphs of steps that have weights of their own, so that backpropagate() evaluates
+  /// nothing again.
+  std::unique_ptr<blocks::Linearisation> linearise_along(StepRange range,
+                                                         States states) const override;
   void parameter_gradient(StepRange range, ConstStates in, ConstStates g,
                           const sequence::GroupRows& grads) const override;
+  void parameter_gradient_at(const blocks::Linearisation& J, StepRange range, ConstStates in,
+                             ConstStates g, const sequence::GroupRows& grads) const override;
   /// Gradients by state and parameters of a step from one evaluation.
   void backpropagate(const blocks::Linearisation& J, StepRange range,
                      const sequence::BackwardPass& pass) const override;
@@ -54,10 +62,17 @@ class TorchChain final : public sequence::Sequence {
   /// W = A_l V of each step of a range, or transposed. Shapes: V, W [m, B, k, n].
   void product(StepRange range, Direction direction, ConstStates in, View<const Real, 4> V,
                View<Real, 4> W) const;
+  /// w = A^T v of a recorded step. Shapes: v, w [B, n].
+  void pull(const DeepPcrTape& tape, Index step, const Real* v, Real* w) const;
 
  private:
   struct Weights;
 
+  /// Null where it holds no graphs.
+  static const TorchLinearisation* recorded(const blocks::Linearisation& J);
+  void gradient_of_recorded(const blocks::Linearisation& J, Index l, const Real* g,
+                            const sequence::GroupRows& rows, Real* by_state) const;
+  sequence::GroupRows rows_of(const sequence::GroupRows& all, Index step) const;
   TorchChain(const TorchChain& other, const sequence::Inputs& inputs);
   const TorchModule& module() const;
   DeepPcrRange plugin_range(StepRange range, Index samples) const;

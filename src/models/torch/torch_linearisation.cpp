@@ -1,6 +1,7 @@
 #include "models/torch/torch_linearisation.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "deeppcr/blocks/affine_map.hpp"
 #include "models/torch/torch_chain.hpp"
@@ -19,9 +20,14 @@ constexpr double kMostNumbers = 64. * 1024 * 1024;
 }  // namespace
 
 TorchLinearisation::TorchLinearisation(const TorchChain& chain, StepRange range, ConstStates in)
+    : TorchLinearisation(chain, range, in, Tape(nullptr, [](DeepPcrTape*) {})) {}
+
+TorchLinearisation::TorchLinearisation(const TorchChain& chain, StepRange range, ConstStates in,
+                                       Tape tape)
     : chain_(chain),
       range_(range),
       in_(in),
+      tape_(std::move(tape)),
       product_(chain.width(), chain.width()),
       transposed_product_(chain.width(), chain.width()),
       blocks_(static_cast<std::size_t>(range.size())),
@@ -56,8 +62,10 @@ void TorchLinearisation::multiply(const Real* A, Direction direction, ConstPanel
 
 void TorchLinearisation::product(Index l, Direction direction, ConstPanel V, Panel W) const {
   const Index batch = V.extent(0), k = V.extent(1), n = V.extent(2);
-  if (const Real* A = block(l, k)) return multiply(A, direction, V, W);
   const Index i = l - range_.first;
+  if (tape_ && direction == Direction::backward && k == 1)
+    return chain_.pull(*tape_, i, V.data(), W.data());
+  if (const Real* A = block(l, k)) return multiply(A, direction, V, W);
   chain_.product({l, l + 1}, direction, in_.slice(i, i + 1), {V.data(), {1, batch, k, n}},
                  {W.data(), {1, batch, k, n}});
 }
@@ -65,6 +73,8 @@ void TorchLinearisation::product(Index l, Direction direction, ConstPanel V, Pan
 void TorchLinearisation::product_each(StepRange range, Direction direction, View<const Real, 4> V,
                                       View<Real, 4> W) const {
   bool all = true;
+  if (tape_ && direction == Direction::backward && V.extent(2) == 1)
+    return Linearisation::product_each(range, direction, V, W);
   for (Index l = range.first; l < range.last; ++l) all = block(l, V.extent(2)) != nullptr && all;
   if (all) return Linearisation::product_each(range, direction, V, W);
   const Index first = range.first - range_.first;

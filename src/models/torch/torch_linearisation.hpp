@@ -1,10 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "deeppcr/blocks/kernels.hpp"
 #include "deeppcr/blocks/linearisation.hpp"
 #include "deeppcr/core/buffer.hpp"
+#include "models/torch/plugin_table.hpp"
 
 namespace deeppcr::models {
 
@@ -17,6 +19,13 @@ class TorchLinearisation final : public blocks::Linearisation {
  public:
   /// `in` [m, B, n] and the chain must outlive it.
   TorchLinearisation(const TorchChain& chain, StepRange range, ConstStates in);
+  /// With the graphs of all steps, kept from their evaluation.
+  using Tape = std::unique_ptr<DeepPcrTape, void (*)(DeepPcrTape*)>;
+  TorchLinearisation(const TorchChain& chain, StepRange range, ConstStates in, Tape tape);
+
+  /// Null without one.
+  const DeepPcrTape* tape() const { return tape_.get(); }
+  Index tape_position(Index l) const { return l - range_.first; }
 
   void product(Index l, Direction direction, ConstPanel V, Panel W) const override;
   void product_each(StepRange range, Direction direction, View<const Real, 4> V,
@@ -32,6 +41,7 @@ class TorchLinearisation final : public blocks::Linearisation {
   const TorchChain& chain_;
   StepRange range_;
   ConstStates in_;
+  Tape tape_;
   blocks::Product product_;
   blocks::TransposedProduct transposed_product_;
   mutable std::vector<Buffer<Real>> blocks_;  ///< of each step, empty until they are made
