@@ -154,12 +154,13 @@ void add_model_options(cli::Options& options, DefaultSizes sizes,
                        const std::vector<cli::OfferedEntry>& more_models) {
   std::vector<cli::OfferedEntry> entries = cli::offered(models::catalogue());
   entries.insert(entries.end(), more_models.begin(), more_models.end());
-  options.add("Model",
-              {whole_option("steps", sizes.steps, 0, kMostSteps, "length L of the chain"),
-               whole_option("width", sizes.width, 1, kMostWidth, "numbers n in a state"),
-               whole_option("batch", sizes.batch, 1, kMostBatch, "samples B"),
-               whole_option("seed", 1, 0, kMostSeed, "of weights, noise and labels")},
-              {{"model", "resnet", entries}});
+  std::vector<OptionSpec> specs{
+      whole_option("steps", sizes.steps, 0, kMostSteps, "length L of the chain"),
+      whole_option("width", sizes.width, 1, kMostWidth, "numbers n in a state"),
+      whole_option("seed", 1, 0, kMostSeed, "of weights, noise and labels")};
+  if (sizes.batch > 0)
+    specs.insert(specs.end() - 1, whole_option("batch", sizes.batch, 1, kMostBatch, "samples B"));
+  options.add("Model", specs, {{"model", "resnet", entries}});
 }
 
 void add_file_options(cli::Options& options, const std::vector<OptionSpec>& more) {
@@ -213,7 +214,7 @@ ChainConfig read_chain_config(const OptionValues& options) {
     config.loss.name = options.text("loss");
     config.loss.own = options.part(models::find_loss(config.loss.name).options);
   }
-  config.batch = options.whole("batch");
+  if (options.has("batch")) config.batch = options.whole("batch");
   config.data = options.text("data");
   config.weights = options.text("weights");
   config.input = options.text("input");

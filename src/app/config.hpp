@@ -98,7 +98,7 @@ struct RunConfig {
 struct DefaultSizes {
   Index steps = 1024;
   Index width = 16;
-  Index batch = 8;
+  Index batch = 8;  ///< 0: the command takes one sample at a time, and has no --batch
 };
 /// more_models: besides those of the catalogue.
 void add_model_options(cli::Options& options, DefaultSizes sizes,

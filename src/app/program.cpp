@@ -187,6 +187,8 @@ const std::vector<Command>& commands() {
        add_train_options, run_train, true},
       {"evaluate", "score of a checkpoint of train on other samples", "", add_evaluate_options,
        run_evaluate},
+      {"stream", "predictions for frames as they come, by ranks that each have a range of layers",
+       "", add_stream_options, run_stream, true},
       {"generate", "diffusion sampling, all denoising steps in parallel", "", add_generate_options,
        run_generate, true},
       {"check", "self-check of a model's derivatives", "", add_check_options, run_check},

@@ -15,6 +15,10 @@ int run_train(const OptionValues& options, const cli::Context& context);
 void add_evaluate_options(cli::Options& options);
 int run_evaluate(const OptionValues& options, const cli::Context& context);
 
+/// Predictions for samples that come one at a time.
+void add_stream_options(cli::Options& options);
+int run_stream(const OptionValues& options, const cli::Context& context);
+
 /// Self-check of a model's derivatives.
 void add_check_options(cli::Options& options);
 int run_check(const OptionValues& options, const cli::Context& context);

@@ -1,0 +1,103 @@
+#include "app/stream_config.hpp"
+
+#include "app/run_commands.hpp"
+#include "deeppcr/cli/options.hpp"
+#include "deeppcr/core/error.hpp"
+#include "deeppcr/core/files.hpp"
+
+namespace deeppcr::app {
+namespace {
+
+constexpr Index kMany = 1'000'000'000'000;
+constexpr Index kMostNumbers = 100'000'000;
+
+void refuse_contradictions(const OptionValues& options) {
+  const std::string frames = options.text("frames"), data = options.text("data");
+  if (frames.empty() == data.empty())
+    throw input_error("stream takes its frames from --data NAME or from --frames FILE; give {}",
+                      frames.empty() ? "one of them" : "only one of them");
+  for (const char* name : {"labelled", "frame-size", "mean", "deviation", "drop"}) {
+    if (options.given(name) && frames.empty())
+      throw input_error("--{} is for --frames, and --data {} knows its own; leave it out", name,
+                        data);
+  }
+  if (options.given("set") && data.empty())
+    throw input_error("--set is for --data, and --frames {} has no sets; leave it out", frames);
+  if (options.real("deviation") == 0)
+    throw input_error("--deviation 0: numbers are divided by it; give a value above 0");
+  if (options.flag("logits") && options.text("output").empty())
+    throw input_error("--logits needs --output FILE, where they go");
+  if (options.flag("print") && options.flag("json"))
+    throw input_error(
+        "--print and --json exclude each other: both write to standard output; use --output FILE "
+        "for the predictions");
+}
+
+}  // namespace
+
+std::string StreamConfig::source() const {
+  return frames.empty() ? "--data " + network.chain.data : "--frames " + frames;
+}
+
+void add_stream_options(cli::Options& options) {
+  add_model_options(options, {64, 16, 0});
+  options.add(
+      "Frames",
+      {cli::read_file("data",
+                      "the images of fashion-mnist, of a folder with IDX files, or random: noise "
+                      "around ten pictures",
+                      "NAME"),
+       word_option("set", "training", {"training", "test"}, "of --data: which images"),
+       cli::read_file("frames",
+                      "raw frames, little-endian float32 one behind the other: a file, a FIFO, or "
+                      "- for standard input"),
+       flag_option("labelled", "of --frames: before each frame its class, a little-endian int32"),
+       whole_option("frame-size", 0, 0, kMostNumbers,
+                    "of --frames: numbers in a frame; 0: as the embedding of --weights takes"),
+       whole_option("classes", 0, 0, 1'000'000,
+                    "classes to tell apart; 0: as the head of --weights or the labels of --data "
+                    "say"),
+       real_option("mean", "0", -1e300, 1e300,
+                   "of --frames: is subtracted from each number; images of --data are normalised "
+                   "as in training"),
+       real_option("deviation", "1", 0, 1e300, "of --frames: then each number is divided by it"),
+       whole_option("first-frame", 0, 0, kMany, "leave out the frames before this one, from 0"),
+       whole_option("max-frames", 0, 0, kMany, "end after so many frames; 0: with the source"),
+       flag_option("drop",
+                   "of a FIFO or standard input: leave frames out where they come faster than the "
+                   "ranks take them, and count them")});
+  options.add("Files",
+              {cli::read_file("weights", "the network, HDF5 or safetensors; left out: by the seed"),
+               cli::written_file("output", file_format::kTrace,
+                                 "write the predictions, HDF5; readable while it runs"),
+               flag_option("logits", "write the logits too"),
+               flag_option("print",
+                           "a line for each frame on standard output: its number, its class, and "
+                           "its label where it has one"),
+               real_option("max-hours", "0", 0, 1e6, "stop after so many hours; 0: no limit"),
+               cli::force_option()});
+}
+
+StreamConfig read_stream_config(const OptionValues& options) {
+  refuse_contradictions(options);
+  StreamConfig config;
+  config.network.chain = read_chain_config(options);
+  config.frames = options.text("frames");
+  config.test_set = options.word("set") == "test";
+  config.labelled = options.flag("labelled");
+  config.frame_size = options.whole("frame-size");
+  config.classes = options.whole("classes");
+  config.mean = options.real("mean");
+  config.deviation = options.real("deviation");
+  config.first = options.whole("first-frame");
+  config.most = options.whole("max-frames");
+  config.drop = options.flag("drop");
+  config.output = options.text("output");
+  config.logits = options.flag("logits");
+  config.prints = options.flag("print");
+  config.network.files.trace = config.output;  // beside which a file named STOP ends the run
+  config.network.files.max_hours = options.real("max-hours");
+  return config;
+}
+
+}  // namespace deeppcr::app

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "app/train_config.hpp"
+
+namespace deeppcr::app {
+
+/// The options of `stream`.
+struct StreamConfig {
+  TrainConfig network;  ///< its chain, with --data and --weights
+  std::string frames;   ///< a file, a FIFO or "-"; empty: --data
+  bool test_set = false;
+  bool labelled = false;
+  Index frame_size = 0;  ///< numbers of a raw frame; 0: as --weights says
+  Index classes = 0;     ///< 0: as --weights or the labels of --data say
+  Real mean = 0, deviation = 1;
+  Index first = 0;  ///< the first frame that counts
+  Index most = 0;   ///< frames from there on; 0: all
+  bool drop = false;
+  std::string output;
+  bool logits = false;
+  bool prints = false;
+
+  /// "--frames FILE" or "--data NAME".
+  std::string source() const;
+};
+
+/// @throws Error for options that contradict each other
+StreamConfig read_stream_config(const OptionValues& options);
+
+}  // namespace deeppcr::app

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+
+#include "app/stream_config.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/io/trace.hpp"
+#include "deeppcr/train/frame_pipeline.hpp"
+
+namespace deeppcr::app {
+
+/// What became of the frames; of one rank, or of all together.
+struct StreamCounts {
+  Index frames = 0;   ///< predicted
+  Index dropped = 0;  ///< by --drop
+  Index labelled = 0, correct = 0;
+  Index no_number = 0;  ///< with a logit that is infinite or NaN: they have no class
+};
+
+/// Predictions as they come, on the last rank: counted, in a file and on standard output.
+class StreamResults {
+ public:
+  /// Collective; the communicator must outlive the object. @throws Error where the file cannot be
+  /// written
+  StreamResults(const cli::Context& context, const StreamConfig& config,
+                const parallel::BlockLayout& layout);
+
+  /// The outputs of the head. On the last rank.
+  void take(const train::Frame& frame, View<const Real, 1> logits);
+  /// Makes all so far visible to readers. On the last rank.
+  void flush();
+  /// How the stream ended. Collective.
+  void finish(const std::string& status, const std::string& reason, const StreamCounts& all);
+
+  StreamCounts counts;
+
+ private:
+  const parallel::Communicator& world_;
+  const parallel::Communicator alone_;  ///< the last rank, in which the file's writer is the first
+  bool logits_, prints_;
+  std::optional<io::Trace> file_;
+  Stopwatch watch_;
+};
+
+}  // namespace deeppcr::app
