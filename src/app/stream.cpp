@@ -329,8 +329,8 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
     }
   });
   const Network network = make_network(comm, chain, sizes);
+  stop_before_start(comm);
   StreamResults results(context, config, network.layout);
-  stop_before_start(comm, config.output);
   const FrameSource* const known_source = source.get();
   Stream stream(context, config, network, std::move(source), results);
   stream.run();
