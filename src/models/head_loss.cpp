@@ -36,8 +36,8 @@ HeadLoss::HeadLoss(const LossSizes& sizes, LossAt at)
       last_(sizes.steps - 1),
       columns_{sizes.first, sizes.width},
       head_(sizes.head ? sizes.head
-                       : std::make_shared<DenseLayer>(LayerRole::head, sizes.width, sizes.outputs,
-                                                      sizes.seed)) {}
+                       : std::make_shared<DenseLayer>(LayerRole::head, sizes.width,
+                                                      std::max(1, sizes.outputs), sizes.seed)) {}
 
 ConstState HeadLoss::read(const LossData& data, StepRange rows) {
   const Index count = rows.size() * data.samples;

@@ -1,6 +1,7 @@
 #include "deeppcr/models/loss.hpp"
 
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/models/losses.hpp"
 
 namespace deeppcr::models {
@@ -25,17 +26,36 @@ OptionSpec loss_at_option() {
                      "a mean over its steps; rate: once, of its mean state (a classifier)");
 }
 
+/// Of the losses that classify.
+std::vector<OptionSpec> class_options() {
+  return {
+      loss_at_option(),
+      real_option("label-smoothing", "0", 0, 1,
+                  "so much of a label is spread evenly over all classes"),
+      text_option("class-weights", "equal",
+                  "what each class counts: equal, or one number a class, as 1,2.5,1", "W,W,..")};
+}
+
+ClassTargets class_targets(const OptionValues& options) {
+  return models::class_targets(options.real("label-smoothing"), options.word("class-weights"));
+}
+
 LossAt loss_at(const OptionValues& options) { return loss_places().find(options.word("loss-at")); }
 
 Catalogue<LossEntry>& table() {
   static Catalogue<LossEntry> entries{
       "loss",
       {
-          {"cross-entropy",
-           "softmax cross-entropy of a linear classifier",
-           {loss_at_option()},
+          {"cross-entropy", "softmax cross-entropy of a linear classifier", class_options(),
            [](const OptionValues& options, const LossSizes& sizes) {
-             return std::make_unique<CrossEntropy>(sizes, loss_at(options));
+             return std::make_unique<CrossEntropy>(sizes, loss_at(options), class_targets(options));
+           }},
+          {"binary-cross-entropy",
+           "each class by itself against the others, by the sigmoid of a linear classifier",
+           class_options(),
+           [](const OptionValues& options, const LossSizes& sizes) {
+             return std::make_unique<BinaryCrossEntropy>(sizes, loss_at(options),
+                                                         class_targets(options));
            }},
           {"mean-square",
            "mean square of what a linear layer differs by from targets",

@@ -2,66 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::models {
-namespace {
-
-void require_class(int label, Index classes) {
-  if (label < 0 || label >= classes)
-    throw input_error("the label {} is none of the classes 0 to {}", label, classes - 1);
-}
-
-/// One of `count` samples: the logits a become the gradient where it is wanted.
-void cross_entropy(View<Real, 1> a, int label, Real count, bool with_gradient, LossReport& report) {
-  const Index largest = std::max_element(a.begin(), a.end()) - a.begin();
-  const Real top = a(largest), own = a(label);
-  // loss = log sum_c exp(a_c - top) - (a_label - top)
-  Real sum = 0;
-  for (const Real one : a) sum += std::exp(one - top);
-  ++report.counted;
-  if (largest == label && !std::isnan(sum)) ++report.correct;
-  report.loss += (std::log(sum) - (own - top)) / count;
-  if (!with_gradient) return;
-  for (Index c = 0; c < a.size(); ++c) {
-    const Real p = std::exp(a(c) - top) / sum;
-    a(c) = (p - (c == label ? 1 : 0)) / count;
-  }
-}
-
-}  // namespace
-
-LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient) {
-  const Index batch = logits.extent(0);
-  if (static_cast<Index>(labels.size()) != batch)
-    throw input_error("{} labels for {} samples", labels.size(), batch);
-  for (const int label : labels) require_class(label, logits.extent(1));
-  LossReport report;
-  for (Index s = 0; s < batch; ++s)
-    cross_entropy(logits[s], labels[static_cast<std::size_t>(s)], static_cast<Real>(batch),
-                  with_gradient, report);
-  return report;
-}
-
-void CrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-                           bool with_gradient, LossReport& report) const {
-  if (data.labels.empty()) throw input_error("no labels for {} samples", data.samples);
-  const int label = data.label(l, s);
-  require_class(label, y.size());
-  cross_entropy(y, label, count, with_gradient, report);
-}
-
-std::vector<int> CrossEntropy::classify(const LossData& data) {
-  const State logits = final_outputs(data);
-  std::vector<int> taken;
-  for (Index s = 0; s < logits.extent(0); ++s) {
-    const View<Real, 1> one = logits[s];
-    taken.push_back(static_cast<int>(std::max_element(one.begin(), one.end()) - one.begin()));
-  }
-  return taken;
-}
 
 MeanSquare::MeanSquare(const LossSizes& sizes, LossAt at) : HeadLoss(sizes, at) {
   if (at == LossAt::rate)

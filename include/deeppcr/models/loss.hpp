@@ -95,7 +95,8 @@ class Loss {
 struct LossSizes {
   Index steps = 1;  ///< at least 1; the only state of a chain without steps counts as that of one
   int width = 1;    ///< numbers of a state that it reads
-  int outputs = 1;  ///< of a head: classes, or the numbers of a target
+  int outputs = 0;  ///< of a head: classes, or the numbers of a target; 0: not known yet, as of a
+                    ///< loss that is only asked what it reads
   std::uint64_t seed = 1;
   int first = 0;                        ///< the first number that it reads
   std::shared_ptr<End> head = nullptr;  ///< in place of a linear layer by the seed

@@ -8,11 +8,6 @@
 
 namespace deeppcr::models {
 
-/// Softmax cross-entropy by itself, averaged over the batch: logits [B, classes] become d loss / d
-/// logits when `with_gradient`. Numerically stable for logits of any size.
-/// @throws Error for a label that is no class
-LossReport softmax_cross_entropy(State logits, const std::vector<int>& labels, bool with_gradient);
-
 /// The numbers of states that a loss reads go through a head: y = W z + b, or a module. Shapes: z
 /// [B, width], y [B, head.outputs()].
 void apply_head(const End& head, sequence::Columns columns, ConstState z, State y);
@@ -67,19 +62,6 @@ class HeadLoss : public Loss {
   sequence::Columns columns_;
   std::shared_ptr<End> head_;
   Buffer<Real> read_, outputs_, by_read_, by_head_;
-};
-
-/// Softmax cross-entropy of a linear classifier.
-class CrossEntropy final : public HeadLoss {
- public:
-  explicit CrossEntropy(const LossSizes& sizes, LossAt at = LossAt::last) : HeadLoss(sizes, at) {}
-
-  int classes() const override { return outputs(); }
-  std::vector<int> classify(const LossData& data) override;
-
- protected:
-  void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-               bool with_gradient, LossReport& report) const override;
 };
 
 /// Mean of (y - target)^2 over the numbers of a target.

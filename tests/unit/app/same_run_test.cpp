@@ -11,7 +11,8 @@ using Options = std::vector<std::string>;
 
 const std::string kTrain =
     "[train]\nmodel = resnet\nactivation = tanh\nblock-layers = 2\nresidual-scale = 1/L\n"
-    "layer-norm = false\nno-bias = false\ngain = 1\nloss = cross-entropy\ndata = random\noptimiser "
+    "layer-norm = false\nno-bias = false\ngain = 1\nloss = cross-entropy\nlabel-smoothing = "
+    "0\nclass-weights = equal\ndata = random\noptimiser "
     "= sgd\n"
     "momentum = 0.9\nlearning-rate = 0.01\nschedule = cosine\nfloor = 0\nlinear = auto\n";
 
@@ -59,6 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::pair("activation", "relu"), std::pair("block-layers", "3"),
                     std::pair("residual-scale", "none"), std::pair("layer-norm", "true"),
                     std::pair("no-bias", "true"), std::pair("loss", "squared-error"),
+                    std::pair("label-smoothing", "0.1"), std::pair("class-weights", "1,2"),
                     std::pair("embedding", "stem.pt"), std::pair("head", "head.pt")));
 
 class OfTheCourse : public testing::TestWithParam<std::pair<const char*, const char*>> {};

@@ -6,7 +6,7 @@
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
-#include "deeppcr/models/losses.hpp"
+#include "deeppcr/models/class_losses.hpp"
 
 namespace deeppcr::models {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/models/losses.hpp"
+#include "deeppcr/models/class_losses.hpp"
 #include "models/layered_chain.hpp"
 #include "support/model_options.hpp"
 #include "support/rows.hpp"

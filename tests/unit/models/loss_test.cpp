@@ -2,7 +2,10 @@
 
 #include <cmath>
 #include <deque>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/random.hpp"
@@ -21,16 +24,16 @@ constexpr double kDifferenceError = 1e3 * std::numeric_limits<double>::epsilon()
 constexpr int kStateWidth = 7, kFirst = 1;
 const std::vector<Index> kLengths{7, 3, 1};
 
-/// option: "loss-rows=2,5", or empty.
-std::unique_ptr<Loss> make_loss(const std::string& name, const std::string& option) {
-  LossOptions options;
-  options.name = name;
-  const auto at = option.find('=');
-  if (at != std::string::npos) {
-    options.own = OptionValues(find_loss(name).options);
-    options.own.set(option.substr(0, at), option.substr(at + 1));
+/// options: "loss-rows=2,5", several of them behind blanks, or empty.
+std::unique_ptr<Loss> make_loss(const std::string& name, const std::string& options,
+                                const LossSizes& sizes = {kSteps, kWidth, kClasses, 1, kFirst}) {
+  LossOptions made{name, OptionValues(find_loss(name).options)};
+  std::istringstream words(options);
+  for (std::string word; words >> word;) {
+    const auto at = word.find('=');
+    made.own.set(word.substr(0, at), word.substr(at + 1));
   }
-  return make(options, {kSteps, kWidth, kClasses, 1, kFirst});
+  return make(made, sizes);
 }
 
 /// What is compared with.
@@ -147,21 +150,29 @@ TEST_P(LossTest, GradientIsThatOfCentralDifferencesForAnySplit) {
 
 INSTANTIATE_TEST_SUITE_P(
     Losses, LossTest,
-    ::testing::Values(Case{"cross-entropy", "", Given::labels},
-                      Case{"cross-entropy", "loss-at=last", Given::labels_each, true},
-                      Case{"cross-entropy", "loss-at=each", Given::labels},
-                      Case{"cross-entropy", "loss-at=each", Given::labels_each, true},
-                      Case{"cross-entropy", "loss-at=rate", Given::labels},
-                      Case{"cross-entropy", "loss-at=rate", Given::labels_each, true},
-                      Case{"mean-square", "loss-at=last", Given::targets, true},
-                      Case{"mean-square", "loss-at=each", Given::targets},
-                      Case{"mean-square", "loss-at=each", Given::targets, true},
-                      Case{"squared-error", "loss-rows=last", Given::labels},
-                      Case{"squared-error", "loss-rows=every", Given::labels},
-                      Case{"squared-error", "loss-rows=every", Given::labels_each, true},
-                      Case{"squared-error", "loss-rows=2,5", Given::labels},
-                      Case{"squared-error", "loss-rows=1,4,7", Given::labels_each},
-                      Case{"squared-error", "loss-rows=last", Given::labels_each, true}));
+    ::testing::Values(
+        Case{"cross-entropy", "", Given::labels},
+        Case{"cross-entropy", "loss-at=last", Given::labels_each, true},
+        Case{"cross-entropy", "loss-at=each", Given::labels},
+        Case{"cross-entropy", "loss-at=each", Given::labels_each, true},
+        Case{"cross-entropy", "loss-at=rate", Given::labels},
+        Case{"cross-entropy", "loss-at=rate", Given::labels_each, true},
+        Case{"cross-entropy", "label-smoothing=0.2", Given::labels},
+        Case{"cross-entropy", "class-weights=0.5,0,3 loss-at=each", Given::labels_each, true},
+        Case{"cross-entropy", "class-weights=1,2,3 label-smoothing=0.1 loss-at=rate",
+             Given::labels},
+        Case{"binary-cross-entropy", "", Given::labels},
+        Case{"binary-cross-entropy", "label-smoothing=0.2 loss-at=each", Given::labels_each, true},
+        Case{"binary-cross-entropy", "class-weights=0.5,0,3", Given::labels},
+        Case{"mean-square", "loss-at=last", Given::targets, true},
+        Case{"mean-square", "loss-at=each", Given::targets},
+        Case{"mean-square", "loss-at=each", Given::targets, true},
+        Case{"squared-error", "loss-rows=last", Given::labels},
+        Case{"squared-error", "loss-rows=every", Given::labels},
+        Case{"squared-error", "loss-rows=every", Given::labels_each, true},
+        Case{"squared-error", "loss-rows=2,5", Given::labels},
+        Case{"squared-error", "loss-rows=1,4,7", Given::labels_each},
+        Case{"squared-error", "loss-rows=last", Given::labels_each, true}));
 
 /// y of the head for a state of the problem.
 std::vector<Real> output(Loss& loss, Problem& problem, Index l, Index b) {
@@ -284,17 +295,61 @@ TEST(Loss, SomeSamplesCountAlone) {
   }
 }
 
+/// Outputs of the file through a head that changes nothing; see tests/golden/make_losses.py.
+TEST(Loss, OfLabelsAreThoseOfPyTorch) {
+  std::ifstream file(DEEPPCR_GOLDEN_DIR "/losses.json");
+  const auto golden = nlohmann::json::parse(file);
+  const int classes = golden["classes"];
+  const std::vector<Real> outputs = golden["outputs"];
+  const std::vector<int> labels = golden["labels"];
+  const auto samples = static_cast<Index>(labels.size());
+  ASSERT_EQ(golden["cases"].size(), 8u);
+  for (const auto& one : golden["cases"]) {
+    SCOPED_TRACE(one.dump().substr(0, 100));
+    const std::vector<Real> weights = one["weights"], expected = one["gradient"];
+    const auto loss = make_loss(
+        one["name"],
+        fmt::format("label-smoothing={} class-weights={}", one["smoothing"].get<double>(),
+                    weights.empty() ? "equal" : fmt::format("{}", fmt::join(weights, ","))),
+        {1, classes, classes});
+    const View<Real, 1> head = loss->head()->parameters();
+    for (Index i = 0; i < head.size(); ++i) head(i) = i % (classes + 1) == 0 ? 1 : 0;
+    for (Index i = classes * classes; i < head.size(); ++i) head(i) = 0;
+    Buffer<Real> gradients(samples * classes);
+    const LossGradients into{{gradients.data(), {1, samples, classes}}, {}};
+    const LossData data{{0, 1}, {outputs.data(), {1, samples, classes}}, samples, labels, {}};
+    const double value = one["loss"];
+    EXPECT_NEAR(loss->evaluate(data, &into).loss, value, 1e-14 * value);
+    EXPECT_NEAR(loss->evaluate(data, nullptr).loss, value, 1e-14 * value);
+    for (Index i = 0; i < gradients.size(); ++i)
+      EXPECT_NEAR(gradients[i], expected[static_cast<std::size_t>(i)], 1e-15) << i;
+  }
+}
+
+TEST(Loss, RefusesClassWeightsWithoutSense) {
+  for (const char* name : {"cross-entropy", "binary-cross-entropy"})
+    for (const char* weights : {"1,2", "1,2,3,4", "1,2,", ",1,2", "1;2;3", "", "-1,2,3", "0,0,0",
+                                "nan,1,1", "inf,1,1", "1e999,1,1", "a,b,c"})
+      EXPECT_THROW(make_loss(name, std::string("class-weights=") + weights), Error) << weights;
+  for (const char* smoothing : {"-0.1", "1.1", "nan"})
+    EXPECT_THROW(make_loss("cross-entropy", std::string("label-smoothing=") + smoothing), Error);
+}
+
 TEST(Loss, OnlyClassifiersTakeSamplesForClasses) {
   Problem problem;
-  const auto cross_entropy = make_loss("cross-entropy", "");
-  EXPECT_EQ(cross_entropy->classes(), kClasses);
   const LossData data = problem.data({3, kSteps});
-  const std::vector<int> taken = cross_entropy->classify(data);
-  ASSERT_EQ(taken.size(), 3u);
-  Index right = 0;
-  for (std::size_t s = 0; s < 3; ++s) right += taken[s] == data.labels[s];
-  EXPECT_EQ(cross_entropy->evaluate(data, nullptr).correct, right);
-  EXPECT_TRUE(cross_entropy->classify(problem.data({0, kSteps - 1})).empty());
+  for (const auto& [name, options] :
+       {std::pair("cross-entropy", ""), std::pair("cross-entropy", "label-smoothing=0.1"),
+        std::pair("binary-cross-entropy", "")}) {
+    const auto loss = make_loss(name, options);
+    EXPECT_EQ(loss->classes(), kClasses);
+    const std::vector<int> taken = loss->classify(data);
+    ASSERT_EQ(taken.size(), 3u);
+    Index right = 0;
+    for (std::size_t s = 0; s < 3; ++s) right += taken[s] == data.labels[s];
+    EXPECT_EQ(loss->evaluate(data, nullptr).correct, right);
+    EXPECT_TRUE(loss->classify(problem.data({0, kSteps - 1})).empty());
+  }
   const auto squared = make_loss("squared-error", "");
   EXPECT_EQ(squared->classes(), 0);
   EXPECT_TRUE(squared->classify(data).empty());
@@ -303,8 +358,9 @@ TEST(Loss, OnlyClassifiersTakeSamplesForClasses) {
 TEST(Loss, NaNIsSeen) {
   Problem problem;
   problem.z[problem.z.size() - kStateWidth + kFirst] = std::nan("");
-  for (const char* name : {"cross-entropy", "squared-error"})
+  for (const char* name : {"cross-entropy", "binary-cross-entropy", "squared-error"})
     EXPECT_TRUE(std::isnan(problem.value(*make_loss(name, "")))) << name;
+  EXPECT_TRUE(std::isnan(problem.value(*make_loss("cross-entropy", "label-smoothing=0.1"))));
 }
 
 TEST(Loss, RefusesRowsThatAreNotThere) {

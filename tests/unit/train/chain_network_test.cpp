@@ -10,7 +10,7 @@
 
 #include "deeppcr/linear/catalogue.hpp"
 #include "deeppcr/models/catalogue.hpp"
-#include "deeppcr/models/losses.hpp"
+#include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "deeppcr/models/losses.hpp"
+#include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/images.hpp"
 #include "deeppcr/train/trainer.hpp"
