@@ -92,6 +92,13 @@ void add_optimiser_options(cli::Options& options) {
        real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
        whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
        real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
+       word_option("clip", "mean", {"mean", "local"},
+                   "the gradient that --clip-norm shortens and updates follow: the mean of all "
+                   "data ranks, or each data rank's own (CELGC)"),
+       whole_option("local-steps", 1, 1, kMany,
+                    "of --clip local: updates between two means of the data ranks' parameters"),
+       flag_option("average-optimiser",
+                   "of --clip local: the means are of what the optimiser keeps, too"),
        whole_option("truncate", 0, 0, kMany,
                     "of inputs over time: gradients stay within windows of so many steps, counted "
                     "from the first step; 0: they flow through all"),
@@ -142,6 +149,23 @@ train::OptimiserOptions read_optimiser(const OptionValues& options) {
   optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
   optimiser.clip_norm = options.real("clip-norm");
   return optimiser;
+}
+
+train::LocalSteps read_local_steps(const OptionValues& options) {
+  train::LocalSteps local;
+  local.own_gradients = options.word("clip") == "local";
+  local.updates = options.whole("local-steps");
+  local.averages_memory = options.flag("average-optimiser");
+  if (local.own_gradients) return local;
+  if (local.updates > 1)
+    throw input_error(
+        "--local-steps {} needs --clip local: with --clip mean the data ranks follow one gradient "
+        "in every update; add it, or leave --local-steps out",
+        local.updates);
+  if (local.averages_memory)
+    throw input_error(
+        "--average-optimiser needs --clip local, by which data ranks differ; leave it out");
+  return local;
 }
 
 train::Schedule read_schedule(const OptionValues& options) {
@@ -325,6 +349,7 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.max_updates = options.whole("max-steps");
   config.epochs_per_evaluation = options.whole("evaluate-every");
   config.optimiser = read_optimiser(options);
+  config.local = read_local_steps(options);
   config.schedule = read_schedule(options);
   config.augmentation = {options.whole("shift"), options.flag("flip"), config.chain.model.seed};
   config.sharing = read_sharing(options);

@@ -5,6 +5,7 @@
 
 #include "app/config.hpp"
 #include "deeppcr/train/examples.hpp"
+#include "deeppcr/train/local_steps.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/sharing.hpp"
 
@@ -33,6 +34,7 @@ struct TrainConfig {
   Index max_updates = 0;  ///< 0: as the epochs say
   Index epochs_per_evaluation = 1;
   train::OptimiserOptions optimiser;
+  train::LocalSteps local;
   train::Schedule schedule;  ///< total is not set yet
   train::Augmentation augmentation;
   SequenceConfig sequences;

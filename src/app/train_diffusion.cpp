@@ -60,6 +60,11 @@ TrainConfig read_config(const OptionValues& options) {
   if (config.sharing.methods.pipeline)
     throw input_error("--pipeline {} is for chains; --model {} has no steps to split; leave it out",
                       options.text("pipeline"), config.chain.model.model);
+  if (config.local.own_gradients)
+    throw input_error(
+        "--clip local is for chains; --model {} keeps an average of the weights that all ranks "
+        "share; leave it out",
+        config.chain.model.model);
   const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");

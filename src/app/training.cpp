@@ -44,13 +44,18 @@ class Run {
                      const std::function<train::Evaluation()>& evaluate);
 
  private:
-  TrainingState state() {
-    return {trainer_.arrays(), history_, evaluations_, trainer_.steps_done(),
-            seconds_before_ + watch_.seconds()};
+  TrainingState state(std::vector<train::StoredArray> arrays) {
+    return {std::move(arrays),
+            history_,
+            evaluations_,
+            trainer_.steps_done(),
+            seconds_before_ + watch_.seconds(),
+            config_.local.own_gradients ? &result_.rounds : nullptr};
   }
   void resume();
   void save();
   void train();
+  void add_round(double drift);
   void give_up(const train::StepRecord& record);
   void look_around();
   void evaluate();
@@ -79,7 +84,7 @@ TrainingResult Run::run(const parallel::BlockLayout& layout,
   resume();
   stop_before_start(grid_.world());
   result_.updates_before = trainer_.steps_done();
-  files_.open_trace(state(), layout);
+  files_.open_trace(state({}), layout);
   train();
   end();
   return std::move(result_);
@@ -88,7 +93,7 @@ TrainingResult Run::run(const parallel::BlockLayout& layout,
 void Run::resume() {
   const auto path = config_.files.restart_path(grid_.world());
   if (!path) return;
-  TrainingState state = this->state();
+  TrainingState state = this->state(trainer_.arrays());
   files_.resume(*path, state);
   seconds_before_ = state.seconds;
   trainer_.resume(state.updates);
@@ -96,7 +101,7 @@ void Run::resume() {
 
 void Run::save() {
   const Stopwatch watch;
-  files_.save(state());
+  files_.save(state(trainer_.stored()));
   result_.checkpoint = config_.files.checkpoint_path();
   result_.checkpoint_seconds += watch.seconds();
 }
@@ -111,12 +116,19 @@ void Run::train() {
     history_.add(record);
     if (record.outcome.fell_back) result_.status = Status::fell_back;
     files_.record(history_);
+    if (record.drift) add_round(*record.drift);
     show_progress();
     const Index done = trainer_.steps_done();
     const Index apart = config_.epochs_per_evaluation * trainer_.steps_per_epoch();
     if (apart > 0 && done % apart == 0) evaluate();
     look_around();
   }
+}
+
+void Run::add_round(double drift) {
+  const RoundRow row{static_cast<double>(trainer_.steps_done()), drift};
+  result_.rounds.push_back(row);
+  files_.ended_round(row);
 }
 
 /// Back to the last good state, with a checkpoint of it.
@@ -128,6 +140,8 @@ void Run::give_up(const train::StepRecord& record) {
                                                                 : "its loss is no number";
   trainer_.go_back();
   history_.resize(std::min(history_.rows(), trainer_.steps_done()));
+  const auto kept = static_cast<double>(trainer_.steps_done());
+  while (!result_.rounds.empty() && result_.rounds.back()[0] > kept) result_.rounds.pop_back();
   save();
   result_.reason = fmt::format(
       "update {} failed: {}. The learning rate was {:.3g}: use a smaller --learning-rate, a longer "
@@ -150,7 +164,7 @@ void Run::look_around() {
 }
 
 void Run::evaluate() {
-  result_.evaluation = score_();
+  trainer_.at_mean([&] { result_.evaluation = score_(); });
   const EvaluationRow row{static_cast<double>(trainer_.steps_done()), result_.evaluation->loss,
                           result_.evaluation->accuracy()};
   const bool known = !evaluations_.empty() && evaluations_.back()[0] == row[0];
@@ -182,6 +196,7 @@ void Run::end() {
   const bool scored = result_.evaluation && evaluations_.back()[0] == static_cast<double>(done);
   if (whole && !scored) evaluate();
   if (whole && !config_.files.checkpoint.empty()) save();
+  trainer_.end();
   result_.updates = done;
   result_.seconds = grid_.world().max(watch_.seconds());
   files_.finish(result_, seconds_before_ + result_.seconds);
@@ -228,6 +243,16 @@ void add_updates(const TrainConfig& config, const train::Sharing& sharing,
   if (nonlinear::find(sharing.methods.forward).iterates)
     report.line("iterations", "{:.0f}, {:.0f} fallbacks", iterations, fallbacks);
   report.line("speed", "{:.0f} samples/s", speed);
+}
+
+void add_rounds(const train::LocalSteps& local, const std::vector<RoundRow>& rounds,
+                Report& report) {
+  const double drift = rounds.empty() ? 0 : rounds.back()[1];
+  report.json["local_steps"] = local.updates;
+  report.json["rounds"] = rounds.size();
+  report.json["drift"] = drift;
+  report.line("rounds", "{}, each of {} updates on own gradients; drift {:.3g} at the last",
+              rounds.size(), local.updates, drift);
 }
 
 void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
@@ -298,6 +323,7 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   report.line_if("reason", result.reason);
   report.line_if("checkpoint", result.checkpoint);
   add_updates(config, sharing, result, report);
+  if (config.local.own_gradients) add_rounds(config.local, result.rounds, report);
   if (result.pipeline) add_pipeline(sharing.methods, *result.pipeline, report);
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));
@@ -308,6 +334,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config,
                                         const train::Examples& examples) {
   train::Trainer::Options options{config.optimiser, config.schedule, examples.count(),
                                   config.chain.batch, config.chain.model.seed};
+  options.local = config.local;
   options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
   return options;
 }

@@ -13,11 +13,12 @@ namespace {
 
 constexpr const char* kHistory = "/history/updates";
 constexpr const char* kEvaluations = "/history/evaluations";
+constexpr const char* kRounds = "/history/rounds";
 constexpr const char* kEmbedding = "/parameters/embedding";
 constexpr const char* kHead = "/parameters/head";
 
 /// Of a trace, in its order.
-enum Table : std::size_t { kTraining, kEvaluation };
+enum Table : std::size_t { kTraining, kEvaluation, kRound };
 const std::vector<io::TraceTable>& tables() {
   static const std::vector<io::TraceTable> all{
       {"/training",
@@ -38,6 +39,14 @@ const std::vector<io::TraceTable>& tables() {
         {"accuracy", "part of the samples that is right"}}}};
   return all;
 }
+
+/// The last table, of runs whose data ranks go by themselves.
+const io::TraceTable kRoundTable{
+    "/rounds",
+    "round",
+    {{"update", "updates done", true},
+     {"drift",
+      "largest distance of a data rank's parameters from their mean, relative to its norm"}}};
 
 /// A row of the history: one number a column, but for the times by stage, which are the rest.
 io::TraceRow trace_row(const train::History& history, Index row) {
@@ -72,16 +81,22 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
   checkpoint.file().read_rows<Real>(name, {{array.own, array.values}});
 }
 
+template <typename Row>
+void read_rows(const io::Checkpoint& checkpoint, const char* name, std::vector<Row>& rows) {
+  if (!checkpoint.file().has(name)) return;
+  const Index count = checkpoint.file().shape(name)[0];
+  rows.resize(static_cast<std::size_t>(count));
+  checkpoint.file().read_rows<Real>(name, {{0, count, rows.front().data()}});
+}
+
 void read_tables(const io::Checkpoint& checkpoint, TrainingState& state) {
   if (checkpoint.file().has(kHistory)) {
     const io::hdf5::Shape shape = checkpoint.file().shape(kHistory);
     if (shape[1] == state.history.row_size())
       checkpoint.file().read_rows<Real>(kHistory, {{0, shape[0], state.history.resize(shape[0])}});
   }
-  if (!checkpoint.file().has(kEvaluations)) return;
-  const Index rows = checkpoint.file().shape(kEvaluations)[0];
-  state.evaluations.resize(static_cast<std::size_t>(rows));
-  checkpoint.file().read_rows<Real>(kEvaluations, {{0, rows, state.evaluations.front().data()}});
+  read_rows(checkpoint, kEvaluations, state.evaluations);
+  if (state.rounds != nullptr) read_rows(checkpoint, kRounds, *state.rounds);
 }
 
 }  // namespace
@@ -123,6 +138,10 @@ void TrainingFiles::save(const TrainingState& state) const {
                                    3, state.evaluations.front().data(),
                                    "updates done, loss, accuracy"));
   }
+  if (state.rounds != nullptr && !state.rounds->empty()) {
+    content.arrays.push_back(table(comm, kRounds, static_cast<Index>(state.rounds->size()), 2,
+                                   state.rounds->front().data(), "updates done, drift"));
+  }
   io::save_checkpoint(comm, files_.checkpoint_path(), about_, content);
 }
 
@@ -147,10 +166,13 @@ void TrainingFiles::open_trace(const TrainingState& state, const parallel::Block
   header.layout = layout;
   header.stages = state.history.stages();
   header.tables = tables();
+  if (state.rounds != nullptr) header.tables.push_back(kRoundTable);
   for (Index row = 0; row < state.history.rows(); ++row)
     header.rows.push_back(trace_row(state.history, row));
   trace_ = std::make_unique<io::Trace>(grid_.world(), files_.trace, std::move(header));
   for (const EvaluationRow& row : state.evaluations) evaluated(row);
+  for (std::size_t r = 0; state.rounds != nullptr && r < state.rounds->size(); ++r)
+    ended_round((*state.rounds)[r]);
 }
 
 void TrainingFiles::record(const train::History& history) {
@@ -161,6 +183,10 @@ void TrainingFiles::evaluated(const EvaluationRow& row) {
   if (!trace_) return;
   trace_->append(kEvaluation, {{row[0]}, {row[1]}, {row[2]}});
   trace_->flush();
+}
+
+void TrainingFiles::ended_round(const RoundRow& row) {
+  if (trace_) trace_->append(kRound, {{row[0]}, {row[1]}});
 }
 
 void TrainingFiles::finish(const TrainingResult& result, double seconds) {

@@ -20,13 +20,17 @@ namespace deeppcr::app {
 /// A score on samples that were not trained on: updates done, loss, accuracy.
 using EvaluationRow = std::array<double, 3>;
 
+/// A mean of the data ranks' parameters: updates done, drift before it.
+using RoundRow = std::array<double, 2>;
+
 /// All that a checkpoint of a training run holds; the run's own objects, filled on resuming.
 struct TrainingState {
   std::vector<train::StoredArray> arrays;
   train::History& history;
   std::vector<EvaluationRow>& evaluations;
   Index updates = 0;
-  double seconds = 0;  ///< of all runs so far
+  double seconds = 0;                       ///< of all runs so far
+  std::vector<RoundRow>* rounds = nullptr;  ///< null where data ranks follow one gradient
 };
 
 /// How a training run ended.
@@ -38,6 +42,7 @@ struct TrainingResult {
   Index updates_before = 0;
   double seconds = 0;             ///< of this part
   double checkpoint_seconds = 0;  ///< spent on writing them
+  std::vector<RoundRow> rounds;
   train::History history;
   std::optional<train::Evaluation> evaluation;  ///< the last one
   std::optional<train::PipelineUse> pipeline;
@@ -59,6 +64,7 @@ class TrainingFiles {
   /// The last row of the history. Not collective.
   void record(const train::History& history);
   void evaluated(const EvaluationRow& row);
+  void ended_round(const RoundRow& row);
   /// seconds: of all parts of the run.
   void finish(const TrainingResult& result, double seconds);
 

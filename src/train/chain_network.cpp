@@ -193,9 +193,12 @@ void ChainNetwork::embed(const Drawn& drawn, State z0) {
 }
 
 StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
-  const Drawn drawn{examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
-                    loss_->count_judged(examples_, batch.samples, options_.batch)};
-  parallel::PendingSums sums(grid_.data());
+  const bool own = batch.own_gradients;
+  const Index* samples = batch.samples + samples_.first;
+  const Index all_judged = loss_->count_judged(examples_, batch.samples, options_.batch);
+  const Index judged = own ? loss_->count_judged(examples_, samples, samples_.size()) : all_judged;
+  const Drawn drawn{examples_, samples, batch.epoch, options_.augmentation, judged};
+  parallel::PendingSums sums(own ? alone_ : grid_.data());
   Passes passes = pipeline_ ? by_pipeline(drawn, sums) : by_solvers(drawn, sums);
   const Stopwatch watch;
   sums.wait();
@@ -215,6 +218,7 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
     outcome.failure =
         ended(nonlinear::Status::failed) != 0 ? forward.reason : "it failed on other ranks";
   for (std::size_t s = 0; s < kStages.size(); ++s) outcome.seconds[kStages[s]] = worst[s + 3];
+  if (own) passes.loss.loss *= static_cast<double>(judged) / static_cast<double>(all_judged);
   share(passes.loss, outcome);
   return outcome;
 }

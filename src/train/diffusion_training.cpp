@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/core/random.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
@@ -159,6 +160,8 @@ std::vector<StoredArray> WholeNetwork::state() {
 }
 
 StepOutcome WholeNetwork::differentiate(const MiniBatch& batch) {
+  DEEPPCR_ASSERT(!batch.own_gradients, "local steps of {}, whose average is one of all ranks",
+                 name_);
   const Stopwatch watch;
   // The average of what there was before. A short memory at first, so that the start is forgotten
   // soon.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
@@ -14,6 +16,29 @@ namespace {
 constexpr std::uint64_t kOrderStream = 0x6f726465;  // "orde"
 /// Steps between two copies of all arrays in memory: a hundredth of a gradient each at most.
 constexpr Index kStepsBetweenCopies = 50;
+
+std::vector<StoredArray> arrays_of(std::vector<ParameterGroup> groups) {
+  std::vector<StoredArray> arrays;
+  for (ParameterGroup& group : groups) arrays.push_back(std::move(group.array));
+  return arrays;
+}
+
+/// GROUP/NAME
+std::vector<StoredArray> named(const std::string& group, std::vector<StoredArray> arrays) {
+  for (StoredArray& array : arrays) array.name.insert(0, group + "/");
+  return arrays;
+}
+
+void append(std::vector<StoredArray> more, std::vector<StoredArray>& all) {
+  std::move(more.begin(), more.end(), std::back_inserter(all));
+}
+
+/// Infinite where one is no number.
+double largest_of(const parallel::Communicator& ranks, double value) {
+  std::vector<double> values{value};
+  ranks.max(values);
+  return values.front();
+}
 }  // namespace
 
 SampleOrder::SampleOrder(Index samples, Index batch, std::uint64_t seed)
@@ -34,10 +59,16 @@ const Index* SampleOrder::batch(Index step) {
 }
 
 Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Options& options)
-    : model_(model),
+    : grid_(grid),
+      model_(model),
       options_(options),
       order_(options.samples, options.batch, options.seed),
       optimiser_(grid.depth(), options.optimiser, model.parameters()) {
+  if (options.local.updates < 1)
+    throw input_error("{} local steps: 1 or more are needed", options.local.updates);
+  if (options.local.own_gradients)
+    replicas_ = std::make_unique<Replicas>(grid, named("parameters", arrays_of(model.parameters())),
+                                           named("optimiser", optimiser_.state()));
   keep();
 }
 
@@ -47,33 +78,54 @@ StepRecord Trainer::step() {
   record.step = steps_done_;
   record.epoch = order_.epoch_of(steps_done_);
   record.learning_rate = options_.schedule.rate(steps_done_);
-  record.outcome =
-      model_.differentiate({steps_done_, record.epoch, order_.batch(steps_done_), options_.batch});
+  const LocalSteps& local = options_.local;
+  record.outcome = model_.differentiate(
+      {steps_done_, record.epoch, order_.batch(steps_done_), options_.batch, local.own_gradients});
   const Stopwatch watch;
   healthy_ = std::isfinite(record.outcome.loss);
   if (healthy_) {
     record.gradient_norm = optimiser_.update(record.learning_rate);
+    if (replicas_) record.gradient_norm = largest_of(grid_.data(), record.gradient_norm);
     healthy_ = std::isfinite(record.gradient_norm);
   }
   if (healthy_) ++steps_done_;
+  // Before the next gradient: the round's mean.
+  if (healthy_ && replicas_ && local.ends_round(steps_done_))
+    record.drift = replicas_->average(local.averages_memory);
   record.outcome.seconds["update"] = watch.seconds();
   return record;
 }
 
-std::vector<StoredArray> Trainer::arrays() {
-  std::vector<StoredArray> all;
-  const auto add = [&](const char* group, std::vector<StoredArray> arrays) {
-    for (StoredArray& array : arrays) {
-      array.name = std::string(group) + "/" + array.name;
-      all.push_back(std::move(array));
-    }
-  };
-  std::vector<StoredArray> parameters;
-  for (ParameterGroup& group : model_.parameters()) parameters.push_back(std::move(group.array));
-  add("parameters", std::move(parameters));
-  add("optimiser", optimiser_.state());
-  add("state", model_.state());
+std::vector<StoredArray> Trainer::here() {
+  std::vector<StoredArray> all = named("parameters", arrays_of(model_.parameters()));
+  append(named("optimiser", optimiser_.state()), all);
+  append(named("state", model_.state()), all);
   return all;
+}
+
+std::vector<StoredArray> Trainer::arrays() {
+  std::vector<StoredArray> all = here();
+  if (replicas_) append(replicas_->own(true), all);
+  return all;
+}
+
+std::vector<StoredArray> Trainer::stored() {
+  if (!replicas_) return here();
+  std::vector<StoredArray> all = replicas_->stored(differs());
+  append(named("state", model_.state()), all);
+  return all;
+}
+
+void Trainer::at_mean(const std::function<void()>& body) {
+  if (differs()) {
+    replicas_->at_mean(body);
+  } else {
+    body();
+  }
+}
+
+void Trainer::end() {
+  if (differs()) replicas_->average(false);
 }
 
 void Trainer::resume(Index steps_done) {
@@ -84,7 +136,7 @@ void Trainer::resume(Index steps_done) {
 }
 
 void Trainer::keep() {
-  const std::vector<StoredArray> arrays = this->arrays();
+  const std::vector<StoredArray> arrays = here();
   kept_.resize(arrays.size());
   for (std::size_t a = 0; a < arrays.size(); ++a) {
     kept_[a].reserve(arrays[a].local_size());
@@ -94,7 +146,7 @@ void Trainer::keep() {
 }
 
 void Trainer::go_back() {
-  const std::vector<StoredArray> arrays = this->arrays();
+  const std::vector<StoredArray> arrays = here();
   for (std::size_t a = 0; a < arrays.size(); ++a)
     std::copy_n(kept_[a].data(), arrays[a].local_size(), arrays[a].values);
   resume(kept_at_);

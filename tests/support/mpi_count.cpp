@@ -7,6 +7,11 @@ namespace {
 
 MpiCount g_count;
 
+void count_reduction(int numbers) {
+  ++g_count.reductions;
+  g_count.large_sums += numbers > 2 ? 1 : 0;
+}
+
 }  // namespace
 
 MpiCount mpi_count() { return g_count; }
@@ -15,17 +20,18 @@ MpiCount mpi_count() { return g_count; }
 
 // What MPI calls are named, in place of the library's; the library has each a second time, as
 // PMPI_.
+using deeppcr::test::count_reduction;
 using deeppcr::test::g_count;
 
 extern "C" {
 
 int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm) {
-  ++g_count.reductions;
+  count_reduction(n);
   return PMPI_Allreduce(in, out, n, type, op, comm);
 }
 int MPI_Iallreduce(const void* in, void* out, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
                    MPI_Request* request) {
-  ++g_count.reductions;
+  count_reduction(n);
   return PMPI_Iallreduce(in, out, n, type, op, comm, request);
 }
 int MPI_Reduce(const void* in, void* out, int n, MPI_Datatype type, MPI_Op op, int root,

@@ -124,6 +124,7 @@ class ChainNetwork final : public Trainable {
   void each_forward(const Drawn& drawn, const std::function<void(StepRange, ConstStates)>& visit);
 
   const parallel::ProcessGrid& grid_;
+  parallel::Communicator alone_ = parallel::Communicator::self();  ///< sums of own gradients
   Parts parts_;
   Options options_;
   const Examples& examples_;

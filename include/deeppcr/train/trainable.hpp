@@ -31,7 +31,7 @@ struct StoredArray {
 /// its data axis the same.
 struct ParameterGroup {
   StoredArray array;
-  const Real* gradient = nullptr;  ///< [own.size(), row_size], of the mean loss of the whole batch
+  const Real* gradient = nullptr;  ///< [own.size(), row_size], of the mean loss of the batch
 };
 
 /// One mini-batch, equal on all ranks.
@@ -40,6 +40,8 @@ struct MiniBatch {
   Index epoch = 0;  ///< counted from 0
   const Index* samples = nullptr;
   Index size = 0;
+  /// Each data rank wants the gradient of the mean over its own samples, not of the whole batch.
+  bool own_gradients = false;
 };
 
 /// What one gradient cost and gave; equal on all ranks.
@@ -67,7 +69,8 @@ class Trainable {
   virtual std::vector<std::string> stages() const = 0;
 
   /// Fills the gradients of the parameters with that of the mean loss over the whole batch, summed
-  /// over the data axis already. Collective.
+  /// over the data axis already; or over the own samples, where the batch says so, while the
+  /// outcome is that of all. Collective.
   virtual StepOutcome differentiate(const MiniBatch& batch) = 0;
 };
 

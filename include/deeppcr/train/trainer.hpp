@@ -1,9 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "deeppcr/parallel/process_grid.hpp"
+#include "deeppcr/train/local_steps.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/trainable.hpp"
 
@@ -37,8 +41,9 @@ struct StepRecord {
   Index step = 0;  ///< counted from 0 over all epochs
   Index epoch = 0;
   double learning_rate = 0;
-  double gradient_norm = 0;
+  double gradient_norm = 0;  ///< of own gradients the largest of all data ranks
   StepOutcome outcome;
+  std::optional<double> drift = {};  ///< Replicas::average(), where a round ended
 };
 
 /// The training of one model, update by update: order of samples, gradient, learning rate, update.
@@ -51,6 +56,7 @@ class Trainer {
     Index samples = 0;
     Index batch = 0;
     std::uint64_t seed = 1;
+    LocalSteps local = {};
   };
 
   /// Grid and model must outlive the object. @throws Error for options without sense
@@ -66,8 +72,16 @@ class Trainer {
   const Schedule& schedule() const { return options_.schedule; }
 
   /// All that a run goes on from besides steps_done(): parameters ("parameters/.."), the
-  /// optimiser's memory ("optimiser/.."), further state of the model ("state/..").
+  /// optimiser's memory ("optimiser/.."), further state of the model ("state/.."); at last what
+  /// data ranks have of their own ("own/..") in place of the first two.
   std::vector<StoredArray> arrays();
+  /// The same to be written, where parameters and memory are means over data ranks that differ.
+  /// Valid until the next call of anything here. Collective.
+  std::vector<StoredArray> stored();
+  /// Calls body() with the mean parameters of all data ranks. Collective.
+  void at_mean(const std::function<void()>& body);
+  /// Ends a run: leaves the model with those. Collective.
+  void end();
   /// Says that the arrays were filled as they stood after so many steps.
   void resume(Index steps_done);
 
@@ -76,15 +90,20 @@ class Trainer {
   void go_back();
 
  private:
+  std::vector<StoredArray> here();
   void keep();
+  /// Whether the data ranks have different parameters.
+  bool differs() const { return replicas_ && !options_.local.ends_round(steps_done_); }
 
+  const parallel::ProcessGrid& grid_;
   Trainable& model_;
   Options options_;
   SampleOrder order_;
   Optimiser optimiser_;
+  std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
   Index steps_done_ = 0;
   bool healthy_ = true;
-  std::vector<Buffer<Real>> kept_;  ///< copies of arrays()
+  std::vector<Buffer<Real>> kept_;  ///< copies of here()
   Index kept_at_ = 0;
 };
 

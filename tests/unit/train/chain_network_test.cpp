@@ -163,6 +163,32 @@ TEST(ChainNetwork, GradientsAreThoseOfPyTorch) {
   }
 }
 
+/// Those of each data rank's own samples, by how many those are, add up to the gradient.
+TEST(ChainNetwork, OwnGradientsAreThoseOfOwnSamples) {
+  const json& network = golden()["cases"][1];
+  for_each_grid_and_method([&](int depth, const Method& method) {
+    Fixture fixture(network, depth, method);
+    const parallel::Communicator& data = fixture.grid.data();
+    const std::vector<Index> samples{0, 1, 2, 3, 4, 5};
+    const StepOutcome outcome = fixture.net.differentiate({0, 0, samples.data(), 6, true});
+    EXPECT_NEAR(outcome.loss, network["losses"][0].get<double>(), 1e-13);
+    const Real share =
+        parallel::BlockLayout::balanced(6, data.size()).range(data.rank()).size() / 6.0;
+    for (const ParameterGroup& group : fixture.net.parameters()) {
+      const Numbers all = numbers_of(network["gradient"], group.array.name);
+      Buffer<Real> sum(group.array.local_size());
+      for (Index i = 0; i < sum.size(); ++i) sum[i] = share * group.gradient[i];
+      data.sum(sum.data(), sum.size());
+      double largest = 0;
+      for (const double value : all) largest = std::fmax(largest, std::fabs(value));
+      for (Index i = 0; i < sum.size(); ++i)
+        ASSERT_NEAR(sum[i], all[static_cast<std::size_t>(Fixture::offset(group) + i)],
+                    1e-12 * largest)
+            << group.array.name << " " << i;
+    }
+  });
+}
+
 TEST(ChainNetwork, TrainsAsPyTorchDoes) {
   for (const json& network : golden()["cases"]) {
     for_each_grid_and_method([&](int depth, const Method& method) {

@@ -1,0 +1,111 @@
+"""Data ranks that go by themselves between two means: rounds, drift, restarts in mid-round, scores, refusals."""
+import h5py
+import numpy as np
+
+from program import RANKS, ProgramTest, main
+
+RUN = ["train", "--data", "random", "--samples", 256, "--test-samples", 64, "--batch", 16, "--steps", 24,
+       "--width", 8, "--warm-up", 10, "--learning-rate", 0.02, "--quiet"]
+GRIDS = {1: [(1, 1)], 2: [(1, 2), (2, 1)], 4: [(1, 4), (2, 2)]}[RANKS]
+
+
+def contents(path):
+    """All arrays of a checkpoint but scores and the seconds that steps took."""
+    with h5py.File(path, "r") as file:
+        arrays = {}
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    arrays["history/updates"] = arrays["history/updates"][:, :8]
+    arrays.pop("history/evaluations", None)
+    return arrays
+
+
+class Rounds(ProgramTest):
+    def trained(self, name, *words, **settings):
+        self.solved(*RUN, *words, "--checkpoint", name, **settings)
+        return contents(self.folder / name)
+
+    def assert_equal(self, ours, theirs):
+        self.assertEqual(set(ours), set(theirs))
+        for name, values in theirs.items():
+            self.assertTrue((ours[name] == values).all(), name)
+
+    def test_rounds_and_drift(self):
+        for depth, data in GRIDS:
+            grid = ["--depth-ranks", depth, "--data-ranks", data]
+            for updates, rounds in ((1, 24), (5, 4), (25, 0)):
+                with self.subTest(depth=depth, data=data, updates=updates):
+                    report = self.solved(*RUN, *grid, "--clip", "local", "--local-steps", updates, "--max-steps", 24,
+                                         "--epochs", 2, "--trace", "run.h5")
+                    self.assertEqual((report["local_steps"], report["rounds"]), (updates, rounds))
+                    with h5py.File(self.folder / "run.h5", "r") as file:
+                        self.assertEqual(list(file["rounds/update"]), [updates * (k + 1) for k in range(rounds)])
+                        drift = file["rounds/drift"][:]
+                        self.assertTrue(((drift > 0) if data > 1 else (drift == 0)).all())
+                        if rounds > 0:
+                            self.assertEqual(report["drift"], drift[-1])
+
+    def test_one_data_rank_is_the_usual_path_bit_for_bit(self):
+        grid = ["--depth-ranks", RANKS, "--data-ranks", 1, "--max-steps", 12]
+        usual = self.trained("a.h5", *grid, "--clip", "mean", "--local-steps", 1)
+        self.assert_equal(usual, self.trained("b.h5", *grid))
+        ours = self.trained("c.h5", *grid, "--clip", "local", "--local-steps", 4)
+        del ours["history/rounds"]
+        self.assert_equal(ours, usual)
+
+    def test_every_optimiser_learns(self):
+        for words in (["--optimiser", "sgd"], ["--optimiser", "adam"], ["--optimiser", "adamw", "--average-optimiser"]):
+            with self.subTest(words=words):
+                report = self.solved(*RUN, *words, "--data-ranks", RANKS, "--clip", "local", "--local-steps", 4,
+                                     "--epochs", 4)
+                self.assertGreater(report["test_accuracy"], 0.8)
+
+    def test_goes_on_bit_for_bit_in_mid_round(self):
+        for depth, data in GRIDS:
+            more = ["--average-optimiser"] if depth > 1 else []
+            with self.subTest(depth=depth, data=data):
+                words = [*more, "--depth-ranks", depth, "--data-ranks", data, "--clip", "local", "--local-steps", 8,
+                         "--epochs", 2, "--max-steps", 30]
+                expected = self.trained("whole.h5", *words)
+                first = self.trained("c.h5", *words[:-1], 21)
+                self.assertEqual("own/parameters/layers" in first, data > 1)
+                self.assert_equal(self.trained("c.h5", *words, "--restart", "c.h5"), expected)
+
+    def test_another_grid_goes_on_from_the_mean(self):
+        words = ["--clip", "local", "--local-steps", 8, "--epochs", 2]
+        first = self.trained("c.h5", *words, "--data-ranks", RANKS, "--max-steps", 13)
+        if RANKS > 1:
+            for name in ("layers", "head", "embedding"):
+                own = first[f"own/parameters/{name}"].reshape(RANKS, *first[f"parameters/{name}"].shape)
+                np.testing.assert_allclose(own.mean(axis=0), first[f"parameters/{name}"], rtol=0, atol=1e-15)
+                self.assertGreater(np.abs(own[0] - own[-1]).max(), 1e-4)
+        ours = self.trained("n.h5", *words, "--data-ranks", 3, "--restart", "c.h5", ranks=3)
+        self.assertEqual(len(ours["history/rounds"]), 4)
+        one = self.trained("o.h5", "--epochs", 2, "--restart", "c.h5", ranks=1)  # clip mean
+        self.assertEqual(len(one["history/updates"]), 32)
+
+    def test_scores_are_those_of_the_mean(self):
+        report = self.solved(*RUN, "--data-ranks", RANKS, "--clip", "local", "--local-steps", 8, "--max-steps", 13,
+                             "--checkpoint", "c.h5", "--save-weights", "w.h5")
+        for ranks in (1, RANKS):
+            score = self.solved("evaluate", "--restart", "c.h5", ranks=ranks)
+            self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-7)
+            self.assertEqual(score["confusion"], report["confusion"])
+        with h5py.File(self.folder / "w.h5", "r") as weights, h5py.File(self.folder / "c.h5", "r") as file:
+            mean = np.abs(file["parameters/head"][:-1]).sum()
+            self.assertAlmostEqual(np.abs(weights["head/weight"][:]).sum(), mean, delta=1e-12 * mean)
+
+    def test_wrong_words_are_refused(self):
+        for words, phrases in (
+                (["--local-steps", 4], ["--local-steps 4 needs --clip local"]),
+                (["--local-steps", 4, "--clip", "mean"], ["--local-steps 4 needs --clip local"]),
+                (["--local-steps", 0], ["--local-steps 0"]),
+                (["--average-optimiser"], ["--average-optimiser needs --clip local"]),
+                (["--clip", "none"], ["--clip none", "local"])):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_here(*RUN, *words), *phrases)
+        self.assert_refused(self.run_here("train", "--model", "autoencoder", "--data", "random", "--clip", "local"),
+                            "--clip local is for chains")
+
+
+if __name__ == "__main__":
+    main()
