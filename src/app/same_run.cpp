@@ -29,10 +29,25 @@ const Names sequences{"as", "permute", "target"};
 const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
 const Names training_of_model{"average", "jitter", "autoencoder"};
-const Names course{
-    "data",          "samples",    "shift",     "flip",     "epochs",      "input",
-    "test-input",    "test-share", "frame",     "truncate", "schedule",    "optimiser",
-    "learning-rate", "warm-up",    "clip-norm", "clip",     "local-steps", "average-optimiser"};
+const Names course{"data",
+                   "samples",
+                   "shift",
+                   "flip",
+                   "epochs",
+                   "input",
+                   "test-input",
+                   "test-share",
+                   "frame",
+                   "truncate",
+                   "schedule",
+                   "optimiser",
+                   "learning-rate",
+                   "warm-up",
+                   "clip-norm",
+                   "clip",
+                   "local-steps",
+                   "shards",
+                   "average-optimiser"};
 const Names ends{"embedding", "head"};
 const Names files{"data",        "input",     "test-input", "weights",       "denoiser",
                   "autoencoder", "embedding", "head",       "sampler-config"};

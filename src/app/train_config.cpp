@@ -99,6 +99,9 @@ void add_optimiser_options(cli::Options& options) {
                     "of --clip local: updates between two means of the data ranks' parameters"),
        flag_option("average-optimiser",
                    "of --clip local: the means are of what the optimiser keeps, too"),
+       word_option("shards", "iid", {"iid", "by-class"},
+                   "samples of a data rank: any, or, of samples sorted by class, its own part in "
+                   "every epoch"),
        whole_option("truncate", 0, 0, kMany,
                     "of inputs over time: gradients stay within windows of so many steps, counted "
                     "from the first step; 0: they flow through all"),
@@ -350,6 +353,7 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.epochs_per_evaluation = options.whole("evaluate-every");
   config.optimiser = read_optimiser(options);
   config.local = read_local_steps(options);
+  config.shards_by_class = options.word("shards") == "by-class";
   config.schedule = read_schedule(options);
   config.augmentation = {options.whole("shift"), options.flag("flip"), config.chain.model.seed};
   config.sharing = read_sharing(options);

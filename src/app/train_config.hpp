@@ -35,7 +35,8 @@ struct TrainConfig {
   Index epochs_per_evaluation = 1;
   train::OptimiserOptions optimiser;
   train::LocalSteps local;
-  train::Schedule schedule;  ///< total is not set yet
+  bool shards_by_class = false;  ///< each data rank has samples of few classes
+  train::Schedule schedule;      ///< total is not set yet
   train::Augmentation augmentation;
   SequenceConfig sequences;
   train::Sharing sharing;

@@ -7,6 +7,7 @@
 
 #include "app/interrupts.hpp"
 #include "app/progress.hpp"
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
@@ -31,7 +32,7 @@ class Run {
       train::Trainable& model, const train::Examples& examples)
       : grid_(grid),
         config_(config),
-        trainer_(grid, model, trainer_options(config, examples)),
+        trainer_(grid, model, trainer_options(config, examples, grid.data().size())),
         last_update_(config.epochs * trainer_.steps_per_epoch()),
         files_(context, grid, config.files, config.chain.problem()),
         interrupts_(grid.world(), config.files),
@@ -330,12 +331,28 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   return report.print(result.reason, sharing.advice);
 }
 
-train::Trainer::Options trainer_options(const TrainConfig& config,
-                                        const train::Examples& examples) {
+namespace {
+
+train::Shards shards_by_class(const train::Examples& examples, int data_ranks) {
+  if (examples.classes() == 0 || examples.labels_each())
+    throw input_error(
+        "--shards by-class needs samples of one label each, and these have {}; use --shards iid",
+        examples.classes() == 0 ? "none" : "one a step");
+  train::Shards shards{data_ranks, {}};
+  for (Index s = 0; s < examples.count(); ++s) shards.classes.push_back(examples.label(s));
+  return shards;
+}
+
+}  // namespace
+
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Examples& examples,
+                                        int data_ranks) {
   train::Trainer::Options options{config.optimiser, config.schedule, examples.count(),
                                   config.chain.batch, config.chain.model.seed};
   options.local = config.local;
-  options.schedule.total = config.epochs * (options.samples / std::max<Index>(1, options.batch));
+  if (config.shards_by_class) options.shards = shards_by_class(examples, data_ranks);
+  const train::SampleOrder order(options.samples, options.batch, options.seed, options.shards);
+  options.schedule.total = config.epochs * order.batches_per_epoch();
   return options;
 }
 

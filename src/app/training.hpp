@@ -13,8 +13,10 @@
 
 namespace deeppcr::app {
 
-/// The optimiser, order and learning rates of a configuration.
-train::Trainer::Options trainer_options(const TrainConfig& config, const train::Examples& examples);
+/// The optimiser, order and learning rates of a configuration. @throws Error where samples have no
+/// class that shards could be by
+train::Trainer::Options trainer_options(const TrainConfig& config, const train::Examples& examples,
+                                        int data_ranks);
 
 /// Trains until the last update, a stop (signal, STOP file, --max-hours) or a loss that is no
 /// number, with trace, checkpoints and progress; the same for every model. Goes on from a

@@ -83,6 +83,25 @@ class Rounds(ProgramTest):
         one = self.trained("o.h5", "--epochs", 2, "--restart", "c.h5", ranks=1)  # clip mean
         self.assertEqual(len(one["history/updates"]), 32)
 
+    def test_shards_by_class_drift_further(self):
+        words = [*RUN, "--data-ranks", RANKS, "--clip", "local", "--local-steps", 8, "--epochs", 2]
+        even, apart = self.solved(*words), self.solved(*words, "--shards", "by-class", "--checkpoint", "c.h5")
+        self.assertEqual(apart["updates"], even["updates"])
+        if RANKS == 1:
+            self.assertEqual(apart["loss"], even["loss"])
+            return
+        self.assertGreater(apart["drift"], 1.2 * even["drift"])
+        plain = self.solved(*RUN, "--data-ranks", RANKS, "--shards", "by-class", "--epochs", 2)  # any --clip
+        self.assertGreater(plain["test_accuracy"], 0.5)
+
+    def test_shards_need_labels(self):
+        rng = np.random.default_rng(3)
+        with h5py.File(self.folder / "x.h5", "w") as file:
+            file["inputs"], file["targets"] = rng.normal(size=(32, 6, 2)), rng.normal(size=(32, 6, 1))
+        self.assert_refused(self.run_here("train", "--model", "rnn", "--input", "x.h5", "--loss", "mean-square",
+                                          "--width", 4, "--batch", 8, "--shards", "by-class"),
+                            "--shards by-class", "label", "iid")
+
     def test_scores_are_those_of_the_mean(self):
         report = self.solved(*RUN, "--data-ranks", RANKS, "--clip", "local", "--local-steps", 8, "--max-steps", 13,
                              "--checkpoint", "c.h5", "--save-weights", "w.h5")

@@ -44,9 +44,46 @@ TEST(SampleOrder, DependsOnSeedAndEpochOnly) {
   EXPECT_NE(epoch(other, 0, 10), first);
 }
 
+/// Where a data rank's samples of a batch are: as ChainNetwork splits it.
+TEST(SampleOrder, ShardsAreByClass) {
+  Shards shards{3, {}};
+  for (int s = 0; s < 60; ++s) shards.classes.push_back((7 * s) % 6);  // 10 of each class
+  SampleOrder order(60, 12, 5, shards), same(60, 12, 5, shards);
+  EXPECT_EQ(order.batches_per_epoch(), 5);
+  std::vector<Index> first;
+  for (Index number = 0; number < 3; ++number) {
+    std::vector<Index> samples = epoch(order, number, 12);
+    EXPECT_NE(samples, first);
+    if (number == 2) {
+      EXPECT_EQ(epoch(same, 2, 12), samples);  // without having been through the others
+    }
+    first = samples;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const int shard = static_cast<int>(i % 12 / 4);
+      EXPECT_EQ(shards.classes[static_cast<std::size_t>(samples[i])] / 2, shard) << i;
+    }
+    std::sort(samples.begin(), samples.end());
+    for (Index i = 0; i < 60; ++i) EXPECT_EQ(samples[static_cast<std::size_t>(i)], i);
+  }
+}
+
+TEST(SampleOrder, UnevenShardsEndWithTheFirstThatIsUsedUp) {
+  SampleOrder order(11, 3, 1, {2, std::vector<int>(11, 0)});  // 6 by 2, 5 by 1
+  EXPECT_EQ(order.batches_per_epoch(), 3);
+  std::vector<Index> samples = epoch(order, 0, 3);
+  std::sort(samples.begin(), samples.end());
+  EXPECT_EQ(std::unique(samples.begin(), samples.end()), samples.end());
+}
+
+TEST(SampleOrder, OneDataRankHasNoShards) {
+  SampleOrder order(60, 12, 5), one(60, 12, 5, {1, std::vector<int>(60, 0)});
+  EXPECT_EQ(epoch(order, 1, 12), epoch(one, 1, 12));
+}
+
 TEST(SampleOrder, RefusesBatchesThatCannotBe) {
   EXPECT_THROW(SampleOrder(10, 11, 1), Error);
   EXPECT_THROW(SampleOrder(10, 0, 1), Error);
+  EXPECT_THROW(SampleOrder(10, 2, 1, {3, std::vector<int>(10, 0)}), Error);
   EXPECT_EQ(SampleOrder(10, 10, 1).batches_per_epoch(), 1);
 }
 
