@@ -136,7 +136,8 @@ OtherLatents read_others(const cli::Context& context, const GenerateConfig& conf
     const Index pixels = static_cast<Index>(images.size()) / S;
     std::vector<Real>& latents = others.held_out[static_cast<std::size_t>(k)];
     latents.resize(static_cast<std::size_t>(S * n));
-    model.encode("held-out", {images.data(), {S, pixels}}, {latents.data(), {S, n}});
+    model.encode("--held-out " + config.held_out, {images.data(), {S, pixels}},
+                 {latents.data(), {S, n}});
   }
   return others;
 }

@@ -120,12 +120,11 @@ class PublishedModel final : public SamplingModel {
     }
     for (Real& pixel : pictures) pixel = (pixel + 1) / 2;
   }
-  void encode(const char* option, ConstState pictures, State samples) const override {
+  void encode(const std::string& given, ConstState pictures, State samples) const override {
     if (decoder_.end)
-      throw input_error("--{}: there is a decoder of this network's latents, but no encoder",
-                        option);
+      throw input_error("{}: there is a decoder of this network's latents, but no encoder", given);
     if (pictures.extent(1) != samples.extent(1)) {
-      throw input_error("--{}: its images have {} pixels, samples of this network {}", option,
+      throw input_error("{}: its images have {} pixels, samples of this network {}", given,
                         pictures.extent(1), samples.extent(1));
     }
     for (Index i = 0; i < samples.size(); ++i) samples.data()[i] = 2 * pictures.data()[i] - 1;

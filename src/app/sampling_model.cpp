@@ -49,9 +49,9 @@ class OwnPair final : public SamplingModel {
   void decode(ConstState samples, State pictures) const override {
     autoencoder_.decode(samples, pictures);
   }
-  void encode(const char* option, ConstState pictures, State samples) const override {
+  void encode(const std::string& given, ConstState pictures, State samples) const override {
     if (pictures.extent(1) != autoencoder_.shape().pixels) {
-      throw input_error("--{}: its images have {} pixels, the autoencoder's of {} have {}", option,
+      throw input_error("{}: its images have {} pixels, the autoencoder's of {} have {}", given,
                         pictures.extent(1), name_, autoencoder_.shape().pixels);
     }
     autoencoder_.encode(pictures, samples);

@@ -36,9 +36,9 @@ class SamplingModel {
   virtual ImageShape image_shape() const = 0;
   /// Samples [S, n] as pictures [S, pixels], 0 black and 1 white.
   virtual void decode(ConstState samples, State pictures) const = 0;
-  /// Pictures as samples, to compare with data. @throws Error that names `option` where there is
-  /// no way
-  virtual void encode(const char* option, ConstState pictures, State samples) const = 0;
+  /// Pictures as samples, to compare with data. @throws Error that begins with `given` where there
+  /// is no way
+  virtual void encode(const std::string& given, ConstState pictures, State samples) const = 0;
 };
 
 /// The networks that the options name: an own denoiser with its autoencoder, or a published one.
