@@ -16,6 +16,7 @@ BENCH_NUMBERS = ("ranks", "steps", "width", "batch", "seconds_median", "seconds_
 WAITS = (0.1, 0.2, 0.4, 0.8)  # seconds before a busy file is looked at again
 ITERATIONS = {"residual": 1, "step_norm": 1, "frozen_prefix": 1, "seconds": 2, "messages": 2, "bytes": 2}
 TRAINING = {"update": 1, "loss": 1, "accuracy": 1, "learning_rate": 1, "seconds": 2}
+ROC = {"false_positive_rate": 1, "true_positive_rate": 1}
 EVALUATION = {"update": 1, "loss": 1, "accuracy": 1}
 
 
@@ -110,8 +111,14 @@ def read_open_file(file):
     kind = text(file.attrs.get("format", ""))
     if kind == "deeppcr-bench":
         return "bench", (read_bench(file),)
+    if kind == "deeppcr-results":
+        if "roc" not in file:
+            raise Refused("these results have no /roc, which deeppcr evaluate --output writes of two classes; sequences "
+                          "are drawn with --signal")
+        return "roc", (columns(file, "roc", ROC), float(file["roc"].attrs["area"]))
     if kind != "deeppcr-trace":
-        raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace or deeppcr-bench")
+        raise Refused(f"its format is '{kind or 'unknown'}'; wanted: deeppcr-trace, deeppcr-bench, or deeppcr-results "
+                      "with /roc")
     about = {**attributes(file, "problem"), **attributes(file, "outcome")}
     if "ranks" in file.attrs:
         about["ranks"] = file.attrs["ranks"]

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Draws a picture of a DeepPCR trace, or of the results of `deeppcr-bench` (HDF5 or CSV).
+"""Draws a picture of a DeepPCR trace, of the results of `deeppcr-bench` (HDF5 or CSV), or of the ROC curve that
+`deeppcr evaluate --output` writes of two classes.
 
 With --signal it draws a sequence over time: beside what `deeppcr evaluate --output` predicted for it, or with the gates of
 the recurrent cells in a weights file.
@@ -206,6 +207,25 @@ def draw_training(training, stages, evaluation, confusion, about):
     return figure
 
 
+def draw_roc(curve, area):
+    """The parts of both classes that each threshold takes, on the right from small false positive rates on."""
+    false, true = curve["false_positive_rate"], curve["true_positive_rate"]
+    figure, axes = plt.subplots(1, 2, figsize=(12, 6), constrained_layout=True)
+    for ax in axes:
+        ax.plot(false, true, color=COLOURS[0], label=f"AUC {area:.4f}")
+        ax.set(xlabel="false positive rate", ylabel="true positive rate", ylim=(-0.02, 1.02))
+    chance = np.logspace(-6, 0, 200)
+    axes[0].plot(chance, chance, color=COLOURS[6], linestyle=":", label="chance")
+    axes[0].set(title="ROC curve")
+    axes[0].legend(loc="lower right")
+    smallest = positive(false)
+    if np.any(np.isfinite(smallest)):
+        axes[1].set(xscale="log", xlim=(np.nanmin(smallest), 1))
+    axes[1].plot(chance, chance, color=COLOURS[6], linestyle=":")
+    axes[1].set(title="The same, logarithmic")
+    return figure
+
+
 # ---- bench files -----------------------------------------------------------------------------------------------------
 
 def varying(rows, names):
@@ -369,7 +389,7 @@ def draw_bench(rows):
 
 # ---- the program -----------------------------------------------------------------------------------------------------
 
-DRAW = {"bench": draw_bench, "training": draw_training, "iterations": draw_trace}
+DRAW = {"bench": draw_bench, "roc": draw_roc, "training": draw_training, "iterations": draw_trace}
 DATA_ERRORS = (ValueError, TypeError, IndexError, KeyError, OverflowError)  # values of any type and size can raise these
 
 
@@ -402,8 +422,8 @@ def save(figure, path, suffix):
 
 def parse():
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="a trace (run.h5), or what deeppcr-bench has written; with --signal "
-                        "predictions, or weights of cells")
+    parser.add_argument("file", type=Path, help="a trace (run.h5), what deeppcr-bench has written, or results with "
+                        "/roc; with --signal predictions, or weights of cells")
     parser.add_argument("--signal", type=Path, metavar="FILE", help="the sequences (HDF5 with /inputs) that FILE is for")
     parser.add_argument("--sample", type=int, default=0, metavar="I", help="which sequence (default: 0)")
     parser.add_argument("--steps", type=step_range, metavar="A:B", help="only steps A to B - 1 of it")

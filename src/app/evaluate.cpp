@@ -80,6 +80,25 @@ void write_predictions(io::hdf5::File& file, const train::Predictions& said,
                     {"steps that a sample has; zeros stand behind them", {"sample"}});
 }
 
+/// Of two classes: what samples are ranked by, and what each threshold on it gives.
+void write_roc(io::hdf5::File& file, const train::Evaluation& evaluation) {
+  const train::RocCurve& roc = evaluation.roc;
+  const auto samples = static_cast<Index>(evaluation.scores.size());
+  if (samples == 0) return;
+  file.write<Real>("/scores", {samples}, evaluation.scores.data(),
+                   {"output of class 1 minus that of class 0", {"sample"}});
+  const auto column = [&](const char* name, const std::vector<double>& values,
+                          const char* content) {
+    file.write<Real>(name, {static_cast<Index>(values.size())}, values.data(),
+                     {content, {"threshold"}});
+  };
+  if (roc.empty()) return;
+  column("/roc/threshold", roc.thresholds, "scores of so much or more count as positive");
+  column("/roc/false_positive_rate", roc.false_positives, "part of the negative samples");
+  column("/roc/true_positive_rate", roc.true_positives, "part of the positive samples");
+  file.set_all("/roc", {{"area", roc.area}});
+}
+
 /// The samples that are scored.
 std::string scored_file(const TrainConfig& config) {
   const SequenceConfig& files = config.sequences;
@@ -119,9 +138,11 @@ train::Evaluation score_chain(const cli::Context& context, KnownNetwork known, T
         output, config.chain.loss.name);
   train::Predictions said;
   train::Evaluation evaluation = network.evaluate(test, &said);
-  io::write_file(
-      context.comm, output, file_format::kResults, provenance(context),
-      [&](io::hdf5::File& file) { write_predictions(file, said, test, evaluation.classes > 0); });
+  io::write_file(context.comm, output, file_format::kResults, provenance(context),
+                 [&](io::hdf5::File& file) {
+                   write_predictions(file, said, test, evaluation.classes > 0);
+                   write_roc(file, evaluation);
+                 });
   return evaluation;
 }
 
@@ -288,6 +309,7 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
   report.json["data"] = data;
   if (evaluation.scored) report.json["loss"] = evaluation.loss;
   if (evaluation.scored && evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
+  if (!evaluation.roc.empty()) report.json["auc"] = evaluation.roc.area;
   report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
   report.add_model(config.chain);
   report.line("data", "{}", data);

@@ -92,7 +92,9 @@ void ExampleSets::distribute(const parallel::ProcessGrid& grid) const {
   test->distribute(grid);
 }
 
-ExampleSets load_examples(const parallel::Communicator& comm, const TrainConfig& config) {
+namespace {
+
+ExampleSets load_sets(const parallel::Communicator& comm, const TrainConfig& config) {
   if (!config.sequences.input.empty()) return load_signals(comm, config, true);
   auto training = std::make_unique<train::Images>(read_images(comm, config, true));
   auto test = std::make_unique<train::Images>(read_images(comm, config, false));
@@ -100,10 +102,26 @@ ExampleSets load_examples(const parallel::Communicator& comm, const TrainConfig&
   return sets_of(std::move(training), std::move(test), config);
 }
 
-ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainConfig& config) {
+ExampleSets load_test_set(const parallel::Communicator& comm, const TrainConfig& config) {
   if (!config.sequences.input.empty()) return load_signals(comm, config, false);
   return sets_of(nullptr, std::make_unique<train::Images>(read_images(comm, config, false)),
                  config);
+}
+
+}  // namespace
+
+ExampleSets load_examples(const parallel::Communicator& comm, const TrainConfig& config) {
+  ExampleSets sets = load_sets(comm, config);
+  sets.training =
+      binary_training_set(std::move(sets.training), config.binary, config.chain.model.seed);
+  sets.test = binary_test_set(std::move(sets.test), config.binary);
+  return sets;
+}
+
+ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainConfig& config) {
+  ExampleSets sets = load_test_set(comm, config);
+  sets.test = binary_test_set(std::move(sets.test), config.binary);
+  return sets;
 }
 
 bool takes_sequences(const models::ModelOptions& model) { return model.own.has("features"); }

@@ -25,29 +25,15 @@ enum class Decides {
 
 const Names sampler{"eta",      "class",   "denoiser", "network-precision", "sampler-config",
                     "guidance", "classes", "shape",    "embedding"};
-const Names sequences{"as", "permute", "target"};
+const Names sequences{"as", "permute", "target", "positives"};
 const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
 const Names training_of_model{"average", "jitter", "autoencoder"};
-const Names course{"data",
-                   "samples",
-                   "shift",
-                   "flip",
-                   "epochs",
-                   "input",
-                   "test-input",
-                   "test-share",
-                   "frame",
-                   "truncate",
-                   "schedule",
-                   "optimiser",
-                   "learning-rate",
-                   "warm-up",
-                   "clip-norm",
-                   "clip",
-                   "local-steps",
-                   "shards",
-                   "average-optimiser"};
+const Names course{
+    "data",      "samples",  "positive-fraction", "shift",         "flip",
+    "epochs",    "input",    "test-input",        "test-share",    "frame",
+    "truncate",  "schedule", "optimiser",         "learning-rate", "warm-up",
+    "clip-norm", "clip",     "local-steps",       "shards",        "average-optimiser"};
 const Names ends{"embedding", "head"};
 const Names files{"data",        "input",     "test-input", "weights",       "denoiser",
                   "autoencoder", "embedding", "head",       "sampler-config"};

@@ -243,6 +243,7 @@ void add_train_options(cli::Options& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
   add_module_options(options);
   add_data_options(options);
+  add_binary_options(options);
   add_loss_options(options);
   add_optimiser_options(options);
   add_grid_options(options);
@@ -346,6 +347,7 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.chain = read_chain_config(options);
   config.chain.input.clear();  // signals are read by other means
   config.sequences = read_sequences(options);
+  config.binary = read_binary(options);
   config.samples = options.whole("samples");
   config.test_samples = options.whole("test-samples");
   config.epochs = options.whole("epochs");

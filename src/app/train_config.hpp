@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "app/binary_classes.hpp"
 #include "app/config.hpp"
 #include "deeppcr/train/examples.hpp"
 #include "deeppcr/train/local_steps.hpp"
@@ -39,6 +40,7 @@ struct TrainConfig {
   train::Schedule schedule;      ///< total is not set yet
   train::Augmentation augmentation;
   SequenceConfig sequences;
+  BinaryConfig binary;
   train::Sharing sharing;
   Index trajectories_kept = 0;
   std::string autoencoder;      ///< of a denoiser: the file whose latents it denoises

@@ -68,6 +68,9 @@ TrainConfig read_config(const OptionValues& options) {
   const std::string autoencoder = options.text("autoencoder");
   if (denoiser && autoencoder.empty())
     throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
+  if (!config.binary.positives.empty())
+    throw input_error("--positives is for chains; --model {} has no two classes; leave it out",
+                      config.chain.model.model);
   refuse_sequence_options(options, config.chain.model);
   for (const char* name : {"weights", "save-weights", "input"}) {
     if (!options.text(name).empty())

@@ -285,6 +285,10 @@ void add_evaluation(const train::Evaluation& evaluation, Report& report) {
   json["test_loss"] = evaluation.loss;
   report.line("test set", "loss {:.4f}{} of {} samples", evaluation.loss,
               accuracy_text(evaluation.accuracy()), evaluation.samples);
+  if (!evaluation.roc.empty()) {
+    json["test_auc"] = evaluation.roc.area;
+    report.line("AUC", "{:.6f}", evaluation.roc.area);
+  }
   if (evaluation.classes == 0) return;
   json["test_accuracy"] = evaluation.accuracy();
   if (evaluation.classes > train::Evaluation::kMostTabulated) {

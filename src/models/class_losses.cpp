@@ -118,6 +118,13 @@ std::vector<int> ClassLoss::classify(const LossData& data) {
   return taken;
 }
 
+std::vector<Real> ClassLoss::scores(const LossData& data) {
+  const State y = final_outputs(data);
+  std::vector<Real> all;
+  for (Index s = 0; s < y.extent(0); ++s) all.push_back(y(s, 1) - y(s, 0));
+  return all;
+}
+
 void CrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
                            bool with_gradient, LossReport& report) const {
   const int label = label_of(data, l, s);

@@ -67,27 +67,6 @@ std::unique_ptr<nonlinear::Backward> PassMethods::make_backward() const {
   return nonlinear::make_backward(backward, made);
 }
 
-Evaluation Evaluation::of(int classes, Index samples) {
-  Evaluation evaluation;
-  evaluation.samples = samples;
-  evaluation.classes = classes;
-  if (classes <= kMostTabulated)
-    evaluation.confusion.assign(static_cast<std::size_t>(Index{classes} * classes), 0);
-  return evaluation;
-}
-
-void Evaluation::count(int label, int taken) {
-  ++counted;
-  correct += label == taken ? 1 : 0;
-  const auto row = static_cast<std::size_t>(label) * static_cast<std::size_t>(classes);
-  if (!confusion.empty()) ++confusion[row + static_cast<std::size_t>(taken)];
-}
-
-double Evaluation::accuracy() const {
-  if (classes == 0) return std::nan("");
-  return counted > 0 ? static_cast<double>(correct) / static_cast<double>(counted) : 0;
-}
-
 ChainNetwork::ChainNetwork(const parallel::ProcessGrid& grid, Parts parts, const Options& options,
                            const Examples& examples)
     : grid_(grid),
@@ -364,6 +343,8 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
   const Index batch = options_.batch, total = examples.count();
   Evaluation evaluation = Evaluation::of(parts_.loss->classes(), total);
   evaluation.scored = loss_->has_truth(examples);
+  if (evaluation.scored && loss_->ranks(examples))
+    evaluation.scores.assign(static_cast<std::size_t>(total), 0);
   if (predictions != nullptr) loss_->make_room(examples, *predictions);
   std::vector<Index> samples(static_cast<std::size_t>(samples_.size()));
   const Augmentation none;
@@ -386,6 +367,8 @@ Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predict
   evaluation.correct = grid_.world().sum(evaluation.correct);
   if (predictions != nullptr)
     grid_.world().sum(predictions->values.data(), predictions->values.size());
+  grid_.world().sum(evaluation.scores);
+  evaluation.rank(examples);
   samples.resize(static_cast<std::size_t>(total));
   std::iota(samples.begin(), samples.end(), Index{0});
   evaluation.loss /= static_cast<double>(loss_->count_judged(examples, samples.data(), total));

@@ -187,6 +187,11 @@ void LossOnGrid::score(const Part& part, Evaluation& evaluation) {
     });
     return;
   }
+  if (!evaluation.scores.empty()) {
+    const std::vector<Real> scores = loss_.scores(data);
+    for (std::size_t s = 0; s < scores.size(); ++s)
+      evaluation.scores[static_cast<std::size_t>(part.samples[s])] = scores[s];
+  }
   const std::vector<int> taken = loss_.classify(data);
   for (std::size_t s = 0; s < taken.size(); ++s) {
     const auto sample = static_cast<Index>(s);

@@ -28,6 +28,10 @@ class LossOnGrid {
   std::vector<ParameterGroup> parameters() const;
   /// Whether samples have what it compares with.
   bool has_truth(const Examples& examples) const;
+  /// Whether it scores samples of two classes.
+  bool ranks(const Examples& examples) const {
+    return loss_.classes() == 2 && examples.classes() == 2 && !examples.labels_each();
+  }
   /// Those of some samples that it judges, at least 1.
   Index count_judged(const Examples& examples, const Index* samples, Index count) const;
 

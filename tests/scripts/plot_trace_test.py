@@ -105,6 +105,20 @@ class PlotTrace(unittest.TestCase):
         write_trace(self.path("run.h5"))
         self.assert_draws(self.path("run.h5"), self.path("run.png"))
 
+    def test_draws_a_roc_curve(self):
+        false = np.linspace(0, 1, 50)
+        with h5py.File(self.path("said.h5"), "w") as file:
+            file.attrs["format"] = "deeppcr-results"
+            file["scores"] = np.zeros(3)
+        assert_refused(self, run("plot_trace.py", self.path("said.h5")), "no /roc")
+        with h5py.File(self.path("said.h5"), "r+") as file:
+            file["roc/false_positive_rate"], file["roc/true_positive_rate"] = false, false ** 0.2
+            file["roc"].attrs["area"] = 1 / 1.2
+        self.assert_draws(self.path("said.h5"), self.path("said.png"))
+        with h5py.File(self.path("said.h5"), "r+") as file:
+            del file["roc/true_positive_rate"]
+        assert_refused(self, run("plot_trace.py", self.path("said.h5")), "true_positive_rate")
+
     def test_draws_a_trace_without_communication(self):
         write_trace(self.path("run.h5"))
         with h5py.File(self.path("run.h5"), "r+") as file:

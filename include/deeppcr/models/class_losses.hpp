@@ -36,6 +36,8 @@ class ClassLoss : public HeadLoss {
  public:
   int classes() const override { return outputs(); }
   std::vector<int> classify(const LossData& data) override;
+  /// y_1 - y_0
+  std::vector<Real> scores(const LossData& data) override;
 
  protected:
   /// @throws Error where there is not one weight a class

@@ -87,6 +87,10 @@ class Loss {
   /// are not here.
   virtual std::vector<int> classify(const LossData&) { return {}; }
 
+  /// Of two classes: how much rather each sample is of class 1 than of 0, [samples]; nothing where
+  /// the rows it needs are not here.
+  virtual std::vector<Real> scores(const LossData&) { return {}; }
+
   /// How many rows of the local steps there are from the first one that it reads on.
   Index rows(const StepSet& local) const;
 };

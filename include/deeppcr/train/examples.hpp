@@ -50,6 +50,8 @@ class Examples {
   /// Whether each step has a label of its own. Default: the sample has one.
   virtual bool labels_each() const { return false; }
   virtual int label(Index sample, Index step = 0) const = 0;
+  /// Of two classes, the part of the samples that is of class 1. Default: not known, 0.
+  virtual double positive_share() const { return 0; }
   /// Whether samples end early, and the steps that one has. Default: all have all.
   virtual bool has_lengths() const { return false; }
   virtual Index length(Index) const { return features() / channels(); }
