@@ -41,6 +41,14 @@ BinaryConfig read_binary(const OptionValues& options) {
   return binary;
 }
 
+void require_positives(const BinaryConfig& config, const models::LossOptions& loss) {
+  if (models::find_loss(loss.name).labels == models::LabelUse::binary && config.positives.empty())
+    throw input_error(
+        "--loss {} compares positive samples with negative ones; say by --positives K,K,.. which "
+        "classes are positive",
+        loss.name);
+}
+
 namespace {
 
 void require_one_label_each(const train::Examples& samples) {

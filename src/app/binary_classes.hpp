@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deeppcr/cli/options.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "deeppcr/train/examples.hpp"
 
 namespace deeppcr::app {
@@ -17,6 +18,9 @@ struct BinaryConfig {
 void add_binary_options(cli::Options& options);
 /// @throws Error for words that are no classes
 BinaryConfig read_binary(const OptionValues& options);
+
+/// @throws Error where the loss needs them, and there are none
+void require_positives(const BinaryConfig& config, const models::LossOptions& loss);
 
 /// Samples of two classes, of which positive ones are left out by the seed; the same where the
 /// configuration asks for none. @throws Error where there are none of one kind

@@ -25,6 +25,9 @@ void require_labels(const RunConfig& config, const io::Batch& samples) {
   const ChainConfig& chain = config.chain;
   if (!differentiates(config)) return;
   const models::LabelUse use = models::find_loss(chain.loss.name).labels;
+  if (use == models::LabelUse::binary)
+    throw input_error("--loss {} is for train, which has --positives; use another",
+                      chain.loss.name);
   if (use == models::LabelUse::targets && (!chain.signals || chain.signals->target_width == 0)) {
     throw input_error("--loss {}: it compares with /targets [B, steps, k], which {}; use another",
                       chain.loss.name,

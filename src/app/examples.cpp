@@ -154,6 +154,7 @@ std::string source_of(const TrainConfig& config, bool is_test = false) {
 bool has_truth(const train::Examples& examples, const models::LossOptions& loss) {
   switch (models::find_loss(loss.name).labels) {
     case LabelUse::classes:
+    case LabelUse::binary:
     case LabelUse::components:
       return examples.classes() > 0;
     case LabelUse::targets:

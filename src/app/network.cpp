@@ -61,11 +61,13 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const double steps = static_cast<double>((model.steps + D - 1) / D + 1);
   // states: trajectory, starts, slopes, gradients; parameters: values, gradients, optimiser's
   // memory and copies of it
-  constexpr double kStateArrays = 6, kParameterArrays = 8;
+  constexpr double kStateArrays = 6;
+  // a reference point, the gradient that draws to it, a copy
+  const double parameter_arrays = config.chain.loss.own.has("proximal") ? 11 : 8;
   const models::StepCost step = models::step_cost(model);
   const double held = held_share(sharing.methods, D, batch, sizeof(Real) * steps * step.parameters);
   const double states = kStateArrays * steps * B * n * held;
-  const double parameters = kParameterArrays * (steps * step.parameters + step.shared_parameters);
+  const double parameters = parameter_arrays * (steps * step.parameters + step.shared_parameters);
   const nonlinear::Problem problem = sharing.problem(training_problem(config));
   const auto forward = sharing.forward();
   const double solver =
@@ -82,7 +84,7 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   // A mistyped label may ask for more than there is memory for.
   const bool headed =
       models::find_loss(config.chain.loss.name).labels != models::LabelUse::components;
-  const double head = headed ? outputs * (kParameterArrays * (n + 1) + 2 * B) : 0;
+  const double head = headed ? outputs * (parameter_arrays * (n + 1) + 2 * B) : 0;
   const std::string cause =
       head > states + parameters ? fmt::format("{} outputs, as labels ask for: ", outputs) : "";
   parallel::check_memory(

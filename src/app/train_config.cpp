@@ -348,6 +348,7 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.chain.input.clear();  // signals are read by other means
   config.sequences = read_sequences(options);
   config.binary = read_binary(options);
+  require_positives(config.binary, config.chain.loss);
   config.samples = options.whole("samples");
   config.test_samples = options.whole("test-samples");
   config.epochs = options.whole("epochs");

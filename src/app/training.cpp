@@ -337,6 +337,12 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
 
 namespace {
 
+/// Of losses that have them.
+train::Stages stages_of(const OptionValues& loss) {
+  if (!loss.has("stage-steps")) return {};
+  return {loss.whole("stage-steps"), loss.real("stage-decay"), loss.real("proximal")};
+}
+
 train::Shards shards_by_class(const train::Examples& examples, int data_ranks) {
   if (examples.classes() == 0 || examples.labels_each())
     throw input_error(
@@ -354,6 +360,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
   train::Trainer::Options options{config.optimiser, config.schedule, examples.count(),
                                   config.chain.batch, config.chain.model.seed};
   options.local = config.local;
+  options.stages = stages_of(config.chain.loss.own);
   if (config.shards_by_class) options.shards = shards_by_class(examples, data_ranks);
   const train::SampleOrder order(options.samples, options.batch, options.seed, options.shards);
   options.schedule.total = config.epochs * order.batches_per_epoch();

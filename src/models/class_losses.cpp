@@ -126,7 +126,7 @@ std::vector<Real> ClassLoss::scores(const LossData& data) {
 }
 
 void CrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-                           bool with_gradient, LossReport& report) const {
+                           bool with_gradient, LossReport& report) {
   const int label = label_of(data, l, s);
   if (targets().are_plain()) {
     cross_entropy(y, label, count, with_gradient, report);
@@ -137,7 +137,7 @@ void CrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1>
 
 // -log s(y) = softplus(-y), -log(1 - s(y)) = softplus(y);  by y_c: s(y_c) (u_c + 1 - q_c) - u_c
 void BinaryCrossEntropy::compare(const LossData& data, Index l, Index s, View<Real, 1> y,
-                                 Real count, bool with_gradient, LossReport& report) const {
+                                 Real count, bool with_gradient, LossReport& report) {
   const Index classes = y.size();
   const int label = label_of(data, l, s);
   const Index largest = std::max_element(y.begin(), y.end()) - y.begin();

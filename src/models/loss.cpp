@@ -1,6 +1,7 @@
 #include "deeppcr/models/loss.hpp"
 
 #include "deeppcr/core/options.hpp"
+#include "deeppcr/models/auc_loss.hpp"
 #include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/models/losses.hpp"
 
@@ -57,6 +58,21 @@ Catalogue<LossEntry>& table() {
              return std::make_unique<BinaryCrossEntropy>(sizes, loss_at(options),
                                                          class_targets(options));
            }},
+          {"auc",
+           "area under the ROC curve of --positives, as a saddle point of a network and three "
+           "numbers more (CODA)",
+           {loss_at_option(),
+            whole_option("stage-steps", 0, 0, 1'000'000'000'000,
+                         "updates between two reference points that parameters are drawn to; 0: "
+                         "the first ones stay"),
+            real_option("stage-decay", "3", 1, 1e6,
+                        "the learning rate is divided by it after each stage"),
+            real_option("proximal", "500", 0, 1e300,
+                        "gamma: gradients grow by (parameter - reference point) / gamma; 0: not")},
+           [](const OptionValues& options, const LossSizes& sizes) {
+             return std::make_unique<AucLoss>(sizes, loss_at(options));
+           },
+           LabelUse::binary},
           {"mean-square",
            "mean square of what a linear layer differs by from targets",
            {loss_at_option()},

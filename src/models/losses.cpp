@@ -14,7 +14,7 @@ MeanSquare::MeanSquare(const LossSizes& sizes, LossAt at) : HeadLoss(sizes, at) 
 }
 
 void MeanSquare::compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-                         bool with_gradient, LossReport& report) const {
+                         bool with_gradient, LossReport& report) {
   if (data.targets.values.size() == 0)
     throw input_error("--loss mean-square compares with targets, and these samples have none");
   DEEPPCR_ASSERT(data.targets.values.extent(2) == y.size(), "targets of {} numbers, outputs of {}",

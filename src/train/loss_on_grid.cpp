@@ -49,6 +49,7 @@ std::vector<ParameterGroup> LossOnGrid::parameters() const {
     const sequence::ParameterGroup& group = groups_[static_cast<std::size_t>(g)];
     const StepRange held{0, has_parameters() ? group.rows : 0};
     all.push_back(group_of(group, held, is_shared(), gradients_[g].data()));
+    all.back().kind = loss_.kind(g);
   }
   return all;
 }
@@ -107,6 +108,7 @@ const LossOnGrid::Part& LossOnGrid::part(const Examples& examples, const Index* 
   data.local = local_;
   data.states = states;
   data.samples = used;
+  data.positive_share = examples.positive_share();
   if (rows_ > 0) data.labels = labels_of(examples, samples, used, num_steps_);
   if (examples.has_lengths()) {
     part_.lengths.clear();

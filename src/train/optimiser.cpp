@@ -39,7 +39,7 @@ class Sgd final : public UpdateRule {
     Real* p = u.parameters;
     Real* v = momentum_ == 0 ? nullptr : u.memory[0];
     const Real* gradient = u.gradient;
-    const Real mu = momentum_, decay = decay_, scale = u.scale, rate = u.rate;
+    const Real mu = momentum_, decay = u.decays ? decay_ : 0, scale = u.scale, rate = u.rate;
     const bool nesterov = nesterov_;
     for (Index i = 0, size = u.size; i < size; ++i) {
       const Real g = scale * gradient[i] + decay * p[i];
@@ -82,8 +82,9 @@ class Adam final : public UpdateRule {
     const auto t = static_cast<double>(u.number);
     const Real b1 = beta1_, b2 = beta2_;
     const Real first = 1 / (1 - std::pow(b1, t)), second = 1 / (1 - std::pow(b2, t));
-    const Real added = decoupled_ ? 0 : decay_;
-    const Real kept = decoupled_ ? 1 - u.rate * decay_ : 1;
+    const Real decay = u.decays ? decay_ : 0;
+    const Real added = decoupled_ ? 0 : decay;
+    const Real kept = decoupled_ ? 1 - u.rate * decay : 1;
     const Real* gradient = u.gradient;
     const Real scale = u.scale, rate = u.rate;
     for (Index i = 0, size = u.size; i < size; ++i) {
@@ -160,10 +161,13 @@ double Optimiser::update(double learning_rate) {
   const bool clips = clip_norm_ > 0 && norm > clip_norm_;
   ++updates_;
   Update update;
-  update.scale = clips ? clip_norm_ / norm : 1;
+  const double scale = clips ? clip_norm_ / norm : 1;
   update.rate = learning_rate;
   update.number = updates_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const models::ParameterKind kind = groups_[g].kind;
+    update.scale = kind == models::ParameterKind::dual ? -scale : scale;
+    update.decays = kind == models::ParameterKind::weight;
     update.size = groups_[g].array.local_size();
     update.parameters = groups_[g].array.values;
     update.gradient = groups_[g].gradient;

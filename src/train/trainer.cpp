@@ -108,7 +108,11 @@ Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Opti
       model_(model),
       options_(options),
       order_(options.samples, options.batch, options.seed, options.shards),
-      optimiser_(grid.depth(), options.optimiser, model.parameters()) {
+      reference_(options.stages.gamma > 0
+                     ? std::make_unique<ReferencePoint>(model.parameters(), options.stages.gamma)
+                     : nullptr),
+      optimiser_(grid.depth(), options.optimiser,
+                 reference_ ? reference_->groups() : model.parameters()) {
   if (options.local.updates < 1)
     throw input_error("{} local steps: 1 or more are needed", options.local.updates);
   if (options.local.own_gradients)
@@ -122,21 +126,23 @@ StepRecord Trainer::step() {
   StepRecord record;
   record.step = steps_done_;
   record.epoch = order_.epoch_of(steps_done_);
-  record.learning_rate = options_.schedule.rate(steps_done_);
+  record.learning_rate = options_.schedule.rate(steps_done_) * options_.stages.factor(steps_done_);
   const LocalSteps& local = options_.local;
   record.outcome = model_.differentiate(
       {steps_done_, record.epoch, order_.batch(steps_done_), options_.batch, local.own_gradients});
   const Stopwatch watch;
   healthy_ = std::isfinite(record.outcome.loss);
   if (healthy_) {
+    if (reference_) reference_->draw_in();
     record.gradient_norm = optimiser_.update(record.learning_rate);
     if (replicas_) record.gradient_norm = largest_of(grid_.data(), record.gradient_norm);
     healthy_ = std::isfinite(record.gradient_norm);
   }
   if (healthy_) ++steps_done_;
   // Before the next gradient: the round's mean.
-  if (healthy_ && replicas_ && local.ends_round(steps_done_))
+  if (healthy_ && replicas_ && ends_round())
     record.drift = replicas_->average(local.averages_memory);
+  if (healthy_ && reference_ && options_.stages.ends(steps_done_)) reference_->renew();
   record.outcome.seconds["update"] = watch.seconds();
   return record;
 }
@@ -144,8 +150,13 @@ StepRecord Trainer::step() {
 std::vector<StoredArray> Trainer::here() {
   std::vector<StoredArray> all = named("parameters", arrays_of(model_.parameters()));
   append(named("optimiser", optimiser_.state()), all);
-  append(named("state", model_.state()), all);
+  append_common(all);
   return all;
+}
+
+void Trainer::append_common(std::vector<StoredArray>& all) {
+  if (reference_) append(named("reference", reference_->arrays()), all);
+  append(named("state", model_.state()), all);
 }
 
 std::vector<StoredArray> Trainer::arrays() {
@@ -157,7 +168,7 @@ std::vector<StoredArray> Trainer::arrays() {
 std::vector<StoredArray> Trainer::stored() {
   if (!replicas_) return here();
   std::vector<StoredArray> all = replicas_->stored(differs());
-  append(named("state", model_.state()), all);
+  append_common(all);
   return all;
 }
 

@@ -58,7 +58,7 @@ class CrossEntropy final : public ClassLoss {
 
  protected:
   void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-               bool with_gradient, LossReport& report) const override;
+               bool with_gradient, LossReport& report) override;
 };
 
 /// Each class by itself against the others, with s the sigmoid: the mean over the classes of
@@ -71,7 +71,7 @@ class BinaryCrossEntropy final : public ClassLoss {
 
  protected:
   void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-               bool with_gradient, LossReport& report) const override;
+               bool with_gradient, LossReport& report) override;
 };
 
 }  // namespace deeppcr::models

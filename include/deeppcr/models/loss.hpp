@@ -8,6 +8,7 @@
 
 #include "deeppcr/core/options.hpp"
 #include "deeppcr/models/dense_layer.hpp"
+#include "deeppcr/models/parameter_kind.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 
 namespace deeppcr::models {
@@ -32,6 +33,7 @@ struct LossData {
   Real weight = 1;                 ///< on value and gradients
   const Index* lengths = nullptr;  ///< [samples], steps that each has; null: all have all
   const Real* sums = nullptr;      ///< Loss::add_sums() of all ranks together
+  Real positive_share = 0;         ///< of two classes: the part of the whole set that is of class 1
 
   bool has(Index l, Index s) const { return lengths == nullptr || l < lengths[s]; }
   /// Steps that a sample has, of so many.
@@ -78,6 +80,8 @@ class Loss {
 
   /// Trainable numbers of its own, such as a head. Default: none.
   virtual std::vector<sequence::ParameterGroup> parameters() { return {}; }
+  /// How one of them is trained. Default: as weights are.
+  virtual ParameterKind kind(int /*group*/) const { return ParameterKind::weight; }
   /// What makes the outputs that it compares; null without.
   virtual End* head() { return nullptr; }
 
@@ -108,9 +112,9 @@ struct LossSizes {
 /// Those for the states of a chain.
 LossSizes sizes_for(const sequence::Sequence& chain, int outputs, std::uint64_t seed);
 
-/// What a loss compares with: nothing, the class of a sample, the number of a state's component, or
-/// targets.
-enum class LabelUse { none, classes, components, targets };
+/// What a loss compares with: nothing, the class of a sample, whether it is positive, the number of
+/// a state's component, or targets.
+enum class LabelUse { none, classes, binary, components, targets };
 
 /// One line a loss: the only table that names them.
 struct LossEntry {

@@ -38,7 +38,7 @@ class HeadLoss : public Loss {
   /// One output y against what it should be after step l of sample s; it is one of `count` that the
   /// mean is over. Value and gradient of (..) / count: y becomes the latter where it is wanted.
   virtual void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-                       bool with_gradient, LossReport& report) const = 0;
+                       bool with_gradient, LossReport& report) = 0;
   /// The outputs that a sample is judged by in the end, [samples, outputs]; empty where the rows
   /// that they need are not here.
   State final_outputs(const LossData& data);
@@ -74,7 +74,7 @@ class MeanSquare final : public HeadLoss {
 
  protected:
   void compare(const LossData& data, Index l, Index s, View<Real, 1> y, Real count,
-               bool with_gradient, LossReport& report) const override;
+               bool with_gradient, LossReport& report) override;
 };
 
 /// Mean of (z - e)^2 over chosen rows, samples and the numbers of a state that are read; e: the

@@ -20,6 +20,7 @@ struct Update {
   const Real* gradient = nullptr;
   Real scale = 1;             ///< the gradient counts times this: clipping
   double rate = 0;            ///< learning rate
+  bool decays = true;         ///< weight decay is for these
   Index number = 1;           ///< counted from 1
   std::vector<Real*> memory;  ///< [size] each, in the order of UpdateRule::memory(); zero at first
 };
@@ -69,10 +70,10 @@ class Optimiser {
   Optimiser(const parallel::Communicator& holders, const OptimiserOptions& options,
             std::vector<ParameterGroup> groups);
 
-  /// One update from the gradients that the groups point to. Returns the norm of all gradients
-  /// together, before clipping; where that is infinite or NaN nothing has changed. Collective over
-  /// the holders.
-  /// Cost: 4 (sgd) to 12 (adam) flops a parameter; one reduction of a number.
+  /// One update from the gradients that the groups point to; dual ones ascend. Returns the norm of
+  /// all gradients together, before clipping; where that is infinite or NaN nothing has changed.
+  /// Collective over the holders. Cost: 4 (sgd) to 12 (adam) flops a parameter; one reduction of a
+  /// number.
   double update(double learning_rate);
 
   Index updates() const { return updates_; }

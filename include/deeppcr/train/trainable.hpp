@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "deeppcr/core/step_set.hpp"
+#include "deeppcr/models/parameter_kind.hpp"
 
 namespace deeppcr::train {
 
@@ -32,6 +33,7 @@ struct StoredArray {
 struct ParameterGroup {
   StoredArray array;
   const Real* gradient = nullptr;  ///< [own.size(), row_size], of the mean loss of the batch
+  models::ParameterKind kind = models::ParameterKind::weight;
 };
 
 /// One mini-batch, equal on all ranks.

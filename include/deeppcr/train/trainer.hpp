@@ -9,6 +9,7 @@
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/local_steps.hpp"
 #include "deeppcr/train/optimiser.hpp"
+#include "deeppcr/train/stages.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
@@ -71,6 +72,7 @@ class Trainer {
     std::uint64_t seed = 1;
     LocalSteps local = {};
     Shards shards = {};
+    Stages stages = {};
   };
 
   /// Grid and model must outlive the object. @throws Error for options without sense
@@ -86,8 +88,9 @@ class Trainer {
   const Schedule& schedule() const { return options_.schedule; }
 
   /// All that a run goes on from besides steps_done(): parameters ("parameters/.."), the
-  /// optimiser's memory ("optimiser/.."), further state of the model ("state/.."); at last what
-  /// data ranks have of their own ("own/..") in place of the first two.
+  /// optimiser's memory ("optimiser/.."), reference point ("reference/.."), further state of the
+  /// model ("state/.."); at last what data ranks have of their own ("own/..") in place of the first
+  /// two.
   std::vector<StoredArray> arrays();
   /// The same to be written, where parameters and memory are means over data ranks that differ.
   /// Valid until the next call of anything here. Collective.
@@ -106,13 +109,19 @@ class Trainer {
  private:
   std::vector<StoredArray> here();
   void keep();
+  bool ends_round() const {
+    return options_.local.ends_round(steps_done_) || options_.stages.ends(steps_done_);
+  }
   /// Whether the data ranks have different parameters.
-  bool differs() const { return replicas_ && !options_.local.ends_round(steps_done_); }
+  bool differs() const { return replicas_ && !ends_round(); }
+  /// What all data ranks have in common besides parameters and the optimiser's memory.
+  void append_common(std::vector<StoredArray>& all);
 
   const parallel::ProcessGrid& grid_;
   Trainable& model_;
   Options options_;
   SampleOrder order_;
+  std::unique_ptr<ReferencePoint> reference_;  ///< null without
   Optimiser optimiser_;
   std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
   Index steps_done_ = 0;
