@@ -30,10 +30,10 @@ const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
 const Names training_of_model{"average", "jitter", "autoencoder"};
 const Names course{
-    "data",      "samples",  "positive-fraction", "shift",         "flip",
-    "epochs",    "input",    "test-input",        "test-share",    "frame",
-    "truncate",  "schedule", "optimiser",         "learning-rate", "warm-up",
-    "clip-norm", "clip",     "local-steps",       "shards",        "average-optimiser"};
+    "data",        "samples",       "positive-fraction", "shift",     "flip",     "epochs",
+    "input",       "test-input",    "test-share",        "frame",     "truncate", "schedule",
+    "optimiser",   "learning-rate", "warm-up",           "clip-norm", "clip",     "local-steps",
+    "drift-bound", "shards",        "average-optimiser"};
 const Names ends{"embedding", "head"};
 const Names files{"data",        "input",     "test-input", "weights",       "denoiser",
                   "autoencoder", "embedding", "head",       "sampler-config"};

@@ -4,6 +4,7 @@
 #include "app/ends.hpp"
 #include "app/examples.hpp"
 #include "app/files.hpp"
+#include "app/local_steps_config.hpp"
 #include "app/network.hpp"
 #include "app/raw_inputs.hpp"
 #include "app/run_commands.hpp"
@@ -72,6 +73,7 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   refuse_modules(options);
   if (is_diffusion_model(options.text("model"))) return train_diffusion(options, given);
   refuse_mixed_samples(options);
+  refuse_drift_bound(options);
   TrainConfig config = checked_config(options, given);
   refuse_sequence_options(options, config.chain.model);
   const ExampleSets sets = load_examples(given.comm, config);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/local_steps_config.hpp"
 #include "app/train_diffusion.hpp"
 #include "deeppcr/cli/command.hpp"
 #include "deeppcr/cli/options.hpp"
@@ -92,16 +93,6 @@ void add_optimiser_options(cli::Options& options) {
        real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
        whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
        real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
-       word_option("clip", "mean", {"mean", "local"},
-                   "the gradient that --clip-norm shortens and updates follow: the mean of all "
-                   "data ranks, or each data rank's own (CELGC)"),
-       whole_option("local-steps", 1, 1, kMany,
-                    "of --clip local: updates between two means of the data ranks' parameters"),
-       flag_option("average-optimiser",
-                   "of --clip local: the means are of what the optimiser keeps, too"),
-       word_option("shards", "iid", {"iid", "by-class"},
-                   "samples of a data rank: any, or, of samples sorted by class, its own part in "
-                   "every epoch"),
        whole_option("truncate", 0, 0, kMany,
                     "of inputs over time: gradients stay within windows of so many steps, counted "
                     "from the first step; 0: they flow through all"),
@@ -152,23 +143,6 @@ train::OptimiserOptions read_optimiser(const OptionValues& options) {
   optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
   optimiser.clip_norm = options.real("clip-norm");
   return optimiser;
-}
-
-train::LocalSteps read_local_steps(const OptionValues& options) {
-  train::LocalSteps local;
-  local.own_gradients = options.word("clip") == "local";
-  local.updates = options.whole("local-steps");
-  local.averages_memory = options.flag("average-optimiser");
-  if (local.own_gradients) return local;
-  if (local.updates > 1)
-    throw input_error(
-        "--local-steps {} needs --clip local: with --clip mean the data ranks follow one gradient "
-        "in every update; add it, or leave --local-steps out",
-        local.updates);
-  if (local.averages_memory)
-    throw input_error(
-        "--average-optimiser needs --clip local, by which data ranks differ; leave it out");
-  return local;
 }
 
 train::Schedule read_schedule(const OptionValues& options) {
@@ -246,6 +220,7 @@ void add_train_options(cli::Options& options) {
   add_binary_options(options);
   add_loss_options(options);
   add_optimiser_options(options);
+  add_local_steps_options(options);
   add_grid_options(options);
   add_pipeline_options(options);
   add_file_options(options, training_files());

@@ -199,6 +199,7 @@ void Run::end() {
   if (whole && !config_.files.checkpoint.empty()) save();
   trainer_.end();
   result_.updates = done;
+  result_.local_steps = trainer_.local_steps();
   result_.seconds = grid_.world().max(watch_.seconds());
   files_.finish(result_, seconds_before_ + result_.seconds);
   result_.history = std::move(history_);
@@ -246,14 +247,14 @@ void add_updates(const TrainConfig& config, const train::Sharing& sharing,
   report.line("speed", "{:.0f} samples/s", speed);
 }
 
-void add_rounds(const train::LocalSteps& local, const std::vector<RoundRow>& rounds,
-                Report& report) {
+void add_rounds(const train::LocalSteps& local, const TrainingResult& result, Report& report) {
+  const std::vector<RoundRow>& rounds = result.rounds;
   const double drift = rounds.empty() ? 0 : rounds.back()[1];
-  report.json["local_steps"] = local.updates;
+  report.json["local_steps"] = result.local_steps;
   report.json["rounds"] = rounds.size();
   report.json["drift"] = drift;
-  report.line("rounds", "{}, each of {} updates on own gradients; drift {:.3g} at the last",
-              rounds.size(), local.updates, drift);
+  report.line("rounds", "{}, each of {} updates on own gradients{}; drift {:.3g} at the last",
+              rounds.size(), result.local_steps, local.grow() ? " in the end" : "", drift);
 }
 
 void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
@@ -328,7 +329,7 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   report.line_if("reason", result.reason);
   report.line_if("checkpoint", result.checkpoint);
   add_updates(config, sharing, result, report);
-  if (config.local.own_gradients) add_rounds(config.local, result.rounds, report);
+  if (config.local.own_gradients) add_rounds(config.local, result, report);
   if (result.pipeline) add_pipeline(sharing.methods, *result.pipeline, report);
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));

@@ -71,7 +71,7 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
   const io::hdf5::Shape wanted{array.rows, array.row_size};
   const bool there = checkpoint.file().has(name);
   const bool fits = there && checkpoint.file().shape(name) == wanted;
-  if (array.row_size == 0 || (array.per_data_rank && !fits)) return;
+  if (array.row_size == 0 || ((array.per_data_rank || array.optional) && !fits)) return;
   if (!fits) {
     throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]",
                       checkpoint.file().path(), name,

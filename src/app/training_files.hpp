@@ -43,6 +43,7 @@ struct TrainingResult {
   double seconds = 0;             ///< of this part
   double checkpoint_seconds = 0;  ///< spent on writing them
   std::vector<RoundRow> rounds;
+  Index local_steps = 1;  ///< of the round that was going on
   train::History history;
   std::optional<train::Evaluation> evaluation;  ///< the last one
   std::optional<train::PipelineUse> pipeline;

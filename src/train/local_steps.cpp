@@ -4,9 +4,47 @@
 #include <cmath>
 #include <utility>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/parallel/pending_sums.hpp"
 
 namespace deeppcr::train {
+
+namespace {
+constexpr Real kLongestRound = 1 << 20;
+}
+
+Rounds::Rounds(const LocalSteps& local) : drift_bound_(local.drift_bound), state_(2) {
+  if (local.updates < 1) throw input_error("{} local steps: 1 or more are needed", local.updates);
+  state_[0] = static_cast<Real>(local.updates);
+}
+
+bool Rounds::is_over(Index updates_done) const {
+  if (drift_bound_ == 0) return updates_done % length() == 0;
+  const Index since = updates_done - static_cast<Index>(state_[1]);
+  return since == 0 || since >= length();
+}
+
+void Rounds::end(Index updates_done, double drift) {
+  if (drift_bound_ == 0) return;
+  if (drift <= drift_bound_ / 2) {
+    state_[0] = std::min(2 * state_[0], kLongestRound);
+  } else if (drift > drift_bound_) {
+    state_[0] = std::max(std::floor(state_[0] / 2), Real{1});
+  }
+  state_[1] = static_cast<Real>(updates_done);
+}
+
+std::vector<StoredArray> Rounds::state() {
+  if (drift_bound_ == 0) return {};
+  StoredArray array{"round",
+                    1,
+                    2,
+                    StepSet(StepRange{0, 1}),
+                    state_.data(),
+                    "updates of this round, updates before it"};
+  array.shared = array.optional = true;
+  return {array};
+}
 
 Replicas::Replicas(const parallel::ProcessGrid& grid, std::vector<StoredArray> parameters,
                    std::vector<StoredArray> memory)

@@ -112,9 +112,8 @@ Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Opti
                      ? std::make_unique<ReferencePoint>(model.parameters(), options.stages.gamma)
                      : nullptr),
       optimiser_(grid.depth(), options.optimiser,
-                 reference_ ? reference_->groups() : model.parameters()) {
-  if (options.local.updates < 1)
-    throw input_error("{} local steps: 1 or more are needed", options.local.updates);
+                 reference_ ? reference_->groups() : model.parameters()),
+      rounds_(options.local) {
   if (options.local.own_gradients)
     replicas_ = std::make_unique<Replicas>(grid, named("parameters", arrays_of(model.parameters())),
                                            named("optimiser", optimiser_.state()));
@@ -140,8 +139,10 @@ StepRecord Trainer::step() {
   }
   if (healthy_) ++steps_done_;
   // Before the next gradient: the round's mean.
-  if (healthy_ && replicas_ && ends_round())
+  if (healthy_ && replicas_ && ends_round()) {
     record.drift = replicas_->average(local.averages_memory);
+    rounds_.end(steps_done_, *record.drift);
+  }
   if (healthy_ && reference_ && options_.stages.ends(steps_done_)) reference_->renew();
   record.outcome.seconds["update"] = watch.seconds();
   return record;
@@ -156,6 +157,7 @@ std::vector<StoredArray> Trainer::here() {
 
 void Trainer::append_common(std::vector<StoredArray>& all) {
   if (reference_) append(named("reference", reference_->arrays()), all);
+  if (replicas_) append(named("state", rounds_.state()), all);
   append(named("state", model_.state()), all);
 }
 

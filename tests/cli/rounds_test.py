@@ -113,11 +113,44 @@ class Rounds(ProgramTest):
             mean = np.abs(file["parameters/head"][:-1]).sum()
             self.assertAlmostEqual(np.abs(weights["head/weight"][:]).sum(), mean, delta=1e-12 * mean)
 
+    def test_rounds_grow_below_a_bound_on_the_drift(self):
+        words = [*RUN, "--data-ranks", RANKS, "--clip", "local", "--local-steps", "auto", "--epochs", 4, "--trace", "run.h5"]
+        for bound, longest in ((1e300, 32), (1e-9, 1), (0.02, None)):
+            with self.subTest(bound=bound):
+                report = self.solved(*words, "--drift-bound", bound)
+                with h5py.File(self.folder / "run.h5", "r") as file:
+                    ends, drift = file["rounds/update"][:], file["rounds/drift"][:]
+                lengths = np.diff(ends, prepend=0)
+                self.assertEqual(lengths[0], 1)
+                for k in range(len(lengths) - 1):
+                    factor = 2 if drift[k] <= bound / 2 else 0.5 if drift[k] > bound else 1
+                    self.assertEqual(lengths[k + 1], max(1, lengths[k] * factor), k)
+                if RANKS > 1 and longest:
+                    self.assertEqual(lengths.max(), longest)
+                self.assertEqual(report["rounds"], len(ends))
+
+    def test_growing_rounds_go_on_bit_for_bit(self):
+        for depth, data in GRIDS:
+            with self.subTest(depth=depth, data=data):
+                words = ["--depth-ranks", depth, "--data-ranks", data, "--clip", "local", "--local-steps", "auto",
+                         "--drift-bound", 0.05, "--epochs", 2, "--max-steps", 30]
+                expected = self.trained("whole.h5", *words)
+                for stop in (7, 12, 13):
+                    self.trained("c.h5", *words[:-1], stop)
+                    self.assert_equal(self.trained("c.h5", *words, "--restart", "c.h5"), expected)
+        # a run whose rounds were of one length
+        self.trained("c.h5", "--clip", "local", "--local-steps", 4, "--max-steps", 6)
+        self.trained("c.h5", *words, "--restart", "c.h5")
+
     def test_wrong_words_are_refused(self):
         for words, phrases in (
                 (["--local-steps", 4], ["--local-steps 4 needs --clip local"]),
                 (["--local-steps", 4, "--clip", "mean"], ["--local-steps 4 needs --clip local"]),
                 (["--local-steps", 0], ["--local-steps 0"]),
+                (["--clip", "local", "--local-steps", "4x"], ["--local-steps 4x", "auto"]),
+                (["--local-steps", "auto"], ["--local-steps auto needs --clip local"]),
+                (["--clip", "local", "--local-steps", "auto", "--drift-bound", 0], ["--drift-bound 0"]),
+                (["--clip", "local", "--local-steps", 4, "--drift-bound", 0.1], ["--drift-bound", "not with 4"]),
                 (["--average-optimiser"], ["--average-optimiser needs --clip local"]),
                 (["--clip", "none"], ["--clip none", "local"])):
             with self.subTest(words=words):

@@ -16,10 +16,32 @@ namespace deeppcr::train {
 /// x_i <- mean of all x_j.
 struct LocalSteps {
   bool own_gradients = false;    ///< else all follow the mean gradient of the whole batch
-  Index updates = 1;             ///< between two means of the parameters
+  Index updates = 1;             ///< between two means of the parameters; at first, where they grow
   bool averages_memory = false;  ///< what the optimiser keeps is averaged along with them
+  double drift_bound = 0;        ///< they become more below half of it, fewer above; 0: they stay
 
-  bool ends_round(Index updates_done) const { return updates_done % updates == 0; }
+  bool grow() const { return drift_bound > 0; }
+};
+
+/// When the rounds of a run end: each so many updates, or in lengths that follow the drift.
+class Rounds {
+ public:
+  /// @throws Error for no updates
+  explicit Rounds(const LocalSteps& local);
+
+  /// Updates of the round that is going on.
+  Index length() const { return static_cast<Index>(state_[0]); }
+  /// Whether the last update has ended one, or is to end one.
+  bool is_over(Index updates_done) const;
+  /// Ends one there. The next takes twice as many updates where the drift was at most half of the
+  /// bound, which would let it reach the bound; half as many, at least 1, above the bound.
+  void end(Index updates_done, double drift);
+  /// What lengths depend on, for checkpoints; nothing where they stay.
+  std::vector<StoredArray> state();
+
+ private:
+  double drift_bound_;
+  Buffer<Real> state_;  ///< length, updates at the end of the last round
 };
 
 /// Parameters that each data rank changes by itself, with what its optimiser keeps of them.

@@ -22,6 +22,8 @@ struct StoredArray {
   bool per_data_rank = false;
   /// Every depth rank holds all rows, with equal numbers.
   bool shared = false;
+  /// A run whose checkpoint has none goes on with the numbers that are here.
+  bool optional = false;
 
   Index local_size() const { return own.size() * row_size; }
 };

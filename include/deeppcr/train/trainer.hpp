@@ -85,6 +85,8 @@ class Trainer {
 
   Index steps_done() const { return steps_done_; }
   Index steps_per_epoch() const { return order_.batches_per_epoch(); }
+  /// Of the round that is going on.
+  Index local_steps() const { return rounds_.length(); }
   const Schedule& schedule() const { return options_.schedule; }
 
   /// All that a run goes on from besides steps_done(): parameters ("parameters/.."), the
@@ -110,7 +112,7 @@ class Trainer {
   std::vector<StoredArray> here();
   void keep();
   bool ends_round() const {
-    return options_.local.ends_round(steps_done_) || options_.stages.ends(steps_done_);
+    return rounds_.is_over(steps_done_) || options_.stages.ends(steps_done_);
   }
   /// Whether the data ranks have different parameters.
   bool differs() const { return replicas_ && !ends_round(); }
@@ -124,6 +126,7 @@ class Trainer {
   std::unique_ptr<ReferencePoint> reference_;  ///< null without
   Optimiser optimiser_;
   std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
+  Rounds rounds_;
   Index steps_done_ = 0;
   bool healthy_ = true;
   std::vector<Buffer<Real>> kept_;  ///< copies of here()

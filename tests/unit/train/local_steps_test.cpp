@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/train/trainer.hpp"
@@ -213,6 +214,27 @@ TEST(LocalSteps, DriftIsTheLargestDistanceFromTheMean) {
     EXPECT_NEAR(*drift, expected, 1e-13);
     EXPECT_EQ(expected > 1e-3, workers > 1);
   });
+}
+
+TEST(Rounds, FollowTheDrift) {
+  Rounds rounds({true, 1, false, 0.5});
+  Index done = 0;
+  for (const auto& [drift, next] :
+       {std::pair{0.0, 2}, std::pair{0.25, 4}, std::pair{0.3, 4}, std::pair{0.5, 4},
+        std::pair{0.6, 2}, std::pair{9.0, 1}, std::pair{9.0, 1}, std::pair{0.1, 2}}) {
+    for (Index k = 1; k < rounds.length(); ++k) EXPECT_FALSE(rounds.is_over(done + k));
+    done += rounds.length();
+    EXPECT_TRUE(rounds.is_over(done));
+    rounds.end(done, drift);
+    EXPECT_TRUE(rounds.is_over(done));  // it has just ended
+    EXPECT_EQ(rounds.length(), next);
+  }
+  EXPECT_EQ(rounds.state().size(), 1u);
+  Rounds fixed({true, 3, false});
+  fixed.end(3, 0);
+  EXPECT_EQ(fixed.length(), 3);
+  EXPECT_TRUE(fixed.is_over(6));
+  EXPECT_TRUE(fixed.state().empty());
 }
 
 /// Numbers that sums over ranks took, in so many updates.
