@@ -117,7 +117,18 @@ Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Opti
   if (options.local.own_gradients)
     replicas_ = std::make_unique<Replicas>(grid, named("parameters", arrays_of(model.parameters())),
                                            named("optimiser", optimiser_.state()));
+  if (options.delay.updates > 0 && replicas_)
+    throw input_error("a delay of gradients and local steps exclude each other: leave one out");
+  if (options.delay.updates > 0)
+    old_ = std::make_unique<OldWeights>(grid.depth(), options.delay, arrays_of(model.parameters()));
   keep();
+}
+
+StepOutcome Trainer::differentiate(const MiniBatch& batch) {
+  if (!old_) return model_.differentiate(batch);
+  StepOutcome outcome;
+  old_->at_old(batch.step, [&] { outcome = model_.differentiate(batch); });
+  return outcome;
 }
 
 StepRecord Trainer::step() {
@@ -127,7 +138,7 @@ StepRecord Trainer::step() {
   record.epoch = order_.epoch_of(steps_done_);
   record.learning_rate = options_.schedule.rate(steps_done_) * options_.stages.factor(steps_done_);
   const LocalSteps& local = options_.local;
-  record.outcome = model_.differentiate(
+  record.outcome = differentiate(
       {steps_done_, record.epoch, order_.batch(steps_done_), options_.batch, local.own_gradients});
   const Stopwatch watch;
   healthy_ = std::isfinite(record.outcome.loss);
@@ -136,6 +147,10 @@ StepRecord Trainer::step() {
     record.gradient_norm = optimiser_.update(record.learning_rate);
     if (replicas_) record.gradient_norm = largest_of(grid_.data(), record.gradient_norm);
     healthy_ = std::isfinite(record.gradient_norm);
+  }
+  if (healthy_ && old_) {
+    old_->updated(steps_done_);
+    record.drift = old_->drift();
   }
   if (healthy_) ++steps_done_;
   // Before the next gradient: the round's mean.
@@ -159,6 +174,7 @@ void Trainer::append_common(std::vector<StoredArray>& all) {
   if (reference_) append(named("reference", reference_->arrays()), all);
   if (replicas_) append(named("state", rounds_.state()), all);
   append(named("state", model_.state()), all);
+  if (old_) append(named("old", old_->state()), all);
 }
 
 std::vector<StoredArray> Trainer::arrays() {

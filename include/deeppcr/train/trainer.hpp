@@ -8,6 +8,7 @@
 
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/local_steps.hpp"
+#include "deeppcr/train/old_weights.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/stages.hpp"
 #include "deeppcr/train/trainable.hpp"
@@ -57,7 +58,8 @@ struct StepRecord {
   double learning_rate = 0;
   double gradient_norm = 0;  ///< of own gradients the largest of all data ranks
   StepOutcome outcome;
-  std::optional<double> drift = {};  ///< Replicas::average(), where a round ended
+  /// Replicas::average(), where a round ended; or OldWeights::drift().
+  std::optional<double> drift = {};
 };
 
 /// The training of one model, update by update: order of samples, gradient, learning rate, update.
@@ -73,6 +75,7 @@ class Trainer {
     LocalSteps local = {};
     Shards shards = {};
     Stages stages = {};
+    Delay delay = {};
   };
 
   /// Grid and model must outlive the object. @throws Error for options without sense
@@ -91,8 +94,8 @@ class Trainer {
 
   /// All that a run goes on from besides steps_done(): parameters ("parameters/.."), the
   /// optimiser's memory ("optimiser/.."), reference point ("reference/.."), further state of the
-  /// model ("state/.."); at last what data ranks have of their own ("own/..") in place of the first
-  /// two.
+  /// model ("state/.."), weights of earlier updates ("old/.."); at last what data ranks have of
+  /// their own ("own/..") in place of the first two.
   std::vector<StoredArray> arrays();
   /// The same to be written, where parameters and memory are means over data ranks that differ.
   /// Valid until the next call of anything here. Collective.
@@ -114,6 +117,7 @@ class Trainer {
   bool ends_round() const {
     return rounds_.is_over(steps_done_) || options_.stages.ends(steps_done_);
   }
+  StepOutcome differentiate(const MiniBatch& batch);
   /// Whether the data ranks have different parameters.
   bool differs() const { return replicas_ && !ends_round(); }
   /// What all data ranks have in common besides parameters and the optimiser's memory.
@@ -127,6 +131,7 @@ class Trainer {
   Optimiser optimiser_;
   std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
   Rounds rounds_;
+  std::unique_ptr<OldWeights> old_;  ///< null where gradients are at the newest weights
   Index steps_done_ = 0;
   bool healthy_ = true;
   std::vector<Buffer<Real>> kept_;  ///< copies of here()
