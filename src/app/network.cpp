@@ -60,10 +60,11 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const auto n = static_cast<double>(width), B = static_cast<double>(batch);
   const double steps = static_cast<double>((model.steps + D - 1) / D + 1);
   // states: trajectory, starts, slopes, gradients; parameters: values, gradients, optimiser's
-  // memory and copies of it
+  // memory, old weights, and copies of these
   constexpr double kStateArrays = 6;
   // a reference point, the gradient that draws to it, a copy
-  const double parameter_arrays = config.chain.loss.own.has("proximal") ? 11 : 8;
+  const double parameter_arrays = (config.chain.loss.own.has("proximal") ? 11 : 8) +
+                                  2 * static_cast<double>(config.delay.arrays());
   const models::StepCost step = models::step_cost(model);
   const double held = held_share(sharing.methods, D, batch, sizeof(Real) * steps * step.parameters);
   const double states = kStateArrays * steps * B * n * held;

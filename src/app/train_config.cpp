@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/local_steps_config.hpp"
+#include "app/pipeline_config.hpp"
 #include "app/train_diffusion.hpp"
 #include "deeppcr/cli/command.hpp"
 #include "deeppcr/cli/options.hpp"
@@ -197,22 +198,6 @@ void add_grid_options(cli::Options& options) {
       {{"nonlinear", "auto", forward_solvers()}});
 }
 
-/// Both passes of an update as a pipeline over the depth ranks.
-void add_pipeline_options(cli::Options& options) {
-  std::vector<std::string> schedules{"off"};
-  for (const char* name : plan::pipeline_schedules().words) schedules.emplace_back(name);
-  options.add(
-      "Pipeline of an update",
-      {word_option("pipeline", "off", schedules,
-                   "both passes by --micro-batches that follow each other through the depth ranks: "
-                   "gpipe (all forward, then all back), 1f1b (forward and back in turns, which "
-                   "holds fewer states), zero-bubble (weight gradients fill the gaps)"),
-       flag_option(
-           "recompute",
-           "of --pipeline gpipe and 1f1b: compute states again before they go back, to hold "
-           "fewer")});
-}
-
 void add_train_options(cli::Options& options) {
   add_model_options(options, {1024, 16, 32}, diffusion_models());
   add_module_options(options);
@@ -249,48 +234,6 @@ void read_forward(const OptionValues& options, const std::string& linear,
     throw input_error("--linear {} goes with --nonlinear newton, not with {}; leave it out", linear,
                       methods.forward);
   own.set("linear", linear);
-}
-
-/// @throws Error where anything else is asked to do one of the passes
-void refuse_beside_pipeline(const OptionValues& options, const std::string& schedule) {
-  for (const char* name : {"nonlinear", "linear", "forward-linear", "backward-linear"}) {
-    const std::string value = options.text(name);
-    const bool open = value == "auto" || value == "linear" || value == "pipeline";
-    if (!open)
-      throw input_error(
-          "--{} {} does not go with --pipeline {}, which does both passes; leave one "
-          "of them out",
-          name, value, schedule);
-  }
-  for (const char* name : {"chunks", "block-steps"}) {
-    if (options.whole(name) > 0)
-      throw input_error("--{} does not go with --pipeline {}; leave it out", name, schedule);
-  }
-  const std::string layout = options.text("pipeline-layout");
-  if (layout != "auto" && layout != "contiguous")
-    throw input_error(
-        "--pipeline-layout {} does not go with --pipeline {}, whose ranks have a range of steps "
-        "each; leave it out",
-        layout, schedule);
-}
-
-/// @returns whether the passes are such a pipeline
-bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
-  if (!options.has("pipeline")) return false;
-  const std::string schedule = options.text("pipeline");
-  const bool recompute = options.flag("recompute");
-  if (schedule == "off") {
-    if (recompute) throw input_error("--recompute needs --pipeline gpipe or 1f1b");
-    return false;
-  }
-  const plan::PipelineSchedule order = plan::pipeline_schedules().find(schedule);
-  if (recompute && order == plan::PipelineSchedule::zero_bubble)
-    throw input_error(
-        "--recompute goes with --pipeline gpipe or 1f1b; zero-bubble holds the states until their "
-        "weight gradients all the same");
-  refuse_beside_pipeline(options, schedule);
-  methods = methods.piped({order, options.whole("micro-batches"), recompute});
-  return true;
 }
 
 }  // namespace
@@ -331,6 +274,7 @@ TrainConfig read_train_config(const OptionValues& options) {
   config.epochs_per_evaluation = options.whole("evaluate-every");
   config.optimiser = read_optimiser(options);
   config.local = read_local_steps(options);
+  config.delay = read_delay(options);
   config.shards_by_class = options.word("shards") == "by-class";
   config.schedule = read_schedule(options);
   config.augmentation = {options.whole("shift"), options.flag("flip"), config.chain.model.seed};

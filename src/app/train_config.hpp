@@ -7,6 +7,7 @@
 #include "app/config.hpp"
 #include "deeppcr/train/examples.hpp"
 #include "deeppcr/train/local_steps.hpp"
+#include "deeppcr/train/old_weights.hpp"
 #include "deeppcr/train/optimiser.hpp"
 #include "deeppcr/train/sharing.hpp"
 
@@ -36,6 +37,7 @@ struct TrainConfig {
   Index epochs_per_evaluation = 1;
   train::OptimiserOptions optimiser;
   train::LocalSteps local;
+  train::Delay delay;
   bool shards_by_class = false;  ///< each data rank has samples of few classes
   train::Schedule schedule;      ///< total is not set yet
   train::Augmentation augmentation;

@@ -51,7 +51,8 @@ class Run {
             evaluations_,
             trainer_.steps_done(),
             seconds_before_ + watch_.seconds(),
-            config_.local.own_gradients ? &result_.rounds : nullptr};
+            config_.local.own_gradients || config_.delay.updates > 0 ? &result_.rounds : nullptr,
+            config_.delay.updates};
   }
   void resume();
   void save();
@@ -257,6 +258,16 @@ void add_rounds(const train::LocalSteps& local, const TrainingResult& result, Re
               rounds.size(), result.local_steps, local.grow() ? " in the end" : "", drift);
 }
 
+void add_delay(const train::Delay& delay, const std::vector<RoundRow>& looks, Report& report) {
+  const char* rule = train::delay_rules().of(delay.rule);
+  const double drift = looks.empty() ? 0 : looks.back()[1];
+  report.json["delay"] = delay.updates;
+  report.json["old_weights"] = rule;
+  report.json["drift"] = drift;
+  report.line("delay", "{} updates, old weights by {}; drift {:.3g} at the last look",
+              delay.updates, rule, drift);
+}
+
 void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
                   Report& report) {
   Json& json = report.json;
@@ -330,6 +341,7 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   report.line_if("checkpoint", result.checkpoint);
   add_updates(config, sharing, result, report);
   if (config.local.own_gradients) add_rounds(config.local, result, report);
+  if (config.delay.updates > 0) add_delay(config.delay, result.rounds, report);
   if (result.pipeline) add_pipeline(sharing.methods, *result.pipeline, report);
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));
@@ -362,6 +374,7 @@ train::Trainer::Options trainer_options(const TrainConfig& config, const train::
                                   config.chain.batch, config.chain.model.seed};
   options.local = config.local;
   options.stages = stages_of(config.chain.loss.own);
+  options.delay = config.delay;
   if (config.shards_by_class) options.shards = shards_by_class(examples, data_ranks);
   const train::SampleOrder order(options.samples, options.batch, options.seed, options.shards);
   options.schedule.total = config.epochs * order.batches_per_epoch();

@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kHistory = "/history/updates";
 constexpr const char* kEvaluations = "/history/evaluations";
 constexpr const char* kRounds = "/history/rounds";
+constexpr const char* kOldWeights = "/history/old_weights";
 constexpr const char* kEmbedding = "/parameters/embedding";
 constexpr const char* kHead = "/parameters/head";
 
@@ -48,6 +49,19 @@ const io::TraceTable kRoundTable{
      {"drift",
       "largest distance of a data rank's parameters from their mean, relative to its norm"}}};
 
+/// In its place, of runs whose gradients are delayed.
+const io::TraceTable kOldWeightsTable{
+    "/old_weights",
+    "look",
+    {{"update", "updates done", true},
+     {"drift",
+      "distance of the weights of the last gradient from those of the exact delay, relative to "
+      "their norm"}}};
+
+const char* rounds_of(const TrainingState& state) {
+  return state.delay > 0 ? kOldWeights : kRounds;
+}
+
 /// A row of the history: one number a column, but for the times by stage, which are the rest.
 io::TraceRow trace_row(const train::History& history, Index row) {
   const double* numbers = history.row(row);
@@ -72,6 +86,11 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
   const bool there = checkpoint.file().has(name);
   const bool fits = there && checkpoint.file().shape(name) == wanted;
   if (array.row_size == 0 || ((array.per_data_rank || array.optional) && !fits)) return;
+  if (!there && array.name.rfind("old/", 0) == 0)
+    throw input_error(
+        "--restart {}: {} is missing, which --pipeline delayed goes on from; give --pipeline, "
+        "--delay and --old-weights of the run that wrote it",
+        checkpoint.file().path(), name);
   if (!fits) {
     throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]",
                       checkpoint.file().path(), name,
@@ -96,7 +115,7 @@ void read_tables(const io::Checkpoint& checkpoint, TrainingState& state) {
       checkpoint.file().read_rows<Real>(kHistory, {{0, shape[0], state.history.resize(shape[0])}});
   }
   read_rows(checkpoint, kEvaluations, state.evaluations);
-  if (state.rounds != nullptr) read_rows(checkpoint, kRounds, *state.rounds);
+  if (state.rounds != nullptr) read_rows(checkpoint, rounds_of(state), *state.rounds);
 }
 
 }  // namespace
@@ -139,8 +158,8 @@ void TrainingFiles::save(const TrainingState& state) const {
                                    "updates done, loss, accuracy"));
   }
   if (state.rounds != nullptr && !state.rounds->empty()) {
-    content.arrays.push_back(table(comm, kRounds, static_cast<Index>(state.rounds->size()), 2,
-                                   state.rounds->front().data(), "updates done, drift"));
+    content.arrays.push_back(table(comm, rounds_of(state), static_cast<Index>(state.rounds->size()),
+                                   2, state.rounds->front().data(), "updates done, drift"));
   }
   io::save_checkpoint(comm, files_.checkpoint_path(), about_, content);
 }
@@ -166,7 +185,9 @@ void TrainingFiles::open_trace(const TrainingState& state, const parallel::Block
   header.layout = layout;
   header.stages = state.history.stages();
   header.tables = tables();
-  if (state.rounds != nullptr) header.tables.push_back(kRoundTable);
+  if (state.delay > 0) header.more_of_problem.emplace_back("delay", state.delay);
+  if (state.rounds != nullptr)
+    header.tables.push_back(state.delay > 0 ? kOldWeightsTable : kRoundTable);
   for (Index row = 0; row < state.history.rows(); ++row)
     header.rows.push_back(trace_row(state.history, row));
   trace_ = std::make_unique<io::Trace>(grid_.world(), files_.trace, std::move(header));

@@ -20,7 +20,7 @@ namespace deeppcr::app {
 /// A score on samples that were not trained on: updates done, loss, accuracy.
 using EvaluationRow = std::array<double, 3>;
 
-/// A mean of the data ranks' parameters: updates done, drift before it.
+/// A mean of the data ranks' parameters, or a look at old weights: updates done, drift.
 using RoundRow = std::array<double, 2>;
 
 /// All that a checkpoint of a training run holds; the run's own objects, filled on resuming.
@@ -30,7 +30,8 @@ struct TrainingState {
   std::vector<EvaluationRow>& evaluations;
   Index updates = 0;
   double seconds = 0;                       ///< of all runs so far
-  std::vector<RoundRow>* rounds = nullptr;  ///< null where data ranks follow one gradient
+  std::vector<RoundRow>* rounds = nullptr;  ///< null where there is no drift
+  Index delay = 0;                          ///< of gradients, in updates
 };
 
 /// How a training run ended.

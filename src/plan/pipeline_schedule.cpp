@@ -85,7 +85,8 @@ class Simulation {
 }  // namespace
 
 const Words<PipelineSchedule>& pipeline_schedules() {
-  static const Words<PipelineSchedule> words{"pipeline schedule", {"gpipe", "1f1b", "zero-bubble"}};
+  static const Words<PipelineSchedule> words{"pipeline schedule",
+                                             {"gpipe", "1f1b", "zero-bubble", "delayed"}};
   return words;
 }
 
@@ -134,6 +135,20 @@ double PipelineRun::idle_share() const {
 
 PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times) {
   return Simulation(schedule, size, times).run();
+}
+
+PipelineRun simulate_updates(PipelineSchedule schedule, PipelineSize size, int updates,
+                             const TaskTimes& times) {
+  if (schedule == PipelineSchedule::delayed)
+    return simulate(schedule, {size.stages, updates * size.micro_batches}, times);
+  PipelineRun run = simulate(schedule, size, times);
+  run.end *= updates;
+  for (double& idle : run.idle) idle *= updates;
+  return run;
+}
+
+int least_delay(PipelineSize size) {
+  return (size.stages - 2 + size.micro_batches) / size.micro_batches;
 }
 
 namespace {

@@ -81,6 +81,49 @@ class TrainPipeline(ProgramTest):
         score = self.solved("evaluate", "--restart", "half.h5")
         self.assertEqual(score["updates"], 7)
 
+    def test_delayed_gradients_are_those_of_one_rank(self):
+        exact = self.trained("--pipeline", "1f1b", "--micro-batches", 8)[1]
+        for words in (["--old-weights", "keep"], ["--old-weights", "exact"], ["--old-weights", "average"],
+                      ["--old-weights", "average", "--delay", 4]):
+            with self.subTest(words=words):
+                words = ["--pipeline", "delayed", "--micro-batches", 8, *words]
+                _, alone = self.trained(*words, ranks=1)
+                report, ours = self.trained(*words, "--depth-ranks", RANKS, "--trace", "run.h5")
+                self.assert_same(ours, alone, 1e-12)
+                self.assertGreater(np.abs(ours["layers"] - exact["layers"]).max(), 1e-3)
+                self.assertEqual(report["method"], "pipeline delayed")
+                self.assertEqual((report["old_weights"], report["delay"]), (words[5], words[7] if words[7:] else 1))
+                with h5py.File(self.folder / "run.h5", "r") as file:
+                    drift = file["old_weights/drift"][:]
+                    self.assertEqual(list(file["old_weights/update"]), list(range(1 + report["delay"], 17, report["delay"])))
+                self.assertEqual(report["drift"], drift[-1])
+                if report["delay"] > 1:
+                    self.assertTrue((drift > 1e-6).all())
+                else:
+                    self.assertTrue((drift < (1e-14 if words[5] != "keep" else 1e-300)).all())
+                recomputed = self.trained(*words, "--depth-ranks", RANKS, "--recompute")[1]
+                self.assert_same(recomputed, ours, 0)
+
+    def test_delayed_gradients_go_on_bit_for_bit(self):
+        for words in (["--optimiser", "sgd"], ["--old-weights", "exact", "--delay", 2],
+                      ["--old-weights", "average", "--delay", 3]):
+            with self.subTest(words=words):
+                words = ["--pipeline", "delayed", "--depth-ranks", RANKS, *words]
+                _, expected = self.trained(*words)
+                self.trained(*words, "--max-steps", 7)
+                (self.folder / "c.h5").rename(self.folder / "half.h5")
+                _, same = self.trained(*words, "--restart", "half.h5")
+                self.assert_same(same, expected, 0)
+        # of `average`
+        self.assertEqual(self.solved("evaluate", "--restart", "half.h5")["updates"], 7)
+        refused = self.run_here(*RUN, "--pipeline", "delayed", "--restart", "half.h5")
+        self.assertEqual(refused.code, 1)
+        for phrase in ("was written with --delay 3", "was written with --old-weights average", "version_0 is missing"):
+            self.assertIn(phrase, refused.err)
+        exact = self.run_here(*RUN, "--pipeline", "1f1b", "--restart", "half.h5", "--json")
+        self.assertEqual(exact.code, 0, exact.err)
+        self.assertIn("was written with --pipeline delayed", exact.err)
+
     def test_the_table_tells_of_it(self):
         done = self.run_here(*[word for word in RUN if word != "--quiet"], "--max-steps", 2, "--pipeline", "1f1b")
         self.assertEqual(done.code, 0, done.err)
@@ -90,8 +133,13 @@ class TrainPipeline(ProgramTest):
     def test_wrong_words_are_refused(self):
         for words, phrases in (
                 (["--recompute"], ["--recompute", "--pipeline"]),
+                (["--old-weights", "average"], ["--old-weights average needs --pipeline delayed"]),
+                (["--pipeline", "1f1b", "--delay", 2], ["--delay 2 needs --pipeline delayed"]),
+                (["--pipeline", "delayed", "--delay", 0], ["--delay 0"]),
+                (["--pipeline", "delayed", "--old-weights", "kept"], ["did you mean keep"]),
+                (["--pipeline", "delayed", "--clip", "local"], ["--pipeline delayed", "--clip local"]),
                 (["--pipeline", "1f2b"], ["did you mean 1f1b"]),
-                (["--pipeline", "zero-bubble", "--recompute"], ["--recompute", "gpipe or 1f1b"]),
+                (["--pipeline", "zero-bubble", "--recompute"], ["--recompute", "gpipe, 1f1b or delayed"]),
                 (["--pipeline", "1f1b", "--chunks", 4], ["--chunks", "--pipeline 1f1b"]),
                 (["--pipeline", "gpipe", "--block-steps", 3], ["--block-steps", "--pipeline gpipe"]),
                 (["--pipeline", "1f1b", "--nonlinear", "newton"], ["--nonlinear newton", "--pipeline 1f1b"]),

@@ -16,10 +16,13 @@ namespace deeppcr::plan {
 ///                   turns, then the B + W that are left
 ///     zero-bubble   as 1f1b, but W lags s micro-batches behind  (P - 1)(F + B - W) min(M, P)
 ///                   B, and fills what would be idle
+///     delayed       as 1f1b, on through all updates        (P - 1)(F + B + W) min(M, P - s)
+///                   without a flush between them                once in a run
 ///
 /// `idle` is exact from M = P on, `held` counts the micro-batches between their F and their W.
-/// Sources: GPipe, arXiv 1811.06965; 1F1B, arXiv 1806.03377; ZB-H1, arXiv 2401.10241.
-enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble };
+/// Sources: GPipe, arXiv 1811.06965; 1F1B, arXiv 1806.03377; ZB-H1, arXiv 2401.10241;
+/// PipeDream-2BW, arXiv 2006.09503.
+enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble, delayed };
 
 /// Their names, as above.
 const Words<PipelineSchedule>& pipeline_schedules();
@@ -57,6 +60,13 @@ struct PipelineRun {
   double idle_share() const;
 };
 PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTimes& times = {});
+/// The same of several updates, one behind the other.
+PipelineRun simulate_updates(PipelineSchedule schedule, PipelineSize size, int updates,
+                             const TaskTimes& times = {});
+
+/// Updates by which the weights of a mini-batch are behind at least where nothing is flushed, so
+/// that no stage waits for them: ceil((P - 1) / M), 1 from M = P - 1 on.
+int least_delay(PipelineSize size);
 
 /// What choices are made from.
 struct PipelineProblem {

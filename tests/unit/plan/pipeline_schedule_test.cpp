@@ -12,8 +12,8 @@ namespace {
 using Kind = PipelineTask::Kind;
 using Schedule = PipelineSchedule;
 
-const Schedule kAll[] = {Schedule::gpipe, Schedule::one_forward_one_backward,
-                         Schedule::zero_bubble};
+const Schedule kAll[] = {Schedule::gpipe, Schedule::one_forward_one_backward, Schedule::zero_bubble,
+                         Schedule::delayed};
 const PipelineSize kSizes[] = {{1, 1}, {1, 5},  {2, 1}, {2, 7}, {3, 2},
                                {4, 4}, {4, 12}, {5, 3}, {8, 9}};
 
@@ -100,6 +100,46 @@ TEST(PipelineSchedule, HoldsNoMoreThanThereAreMicroBatches) {
       for (const int held : simulate(schedule, size).held)
         EXPECT_LE(held, schedule == Schedule::gpipe ? size.micro_batches
                                                     : std::min(size.stages, size.micro_batches));
+}
+
+/// Of twelve micro-batches an update on four stages: 9 idle ticks in an update, or in the whole
+/// run.
+TEST(PipelineSchedule, IsIdleOnceWhereNothingIsFlushed) {
+  const int updates = 10;
+  for (const TaskTimes& times : {TaskTimes{}, TaskTimes{1, 1.2, 0.8}}) {
+    const PipelineRun flushed =
+        simulate_updates(Schedule::one_forward_one_backward, {4, 12}, updates, times);
+    const PipelineRun flows = simulate_updates(Schedule::delayed, {4, 12}, updates, times);
+    for (std::size_t s = 0; s < 4; ++s) {
+      EXPECT_NEAR(flushed.idle[s], 90, 1e-9);
+      EXPECT_NEAR(flows.idle[s], 9, 1e-9);
+      EXPECT_EQ(flows.held[s], flushed.held[s]);
+    }
+    EXPECT_NEAR(flushed.end, 450, 1e-9);
+    EXPECT_NEAR(flows.end, 369, 1e-9);
+  }
+}
+
+/// Updates that are open when a micro-batch of mini-batch t starts on a stage, t among them not.
+TEST(PipelineSchedule, NeedsWeightsOfTheLeastDelay) {
+  const int updates = 5;
+  for (const PipelineSize& size : kSizes) {
+    const int M = size.micro_batches;
+    int most = 0;
+    for (int s = 0; s < size.stages; ++s) {
+      int back = 0;
+      for (const PipelineTask& task :
+           stage_tasks(Schedule::delayed, s, {size.stages, updates * M})) {
+        if (task.kind == Kind::forward) most = std::max(most, task.micro_batch / M - back / M);
+        if (task.kind != Kind::forward) ++back;
+      }
+    }
+    EXPECT_EQ(most, std::min(least_delay(size), updates - 1)) << size.stages << " " << M;
+  }
+  EXPECT_EQ(least_delay({1, 3}), 0);
+  EXPECT_EQ(least_delay({4, 3}), 1);
+  EXPECT_EQ(least_delay({4, 12}), 1);
+  EXPECT_EQ(least_delay({4, 2}), 2);
 }
 
 TEST(PipelineSchedule, TakesMoreMicroBatchesForMoreStages) {

@@ -181,6 +181,74 @@ TEST(PipelineTraining, IsThatOfOneRankOnEveryGrid) {
   }
 }
 
+/// All parameters of a rank.
+std::vector<Real> parameters_of(ChainNetwork& network) {
+  std::vector<Real> all;
+  for (const ParameterGroup& group : network.parameters())
+    all.insert(all.end(), group.array.values, group.array.values + group.array.local_size());
+  return all;
+}
+
+void set_parameters(ChainNetwork& network, const std::vector<Real>& from) {
+  auto at = from.begin();
+  for (ParameterGroup& group : network.parameters()) {
+    std::copy_n(at, group.array.local_size(), group.array.values);
+    at += group.array.local_size();
+  }
+}
+
+/// Of each parameter on this rank the largest difference from those of one rank.
+double distance(ChainNetwork& found, ChainNetwork& expected) {
+  double most = 0;
+  const auto a = found.parameters(), b = expected.parameters();
+  for (std::size_t g = 0; g < a.size(); ++g) {
+    const StoredArray &own = a[g].array, &all = b[g].array;
+    for (Index i = 0; i < own.local_size(); ++i) {
+      const Index row = own.own.step(i / own.row_size);
+      const Index at = all.own.row(row) * own.row_size + i % own.row_size;
+      most = std::max(most, std::abs(own.values[i] - all.values[at]));
+    }
+  }
+  return most;
+}
+
+/// W(t + 1) = W(t) - eta g(W(t - 1)), in a loop on one rank that knows no delay.
+TEST(PipelineTraining, DelayedGradientsAreThoseAtTheWeightsBeforeTheLastUpdate) {
+  const parallel::Communicator self = parallel::Communicator::self();
+  constexpr double kRate = 0.05;
+  Trainer::Options options;
+  options.optimiser.rule = "sgd";
+  options.optimiser.own = OptionValues(find_optimiser("sgd").options);
+  options.optimiser.own.set("momentum", 0).set("weight-decay", 0);
+  options.schedule.name = "constant";
+  options.schedule.peak = kRate;
+  options.samples = kImages;
+  for (const Delay::Rule rule : {Delay::Rule::keep, Delay::Rule::exact, Delay::Rule::average}) {
+    Case split, alone;
+    split.depth_ranks = test::world().size();
+    split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
+    options.batch = split.batch;
+    options.delay = {1, rule};
+    Network together(test::world(), split), one(self, alone);
+    Trainer trainer(together.grid, together.net, options);
+    SampleOrder order(kImages, split.batch, options.seed);
+    std::vector<Real> before = parameters_of(one.net), newest = before;
+    for (Index t = 0; t < 6; ++t) {
+      set_parameters(one.net, before);
+      const double loss =
+          one.net.differentiate({t, order.epoch_of(t), order.batch(t), split.batch}).loss;
+      const std::vector<Real> g = gradients_of(one.net);
+      before = newest;
+      for (std::size_t i = 0; i < g.size(); ++i) newest[i] -= kRate * g[i];
+      EXPECT_NEAR(trainer.step().outcome.loss, loss, 1e-12);
+      set_parameters(one.net, newest);
+      EXPECT_LE(distance(together.net, one.net), 1e-13);
+    }
+    set_parameters(one.net, before);
+    EXPECT_GT(distance(together.net, one.net), 1e-4);
+  }
+}
+
 TEST(PipelineTraining, HoldsAndIdlesAsTheScheduleSays) {
   const int P = test::world().size();
   const Index M = 11;
