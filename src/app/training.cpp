@@ -57,7 +57,8 @@ class Run {
   void resume();
   void save();
   void train();
-  void add_round(double drift);
+  Index updates_at_once() const;
+  void add_round(const train::StepRecord& record);
   void give_up(const train::StepRecord& record);
   void look_around();
   void evaluate();
@@ -110,15 +111,16 @@ void Run::save() {
 
 void Run::train() {
   while (!stopped_ && trainer_.steps_done() < last_update_) {
-    const train::StepRecord record = trainer_.step();
-    if (!trainer_.healthy()) {
-      give_up(record);
-      return;
+    for (const train::StepRecord& record : trainer_.steps(updates_at_once())) {
+      if (record.step >= trainer_.steps_done()) {
+        give_up(record);
+        return;
+      }
+      history_.add(record);
+      if (record.outcome.fell_back) result_.status = Status::fell_back;
+      files_.record(history_);
+      if (record.drift) add_round(record);
     }
-    history_.add(record);
-    if (record.outcome.fell_back) result_.status = Status::fell_back;
-    files_.record(history_);
-    if (record.drift) add_round(*record.drift);
     show_progress();
     const Index done = trainer_.steps_done();
     const Index apart = config_.epochs_per_evaluation * trainer_.steps_per_epoch();
@@ -127,8 +129,19 @@ void Run::train() {
   }
 }
 
-void Run::add_round(double drift) {
-  const RoundRow row{static_cast<double>(trainer_.steps_done()), drift};
+/// Updates until something is to be done between two of them.
+Index Run::updates_at_once() const {
+  constexpr Index kMostAtOnce = 16;  // a signal waits for them
+  const Index done = trainer_.steps_done();
+  Index most = std::min(kMostAtOnce, last_update_ - done);
+  for (const Index apart :
+       {config_.epochs_per_evaluation * trainer_.steps_per_epoch(), config_.updates_to_save})
+    if (apart > 0) most = std::min(most, apart - done % apart);
+  return most;
+}
+
+void Run::add_round(const train::StepRecord& record) {
+  const RoundRow row{static_cast<double>(record.step + 1), *record.drift};
   result_.rounds.push_back(row);
   files_.ended_round(row);
 }
@@ -274,15 +287,17 @@ void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& u
   json["pipeline"] = plan::pipeline_schedules().of(methods.pipeline->schedule);
   json["pipeline_recompute"] = methods.pipeline->recompute;
   json["pipeline_micro_batches"] = use.micro_batches;
+  json["pipeline_updates_in_a_row"] = use.updates;
   json["pipeline_idle"] = use.idle;
   json["pipeline_idle_by_formula"] = use.idle_by_formula;
   json["pipeline_held"] = use.held;
   json["pipeline_held_bytes"] = use.held_bytes;
   report.line("pipeline",
               "{} micro-batches, {} of them held at most ({:.3g} MB); idle {:.3g} %, by formula "
-              "{:.3g} %",
+              "{:.3g} %{}",
               use.micro_batches, use.held, 1e-6 * use.held_bytes, 100 * use.idle,
-              100 * use.idle_by_formula);
+              100 * use.idle_by_formula,
+              use.updates > 1 ? fmt::format(", of the last {} updates in a row", use.updates) : "");
 }
 
 }  // namespace

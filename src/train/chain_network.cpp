@@ -127,6 +127,7 @@ void ChainNetwork::make_passes() {
       grid_.depth(), options_.layout, batch,
       PipelinePasses::Chain{differentiated(), chain_gradients_, loss_->rows()}, options);
   if (owns_embedding()) by_input_.reset(batch * chain().width());
+  flows_ = may_flow();
 }
 
 std::vector<ParameterGroup> ChainNetwork::parameters() {
@@ -223,23 +224,10 @@ ChainNetwork::Passes ChainNetwork::by_solvers(const Drawn& drawn, parallel::Pend
     sum_chain_gradients(false, first, first + range.size(), sums);
   });
   sum_chain_gradients(true, 0, 0, sums);
-  if (owns_embedding()) differentiate_embedding(solvers_->adjoint().input(), sums);
+  if (owns_embedding()) differentiate_embedding(drawn, solvers_->adjoint().input(), sums);
   for (const char* stage : {"linearise", "linear", "parameters"})
     passes.seconds.push_back(solvers_->adjoint().stages().get(stage));
   return passes;
-}
-
-/// Fills z_0 of micro-batches, and counts the seconds.
-std::function<void(StepRange, State)> ChainNetwork::begin(const Drawn& drawn, double& seconds) {
-  return [this, &drawn, &seconds](StepRange part, State z0) {
-    const Stopwatch watch;
-    if (bound_) {
-      std::fill(z0.begin(), z0.end(), Real{0});
-    } else {
-      embed(drawn, part, z0);
-    }
-    seconds += watch.seconds();
-  };
 }
 
 ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::PendingSums& sums) {
@@ -247,21 +235,8 @@ ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::Pen
   const Stopwatch watch;
   if (bound_) feed_->deal(drawn);
   double data_seconds = 0, dealt = watch.seconds();
-  ChainEnds ends;
-  ends.begin = begin(drawn, data_seconds);
-  ends.loss = [&](StepRange part, ConstStates states, States by_states) {
-    const models::LossReport one = differentiate_loss(drawn, part, states, by_states);
-    passes.loss.loss += one.loss;
-    passes.loss.correct += one.correct;
-    passes.loss.counted += one.counted;
-  };
-  ends.end = [&](StepRange part, ConstState gradient) {
-    if (owns_embedding())
-      std::copy(gradient.begin(), gradient.end(),
-                by_input_.data() + part.first * gradient.extent(1));
-  };
   loss_->begin();
-  pipeline_->run(ends);
+  pipeline_->run({ends(drawn, passes.loss, data_seconds)});
   sum_chain_gradients(false, 0, local_.size(), sums);
   for (int g = 0; g < chain_gradients_.groups(); ++g)
     if (chain_gradients_.shared(g))
@@ -269,7 +244,7 @@ ChainNetwork::Passes ChainNetwork::by_pipeline(const Drawn& drawn, parallel::Pen
   sum_chain_gradients(true, 0, 0, sums);
   loss_->sum(sums);
   if (owns_embedding())
-    differentiate_embedding({by_input_.data(), {samples_.size(), chain().width()}}, sums);
+    differentiate_embedding(drawn, {by_input_.data(), {samples_.size(), chain().width()}}, sums);
   nonlinear::end_sequential(grid_.depth().max(pipeline_->largest()), chain().num_steps(),
                             options_.methods.settings.tolerance, passes.forward);
   const StageTimes& seconds = pipeline_->seconds();
@@ -286,8 +261,8 @@ std::optional<PipelineUse> ChainNetwork::pipeline() const {
   std::vector<double> most{pipeline_->idle(), static_cast<double>(pipeline_->most_held()),
                            pipeline_->held_bytes()};
   grid_.world().max(most);
-  return PipelineUse{pipeline_->batches().num_ranks(), most[0], pipeline_->idle_by_formula(),
-                     static_cast<Index>(most[1]), most[2]};
+  return PipelineUse{pipeline_->batches().num_ranks(), pipeline_->updates(),        most[0],
+                     pipeline_->idle_by_formula(),     static_cast<Index>(most[1]), most[2]};
 }
 
 /// Weighted so that the parts of all data ranks and micro-batches add up to the mean.
@@ -310,8 +285,9 @@ void ChainNetwork::sum_chain_gradients(bool shared, Index first, Index last,
   }
 }
 
-void ChainNetwork::differentiate_embedding(ConstState by_input, parallel::PendingSums& sums) {
-  parts_.embedding->gradient(feed_->features(), by_input,
+void ChainNetwork::differentiate_embedding(const Drawn& drawn, ConstState by_z0,
+                                           parallel::PendingSums& sums) {
+  parts_.embedding->gradient(feed_->features(drawn), by_z0,
                              {embedding_gradient_.data(), {embedding_gradient_.size()}}, State());
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
@@ -334,9 +310,11 @@ void ChainNetwork::each_forward(const Drawn& drawn,
     return;
   }
   double data_seconds = 0;
+  models::LossReport report;
   if (bound_) feed_->deal(drawn);
-  const auto loss = [&](StepRange part, ConstStates states, States) { visit(part, states); };
-  pipeline_->evaluate({begin(drawn, data_seconds), loss, {}});
+  ChainEnds all = ends(drawn, report, data_seconds);
+  all.loss = [&](StepRange part, ConstStates states, States) { visit(part, states); };
+  pipeline_->evaluate(all);
 }
 
 Evaluation ChainNetwork::evaluate(const Examples& examples, Predictions* predictions) {

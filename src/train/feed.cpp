@@ -53,7 +53,8 @@ Normalisation Feed::known() const {
 }
 
 State Feed::fill(const Drawn& drawn, StepRange part) {
-  const State x(features_.data(), {batch_, numbers_});
+  if (drawn.odd) odd_.reserve(batch_ * numbers_);
+  const State x((drawn.odd ? odd_ : features_).data(), {batch_, numbers_});
   const State own = x.slice(part.first, part.last);
   drawn.examples.fill(drawn.samples + part.first, drawn.epoch, known(), drawn.augmentation, own);
   return own;
@@ -67,7 +68,7 @@ void Feed::deal(const Drawn& drawn) {
   if (everywhere_ || is_first_) fill(drawn, {0, batch_});
   if (grid_.depth().size() > 1 && !everywhere_)
     grid_.depth().broadcast(features_.data(), features_.size(), 0);
-  sequence::deal_features(features(), local_,
+  sequence::deal_features(features(drawn), local_,
                           {inputs_.data(), {local_.size(), batch_, sequence_.input_width()}});
   for (std::size_t b = 0; b < lengths_.size(); ++b) lengths_[b] = examples.length(drawn.samples[b]);
 }

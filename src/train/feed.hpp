@@ -17,6 +17,7 @@ struct Drawn {
   Index epoch;
   const Augmentation& augmentation;
   Index judged = 1;  ///< samples of the whole batch that the loss judges: it is a mean over those
+  bool odd = false;  ///< its features have memory beside that of even ones
 };
 
 /// Features of a batch for a chain: for its embedding, or as inputs of its steps with the length of
@@ -36,7 +37,9 @@ class Feed {
   /// Features of the samples `part` of the batch, [b, features]. @pre they are on this rank
   State fill(const Drawn& drawn, StepRange part);
   /// What fill() has filled last, [B, features].
-  ConstState features() const { return {features_.data(), {batch_, numbers_}}; }
+  ConstState features(const Drawn& drawn) const {
+    return {(drawn.odd ? odd_ : features_).data(), {batch_, numbers_}};
+  }
   /// Gives inputs and lengths of a batch to all ranks in depth. Collective along it.
   void deal(const Drawn& drawn);
 
@@ -51,6 +54,7 @@ class Feed {
   Index batch_, numbers_;       ///< samples; features of each
   bool everywhere_, is_first_;  ///< features are on all ranks; first in depth
   Buffer<Real> features_;       ///< [B, features]
+  Buffer<Real> odd_;            ///< the same for odd ones, where there are any
   Buffer<Real> inputs_;         ///< of the local steps, [L_local, B, d]
   std::vector<Index> lengths_;  ///< [B], or empty
   Buffer<Real> normalisation_;

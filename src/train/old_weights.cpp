@@ -111,6 +111,17 @@ void OldWeights::updated(Index t) {
   }
 }
 
+void OldWeights::show(bool newest) {
+  if (newest != shows_newest_)
+    each(slots_.front(), [](Real& p, Real& kept) { std::swap(p, kept); });
+  shows_newest_ = newest;
+}
+
+void OldWeights::keep_newest() {
+  show(true);
+  each(slots_.front(), [](Real p, Real& kept) { kept = p; });
+}
+
 void OldWeights::look(Index t) {
   drift_.reset();
   if (t > 0 && t % delay_.updates == 0) drift_ = delay_.rule == Rule::keep ? 0 : distance();

@@ -149,19 +149,27 @@ Optimiser::Optimiser(const parallel::Communicator& holders, const OptimiserOptio
   }
 }
 
-double Optimiser::update(double learning_rate) {
+double Optimiser::squares() const {
   double squares = 0;
   for (const ParameterGroup& group : groups_) {
     if (group.array.shared && holders_.rank() > 0) continue;  // counts once
     for (Index i = 0; i < group.array.local_size(); ++i)
       squares += group.gradient[i] * group.gradient[i];
   }
-  const double norm = std::sqrt(holders_.sum(squares));
+  return squares;
+}
+
+double Optimiser::update(double learning_rate) {
+  const double norm = std::sqrt(holders_.sum(squares()));
   if (!std::isfinite(norm)) return norm;
   const bool clips = clip_norm_ > 0 && norm > clip_norm_;
+  apply(learning_rate, clips ? clip_norm_ / norm : 1);
+  return norm;
+}
+
+void Optimiser::apply(double learning_rate, double scale) {
   ++updates_;
   Update update;
-  const double scale = clips ? clip_norm_ / norm : 1;
   update.rate = learning_rate;
   update.number = updates_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -175,7 +183,6 @@ double Optimiser::update(double learning_rate) {
     for (Buffer<Real>& memory : memories_[g]) update.memory.push_back(memory.data());
     rule_->apply(update);
   }
-  return norm;
 }
 
 std::vector<StoredArray> Optimiser::state() {

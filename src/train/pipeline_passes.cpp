@@ -50,19 +50,25 @@ PipelinePasses::PipelinePasses(const parallel::Communicator& comm,
     addends_.emplace_back(gradients.shared(g) ? 0 : piece_rows_ * gradients[g].extent(1));
 }
 
-void PipelinePasses::run(const ChainEnds& ends) {
-  ends_ = &ends;
+void PipelinePasses::run(const std::vector<ChainEnds>& batches, const Turns& turns) {
+  const int M = options_.micro_batches;
+  updates_ = static_cast<int>(batches.size());
   clock_ = largest_ = 0;
   seconds_ = {};
   chain_.gradients.clear_shared();
   if (!takes_part()) return;
-  const plan::PipelineSize size{stages_, options_.micro_batches};
+  const plan::PipelineSize size{stages_, updates_ * M};
   for (const plan::PipelineTask& task : stage_tasks(options_.schedule, comm_.rank(), size)) {
-    const int m = task.micro_batch;
+    const int m = task.micro_batch % M;
+    const auto batch = static_cast<std::size_t>(task.micro_batch / M);
+    ends_ = &batches[batch];
+    if (turns.enter) turns.enter(batch);
     if (task.kind == Kind::forward) forward(m, true);
     if (task.kind == Kind::backward || task.kind == Kind::both) backward(m, task.kind);
     if (task.kind == Kind::weights) weights(m);
     clock_ += ticks(task.kind, m);
+    const bool ends = task.kind == Kind::weights || task.kind == Kind::both;
+    if (ends && m == M - 1 && turns.update) turns.update(batch);
   }
   ended_ = clock_;
   sends_.wait();
@@ -251,12 +257,14 @@ void PipelinePasses::add_gradients(int m, StepRange rows, const Visit& visit) {
 
 double PipelinePasses::idle() const {
   const double end = comm_.max(ended_) * stages_;
-  const double work = times().all() * static_cast<double>(num_steps_ * batches_.num_steps());
+  const double work =
+      updates_ * times().all() * static_cast<double>(num_steps_ * batches_.num_steps());
   return end > 0 ? 1 - work / end : 0;
 }
 
 double PipelinePasses::idle_by_formula() const {
-  return simulate(options_.schedule, {stages_, options_.micro_batches}, times()).idle_share();
+  return simulate_updates(options_.schedule, {stages_, options_.micro_batches}, updates_, times())
+      .idle_share();
 }
 
 double PipelinePasses::held_bytes() const {

@@ -10,6 +10,7 @@
 #include "deeppcr/parallel/exchange.hpp"
 #include "deeppcr/plan/pipeline_schedule.hpp"
 #include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/train/trainable.hpp"
 #include "train/pieces.hpp"
 
 namespace deeppcr::train {
@@ -55,8 +56,9 @@ class PipelinePasses {
   PipelinePasses(const parallel::Communicator& comm, const parallel::BlockLayout& layout,
                  Index batch, const Chain& chain, const Options& options);
 
-  /// Both passes: assigns the gradients' rows, and this rank's part to the shared ones. Collective.
-  void run(const ChainEnds& ends);
+  /// Both passes of batches in a row: assigns the gradients' rows, and this rank's part to the
+  /// shared ones. Collective. @pre one batch, or M >= P and no shared ones
+  void run(const std::vector<ChainEnds>& batches, const Turns& turns = {});
   /// The forward pass alone. Collective.
   void evaluate(const ChainEnds& ends);
 
@@ -66,6 +68,7 @@ class PipelinePasses {
   const StageTimes& seconds() const { return seconds_; }
 
   const parallel::BlockLayout& batches() const { return batches_; }
+  int updates() const { return updates_; }
   /// Share of all stages' ticks without work in the last run(). Collective.
   double idle() const;
   double idle_by_formula() const;
@@ -124,7 +127,7 @@ class PipelinePasses {
   Options options_;
   Chain chain_;
   Index num_steps_;
-  int stages_, width_;
+  int stages_, width_, updates_ = 1;  ///< the last of the last run()
   StepRange local_;
   parallel::BlockLayout batches_;
   std::deque<sequence::FromSample> chains_;  ///< one a micro-batch

@@ -163,6 +163,57 @@ StepRecord Trainer::step() {
   return record;
 }
 
+bool Trainer::flows() const {
+  return old_ && old_->flows() && options_.optimiser.clip_norm == 0 && model_.flows();
+}
+
+//     mini-batch k is worked on at W(k - 1), the newest one while gradient k - 1 is not there
+std::vector<StepRecord> Trainer::steps(Index most) {
+  if (!flows() || most < 2) return {step()};
+  if (steps_done_ + most - kept_at_ > kStepsBetweenCopies) keep();
+  const auto count = static_cast<std::size_t>(most);
+  std::vector<std::vector<Index>> samples;
+  std::vector<MiniBatch> batches;
+  std::vector<StepRecord> records(count);
+  for (StepRecord& record : records) {
+    record.step = steps_done_ + static_cast<Index>(batches.size());
+    record.epoch = order_.epoch_of(record.step);
+    record.learning_rate = options_.schedule.rate(record.step);
+    if (record.step > 0) record.drift = 0;
+    const Index* drawn = order_.batch(record.step);
+    samples.emplace_back(drawn, drawn + options_.batch);
+    batches.push_back({record.step, record.epoch, samples.back().data(), options_.batch});
+  }
+  std::vector<double> squares(count);
+  std::size_t done = 0;
+  Turns turns;
+  turns.enter = [&](std::size_t k) { old_->show(k > done); };
+  turns.update = [&](std::size_t k) {
+    const Stopwatch watch;
+    squares[k] = optimiser_.squares();
+    old_->keep_newest();
+    optimiser_.apply(records[k].learning_rate, 1);
+    done = k + 1;
+    records[k].outcome.seconds["update"] = watch.seconds();
+  };
+  const std::vector<StepOutcome> outcomes = model_.differentiate_in_a_row(batches, turns);
+  old_->show(true);
+  grid_.depth().sum(squares);
+  for (std::size_t k = 0; k < count; ++k) {
+    const double update_seconds = records[k].outcome.seconds["update"];
+    records[k].outcome = outcomes[k];
+    records[k].outcome.seconds["update"] = update_seconds;
+    records[k].gradient_norm = std::sqrt(squares[k]);
+    healthy_ = std::isfinite(outcomes[k].loss) && std::isfinite(records[k].gradient_norm);
+    if (!healthy_) {
+      records.resize(k + 1);
+      break;
+    }
+    ++steps_done_;
+  }
+  return records;
+}
+
 std::vector<StoredArray> Trainer::here() {
   std::vector<StoredArray> all = named("parameters", arrays_of(model_.parameters()));
   append(named("optimiser", optimiser_.state()), all);

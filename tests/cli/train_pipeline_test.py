@@ -82,7 +82,7 @@ class TrainPipeline(ProgramTest):
         self.assertEqual(score["updates"], 7)
 
     def test_delayed_gradients_are_those_of_one_rank(self):
-        exact = self.trained("--pipeline", "1f1b", "--micro-batches", 8)[1]
+        exact, kept = self.trained("--pipeline", "1f1b", "--micro-batches", 8)[1], None
         for words in (["--old-weights", "keep"], ["--old-weights", "exact"], ["--old-weights", "average"],
                       ["--old-weights", "average", "--delay", 4]):
             with self.subTest(words=words):
@@ -92,6 +92,14 @@ class TrainPipeline(ProgramTest):
                 self.assert_same(ours, alone, 1e-12)
                 self.assertGreater(np.abs(ours["layers"] - exact["layers"]).max(), 1e-3)
                 self.assertEqual(report["method"], "pipeline delayed")
+                flows = words[5] == "keep"  # the 8 updates of an epoch, between two scores
+                self.assertEqual(report["pipeline_updates_in_a_row"], 8 if flows else 1)
+                self.assertAlmostEqual(report["pipeline_idle"], report["pipeline_idle_by_formula"])
+                bubble = RANKS - 1
+                self.assertAlmostEqual(report["pipeline_idle"], bubble / ((64 if flows else 8) + bubble), delta=1e-9)
+                kept = kept or ours
+                if report["delay"] == 1:
+                    self.assert_same(ours, kept, 1e-12)
                 self.assertEqual((report["old_weights"], report["delay"]), (words[5], words[7] if words[7:] else 1))
                 with h5py.File(self.folder / "run.h5", "r") as file:
                     drift = file["old_weights/drift"][:]

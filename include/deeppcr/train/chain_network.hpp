@@ -21,6 +21,7 @@ class Feed;
 class LossOnGrid;
 class PipelinePasses;
 class SolverPasses;
+struct ChainEnds;
 struct Drawn;
 
 /// Both passes at once: micro-batches follow each other through the depth ranks, by a schedule.
@@ -33,7 +34,8 @@ struct TrainingPipeline {
 /// What such a pipeline came to; equal on all ranks.
 struct PipelineUse {
   Index micro_batches = 1;
-  double idle = 0;  ///< share of all depth ranks' ticks without work; counted in the last update
+  Index updates = 1;  ///< in a row, without a flush between them
+  double idle = 0;    ///< share of all depth ranks' ticks without work; counted in the last row
   double idle_by_formula = 0;
   Index held = 0;         ///< micro-batches whose states a rank has held at once, at most
   double held_bytes = 0;  ///< of their states and gradients
@@ -86,6 +88,9 @@ class ChainNetwork final : public Trainable {
   Normalisation normalisation() const;
   std::vector<std::string> stages() const override;
   StepOutcome differentiate(const MiniBatch& batch) override;
+  bool flows() const override { return flows_; }
+  std::vector<StepOutcome> differentiate_in_a_row(const std::vector<MiniBatch>& batches,
+                                                  const Turns& turns) override;
 
   /// Loss and confusion on a whole set of such samples, whose last batch is filled up; and what the
   /// network says of each of them unless that is null. Collective.
@@ -99,18 +104,17 @@ class ChainNetwork final : public Trainable {
 
  private:
   struct Passes;  // what both passes have given on this rank
-
   bool owns_embedding() const { return grid_.depth().rank() == 0 && parts_.embedding; }
   const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
   /// The chain whose Jacobians gradients are by.
   const sequence::Sequence& differentiated() const { return truncated_ ? *truncated_ : chain(); }
   void make_passes();
+  bool may_flow() const;
 
-  // What the passes start from: for the whole batch z_0, or the features that steps take as inputs;
-  // or z_0 of the samples `part` on the rank that owns the embedding.
+  // z_0 of the batch, or the features that steps take; z_0 of `part` on the embedding's owner.
   void embed(const Drawn& drawn, State z0);
   void embed(const Drawn& drawn, StepRange part, State z0);
-  std::function<void(StepRange, State)> begin(const Drawn& drawn, double& seconds);
+  ChainEnds ends(const Drawn& drawn, models::LossReport& report, double& seconds);
 
   Passes by_solvers(const Drawn& drawn, parallel::PendingSums& sums);
   Passes by_pipeline(const Drawn& drawn, parallel::PendingSums& sums);
@@ -118,7 +122,7 @@ class ChainNetwork final : public Trainable {
                                         States by_states);
   // Start the sums over the data axis.
   void sum_chain_gradients(bool shared, Index first, Index last, parallel::PendingSums& sums);
-  void differentiate_embedding(ConstState by_input, parallel::PendingSums& sums);
+  void differentiate_embedding(const Drawn& drawn, ConstState by_z0, parallel::PendingSums& sums);
   void share(models::LossReport report, StepOutcome& outcome) const;
   /// Calls visit(part, states) for parts of a batch whose states are there.
   void each_forward(const Drawn& drawn, const std::function<void(StepRange, ConstStates)>& visit);
@@ -139,6 +143,7 @@ class ChainNetwork final : public Trainable {
   Buffer<Real> embedding_gradient_;
   std::unique_ptr<SolverPasses> solvers_;  ///< null where there is a pipeline
   std::unique_ptr<PipelinePasses> pipeline_;
+  bool flows_ = false;
   Buffer<Real> by_input_;  ///< gradient by z_0, [B_local, n], on its first stage
 };
 

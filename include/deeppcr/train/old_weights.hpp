@@ -51,6 +51,13 @@ class OldWeights {
   /// Takes note of the update that has made W(t + 1) of W(t), where at_old(t) was the last call.
   void updated(Index t);
 
+  /// For updates in a row, by two versions: the parameters become W(t) or the version before it.
+  void show(bool newest);
+  /// W(t), which the parameters are, becomes the version before the newest; an update follows.
+  void keep_newest();
+  /// Whether it has these two, one of them kept.
+  bool flows() const { return delay_.rule == Delay::Rule::keep && delay_.updates == 1; }
+
   /// How far the weights in the last at_old() were from W(t - d), relative to its norm: looked at
   /// every d updates, since for that `exact` and `average` keep one version as a measure.
   std::optional<double> drift() const { return drift_; }
@@ -77,6 +84,7 @@ class OldWeights {
   std::vector<Buffer<Real>> slots_;  ///< versions or updates by t % d; or the mean update
   Buffer<Real> newest_;              ///< W(t)
   Buffer<Real> measure_;             ///< W at the last t that d divides; empty for `keep`
+  bool shows_newest_ = true;
   std::optional<double> drift_;
 };
 

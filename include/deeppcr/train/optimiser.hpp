@@ -75,6 +75,10 @@ class Optimiser {
   /// Collective over the holders. Cost: 4 (sgd) to 12 (adam) flops a parameter; one reduction of a
   /// number.
   double update(double learning_rate);
+  /// The same in parts: squares of this rank's gradients, which add up over the holders; and an
+  /// update from gradients times `scale`. Not collective.
+  double squares() const;
+  void apply(double learning_rate, double scale);
 
   Index updates() const { return updates_; }
   void set_updates(Index updates) { updates_ = updates; }

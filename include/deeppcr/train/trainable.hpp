@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "deeppcr/core/error.hpp"
 #include "deeppcr/core/step_set.hpp"
 #include "deeppcr/models/parameter_kind.hpp"
 
@@ -58,6 +61,12 @@ struct StepOutcome {
   std::map<std::string, double> seconds;  ///< by stage, slowest rank
 };
 
+/// What happens between the mini-batches of a row, on each rank as soon as it has come so far.
+struct Turns {
+  std::function<void(std::size_t)> enter;   ///< work for mini-batch k is next, at its weights
+  std::function<void(std::size_t)> update;  ///< the gradient of mini-batch k is there
+};
+
 /// A model that the training loop can train: it shows its parameters and differentiates its loss.
 /// All ranks of the grid call it together.
 class Trainable {
@@ -76,6 +85,16 @@ class Trainable {
   /// over the data axis already; or over the own samples, where the batch says so, while the
   /// outcome is that of all. Collective.
   virtual StepOutcome differentiate(const MiniBatch& batch) = 0;
+
+  /// Whether mini-batches may follow each other through the ranks in a row, without a wait.
+  virtual bool flows() const { return false; }
+  /// Differentiates them so: work for one begins before the gradient of the one before it is there,
+  /// of the one before that it is. @pre flows(). Collective.
+  virtual std::vector<StepOutcome> differentiate_in_a_row(const std::vector<MiniBatch>& batches,
+                                                          const Turns&) {
+    DEEPPCR_ASSERT(batches.empty(), "a row of {} mini-batches", batches.size());
+    return {};
+  }
 };
 
 }  // namespace deeppcr::train

@@ -83,6 +83,10 @@ class Trainer {
 
   /// The next update; nothing changes where loss or gradient are no numbers. Collective.
   StepRecord step();
+  /// The next updates, up to `most`, in a row where mini-batches may follow each other: with two
+  /// versions of weights and no clipping; else one. The same numbers. Where the last of them is no
+  /// healthy one, the parameters are of use again behind go_back(). Collective.
+  std::vector<StepRecord> steps(Index most);
   /// Whether the last step has changed the parameters.
   bool healthy() const { return healthy_; }
 
@@ -118,6 +122,7 @@ class Trainer {
     return rounds_.is_over(steps_done_) || options_.stages.ends(steps_done_);
   }
   StepOutcome differentiate(const MiniBatch& batch);
+  bool flows() const;
   /// Whether the data ranks have different parameters.
   bool differs() const { return replicas_ && !ends_round(); }
   /// What all data ranks have in common besides parameters and the optimiser's memory.

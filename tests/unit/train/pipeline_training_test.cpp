@@ -249,6 +249,100 @@ TEST(PipelineTraining, DelayedGradientsAreThoseAtTheWeightsBeforeTheLastUpdate) 
   }
 }
 
+/// In rows of several updates, without a flush, the numbers of update by update; idle once a row.
+TEST(PipelineTraining, DelayedBatchesInARowHaveTheBitsOfOneByOne) {
+  const int P = test::world().size();
+  for (int depth = 1; depth <= P; ++depth) {
+    if (P % depth != 0) continue;
+    for (const char* rule : {"sgd", "adamw"}) {
+      for (const bool recompute : {false, true}) {
+        SCOPED_TRACE(fmt::format("{} of {} depth ranks, {}", depth, P, rule));
+        Case split;
+        split.steps = 2 * depth + 1;
+        split.batch = P / depth * 8;
+        split.depth_ranks = depth;
+        split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, recompute};
+        Trainer::Options options;
+        options.optimiser.rule = rule;
+        options.optimiser.own = OptionValues(find_optimiser(rule).options);
+        options.schedule.peak = 1e-2;
+        options.samples = kImages;
+        options.batch = split.batch;
+        options.delay = {1, Delay::Rule::keep};
+        Network one(test::world(), split), row(test::world(), split);
+        EXPECT_TRUE(row.net.flows());
+        Trainer by_one(one.grid, one.net, options), in_rows(row.grid, row.net, options);
+        for (const Index most : {5, 1, 2, 7}) {  // over the ends of epochs, too
+          const std::vector<StepRecord> found = in_rows.steps(most);
+          ASSERT_EQ(static_cast<Index>(found.size()), most);
+          for (const StepRecord& record : found) {
+            const StepRecord expected = by_one.step();
+            EXPECT_EQ(record.step, expected.step);
+            EXPECT_EQ(record.drift, expected.drift);
+            EXPECT_EQ(record.outcome.accuracy, expected.outcome.accuracy);
+            EXPECT_NEAR(record.outcome.loss, expected.outcome.loss, 1e-13);
+            EXPECT_NEAR(record.gradient_norm, expected.gradient_norm, 1e-12);
+          }
+          EXPECT_TRUE(parameters_of(row.net) == parameters_of(one.net));
+          EXPECT_EQ(row.net.evaluate(row.images).confusion, one.net.evaluate(one.images).confusion);
+        }
+        EXPECT_EQ(in_rows.steps_done(), 15);
+      }
+    }
+  }
+}
+
+TEST(PipelineTraining, DelayedBatchesInARowAreIdleOnce) {
+  const int P = test::world().size();
+  Case split;
+  split.steps = 2 * P;
+  split.balanced = true;
+  split.depth_ranks = P;
+  split.batch = 16;
+  split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
+  Trainer::Options options;
+  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
+  options.samples = kImages;
+  options.batch = split.batch;
+  options.delay = {1, Delay::Rule::keep};
+  Network network(test::world(), split);
+  Trainer trainer(network.grid, network.net, options);
+  for (const Index updates : {1, 2, 10}) {
+    trainer.steps(updates);
+    const PipelineUse use = *network.net.pipeline();
+    const double bubble = 3.0 * (P - 1), work = 3.0 * 8 * static_cast<double>(updates);
+    EXPECT_NEAR(use.idle, bubble / (work + bubble), 1e-12);
+    EXPECT_NEAR(use.idle_by_formula, use.idle, 1e-12);
+    EXPECT_EQ(use.held, P);
+    EXPECT_EQ(use.updates, updates);
+  }
+}
+
+/// A row that breaks is given up for the last state that was kept.
+TEST(PipelineTraining, DelayedBatchesInARowGoBack) {
+  Case split;
+  split.depth_ranks = test::world().size();
+  split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
+  Trainer::Options options;
+  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
+  options.samples = kImages;
+  options.batch = split.batch;
+  options.delay = {1, Delay::Rule::keep};
+  Network network(test::world(), split), other(test::world(), split);
+  const std::vector<Real> start = parameters_of(network.net);
+  Trainer trainer(network.grid, network.net, options), whole(other.grid, other.net, options);
+  set_parameters(network.net, std::vector<Real>(start.size(), std::nan("")));
+  EXPECT_LT(trainer.steps(4).size(), 4u);
+  EXPECT_FALSE(trainer.healthy());
+  trainer.go_back();
+  EXPECT_EQ(trainer.steps_done(), 0);
+  EXPECT_TRUE(parameters_of(network.net) == start);
+  trainer.steps(3);
+  EXPECT_TRUE(trainer.healthy());
+  whole.steps(3);
+  EXPECT_TRUE(parameters_of(network.net) == parameters_of(other.net));
+}
+
 TEST(PipelineTraining, HoldsAndIdlesAsTheScheduleSays) {
   const int P = test::world().size();
   const Index M = 11;
@@ -292,7 +386,7 @@ TEST(PipelineTraining, CountsTheIdleTicksThatArePublished) {
       const Index loss_rows = test::world().rank() == 3 ? 1 : 0;
       PipelinePasses passes(test::world(), layout, 24, {*sequence, gradients, loss_rows},
                             {schedule, 12, false, times});
-      passes.run(ends);
+      passes.run({ends});
       const double idle = schedule != PipelineSchedule::zero_bubble ? 9
                           : times.weights == 1                      ? 3
                                                                     : 4.2;

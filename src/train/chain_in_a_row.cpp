@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <limits>
+
+#include "deeppcr/core/profile.hpp"
+#include "deeppcr/train/chain_network.hpp"
+#include "train/feed.hpp"
+#include "train/loss_on_grid.hpp"
+#include "train/pipeline_passes.hpp"
+
+namespace deeppcr::train {
+
+/// Whether nothing of a mini-batch is asked for where the one before it is still worked on: shared
+/// gradients, inputs, losses of inner states. A loss on the last stage, and what samples the first
+/// one takes, are done with by then from M = P on.
+bool ChainNetwork::may_flow() const {
+  const int stages = options_.layout.num_active_ranks();
+  const bool is_last = grid_.depth().rank() == stages - 1;
+  const bool possible =
+      options_.methods.pipeline &&
+      options_.methods.pipeline->schedule == plan::PipelineSchedule::delayed && !bound_ &&
+      !chain_gradients_.any_shared() && stages == grid_.depth().size() &&
+      pipeline_->batches().num_ranks() >= stages && (is_last || loss_->rows() == 0);
+  return !grid_.world().any(!possible);
+}
+
+/// Of the micro-batches of one mini-batch; counts the seconds that the first end takes.
+ChainEnds ChainNetwork::ends(const Drawn& drawn, models::LossReport& report, double& seconds) {
+  ChainEnds ends;
+  ends.begin = [this, &drawn, &seconds](StepRange part, State z0) {
+    const Stopwatch watch;
+    if (bound_) {
+      std::fill(z0.begin(), z0.end(), Real{0});
+    } else {
+      embed(drawn, part, z0);
+    }
+    seconds += watch.seconds();
+  };
+  ends.loss = [this, &drawn, &report](StepRange part, ConstStates states, States by_states) {
+    const models::LossReport one = differentiate_loss(drawn, part, states, by_states);
+    report.loss += one.loss;
+    report.correct += one.correct;
+    report.counted += one.counted;
+  };
+  ends.end = [this](StepRange part, ConstState gradient) {
+    if (owns_embedding())
+      std::copy(gradient.begin(), gradient.end(),
+                by_input_.data() + part.first * gradient.extent(1));
+  };
+  return ends;
+}
+
+std::vector<StepOutcome> ChainNetwork::differentiate_in_a_row(const std::vector<MiniBatch>& batches,
+                                                              const Turns& turns) {
+  std::deque<Drawn> drawn;
+  std::vector<models::LossReport> reports(batches.size());
+  std::vector<ChainEnds> all;
+  double data_seconds = 0, sum_seconds = 0;
+  for (const MiniBatch& batch : batches) {
+    const std::size_t k = drawn.size();
+    drawn.push_back({examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
+                     loss_->count_judged(examples_, batch.samples, options_.batch), k % 2 == 1});
+    all.push_back(ends(drawn.back(), reports[k], data_seconds));
+  }
+  const auto update = [&](std::size_t k) {
+    const Stopwatch watch;
+    parallel::PendingSums sums(grid_.data());
+    sum_chain_gradients(false, 0, local_.size(), sums);
+    loss_->sum(sums);
+    if (owns_embedding())
+      differentiate_embedding(drawn[k], {by_input_.data(), {samples_.size(), chain().width()}},
+                              sums);
+    sums.wait();
+    sum_seconds += watch.seconds();
+    turns.update(k);
+    loss_->begin();
+  };
+  loss_->begin();
+  pipeline_->run(all, {turns.enter, update});
+
+  // [largest state, seconds by stage], worst of all ranks; [loss, correct, counted] by mini-batch
+  const StageTimes& seconds = pipeline_->seconds();
+  std::vector<double> worst{pipeline_->largest(),
+                            data_seconds,
+                            seconds.get("forward") - data_seconds,
+                            seconds.get("loss"),
+                            0,
+                            seconds.get("linear"),
+                            seconds.get("parameters"),
+                            sum_seconds};
+  std::vector<double> sums;
+  for (const models::LossReport& one : reports)
+    sums.insert(sums.end(),
+                {one.loss, static_cast<double>(one.correct), static_cast<double>(one.counted)});
+  grid_.world().max(worst);
+  grid_.world().sum(sums);
+  nonlinear::SolveReport forward;
+  nonlinear::end_sequential(worst[0], chain().num_steps(), options_.methods.settings.tolerance,
+                            forward);
+  constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
+  std::vector<StepOutcome> outcomes(batches.size());
+  for (std::size_t k = 0; k < outcomes.size(); ++k) {
+    StepOutcome& outcome = outcomes[k];
+    outcome.failure = forward.reason;
+    outcome.newton_iterations = forward.iterations;
+    outcome.loss = outcome.failure.empty() ? sums[3 * k] : kNoNumber;
+    outcome.accuracy =
+        parts_.loss->classes() > 0 ? sums[3 * k + 1] / std::max(sums[3 * k + 2], 1.0) : kNoNumber;
+    for (std::size_t s = 0; s < stages().size(); ++s)
+      outcome.seconds[stages()[s]] = worst[s + 1] / static_cast<double>(batches.size());
+  }
+  return outcomes;
+}
+
+}  // namespace deeppcr::train
