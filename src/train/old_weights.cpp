@@ -39,7 +39,7 @@ const Words<Rule>& delay_rules() {
 Index Delay::arrays() const {
   if (updates == 0) return 0;
   const Index slots = rule == Rule::average ? 1 : updates;
-  return slots + (rule == Rule::keep ? 1 : 2);  // the newest ones; and the measure
+  return slots + 2;  // the newest ones; a measure, or the gradients of an open update
 }
 
 OldWeights::OldWeights(const parallel::Communicator& holders, const Delay& delay,

@@ -1,5 +1,6 @@
 #include "deeppcr/train/optimiser.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -162,14 +163,26 @@ double Optimiser::squares() const {
 double Optimiser::update(double learning_rate) {
   const double norm = std::sqrt(holders_.sum(squares()));
   if (!std::isfinite(norm)) return norm;
-  const bool clips = clip_norm_ > 0 && norm > clip_norm_;
-  apply(learning_rate, clips ? clip_norm_ / norm : 1);
+  apply(learning_rate, norm, false);
   return norm;
 }
 
-void Optimiser::apply(double learning_rate, double scale) {
+double Optimiser::hold() {
+  held_.resize(groups_.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    held_[g].reserve(groups_[g].array.local_size());
+    std::copy_n(groups_[g].gradient, groups_[g].array.local_size(), held_[g].data());
+  }
+  return squares();
+}
+
+void Optimiser::update_held(double learning_rate, double norm) { apply(learning_rate, norm, true); }
+
+void Optimiser::apply(double learning_rate, double norm, bool held) {
+  const bool clips = clip_norm_ > 0 && norm > clip_norm_;
   ++updates_;
   Update update;
+  const double scale = clips ? clip_norm_ / norm : 1;
   update.rate = learning_rate;
   update.number = updates_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -178,7 +191,7 @@ void Optimiser::apply(double learning_rate, double scale) {
     update.decays = kind == models::ParameterKind::weight;
     update.size = groups_[g].array.local_size();
     update.parameters = groups_[g].array.values;
-    update.gradient = groups_[g].gradient;
+    update.gradient = held ? held_[g].data() : groups_[g].gradient;
     update.memory.clear();
     for (Buffer<Real>& memory : memories_[g]) update.memory.push_back(memory.data());
     rule_->apply(update);

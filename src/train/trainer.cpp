@@ -10,6 +10,7 @@
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/parallel/pending_sums.hpp"
 #include "train/random_order.hpp"
 
 namespace deeppcr::train {
@@ -44,6 +45,43 @@ double largest_of(const parallel::Communicator& ranks, double value) {
   ranks.max(values);
   return values.front();
 }
+
+/// The updates of a row on this rank. Mini-batch k is worked on at W(k - 1); update k stays open
+/// until that asks for it, or gradient k + 1 is there, while the norm is summed.
+class Row {
+ public:
+  Row(const parallel::Communicator& holders, Optimiser& optimiser, OldWeights& weights,
+      std::vector<StepRecord>& records)
+      : optimiser_(optimiser), weights_(weights), records_(records), sums_(holders) {}
+
+  void enter(std::size_t k) {
+    if (k > done_ + 1) finish();
+    weights_.show(k > done_);
+  }
+  void update(std::size_t k) {
+    if (k > done_) finish();
+    squares_ = optimiser_.hold();
+    sums_.start(&squares_, 1);
+  }
+  void finish() {
+    const Stopwatch watch;
+    sums_.wait();
+    StepRecord& record = records_[done_++];
+    record.gradient_norm = std::sqrt(squares_);
+    weights_.keep_newest();
+    optimiser_.update_held(record.learning_rate, record.gradient_norm);
+    update_seconds_ += watch.seconds();
+  }
+  double seconds_each() const { return update_seconds_ / static_cast<double>(done_); }
+
+ private:
+  Optimiser& optimiser_;
+  OldWeights& weights_;
+  std::vector<StepRecord>& records_;
+  double squares_ = 0, update_seconds_ = 0;
+  parallel::PendingSums sums_;
+  std::size_t done_ = 0;
+};
 }  // namespace
 
 SampleOrder::SampleOrder(Index samples, Index batch, std::uint64_t seed, const Shards& shards)
@@ -163,18 +201,14 @@ StepRecord Trainer::step() {
   return record;
 }
 
-bool Trainer::flows() const {
-  return old_ && old_->flows() && options_.optimiser.clip_norm == 0 && model_.flows();
-}
+bool Trainer::flows() const { return old_ && old_->flows() && model_.flows(); }
 
-//     mini-batch k is worked on at W(k - 1), the newest one while gradient k - 1 is not there
 std::vector<StepRecord> Trainer::steps(Index most) {
-  if (!flows() || most < 2) return {step()};
+  if (!flows()) return {step()};
   if (steps_done_ + most - kept_at_ > kStepsBetweenCopies) keep();
-  const auto count = static_cast<std::size_t>(most);
   std::vector<std::vector<Index>> samples;
   std::vector<MiniBatch> batches;
-  std::vector<StepRecord> records(count);
+  std::vector<StepRecord> records(static_cast<std::size_t>(most));
   for (StepRecord& record : records) {
     record.step = steps_done_ + static_cast<Index>(batches.size());
     record.epoch = order_.epoch_of(record.step);
@@ -184,26 +218,13 @@ std::vector<StepRecord> Trainer::steps(Index most) {
     samples.emplace_back(drawn, drawn + options_.batch);
     batches.push_back({record.step, record.epoch, samples.back().data(), options_.batch});
   }
-  std::vector<double> squares(count);
-  std::size_t done = 0;
-  Turns turns;
-  turns.enter = [&](std::size_t k) { old_->show(k > done); };
-  turns.update = [&](std::size_t k) {
-    const Stopwatch watch;
-    squares[k] = optimiser_.squares();
-    old_->keep_newest();
-    optimiser_.apply(records[k].learning_rate, 1);
-    done = k + 1;
-    records[k].outcome.seconds["update"] = watch.seconds();
-  };
-  const std::vector<StepOutcome> outcomes = model_.differentiate_in_a_row(batches, turns);
-  old_->show(true);
-  grid_.depth().sum(squares);
-  for (std::size_t k = 0; k < count; ++k) {
-    const double update_seconds = records[k].outcome.seconds["update"];
+  Row row(grid_.depth(), optimiser_, *old_, records);
+  const std::vector<StepOutcome> outcomes = model_.differentiate_in_a_row(
+      batches, {[&](std::size_t k) { row.enter(k); }, [&](std::size_t k) { row.update(k); }});
+  row.finish();
+  for (std::size_t k = 0; k < records.size(); ++k) {
     records[k].outcome = outcomes[k];
-    records[k].outcome.seconds["update"] = update_seconds;
-    records[k].gradient_norm = std::sqrt(squares[k]);
+    records[k].outcome.seconds["update"] = row.seconds_each();
     healthy_ = std::isfinite(outcomes[k].loss) && std::isfinite(records[k].gradient_norm);
     if (!healthy_) {
       records.resize(k + 1);

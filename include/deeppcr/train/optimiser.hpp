@@ -75,10 +75,11 @@ class Optimiser {
   /// Collective over the holders. Cost: 4 (sgd) to 12 (adam) flops a parameter; one reduction of a
   /// number.
   double update(double learning_rate);
-  /// The same in parts: squares of this rank's gradients, which add up over the holders; and an
-  /// update from gradients times `scale`. Not collective.
-  double squares() const;
-  void apply(double learning_rate, double scale);
+  /// The same in parts, which are not collective: keeps a copy of the gradients, and returns the
+  /// sum of their squares on this rank; later on the update from that copy, when the norm over all
+  /// holders is known.
+  double hold();
+  void update_held(double learning_rate, double norm);
 
   Index updates() const { return updates_; }
   void set_updates(Index updates) { updates_ = updates; }
@@ -86,11 +87,16 @@ class Optimiser {
   std::vector<StoredArray> state();
 
  private:
+  double squares() const;
+  /// From the gradients, or the copies of them.
+  void apply(double learning_rate, double norm, bool held);
+
   const parallel::Communicator& holders_;
   double clip_norm_;
   std::unique_ptr<UpdateRule> rule_;
   std::vector<ParameterGroup> groups_;
   std::vector<std::vector<Buffer<Real>>> memories_;  ///< of each group, as the rule lists them
+  std::vector<Buffer<Real>> held_;                   ///< gradients of each group
   Index updates_ = 0;
 };
 

@@ -84,8 +84,9 @@ class Trainer {
   /// The next update; nothing changes where loss or gradient are no numbers. Collective.
   StepRecord step();
   /// The next updates, up to `most`, in a row where mini-batches may follow each other: with two
-  /// versions of weights and no clipping; else one. The same numbers. Where the last of them is no
-  /// healthy one, the parameters are of use again behind go_back(). Collective.
+  /// versions of weights; else one. The same numbers, but for the rounding of norms that clip.
+  /// Where the last of them is no healthy one, the parameters are of use again behind go_back().
+  /// Collective.
   std::vector<StepRecord> steps(Index most);
   /// Whether the last step has changed the parameters.
   bool healthy() const { return healthy_; }

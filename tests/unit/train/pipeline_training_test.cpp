@@ -268,6 +268,7 @@ TEST(PipelineTraining, DelayedBatchesInARowHaveTheBitsOfOneByOne) {
         options.schedule.peak = 1e-2;
         options.samples = kImages;
         options.batch = split.batch;
+        options.optimiser.clip_norm = recompute ? 0.1 : 0;
         options.delay = {1, Delay::Rule::keep};
         Network one(test::world(), split), row(test::world(), split);
         EXPECT_TRUE(row.net.flows());
@@ -283,7 +284,11 @@ TEST(PipelineTraining, DelayedBatchesInARowHaveTheBitsOfOneByOne) {
             EXPECT_NEAR(record.outcome.loss, expected.outcome.loss, 1e-13);
             EXPECT_NEAR(record.gradient_norm, expected.gradient_norm, 1e-12);
           }
-          EXPECT_TRUE(parameters_of(row.net) == parameters_of(one.net));
+          const std::vector<Real> found_here = parameters_of(row.net);
+          const std::vector<Real> expected_here = parameters_of(one.net);
+          for (std::size_t i = 0; i < found_here.size();
+               ++i)  // norms may be summed in another order
+            EXPECT_NEAR(found_here[i], expected_here[i], recompute ? 1e-12 : 0);
           EXPECT_EQ(row.net.evaluate(row.images).confusion, one.net.evaluate(one.images).confusion);
         }
         EXPECT_EQ(in_rows.steps_done(), 15);
