@@ -75,12 +75,19 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::pair("data", "fashion-mnist"), std::pair("optimiser", "adam"),
                     std::pair("momentum", "0.5"), std::pair("learning-rate", "0.1"),
                     std::pair("schedule", "step"), std::pair("flip", "true"),
-                    std::pair("samples", "100"), std::pair("epochs", "9"), std::pair("gain", "2")));
+                    std::pair("samples", "100"), std::pair("epochs", "9"), std::pair("gain", "2"),
+                    std::pair("pipeline", "delayed"), std::pair("delay", "3"),
+                    std::pair("old-weights", "exact")));
 
 TEST(SameRun, RanksSolversAndFilesAreFree) {
   std::string other = with(kTrain, "linear", "hybrid");
   other = with(with(other, "depth-ranks", "4"), "checkpoint", "other.h5");
   EXPECT_EQ(said(kTrain, other), Options{});
+  // Of pipelines only one gives other numbers.
+  other = with(kTrain, "pipeline", "gpipe");
+  EXPECT_EQ(said(kTrain, other), Options{});
+  EXPECT_EQ(said(with(kTrain, "pipeline", "1f1b"), other), Options{});
+  EXPECT_EQ(said(with(kTrain, "pipeline", "delayed"), other), Options{"--pipeline"});
 }
 
 TEST(SameRun, AnOptionThatAnOldFileDoesNotKnowHadItsDefault) {
