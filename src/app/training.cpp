@@ -277,8 +277,8 @@ void add_delay(const train::Delay& delay, const std::vector<RoundRow>& looks, Re
   report.json["delay"] = delay.updates;
   report.json["old_weights"] = rule;
   report.json["drift"] = drift;
-  report.line("delay", "{} updates, old weights by {}; drift {:.3g} at the last look",
-              delay.updates, rule, drift);
+  report.line("delay", "{} update{}, old weights by {}; drift {:.3g} at the last look",
+              delay.updates, delay.updates > 1 ? "s" : "", rule, drift);
 }
 
 void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
