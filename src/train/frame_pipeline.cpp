@@ -26,14 +26,22 @@ void FramePipeline::run(const Ends& ends) {
   for (;;) {
     Frame frame;
     const Next next = is_first() ? ends.begin(frame, state(0)) : receive(frame);
-    if (next == Next::frame && !local_.empty())
-      chain_.propagate(local_, state(0), {states_.data() + width_, {local_.size(), 1, width_}});
+    if (next == Next::frame) propagate(ends);
     if (to_next_) {
       hand_over(next, frame);
     } else if (next == Next::frame) {
       ends.end(frame, state(local_.size()));
     }
+    if (next == Next::frame && ends.behind) ends.behind(frame);
     if (next == Next::end || (next == Next::pause && ends.pause())) return;
+  }
+}
+
+void FramePipeline::propagate(const Ends& ends) {
+  if (ends.steps) {
+    ends.steps({states_.data(), {local_.size() + 1, 1, width_}});
+  } else if (!local_.empty()) {
+    chain_.propagate(local_, state(0), {states_.data() + width_, {local_.size(), 1, width_}});
   }
 }
 

@@ -42,6 +42,11 @@ class FramePipeline {
     /// All frames before it are through. Says, equally on all ranks, whether the stream stops
     /// there. On all stages.
     std::function<bool()> pause;
+    /// In place of Sequence::propagate(): the local steps from states[0], [L_local + 1, 1, n]. On
+    /// all stages; may be left out.
+    std::function<void(States states)> steps = {};
+    /// The frame is on its way to the next stage, or through. On all stages; may be left out.
+    std::function<void(const Frame& frame)> behind = {};
   };
 
   /// Chain and communicator must outlive the object. @pre the layout is contiguous; it may leave
@@ -56,6 +61,7 @@ class FramePipeline {
   bool is_free() { return !to_next_ || to_next_->has_room(); }
 
  private:
+  void propagate(const Ends& ends);
   Next receive(Frame& frame);
   void hand_over(Next next, const Frame& frame);
   bool is_first() const { return comm_.rank() == 0; }
