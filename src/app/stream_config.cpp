@@ -11,6 +11,31 @@ namespace {
 constexpr Index kMany = 1'000'000'000'000;
 constexpr Index kMostNumbers = 100'000'000;
 
+/// @throws Error for frames that nothing can be learned from
+void refuse_unlabelled(const OptionValues& options) {
+  if (options.text("frames").empty() || options.flag("labelled")) return;
+  throw input_error(
+      "--learning-rate {}: learning needs the class of each frame, and --frames {} has none; write "
+      "it in front of each frame and add --labelled, or leave --learning-rate out",
+      options.real("learning-rate"), options.text("frames"));
+}
+
+/// @throws Error for options that say something of learning where there is none
+void refuse_learning(const OptionValues& options) {
+  std::vector<std::string> names;  // options of an optimiser, given alone, choose one
+  for (const train::OptimiserEntry& entry : train::optimisers())
+    for (const OptionSpec& option : entry.options) names.push_back(option.name);
+  for (const char* name : {"optimiser", "clip-norm", "trace", "save-weights"})
+    names.emplace_back(name);
+  for (const std::string& name : names) {
+    if (options.given(name))
+      throw input_error(
+          "--{} is for a stream that learns, which --learning-rate turns on; add it, such as "
+          "--learning-rate 1e-3, or leave --{} out",
+          name, name);
+  }
+}
+
 void refuse_contradictions(const OptionValues& options) {
   const std::string frames = options.text("frames"), data = options.text("data");
   if (frames.empty() == data.empty())
@@ -31,6 +56,11 @@ void refuse_contradictions(const OptionValues& options) {
     throw input_error(
         "--print and --json exclude each other: both write to standard output; use --output FILE "
         "for the predictions");
+  if (options.real("learning-rate") > 0) {
+    refuse_unlabelled(options);
+  } else {
+    refuse_learning(options);
+  }
 }
 
 }  // namespace
@@ -66,6 +96,17 @@ void add_stream_options(cli::Options& options) {
        flag_option("drop",
                    "of a FIFO or standard input: leave frames out where they come faster than the "
                    "ranks take them, and count them")});
+  options.add(
+      "Learning",
+      {real_option("learning-rate", "0", 0, 1e6,
+                   "learn from each frame, which needs its class, once it is predicted; 0: learn "
+                   "nothing"),
+       clip_norm_option(),
+       cli::written_file("trace", file_format::kTrace,
+                         "write loss and accuracy over time, HDF5; readable while it runs"),
+       cli::written_file("save-weights", file_format::kWeights,
+                         "write what was learned in PyTorch's layout, HDF5")},
+      {{"optimiser", "adamw", cli::offered(train::optimisers())}});
   options.add("Files",
               {cli::read_file("weights", "the network, HDF5 or safetensors; left out: by the seed"),
                cli::written_file("output", file_format::kTrace,
@@ -95,7 +136,12 @@ StreamConfig read_stream_config(const OptionValues& options) {
   config.output = options.text("output");
   config.logits = options.flag("logits");
   config.prints = options.flag("print");
-  config.network.files.trace = config.output;  // beside which a file named STOP ends the run
+  config.learning_rate = options.real("learning-rate");
+  config.optimiser = read_optimiser(options);
+  config.trace = options.text("trace");
+  // A file named STOP beside it ends the run.
+  config.network.files.trace = config.output.empty() ? config.trace : config.output;
+  config.network.files.save_weights = options.text("save-weights");
   config.network.files.max_hours = options.real("max-hours");
   return config;
 }

@@ -21,7 +21,11 @@ struct StreamConfig {
   std::string output;
   bool logits = false;
   bool prints = false;
+  double learning_rate = 0;  ///< 0: it learns nothing
+  train::OptimiserOptions optimiser;
+  std::string trace;  ///< of learning
 
+  bool learns() const { return learning_rate > 0; }
   /// "--frames FILE" or "--data NAME".
   std::string source() const;
 };

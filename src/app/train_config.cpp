@@ -93,7 +93,7 @@ void add_optimiser_options(cli::Options& options) {
                     "updates at most; the schedule stays that of the epochs; 0: no limit"),
        real_option("learning-rate", "3e-3", 0, 1e6, "largest learning rate"),
        whole_option("warm-up", 100, 0, kMany, "updates in which the rate rises"),
-       real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never"),
+       clip_norm_option(),
        whole_option("truncate", 0, 0, kMany,
                     "of inputs over time: gradients stay within windows of so many steps, counted "
                     "from the first step; 0: they flow through all"),
@@ -138,14 +138,6 @@ SequenceConfig read_sequences(const OptionValues& options) {
   return sequences;
 }
 
-train::OptimiserOptions read_optimiser(const OptionValues& options) {
-  train::OptimiserOptions optimiser;
-  optimiser.rule = options.text("optimiser");
-  optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
-  optimiser.clip_norm = options.real("clip-norm");
-  return optimiser;
-}
-
 train::Schedule read_schedule(const OptionValues& options) {
   train::Schedule schedule;
   schedule.name = options.text("schedule");
@@ -156,6 +148,18 @@ train::Schedule read_schedule(const OptionValues& options) {
 }
 
 }  // namespace
+
+OptionSpec clip_norm_option() {
+  return real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never");
+}
+
+train::OptimiserOptions read_optimiser(const OptionValues& options) {
+  train::OptimiserOptions optimiser;
+  optimiser.rule = options.text("optimiser");
+  optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
+  optimiser.clip_norm = options.real("clip-norm");
+  return optimiser;
+}
 
 void refuse_mixed_samples(const OptionValues& options) {
   const bool signals = !options.text("input").empty();

@@ -54,6 +54,10 @@ struct TrainConfig {
 void add_train_options(cli::Options& options);
 /// Refuses options of images beside signals, and of signals beside images, as they were typed.
 void refuse_mixed_samples(const OptionValues& options);
+/// The rule that --optimiser names, with its options and --clip-norm.
+train::OptimiserOptions read_optimiser(const OptionValues& options);
+/// --clip-norm
+OptionSpec clip_norm_option();
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(cli::Options& options);
 train::Sharing read_sharing(const OptionValues& options);

@@ -111,7 +111,7 @@ void OnlinePipeline::differentiate_loss(const Frame& frame, const Ends& ends) {
   gradients.states = States(carry_.data(), {1, 1, n});
   for (int g = 0; g < loss_gradients_.groups(); ++g)
     gradients.parameters.push_back(loss_gradients_[g]);
-  ends.learned(network_.loss.evaluate(data, &gradients));
+  ends.learned(frame, network_.loss.evaluate(data, &gradients));
 }
 
 /// Whether there is one: the first frames meet none.
@@ -124,13 +124,17 @@ bool OnlinePipeline::take_gradient() {
 void OnlinePipeline::backward() {
   const Index m = local_.size(), n = network_.chain.width();
   if (m > 0) {
-    chain_gradients_.clear_shared();
-    sequence::GroupRows rows;
-    chain_gradients_.slice(0, m, rows);
     const ConstStates no_loss(by_states_.data(), {0, 1, n});
     const States by_states(by_states_.data(), {m, 1, n});
-    network_.chain.backpropagate(*linearised_, local_,
-                                 {states_.slice(0, m), no_loss, by_states, carry(), rows});
+    sequence::GroupRows rows;
+    chain_gradients_.clear_shared();
+    chain_gradients_.slice(0, m, rows);
+    if (rows.empty()) {
+      linearised_->substitute(local_, Direction::backward, no_loss, by_states, carry());
+    } else {
+      network_.chain.backpropagate(*linearised_, local_,
+                                   {states_.slice(0, m), no_loss, by_states, carry(), rows});
+    }
   }
   if (is_first())
     network_.embedding.gradient({sample_.data(), {1, sample_.size()}}, carry(),

@@ -278,6 +278,20 @@ class Ends(ProgramTest):
         for option in ("--embedding", "--head", "--save-module"):
             self.assert_refused(self.run_here("train", "--model", "resnet", option, "x.pt"), f"{option} x.pt", "resnet")
 
+    def test_stream_learns_steps_with_weights_of_their_own(self):
+        words = ["stream", "--model", "torch", "--module", "m.pt", "--data", "random", "--max-frames", 40,
+                 "--learning-rate", 0.01, "--json"]
+        save_stacked([Gated(6) for _ in range(STEPS)], self.folder / "m.pt", [6])
+        done = self.run_here(*words)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(json.loads(done.out)["updates"], [40 - 2 * (RANKS - 1 - stage) for stage in range(RANKS)])
+        save_shared(Gated(6), self.folder / "m.pt", [6])
+        done = self.run_here(*words, "--steps", STEPS)
+        if RANKS == 1:
+            self.assertEqual(done.code, 0, done.err)
+        else:
+            self.assert_refused(done, "--model torch", "share weights", "2 ranks")
+
 
 if __name__ == "__main__":
     main()

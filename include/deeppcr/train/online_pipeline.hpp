@@ -46,7 +46,7 @@ class OnlinePipeline {
     /// Takes the last state [1, n], before anything is learned from its frame. On the last stage.
     std::function<void(const Frame& frame, ConstState last)> end;
     /// The loss of this frame, which has a label. On the last stage.
-    std::function<void(const models::LossReport& report)> learned;
+    std::function<void(const Frame& frame, const models::LossReport& report)> learned;
     std::function<bool()> pause;  ///< as in FramePipeline
   };
 

@@ -103,7 +103,9 @@ struct Online {
                     seen.frames.push_back(frame.number);
                     seen.states.emplace_back(last.begin(), last.end());
                   },
-                  [&](const models::LossReport& report) { seen.losses.push_back(report.loss); },
+                  [&](const Frame&, const models::LossReport& report) {
+                    seen.losses.push_back(report.loss);
+                  },
                   [] { return false; }});
   }
 

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+
+#include "app/stream_config.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/models/dense_layer.hpp"
+#include "deeppcr/models/loss.hpp"
+#include "deeppcr/parallel/block_layout.hpp"
+#include "deeppcr/sequence/sequence.hpp"
+#include "deeppcr/train/images.hpp"
+
+namespace deeppcr::app {
+
+/// Sizes of the two ends, equal on all ranks.
+struct EndSizes {
+  Index features = 0;
+  int classes = 0;
+};
+
+/// @throws Error for a network that takes no frames, or that stages cannot learn
+void check_network(const StreamConfig& config, int ranks);
+/// By the weights file, by options and by the images, where there are any. @throws Error where they
+/// contradict each other
+EndSizes end_sizes(const StreamConfig& config, const train::Images& images);
+
+/// What all ranks hold of the network: its ends, which are small, and the steps of their range.
+struct StreamNetwork {
+  parallel::BlockLayout layout;
+  std::unique_ptr<sequence::Sequence> chain;
+  std::unique_ptr<models::DenseLayer> embedding;
+  std::shared_ptr<models::DenseLayer> head;
+  std::unique_ptr<models::Loss> loss;  ///< cross-entropy of that head after the last step
+};
+/// From --weights, else by the seed. Collective.
+StreamNetwork make_network(const parallel::Communicator& comm, const StreamConfig& config,
+                           const EndSizes& sizes);
+/// --save-weights. Collective.
+void save_weights(const cli::Context& context, const StreamConfig& config,
+                  const StreamNetwork& network);
+
+}  // namespace deeppcr::app

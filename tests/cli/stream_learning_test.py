@@ -1,0 +1,149 @@
+"""Streams that learn as they go: what they report and write, that timing changes nothing, wrong input."""
+import os
+
+import h5py
+import numpy as np
+
+from program import RANKS, ProgramTest, Started, main, wait_for
+
+CHAIN = ["--steps", 12, "--width", 8]
+RAW = [*CHAIN, "--frame-size", 5, "--classes", 4, "--frames"]
+RATE = ["--learning-rate", 0.01]
+
+
+def labelled(count, seed=1):
+    """Frames whose class is the largest of their first four numbers; each comes five times, as in a film."""
+    values = np.repeat(np.random.default_rng(seed).normal(size=(count // 5, 5)), 5, axis=0).astype("<f4")
+    labels = values[:, :4].argmax(axis=1).astype("<i4")
+    return values, labels
+
+
+def packed(values, labels):
+    return b"".join(label.tobytes() + frame.tobytes() for label, frame in zip(labels, values))
+
+
+class StreamLearning(ProgramTest):
+    def learned(self, *words, **settings):
+        return self.solved("stream", *words, "--force", **settings)
+
+    def tables(self, name, group="predictions"):
+        with h5py.File(self.folder / name) as file:
+            return {key: data[:] for key, data in file[group].items()}
+
+    def write(self, count):
+        values, labels = labelled(count)
+        (self.folder / "frames.bin").write_bytes(packed(values, labels))
+        return values, labels
+
+    def test_report_and_trace(self):
+        _, labels = self.write(2050)
+        report = self.learned(*RAW, "frames.bin", "--labelled", *RATE, "--optimiser", "adam", "--weight-decay", 0,
+                              "--trace", "s.h5", "--output", "p.h5")
+        self.assertEqual(report["status"], "done")
+        self.assertEqual(report["optimiser"], "adam")
+        self.assertEqual(report["learning_rate"], 0.01)
+        self.assertIn("PARTIME", report["rule"])
+        staleness = [2 * (RANKS - 1 - stage) for stage in range(RANKS)]
+        self.assertEqual(report["staleness"], staleness)
+        self.assertEqual(report["updates"], [2050 - frames for frames in staleness])
+        found = self.tables("s.h5", "learning")
+        np.testing.assert_array_equal(found["frame"], [*range(100, 2001, 100), 2050])
+        right = self.tables("p.h5")["class"] == labels
+        np.testing.assert_allclose(found["accuracy"][:20], right[:2000].reshape(20, 100).mean(axis=1))
+        self.assertAlmostEqual(found["accuracy"][20], right[2000:].mean())
+        self.assertEqual(report["recent_frames"], 950)
+        self.assertAlmostEqual(report["recent_accuracy"], right[-950:].mean())
+        # it learns: far from one in four, and from the loss of equal chances
+        self.assertGreater(found["accuracy"][15:].mean(), 0.6)
+        self.assertLess(found["loss"][15:].mean(), 0.7 * found["loss"][0])
+
+    def test_predicts_before_it_learns(self):
+        self.write(50)
+        words = [*RAW, "frames.bin", "--labelled", "--logits", "--output"]
+        self.learned(*words, "still.h5")
+        self.learned(*words, "p.h5", *RATE)
+        still, ours = self.tables("still.h5")["logits"], self.tables("p.h5")["logits"]
+        np.testing.assert_array_equal(ours[0], still[0])
+        self.assertTrue(np.all(np.any(ours[1:] != still[1:], axis=1)))
+
+    def test_weights_are_those_learned(self):
+        values, labels = self.write(1500)
+        self.learned(*RAW, "frames.bin", "--labelled", *RATE, "--save-weights", "w.h5")
+        score = self.learned(*CHAIN, "--weights", "w.h5", "--frames", "frames.bin", "--labelled", "--output", "p.h5",
+                             "--logits")
+        self.assertGreater(score["accuracy"], 0.6)
+        with h5py.File(self.folder / "w.h5") as file:
+            weight, bias = file["embedding/weight"][:], file["embedding/bias"][:]
+            z = values[:3] @ weight.T + bias
+            for w, b in zip(file["layers/weight"][:], file["layers/bias"][:]):
+                z = z + np.tanh(np.tanh(z @ w[0].T + b[0]) @ w[1].T + b[1]) / np.sqrt(12)
+            logits = z @ file["head/weight"][:].T + file["head/bias"][:]
+        np.testing.assert_allclose(self.tables("p.h5")["logits"][:3], logits, rtol=1e-6, atol=1e-8)
+
+    def test_slow_frames_learn_the_same(self):
+        values, labels = self.write(200)
+        words = ["--labelled", *RATE, "--logits", "--trace"]
+        self.learned(*RAW, "frames.bin", *words, "s.h5", "--output", "p.h5")
+        os.mkfifo(self.folder / "fifo")
+        run = Started("stream", *RAW, "fifo", *words, "slow.h5", "--output", "q.h5", "--json", cwd=self.folder)
+        wait_for((self.folder / "slow.h5").exists, "a run that has opened its frames")
+
+        def rows():
+            try:
+                with h5py.File(self.folder / "slow.h5", "r", swmr=True) as file:
+                    return len(file["learning/loss"])
+            except (OSError, KeyError):
+                return 0
+
+        with open(os.open(self.folder / "fifo", os.O_RDWR), "wb", buffering=0) as fifo:
+            fifo.write(packed(values[:120], labels[:120]))
+            # pauses go by, and the trace can be read
+            wait_for(lambda: rows() == 1, "the first row of the trace")
+            fifo.write(packed(values[120:], labels[120:]))
+        done = run.end()
+        self.assertEqual(done.code, 0, done.err)
+        np.testing.assert_array_equal(self.tables("q.h5")["logits"], self.tables("p.h5")["logits"])
+        for key in ("frame", "loss", "accuracy"):
+            np.testing.assert_array_equal(self.tables("slow.h5", "learning")[key], self.tables("s.h5", "learning")[key])
+
+    def test_nothing_is_learned_from_no_numbers(self):
+        values, labels = self.write(60)
+        values[20, 3] = np.nan
+        (self.folder / "frames.bin").write_bytes(packed(values, labels))
+        done = self.run_here("stream", *RAW, "frames.bin", "--labelled", *RATE, "--output", "p.h5", "--json")
+        self.assertEqual(done.code, 2, done.err)
+        self.assertIn("1 of 60 frames", done.report["reason"])
+        self.assertIn("--learning-rate", done.report["reason"])
+        found = self.tables("p.h5")["class"]
+        self.assertEqual(found[20], -1)
+        self.assertTrue(np.all(np.delete(found, 20) >= 0))
+        # a stage leaves out that frame and, later, the gradient of each stage behind it that has met it
+        self.assertEqual(done.report["updates"],
+                         [60 - 2 * (RANKS - 1 - stage) - (RANKS - stage) for stage in range(RANKS)])
+
+    def test_images(self):
+        report = self.learned("--data", "random", "--max-frames", 300, *CHAIN, *RATE, "--optimiser", "sgd")
+        self.assertEqual(report["frames"], 300)
+        self.assertEqual(report["updates"][-1], 300)
+
+    def test_wrong_input(self):
+        values, _ = self.write(5)
+        values.tofile(self.folder / "f")
+        random = ["--data", "random", "--max-frames", 5, *CHAIN]
+        for words, phrases in (
+                ([*RAW, "f", *RATE], ["--learning-rate 0.01", "--frames f", "--labelled"]),
+                ([*random, "--optimiser", "sgd"], ["--optimiser", "--learning-rate"]),
+                ([*random, "--momentum", 0.5], ["--momentum", "--learning-rate"]),
+                ([*random, "--clip-norm", 1], ["--clip-norm", "--learning-rate"]),
+                ([*random, "--trace", "s.h5"], ["--trace", "--learning-rate"]),
+                ([*random, "--save-weights", "w.h5"], ["--save-weights", "--learning-rate"]),
+                ([*random, *RATE, "--trace", "no/s.h5"], ["no/s.h5"]),
+                ([*random, *RATE, "--optimiser", "sgd", "--momentum", 1], ["momentum 1"]),
+                ([*random, *RATE, "--optimiser", "sgd", "--beta1", 0.5], ["--beta1"]),
+                ([*random, "--learning-rate", -1], ["--learning-rate -1"])):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_here("stream", *words, "--quiet"), *phrases)
+
+
+if __name__ == "__main__":
+    main()
