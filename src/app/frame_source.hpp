@@ -19,6 +19,8 @@ class FrameSource {
   virtual Next next(double seconds, Real* numbers, int& label) = 0;
   /// What stands behind the last whole frame, in words; empty where there is nothing.
   virtual std::string left_over() const { return ""; }
+  /// Whether frames that were taken are gone. Default: another run finds them again.
+  virtual bool is_live() const { return false; }
 };
 
 /// Images with their normalisation, which may be that of others.
@@ -41,6 +43,7 @@ class StreamedFrames final : public FrameSource {
   StreamedFrames(const StreamConfig& config, Index numbers);
   Next next(double seconds, Real* numbers, int& label) override;
   std::string left_over() const override;
+  bool is_live() const override { return frames_.is_live(); }
 
  private:
   io::RawFrames frames_;

@@ -52,7 +52,8 @@ std::vector<io::WrittenFile> written_files(const cli::Options& known, const Opti
       if (format == file_format::kModule && !path.empty() &&
           !values.text(models::to_string(role)).empty())
         files.push_back({"", module_beside(path, role), format});
-    if (format == file_format::kCheckpoint) {
+    // Runs that are saved by the clock write one at a stop, too.
+    if (format == file_format::kCheckpoint && (!path.empty() || known.has("checkpoint-every"))) {
       const std::string used = path.empty() ? default_checkpoint(values.text("trace")) : path;
       if (path.empty()) files.push_back({"", used, format});
       files.push_back({"", link_target(used) + ".1", format});

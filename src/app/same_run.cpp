@@ -29,18 +29,39 @@ const Names sequences{"as", "permute", "target", "positives"};
 const Names first_weights{"init", "gain", "contraction"};
 /// Of a model, but about its training.
 const Names training_of_model{"average", "jitter", "autoencoder"};
-const Names course{
-    "data",        "samples",       "positive-fraction", "shift",     "flip",     "epochs",
-    "input",       "test-input",    "test-share",        "frame",     "truncate", "schedule",
-    "optimiser",   "learning-rate", "warm-up",           "clip-norm", "clip",     "local-steps",
-    "drift-bound", "shards",        "average-optimiser", "pipeline",  "delay",    "old-weights"};
+const Names course{"data",
+                   "samples",
+                   "positive-fraction",
+                   "shift",
+                   "flip",
+                   "epochs",
+                   "input",
+                   "test-input",
+                   "test-share",
+                   "frame",
+                   "truncate",
+                   "schedule",
+                   "optimiser",
+                   "learning-rate",
+                   "warm-up",
+                   "clip-norm",
+                   "clip",
+                   "local-steps",
+                   "drift-bound",
+                   "shards",
+                   "average-optimiser",
+                   "pipeline",
+                   "delay",
+                   "old-weights",
+                   "frames",
+                   "set"};
 const Names ends{"embedding", "head"};
-const Names files{"data",        "input",     "test-input", "weights",       "denoiser",
-                  "autoencoder", "embedding", "head",       "sampler-config"};
+const Names files{"data",     "frames",      "input",     "test-input", "weights",
+                  "denoiser", "autoencoder", "embedding", "head",       "sampler-config"};
 
 Decides what_decides(const std::string& command, const std::string& name,
                      const std::string& selector) {
-  const bool trains = command == "train";
+  const bool trains = command == "train" || command == "stream";
   if (trains && first_weights.count(name) > 0) return Decides::start;
   if (training_of_model.count(name) > 0) return Decides::course;
   if (selector == "model" || name == "model") return Decides::function;

@@ -1,14 +1,15 @@
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 #include "app/chain.hpp"
 #include "app/examples.hpp"
 #include "app/frame_source.hpp"
 #include "app/interrupts.hpp"
 #include "app/learning_curve.hpp"
-#include "app/report.hpp"
 #include "app/run_commands.hpp"
+#include "app/stream_checkpoint.hpp"
 #include "app/stream_network.hpp"
+#include "app/stream_report.hpp"
 #include "app/stream_results.hpp"
 #include "deeppcr/cli/output.hpp"
 #include "deeppcr/core/error.hpp"
@@ -46,11 +47,14 @@ class Stream {
         interrupts_(context.comm, config.network.files),
         progress_(context.comm.is_root() && !context.quiet),
         numbers_(network.embedding->inputs()),
-        logits_(network.head->outputs()) {
+        logits_(network.head->outputs()),
+        checkpoint_(context, config),
+        start_(config.first) {
     if (config.learns()) {
       learner_.emplace(comm_,
                        OnlinePipeline::Network{*network.chain, *network.embedding, *network.loss},
                        network.layout, config.optimiser, config.learning_rate);
+      resume();
     } else {
       pipeline_.emplace(comm_, *network.chain, network.layout);
     }
@@ -70,6 +74,10 @@ class Stream {
 
   void predict();
   void learn();
+  void resume();
+  void set_next_save(Index at);
+  bool save();
+  bool is_save_due() const { return checkpoint_.is_wanted() && at_ >= save_at_; }
   Next begin(Frame& frame);
   Next next_frame(Frame& frame);
   bool is_free() { return learner_ ? learner_->is_free() : pipeline_->is_free(); }
@@ -91,6 +99,11 @@ class Stream {
   std::optional<OnlinePipeline> learner_;  ///< of one that learns
   Buffer<Real> numbers_;                   ///< of the next frame
   Buffer<Real> logits_;
+  StreamCheckpoint checkpoint_;
+  Index start_;  ///< the first frame that counts here
+  /// The frame before which a checkpoint is due, of a stream that writes some.
+  Index save_at_ = std::numeric_limits<Index>::max();
+  bool has_ended_ = false;      ///< on rank 0: no frame comes any more
   std::exception_ptr failure_;  ///< of the source, thrown when all ranks have come to the end
   Index at_ = 0;                ///< frames read so far, those left out before the first included
   Stopwatch watch_, since_pause_;
@@ -132,13 +145,45 @@ void Stream::learn() {
     outputs_.curve->add(frame, report);
   };
   ends.pause = [this] { return pause(); };
-  learner_->run(ends);
+  do {
+    learner_->run(ends);
+  } while (save());
+}
+
+/// A source that has no frames twice goes on where it is.
+void Stream::resume() {
+  const Index next = checkpoint_.resume(*learner_);
+  start_ = std::max(start_, next);
+  if (source_ && source_->is_live()) at_ = next;
+  set_next_save(start_);
+}
+
+/// Before the first frame after `at` whose number the interval divides.
+void Stream::set_next_save(Index at) {
+  const Index apart = config_.frames_to_save;
+  if (apart > 0) save_at_ = (at / apart + 1) * apart;
+}
+
+/// The stages are empty: the checkpoint that was due, or the last one. Returns whether frames
+/// follow. Collective.
+bool Stream::save() {
+  enum Now : Index { kFailed, kEnded, kGoesOn };
+  const bool stopped = !interrupts_.stopped_by().empty();
+  std::vector<Index> now{at_, failure_ ? kFailed : has_ended_ || stopped ? kEnded : kGoesOn};
+  comm_.broadcast(now, 0);
+  if (now[1] == kFailed) return false;
+  if (checkpoint_.is_wanted()) checkpoint_.save(*learner_, now[0], watch_.seconds());
+  set_next_save(now[0]);
+  return now[1] == kGoesOn;
 }
 
 /// A failure of the source ends the stream.
 FramePipeline::Next Stream::begin(Frame& frame) {
+  if (is_save_due()) return Next::end;
   try {
-    return next_frame(frame);
+    const Next next = next_frame(frame);
+    has_ended_ = next == Next::end;
+    return next;
   } catch (...) {
     failure_ = std::current_exception();
     return Next::end;
@@ -168,7 +213,7 @@ FramePipeline::Next Stream::next_frame(Frame& frame) {
   do {
     const double left = std::max(0.0, kSecondsToPause - since_pause_.seconds());
     if (!take_next(left, frame, what)) return what;
-  } while (frame.number < config_.first);
+  } while (frame.number < start_);
   if (config_.drop) take_newest(frame);
   return Next::frame;
 }
@@ -202,7 +247,9 @@ void Stream::end(const Frame& frame, ConstState last) {
 }
 
 bool Stream::pause() {
-  if (interrupts_.poll() == Interrupts::Action::stop) return true;
+  const auto asked = interrupts_.poll();
+  if (asked == Interrupts::Action::stop) return true;
+  if (asked == Interrupts::Action::save && learner_ && checkpoint_.is_wanted()) return true;
   outputs_.results.flush();
   if (outputs_.curve != nullptr) outputs_.curve->flush();
   return false;
@@ -210,7 +257,7 @@ bool Stream::pause() {
 
 void Stream::show_progress() {
   if (!progress_.is_due()) return;
-  const Index sent = at_ - std::min(at_, config_.first) - outputs_.results.counts.dropped;
+  const Index sent = at_ - std::min(at_, start_) - outputs_.results.counts.dropped;
   progress_.show(fmt::format("frame {}: {:.0f} frames/s, {} dropped", at_,
                              static_cast<double>(sent) / watch_.seconds(),
                              outputs_.results.counts.dropped));
@@ -221,104 +268,6 @@ StreamCounts total(const parallel::Communicator& comm, const StreamCounts& own) 
   std::vector<Index> sums{own.frames, own.dropped, own.labelled, own.correct, own.no_number};
   comm.sum(sums);
   return {sums[0], sums[1], sums[2], sums[3], sums[4]};
-}
-
-/// How it ended: by itself, by a stop, or with frames that have no class.
-struct Ending {
-  nonlinear::Status status = nonlinear::Status::converged;
-  std::string reason;
-  Index next_frame = 0;  ///< behind the last that was read
-  std::string go_on;     ///< option of the run that goes on
-  std::string left_over;
-
-  std::string words() const {
-    return status == nonlinear::Status::converged ? "done" : to_string(status);
-  }
-};
-
-Ending ending_of(const Stream& stream, const StreamCounts& counts, Index next_frame, bool learns) {
-  Ending ending;
-  ending.next_frame = next_frame;
-  if (!stream.stopped_by().empty()) {
-    ending.status = nonlinear::Status::interrupted;
-    ending.reason = fmt::format("stopped by {} before frame {}", stream.stopped_by(), next_frame);
-    ending.go_on = fmt::format("--first-frame {}", next_frame);
-  } else if (counts.no_number > 0) {
-    ending.status = nonlinear::Status::failed;
-    ending.reason = fmt::format(
-        "{} of {} frames have logits that are infinite or no numbers, and no class: look at the "
-        "frames and at --weights{}",
-        counts.no_number, counts.frames, learns ? ", or use a smaller --learning-rate" : "");
-  }
-  return ending;
-}
-
-/// What was learned, equal on all ranks.
-struct Learning {
-  std::vector<Index> updates;  ///< of each stage
-  LearningMeans recent;
-};
-
-void add_learning(const StreamConfig& config, const Learning& learning, Report& report) {
-  const std::vector<Index>& updates = learning.updates;
-  const auto stages = static_cast<Index>(updates.size());
-  const LearningMeans& recent = learning.recent;
-  Json& json = report.json;
-  json["optimiser"] = config.optimiser.rule;
-  json["learning_rate"] = config.learning_rate;
-  json["rule"] =
-      "a stage goes back through the frame, state and weights that it has with the gradient that "
-      "the next stage made one tick before (PARTIME, arXiv 2210.09147)";
-  for (Index i = 0; i < stages; ++i) json["staleness"].push_back(2 * (stages - 1 - i));
-  json["updates"] = updates;
-  report.line("learning", "{}, learning rate {}", config.optimiser.rule, config.learning_rate);
-  report.line(
-      "rule", "{}",
-      stages == 1
-          ? "online learning: an update with the gradient of each frame"
-          : fmt::format("PARTIME: stage i learns from the loss of 2 ({} - i) frames before, "
-                        "{} at the first, 0 at the last",
-                        stages - 1, 2 * (stages - 1)));
-  report.line(
-      "updates", "{}{}", updates.front(),
-      stages == 1 ? "" : fmt::format(" of the first stage, {} of the last", updates.back()));
-  if (recent.frames == 0) return;
-  json["recent_frames"] = recent.frames;
-  json["recent_loss"] = recent.loss;
-  json["recent_accuracy"] = recent.accuracy;
-  report.line("lately", "loss {:.4f}, accuracy {:.2f} % of the last {} frames", recent.loss,
-              100 * recent.accuracy, recent.frames);
-}
-
-int print(const cli::Context& context, const StreamConfig& config, const Ending& ending,
-          const StreamCounts& counts, const std::optional<Learning>& learning, double seconds) {
-  Report report(context, "stream", ending.status, ending.words());
-  Json& json = report.json;
-  report.add_model(config.network.chain);
-  const double speed = static_cast<double>(counts.frames) / std::max(seconds, 1e-9);
-  json["frames"] = counts.frames;
-  json["dropped"] = counts.dropped;
-  json["frames_per_second"] = speed;
-  json["latency_ticks"] = context.comm.size() - 1;
-  json["reason"] = ending.reason;
-  json["next_frame"] = ending.next_frame;
-  json["left_over"] = ending.left_over;
-  json["seconds"]["total"] = seconds;
-  report.line("source", "{}", config.source());
-  report.line("frames", "{}{}", counts.frames,
-              counts.dropped > 0 ? fmt::format(", {} dropped", counts.dropped) : "");
-  if (counts.labelled > 0) {
-    const double right = static_cast<double>(counts.correct) / static_cast<double>(counts.labelled);
-    json["labelled"] = counts.labelled;
-    json["accuracy"] = right;
-    report.line("accuracy", "{:.2f} % of {} labelled frames", 100 * right, counts.labelled);
-  }
-  if (learning) add_learning(config, *learning, report);
-  report.line_if("reason", ending.reason);
-  report.line_if("go on with", ending.go_on);
-  report.line("speed", "{:.0f} frames/s, a latency of {} ticks", speed, context.comm.size() - 1);
-  report.line("time", "{:.3g} s", seconds);
-  return report.print(ending.reason);
 }
 
 }  // namespace
@@ -358,7 +307,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
   const StreamCounts counts = total(comm, results.counts);
   Index next_frame = stream.next_frame();
   comm.broadcast(next_frame, 0);
-  Ending ending = ending_of(stream, counts, next_frame, config.learns());
+  StreamEnding ending = ending_of(config, stream.stopped_by(), counts, next_frame);
   if (known_source != nullptr) ending.left_over = known_source->left_over();
   if (!ending.left_over.empty()) log::warn("{}", ending.left_over);
   const double seconds = comm.max(stream.seconds());

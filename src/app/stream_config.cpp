@@ -25,7 +25,8 @@ void refuse_learning(const OptionValues& options) {
   std::vector<std::string> names;  // options of an optimiser, given alone, choose one
   for (const train::OptimiserEntry& entry : train::optimisers())
     for (const OptionSpec& option : entry.options) names.push_back(option.name);
-  for (const char* name : {"optimiser", "clip-norm", "trace", "save-weights"})
+  for (const char* name : {"optimiser", "clip-norm", "trace", "save-weights", "checkpoint",
+                           "checkpoint-frames", "restart"})
     names.emplace_back(name);
   for (const std::string& name : names) {
     if (options.given(name))
@@ -34,6 +35,13 @@ void refuse_learning(const OptionValues& options) {
           "--learning-rate 1e-3, or leave --{} out",
           name, name);
   }
+}
+
+void refuse_contradictory_files(const OptionValues& options) {
+  if (!options.text("weights").empty() && !options.text("restart").empty())
+    throw input_error("--weights and --restart exclude each other: both say where to start");
+  if (options.whole("checkpoint-frames") > 0 && options.text("checkpoint").empty())
+    throw input_error("--checkpoint-frames needs --checkpoint FILE");
 }
 
 void refuse_contradictions(const OptionValues& options) {
@@ -58,6 +66,7 @@ void refuse_contradictions(const OptionValues& options) {
         "for the predictions");
   if (options.real("learning-rate") > 0) {
     refuse_unlabelled(options);
+    refuse_contradictory_files(options);
   } else {
     refuse_learning(options);
   }
@@ -105,7 +114,15 @@ void add_stream_options(cli::Options& options) {
        cli::written_file("trace", file_format::kTrace,
                          "write loss and accuracy over time, HDF5; readable while it runs"),
        cli::written_file("save-weights", file_format::kWeights,
-                         "write what was learned in PyTorch's layout, HDF5")},
+                         "write what was learned in PyTorch's layout, HDF5"),
+       cli::written_file("checkpoint", file_format::kCheckpoint,
+                         "where checkpoints go, at the end or a stop, for --restart"),
+       whole_option("checkpoint-frames", 0, 0, kMany,
+                    "frames between checkpoints, for which gradients under way are dropped; 0: "
+                    "none before the end"),
+       cli::read_file("restart",
+                      "go on from this checkpoint, of as many ranks; auto: the newest intact one, "
+                      "if any")},
       {{"optimiser", "adamw", cli::offered(train::optimisers())}});
   options.add("Files",
               {cli::read_file("weights", "the network, HDF5 or safetensors; left out: by the seed"),
@@ -141,6 +158,9 @@ StreamConfig read_stream_config(const OptionValues& options) {
   config.trace = options.text("trace");
   // A file named STOP beside it ends the run.
   config.network.files.trace = config.output.empty() ? config.trace : config.output;
+  config.network.files.checkpoint = options.text("checkpoint");
+  config.network.files.restart = options.text("restart");
+  config.frames_to_save = options.whole("checkpoint-frames");
   config.network.files.save_weights = options.text("save-weights");
   config.network.files.max_hours = options.real("max-hours");
   return config;

@@ -23,7 +23,8 @@ struct StreamConfig {
   bool prints = false;
   double learning_rate = 0;  ///< 0: it learns nothing
   train::OptimiserOptions optimiser;
-  std::string trace;  ///< of learning
+  std::string trace;         ///< of learning
+  Index frames_to_save = 0;  ///< between checkpoints; 0: at the end alone
 
   bool learns() const { return learning_rate > 0; }
   /// "--frames FILE" or "--data NAME".

@@ -59,6 +59,19 @@ std::vector<ParameterGroup> OnlinePipeline::group() {
   return all;
 }
 
+std::vector<StoredArray> OnlinePipeline::stored() {
+  std::vector<StoredArray> all;
+  for (const ParameterGroup& one : parameters_) {
+    all.push_back(one.array);
+    all.back().name.insert(0, "parameters/");
+  }
+  for (StoredArray& one : optimiser_.state()) {
+    one.name.insert(0, "optimiser/");
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 void OnlinePipeline::run(const Ends& ends) {
   done_ = 0;
   FramePipeline::Ends inner;

@@ -1,10 +1,12 @@
 """Streams that learn as they go: what they report and write, that timing changes nothing, wrong input."""
+import json
 import os
+import subprocess
 
 import h5py
 import numpy as np
 
-from program import RANKS, ProgramTest, Started, main, wait_for
+from program import RANKS, ProgramTest, Started, command, main, wait_for
 
 CHAIN = ["--steps", 12, "--width", 8]
 RAW = [*CHAIN, "--frame-size", 5, "--classes", 4, "--frames"]
@@ -121,6 +123,64 @@ class StreamLearning(ProgramTest):
         self.assertEqual(done.report["updates"],
                          [60 - 2 * (RANKS - 1 - stage) - (RANKS - stage) for stage in range(RANKS)])
 
+    def test_goes_on_from_a_checkpoint(self):
+        values, labels = self.write(200)
+        words = ["--labelled", *RATE, "--logits", "--checkpoint-frames", 40]
+        whole = self.learned(*RAW, "frames.bin", *words, "--checkpoint", "whole.h5", "--output", "p.h5",
+                             "--save-weights", "w.h5")
+        expected = self.tables("p.h5")
+        # gradients under way at frames 40, 80, 120, 160 are dropped
+        drops = [5 * 2 * (RANKS - 1 - stage) for stage in range(RANKS)]
+        self.assertEqual(whole["updates"], [200 - dropped for dropped in drops])
+        for frames, source in ((80, "frames.bin"), (120, "standard input")):
+            self.learned(*RAW, "frames.bin", *words, "--checkpoint", "c.h5", "--max-frames", frames, "--output",
+                         "first.h5")
+            on = [*words, "--checkpoint", "c.h5", "--restart", "c.h5", "--output", "q.h5", "--save-weights", "v.h5"]
+            if source == "frames.bin":
+                second = self.learned(*RAW, source, *on)
+            else:  # standard input has only what comes now
+                done = subprocess.run(command(["stream", *RAW, "-", *on, "--force", "--json"]), cwd=self.folder,
+                                      input=packed(values[frames:], labels[frames:]), capture_output=True, check=True,
+                                      timeout=120)
+                second = json.loads(done.stdout)
+            self.assertEqual(second["updates"], whole["updates"])
+            self.assertEqual(second["next_frame"], 200)
+            for key in ("frame", "class", "label", "logits"):
+                found = np.concatenate([self.tables("first.h5")[key], self.tables("q.h5")[key]])
+                np.testing.assert_array_equal(found, expected[key], err_msg=f"{key} from frame {frames}")
+            with h5py.File(self.folder / "w.h5") as ours, h5py.File(self.folder / "v.h5") as theirs:
+                for name in ("embedding/weight", "layers/weight", "layers/bias", "head/weight", "head/bias"):
+                    np.testing.assert_array_equal(theirs[name], ours[name])
+
+    def test_stops_with_a_checkpoint(self):
+        values, labels = labelled(60)
+        os.mkfifo(self.folder / "fifo")
+        words = [*RAW, "fifo", "--labelled", *RATE, "--logits", "--checkpoint", "c.h5"]
+        run = Started("stream", *words, "--output", "p.h5", "--json", cwd=self.folder)
+        wait_for((self.folder / "p.h5").exists, "a run that has opened its frames")
+
+        def predicted():
+            try:
+                with h5py.File(self.folder / "p.h5", "r", swmr=True) as file:
+                    return len(file["predictions/class"])
+            except (OSError, KeyError):
+                return 0
+
+        with open(os.open(self.folder / "fifo", os.O_RDWR), "wb", buffering=0) as fifo:
+            fifo.write(packed(values[:35], labels[:35]))
+            wait_for(lambda: predicted() == 35, "the first frames")
+            (self.folder / "STOP").touch()
+            done = run.end()
+            self.assertEqual(done.code, 85, done.err)
+            self.assertIn("before frame 35", done.report["reason"])
+        (self.folder / "fifo").unlink()
+        (self.folder / "frames.bin").write_bytes(packed(values, labels))
+        raw = [*RAW, "frames.bin", "--labelled", *RATE, "--logits", "--checkpoint"]
+        self.learned(*raw, "c.h5", "--restart", "auto", "--output", "q.h5")
+        self.learned(*raw, "d.h5", "--checkpoint-frames", 35, "--output", "whole.h5")
+        found = np.concatenate([self.tables("p.h5")["logits"], self.tables("q.h5")["logits"]])
+        np.testing.assert_array_equal(found, self.tables("whole.h5")["logits"])
+
     def test_images(self):
         report = self.learned("--data", "random", "--max-frames", 300, *CHAIN, *RATE, "--optimiser", "sgd")
         self.assertEqual(report["frames"], 300)
@@ -130,6 +190,10 @@ class StreamLearning(ProgramTest):
         values, _ = self.write(5)
         values.tofile(self.folder / "f")
         random = ["--data", "random", "--max-frames", 5, *CHAIN]
+        self.learned(*random, *RATE, "--checkpoint", "c.h5")
+        self.learned(*random, *RATE, "--checkpoint", "other.h5", ranks=RANKS + 1)
+        self.solved("train", "--data", "random", "--samples", 64, *CHAIN, "--checkpoint", "t.h5",
+                    "--save-weights", "net.h5", ranks=1)
         for words, phrases in (
                 ([*RAW, "f", *RATE], ["--learning-rate 0.01", "--frames f", "--labelled"]),
                 ([*random, "--optimiser", "sgd"], ["--optimiser", "--learning-rate"]),
@@ -140,6 +204,14 @@ class StreamLearning(ProgramTest):
                 ([*random, *RATE, "--trace", "no/s.h5"], ["no/s.h5"]),
                 ([*random, *RATE, "--optimiser", "sgd", "--momentum", 1], ["momentum 1"]),
                 ([*random, *RATE, "--optimiser", "sgd", "--beta1", 0.5], ["--beta1"]),
+                ([*random, *RATE, "--checkpoint-frames", 3], ["--checkpoint-frames", "--checkpoint"]),
+                ([*random, "--checkpoint", "d.h5"], ["--checkpoint", "--learning-rate"]),
+                ([*random, *RATE, "--restart", "none.h5"], ["none.h5"]),
+                ([*random, *RATE, "--restart", "t.h5"], ["t.h5", "not written by deeppcr stream"]),
+                ([*random, *RATE, "--restart", "other.h5"], [f"by {RANKS + 1} ranks", f"mpirun -n {RANKS + 1}"]),
+                ([*random, *RATE, "--restart", "c.h5", "--optimiser", "sgd"], ["c.h5", "momentum", "--optimiser"]),
+                ([*random, *RATE, "--restart", "c.h5", "--activation", "relu"], ["c.h5", "--activation relu"]),
+                ([*random, *RATE, "--restart", "c.h5", "--weights", "net.h5"], ["--weights", "--restart"]),
                 ([*random, "--learning-rate", -1], ["--learning-rate -1"])):
             with self.subTest(words=words):
                 self.assert_refused(self.run_here("stream", *words, "--quiet"), *phrases)

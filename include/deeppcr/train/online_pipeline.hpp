@@ -67,6 +67,11 @@ class OnlinePipeline {
   Index updates() const { return optimiser_.updates(); }
   /// What this stage learns, with its last gradients.
   const std::vector<ParameterGroup>& parameters() const { return parameters_; }
+  /// What learning goes on from besides updates(), between two runs: "parameters/..", then
+  /// "optimiser/..".
+  std::vector<StoredArray> stored();
+  /// Says that those were filled as they stood after so many updates.
+  void resume(Index updates) { optimiser_.set_updates(updates); }
 
  private:
   bool is_first() const { return comm_.rank() == 0; }

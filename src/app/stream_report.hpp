@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/learning_curve.hpp"
+#include "app/stream_config.hpp"
+#include "app/stream_results.hpp"
+#include "deeppcr/cli/command.hpp"
+#include "deeppcr/nonlinear/report.hpp"
+
+namespace deeppcr::app {
+
+/// How it ended: by itself, by a stop, or with frames that have no class.
+struct StreamEnding {
+  nonlinear::Status status = nonlinear::Status::converged;
+  std::string reason;
+  Index next_frame = 0;  ///< behind the last that was read
+  std::string go_on;     ///< option of the run that goes on
+  std::string left_over;
+
+  std::string words() const {
+    return status == nonlinear::Status::converged ? "done" : to_string(status);
+  }
+};
+
+/// stopped_by: empty where nothing has.
+StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
+                       const StreamCounts& counts, Index next_frame);
+
+/// What was learned, equal on all ranks.
+struct Learning {
+  std::vector<Index> updates;  ///< of each stage
+  LearningMeans recent;
+};
+
+/// What a stream tells at its end. Returns the exit code. Collective.
+int print(const cli::Context& context, const StreamConfig& config, const StreamEnding& ending,
+          const StreamCounts& counts, const std::optional<Learning>& learning, double seconds);
+
+}  // namespace deeppcr::app
