@@ -259,9 +259,10 @@ TEST(PipelineTraining, DelayedBatchesInARowHaveTheBitsOfOneByOne) {
         SCOPED_TRACE(fmt::format("{} of {} depth ranks, {}", depth, P, rule));
         Case split;
         split.steps = 2 * depth + 1;
-        split.batch = P / depth * 8;
+        const Index data_ranks = P / depth, samples = std::min<Index>(8, kImages / data_ranks);
+        split.batch = data_ranks * samples;
         split.depth_ranks = depth;
-        split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, recompute};
+        split.pipeline = TrainingPipeline{PipelineSchedule::delayed, samples, recompute};
         Trainer::Options options;
         options.optimiser.rule = rule;
         options.optimiser.own = OptionValues(find_optimiser(rule).options);
