@@ -11,6 +11,7 @@
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
+#include "app/training_report.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/files.hpp"

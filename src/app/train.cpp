@@ -10,6 +10,7 @@
 #include "app/run_commands.hpp"
 #include "app/train_diffusion.hpp"
 #include "app/training.hpp"
+#include "app/training_report.hpp"
 #include "deeppcr/app/program.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"

@@ -5,6 +5,7 @@
 #include "app/examples.hpp"
 #include "app/files.hpp"
 #include "app/training.hpp"
+#include "app/training_report.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/train/diffusion_training.hpp"

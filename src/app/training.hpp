@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "app/report.hpp"
 #include "app/train_config.hpp"
 #include "app/training_files.hpp"
 #include "deeppcr/cli/command.hpp"
@@ -26,12 +25,5 @@ TrainingResult run_training(const cli::Context& context, const parallel::Process
                             const TrainConfig& config, train::Trainable& model,
                             const train::Examples& examples, const parallel::BlockLayout& layout,
                             const std::function<train::Evaluation()>& evaluate);
-
-/// "sequential" or "newton+hybrid", forward, then backward where it differs.
-std::string method_of(const train::PassMethods& methods);
-void add_evaluation(const train::Evaluation& evaluation, Report& report);
-/// Prints what `train` tells at its end; the exit code that goes with the status. Collective.
-int print(const cli::Context& context, const TrainConfig& config, const train::Sharing& sharing,
-          const TrainingResult& result);
 
 }  // namespace deeppcr::app
