@@ -85,10 +85,19 @@ std::unique_ptr<train::Examples> binary_training_set(std::unique_ptr<train::Exam
 }
 
 std::unique_ptr<train::Examples> binary_test_set(std::unique_ptr<train::Examples> samples,
-                                                 const BinaryConfig& config) {
+                                                 const BinaryConfig& config,
+                                                 const models::LossOptions& loss) {
   if (config.positives.empty() || samples->classes() == 0) return samples;
   require_one_label_each(*samples);
-  return std::make_unique<train::BinaryExamples>(std::move(samples), config.positives);
+  auto binary = std::make_unique<train::BinaryExamples>(std::move(samples), config.positives);
+  const double share = binary->positive_share();
+  const bool compares = models::find_loss(loss.name).labels == models::LabelUse::binary;
+  if (compares && (share == 0 || share == 1))
+    throw input_error(
+        "--positives: {} of the {} test samples are positive, and --loss {} compares both kinds; "
+        "use more of them",
+        share == 0 ? "none" : "all", binary->count(), loss.name);
+  return binary;
 }
 
 }  // namespace deeppcr::app

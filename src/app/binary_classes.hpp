@@ -27,8 +27,10 @@ void require_positives(const BinaryConfig& config, const models::LossOptions& lo
 std::unique_ptr<train::Examples> binary_training_set(std::unique_ptr<train::Examples> samples,
                                                      const BinaryConfig& config,
                                                      std::uint64_t seed);
-/// All samples of a set to be scored, which may have no labels.
+/// All samples of a set to be scored, which may have no labels. @throws Error where the loss needs
+/// some of both kinds
 std::unique_ptr<train::Examples> binary_test_set(std::unique_ptr<train::Examples> samples,
-                                                 const BinaryConfig& config);
+                                                 const BinaryConfig& config,
+                                                 const models::LossOptions& loss);
 
 }  // namespace deeppcr::app

@@ -114,13 +114,13 @@ ExampleSets load_examples(const parallel::Communicator& comm, const TrainConfig&
   ExampleSets sets = load_sets(comm, config);
   sets.training =
       binary_training_set(std::move(sets.training), config.binary, config.chain.model.seed);
-  sets.test = binary_test_set(std::move(sets.test), config.binary);
+  sets.test = binary_test_set(std::move(sets.test), config.binary, config.chain.loss);
   return sets;
 }
 
 ExampleSets load_test_examples(const parallel::Communicator& comm, const TrainConfig& config) {
   ExampleSets sets = load_test_set(comm, config);
-  sets.test = binary_test_set(std::move(sets.test), config.binary);
+  sets.test = binary_test_set(std::move(sets.test), config.binary, config.chain.loss);
   return sets;
 }
 

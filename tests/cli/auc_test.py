@@ -109,7 +109,11 @@ class Auc(ProgramTest):
         self.assert_refused(self.run_here("gradient", "--loss", "auc"), "--loss auc is for train")
         self.assert_refused(self.run_here("train", "--model", "autoencoder", "--data", "random", "--positives", 1),
                             "--positives is for chains")
+        self.trained("c.h5", *AUC, "--max-steps", 3)
+        self.assert_refused(self.run_here("evaluate", "--restart", "c.h5", "--test-samples", 4),
+                            "none of the 4 test samples are positive", "--loss auc")
         self.trained("c.h5", "--max-steps", 3)
+        self.assertNotIn("auc", self.solved("evaluate", "--restart", "c.h5", "--test-samples", 4))
         self.assert_refused(self.run_here(*RUN, "--positives", 1, "--restart", "c.h5"), "--positives 1", "c.h5")
 
 
