@@ -1,6 +1,7 @@
 """Streams that learn as they go: what they report and write, that timing changes nothing, wrong input."""
 import json
 import os
+import signal
 import subprocess
 
 import h5py
@@ -181,14 +182,35 @@ class StreamLearning(ProgramTest):
         found = np.concatenate([self.tables("p.h5")["logits"], self.tables("q.h5")["logits"]])
         np.testing.assert_array_equal(found, self.tables("whole.h5")["logits"])
 
+    def test_saves_when_told(self):
+        values, labels = labelled(60)
+        os.mkfifo(self.folder / "fifo")
+        run = Started("stream", *RAW, "fifo", "--labelled", *RATE, "--checkpoint", "c.h5", "--output", "p.h5", "--json",
+                      cwd=self.folder)
+        wait_for((self.folder / "p.h5").exists, "a run that has opened its frames")
+        with open(os.open(self.folder / "fifo", os.O_RDWR), "wb", buffering=0) as fifo:
+            fifo.write(packed(values[:30], labels[:30]))
+            if RANKS > 1:
+                run.signal_rank(RANKS - 1, signal.SIGUSR2)
+            else:
+                run.signal_mpirun(signal.SIGUSR2)  # the program itself
+            wait_for((self.folder / "c.h5").exists, "the checkpoint")
+            fifo.write(packed(values[30:], labels[30:]))
+        done = run.end()
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.report["frames"], 60)
+        self.assertTrue((self.folder / "c.h5.1").exists())  # the one at the end has followed it
+
     def test_images(self):
         report = self.learned("--data", "random", "--max-frames", 300, *CHAIN, *RATE, "--optimiser", "sgd")
         self.assertEqual(report["frames"], 300)
         self.assertEqual(report["updates"][-1], 300)
 
     def test_wrong_input(self):
-        values, _ = self.write(5)
+        values, labels = self.write(25)
         values.tofile(self.folder / "f")
+        labels[20] = 4
+        (self.folder / "bad").write_bytes(packed(values, labels))
         random = ["--data", "random", "--max-frames", 5, *CHAIN]
         self.learned(*random, *RATE, "--checkpoint", "c.h5")
         self.learned(*random, *RATE, "--checkpoint", "other.h5", ranks=RANKS + 1)
@@ -196,6 +218,7 @@ class StreamLearning(ProgramTest):
                     "--save-weights", "net.h5", ranks=1)
         for words, phrases in (
                 ([*RAW, "f", *RATE], ["--learning-rate 0.01", "--frames f", "--labelled"]),
+                ([*RAW, "bad", "--labelled", *RATE, "--checkpoint", "d.h5"], ["frame 20 has the label 4", "0 to 3"]),
                 ([*random, "--optimiser", "sgd"], ["--optimiser", "--learning-rate"]),
                 ([*random, "--momentum", 0.5], ["--momentum", "--learning-rate"]),
                 ([*random, "--clip-norm", 1], ["--clip-norm", "--learning-rate"]),
