@@ -190,7 +190,8 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
   std::vector<double> worst{static_cast<double>(forward.iterations),
                             ended(nonlinear::Status::fell_back), ended(nonlinear::Status::failed)};
   worst.insert(worst.end(), passes.seconds.begin(), passes.seconds.end());
-  grid_.world().max(worst);
+  const parallel::Communicator& together = own ? grid_.depth() : grid_.world();
+  together.max(worst);
   StepOutcome outcome;
   outcome.newton_iterations = static_cast<Index>(worst[0]);
   outcome.fell_back = worst[1] != 0;
@@ -199,7 +200,7 @@ StepOutcome ChainNetwork::differentiate(const MiniBatch& batch) {
         ended(nonlinear::Status::failed) != 0 ? forward.reason : "it failed on other ranks";
   for (std::size_t s = 0; s < kStages.size(); ++s) outcome.seconds[kStages[s]] = worst[s + 3];
   if (own) passes.loss.loss *= static_cast<double>(judged) / static_cast<double>(all_judged);
-  share(passes.loss, outcome);
+  share(together, passes.loss, outcome);
   return outcome;
 }
 
@@ -292,13 +293,15 @@ void ChainNetwork::differentiate_embedding(const Drawn& drawn, ConstState by_z0,
   sums.start(embedding_gradient_.data(), embedding_gradient_.size());
 }
 
-void ChainNetwork::share(models::LossReport report, StepOutcome& outcome) const {
+void ChainNetwork::share(const parallel::Communicator& ranks, models::LossReport report,
+                         StepOutcome& outcome) const {
   double sums[3] = {report.loss, static_cast<double>(report.correct),
                     static_cast<double>(report.counted)};
-  grid_.world().sum(sums, 3);
+  ranks.sum(sums, 3);
   constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
   outcome.loss = outcome.failure.empty() ? sums[0] : kNoNumber;
   outcome.accuracy = parts_.loss->classes() > 0 ? sums[1] / std::max(sums[2], 1.0) : kNoNumber;
+  outcome.counted = sums[2];
 }
 
 void ChainNetwork::each_forward(const Drawn& drawn,

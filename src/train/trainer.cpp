@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -22,6 +23,8 @@ constexpr std::uint64_t kOrderStream = 0x6f726465;  // "orde"
 constexpr std::uint64_t kShardStream = 0x73686172;  // "shar", and on by data rank
 /// Steps between two copies of all arrays in memory: a hundredth of a gradient each at most.
 constexpr Index kStepsBetweenCopies = 50;
+constexpr const char* kUpdate = "update";  ///< a stage
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 std::vector<StoredArray> arrays_of(std::vector<ParameterGroup> groups) {
   std::vector<StoredArray> arrays;
@@ -37,13 +40,6 @@ std::vector<StoredArray> named(const std::string& group, std::vector<StoredArray
 
 void append(std::vector<StoredArray> more, std::vector<StoredArray>& all) {
   std::move(more.begin(), more.end(), std::back_inserter(all));
-}
-
-/// Infinite where one is no number.
-double largest_of(const parallel::Communicator& ranks, double value) {
-  std::vector<double> values{value};
-  ranks.max(values);
-  return values.front();
 }
 
 /// The updates of a row on this rank. Mini-batch k is worked on at W(k - 1); update k stays open
@@ -169,41 +165,116 @@ StepOutcome Trainer::differentiate(const MiniBatch& batch) {
   return outcome;
 }
 
-StepRecord Trainer::step() {
-  if (steps_done_ - kept_at_ >= kStepsBetweenCopies) keep();
+StepRecord Trainer::begun() {
   StepRecord record;
   record.step = steps_done_;
   record.epoch = order_.epoch_of(steps_done_);
   record.learning_rate = options_.schedule.rate(steps_done_) * options_.stages.factor(steps_done_);
-  const LocalSteps& local = options_.local;
-  record.outcome = differentiate(
-      {steps_done_, record.epoch, order_.batch(steps_done_), options_.batch, local.own_gradients});
+  return record;
+}
+
+/// Gradient and update; false where loss or gradient are no numbers, and then nothing has changed.
+bool Trainer::update(StepRecord& record) {
+  record.outcome = differentiate({record.step, record.epoch, order_.batch(record.step),
+                                  options_.batch, options_.local.own_gradients});
   const Stopwatch watch;
-  healthy_ = std::isfinite(record.outcome.loss);
-  if (healthy_) {
-    if (reference_) reference_->draw_in();
-    record.gradient_norm = optimiser_.update(record.learning_rate);
-    if (replicas_) record.gradient_norm = largest_of(grid_.data(), record.gradient_norm);
-    healthy_ = std::isfinite(record.gradient_norm);
-  }
-  if (healthy_ && old_) {
+  if (!std::isfinite(record.outcome.loss)) return false;
+  if (reference_) reference_->draw_in();
+  record.gradient_norm = optimiser_.update(record.learning_rate);
+  record.outcome.seconds[kUpdate] = watch.seconds();
+  return std::isfinite(record.gradient_norm);
+}
+
+StepRecord Trainer::step() {
+  if (replicas_) return local_row(1).front();
+  if (steps_done_ - kept_at_ >= kStepsBetweenCopies) keep();
+  StepRecord record = begun();
+  healthy_ = update(record);
+  if (!healthy_) return record;
+  const Stopwatch watch;
+  if (old_) {
     old_->updated(steps_done_);
     record.drift = old_->drift();
   }
-  if (healthy_) ++steps_done_;
-  // Before the next gradient: the round's mean.
-  if (healthy_ && replicas_ && ends_round()) {
-    record.drift = replicas_->average(local.averages_memory);
-    rounds_.end(steps_done_, *record.drift);
-  }
-  if (healthy_ && reference_ && options_.stages.ends(steps_done_)) reference_->renew();
-  record.outcome.seconds["update"] = watch.seconds();
+  ++steps_done_;
+  if (reference_ && options_.stages.ends(steps_done_)) reference_->renew();
+  record.outcome.seconds[kUpdate] += watch.seconds();
   return record;
+}
+
+// Data ranks ask each other nothing until the end of the row: one join, and the round's mean.
+std::vector<StepRecord> Trainer::local_row(Index most) {
+  if (steps_done_ + most - kept_at_ > kStepsBetweenCopies) keep();
+  std::vector<StepRecord> records;
+  bool healthy = true;
+  do {
+    records.push_back(begun());
+    StepRecord& record = records.back();
+    if (healthy) {
+      healthy = update(record);
+    } else {
+      record.outcome.loss = std::nan("");
+    }
+    ++steps_done_;
+  } while (static_cast<Index>(records.size()) < most && !ends_round());
+  const Stopwatch watch;
+  join(records);
+  for (std::size_t k = 0; k < records.size(); ++k) {
+    healthy_ = std::isfinite(records[k].outcome.loss) && std::isfinite(records[k].gradient_norm);
+    if (healthy_) continue;
+    steps_done_ = records[k].step;
+    records.resize(k + 1);
+    return records;
+  }
+  // Before the next gradient: the round's mean.
+  if (ends_round()) {
+    records.back().drift = replicas_->average(options_.local.averages_memory);
+    rounds_.end(steps_done_, *records.back().drift);
+  }
+  if (reference_ && options_.stages.ends(steps_done_)) reference_->renew();
+  records.back().outcome.seconds[kUpdate] += watch.seconds();
+  return records;
+}
+
+/// What all data ranks have found: sums of losses and of right answers, the worst of the rest.
+/// Collective over the data axis: two reductions, whatever the number of records.
+void Trainer::join(std::vector<StepRecord>& records) const {
+  const std::vector<std::string> stages = model_.stages();
+  std::vector<double> sums, worst;
+  for (StepRecord& record : records) {
+    StepOutcome& outcome = record.outcome;
+    sums.insert(sums.end(),
+                {outcome.loss, std::round(outcome.accuracy * outcome.counted), outcome.counted});
+    const double norm = std::isfinite(record.gradient_norm) ? record.gradient_norm : kInfinite;
+    worst.insert(worst.end(),
+                 {norm, static_cast<double>(outcome.newton_iterations), outcome.fell_back ? 1. : 0.,
+                  outcome.failure.empty() ? 0. : 1., outcome.seconds[kUpdate]});
+    for (const std::string& stage : stages) worst.push_back(outcome.seconds[stage]);
+  }
+  grid_.data().sum(sums);
+  grid_.data().max(worst);
+  const double *sum = sums.data(), *most = worst.data();
+  for (StepRecord& record : records) {
+    StepOutcome& outcome = record.outcome;
+    const bool failed = most[3] != 0;
+    outcome.loss = failed ? std::nan("") : sum[0];
+    outcome.accuracy = sum[1] / std::max(sum[2], 1.);
+    outcome.counted = sum[2];
+    record.gradient_norm = most[0];
+    outcome.newton_iterations = static_cast<Index>(most[1]);
+    outcome.fell_back = most[2] != 0;
+    if (failed && outcome.failure.empty()) outcome.failure = "it failed on other ranks";
+    outcome.seconds[kUpdate] = most[4];
+    for (std::size_t s = 0; s < stages.size(); ++s) outcome.seconds[stages[s]] = most[5 + s];
+    sum += 3;
+    most += 5 + stages.size();
+  }
 }
 
 bool Trainer::flows() const { return old_ && old_->flows() && model_.flows(); }
 
 std::vector<StepRecord> Trainer::steps(Index most) {
+  if (replicas_) return local_row(most);
   if (!flows()) return {step()};
   if (steps_done_ + most - kept_at_ > kStepsBetweenCopies) keep();
   std::vector<std::vector<Index>> samples;

@@ -120,10 +120,10 @@ class ChainNetwork final : public Trainable {
   Passes by_pipeline(const Drawn& drawn, parallel::PendingSums& sums);
   models::LossReport differentiate_loss(const Drawn& drawn, StepRange part, ConstStates states,
                                         States by_states);
-  // Start the sums over the data axis.
   void sum_chain_gradients(bool shared, Index first, Index last, parallel::PendingSums& sums);
   void differentiate_embedding(const Drawn& drawn, ConstState by_z0, parallel::PendingSums& sums);
-  void share(models::LossReport report, StepOutcome& outcome) const;
+  void share(const parallel::Communicator& ranks, models::LossReport report,
+             StepOutcome& outcome) const;
   /// Calls visit(part, states) for parts of a batch whose states are there.
   void each_forward(const Drawn& drawn, const std::function<void(StepRange, ConstStates)>& visit);
 

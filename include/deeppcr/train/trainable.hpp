@@ -51,10 +51,12 @@ struct MiniBatch {
   bool own_gradients = false;
 };
 
-/// What one gradient cost and gave; equal on all ranks.
+/// What one gradient cost and gave; equal on all ranks. Of own gradients: equal on the ranks of one
+/// data rank, whose share of the loss it is.
 struct StepOutcome {
   double loss = 0;      ///< mean over the batch; NaN where a pass has failed
   double accuracy = 0;  ///< of the batch, 0 to 1; NaN for models that classify nothing
+  double counted = 0;   ///< samples that it is of
   Index newton_iterations = 0;
   bool fell_back = false;
   std::string failure;                    ///< why a pass has failed; empty where none has

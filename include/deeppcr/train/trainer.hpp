@@ -83,10 +83,9 @@ class Trainer {
 
   /// The next update; nothing changes where loss or gradient are no numbers. Collective.
   StepRecord step();
-  /// The next updates, up to `most`, in a row where mini-batches may follow each other: with two
-  /// versions of weights; else one. The same numbers, but for the rounding of norms that clip.
-  /// Where the last of them is no healthy one, the parameters are of use again behind go_back().
-  /// Collective.
+  /// The next updates, up to `most`, in a row: with two versions of weights, or up to the end of a
+  /// round; else one. The same numbers, but for the rounding of norms that clip. Where the last is
+  /// not healthy, the parameters are of use again behind go_back(). Collective.
   std::vector<StepRecord> steps(Index most);
   /// Whether the last step has changed the parameters.
   bool healthy() const { return healthy_; }
@@ -123,6 +122,10 @@ class Trainer {
     return rounds_.is_over(steps_done_) || options_.stages.ends(steps_done_);
   }
   StepOutcome differentiate(const MiniBatch& batch);
+  StepRecord begun();
+  bool update(StepRecord& record);
+  std::vector<StepRecord> local_row(Index most);
+  void join(std::vector<StepRecord>& records) const;
   bool flows() const;
   /// Whether the data ranks have different parameters.
   bool differs() const { return replicas_ && !ends_round(); }

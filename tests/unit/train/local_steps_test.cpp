@@ -237,26 +237,29 @@ TEST(Rounds, FollowTheDrift) {
   EXPECT_TRUE(fixed.state().empty());
 }
 
-/// Numbers that sums over ranks took, in so many updates.
-Index summed(const parallel::ProcessGrid& grid, const LocalSteps& local, Index updates,
-             const char* rule = "sgd") {
+/// What so many updates asked other ranks for.
+test::MpiCount asked(const parallel::ProcessGrid& grid, const LocalSteps& local, Index updates,
+                     const char* rule = "sgd") {
   Quadratic model(grid);
   Trainer trainer(grid, model, options_of(local, 1, rule));
-  const Index before = test::mpi_count().large_sums;
-  for (Index t = 0; t < updates; ++t) trainer.step();
-  return test::mpi_count().large_sums - before;
+  const test::MpiCount before = test::mpi_count();
+  for (Index done = 0; done < updates; done = trainer.steps_done()) trainer.steps(updates - done);
+  return test::mpi_count() - before;
 }
 
-TEST(LocalSteps, ParametersTravelOnceInARoundAndGradientsNever) {
+TEST(LocalSteps, ParametersTravelOnceInARoundAndNothingBetweenRounds) {
   const int P = test::world().size();
   if (P == 1) return;
   const parallel::ProcessGrid grid(test::world(), 1, P);
-  EXPECT_EQ(summed(grid, {}, 24), 24);
+  EXPECT_EQ(asked(grid, {}, 24).large_sums, 24);
+  const Index each = asked(grid, {true, 1, false}, 24).reductions;
   for (const Index round : {1, 2, 4, 8, 24}) {
-    EXPECT_EQ(summed(grid, {true, round, false}, 24), 24 / round);
-    EXPECT_EQ(summed(grid, {true, round, true}, 24, "adam"), 24 / round);  // all in one sum
+    // The parameters, and sums and maxima of what the updates of a round have found.
+    EXPECT_EQ(asked(grid, {true, round, false}, 24).large_sums, 3 * 24 / round);
+    EXPECT_EQ(asked(grid, {true, round, false}, 24).reductions * round, each);
+    EXPECT_EQ(asked(grid, {true, round, true}, 24, "adam").large_sums, 3 * 24 / round);
   }
-  EXPECT_EQ(summed(grid, {true, 25, false}, 24), 0);
+  EXPECT_EQ(asked(grid, {true, 25, false}, 24).large_sums, 2);
 }
 
 TEST(LocalSteps, ThoseAtTheMeanAreGivenBack) {
