@@ -17,7 +17,7 @@ LEVEL = {module: level for level, row in enumerate(ROOMS) for module in row}
 
 # Which modules may include the headers of a library.
 ALLOWED = [
-    (re.compile(r"mpi\.h"), {"parallel", "petsc", "io"}),
+    (re.compile(r"mpi\.h"), {"parallel", "petsc", "io", "bench"}),
     (re.compile(r"petsc\w*\.h"),
      {"petsc", "parallel", "blocks", "sequence", "linear", "nonlinear", "bench"}),
     (re.compile(r"hdf5\w*\.h|H5\w*\.h"), {"io"}),
