@@ -171,7 +171,7 @@ TEST(ChainNetwork, OwnGradientsAreThoseOfOwnSamples) {
     const parallel::Communicator& data = fixture.grid.data();
     const std::vector<Index> samples{0, 1, 2, 3, 4, 5};
     const StepOutcome outcome = fixture.net.differentiate({0, 0, samples.data(), 6, true});
-    EXPECT_NEAR(outcome.loss, network["losses"][0].get<double>(), 1e-13);
+    EXPECT_NEAR(data.sum(outcome.loss), network["losses"][0].get<double>(), 1e-13);  // shares
     const Real share =
         parallel::BlockLayout::balanced(6, data.size()).range(data.rank()).size() / 6.0;
     for (const ParameterGroup& group : fixture.net.parameters()) {
