@@ -165,11 +165,11 @@ StepOutcome Trainer::differentiate(const MiniBatch& batch) {
   return outcome;
 }
 
-StepRecord Trainer::begun() {
+StepRecord Trainer::begun(Index step) {
   StepRecord record;
-  record.step = steps_done_;
-  record.epoch = order_.epoch_of(steps_done_);
-  record.learning_rate = options_.schedule.rate(steps_done_) * options_.stages.factor(steps_done_);
+  record.step = step;
+  record.epoch = order_.epoch_of(step);
+  record.learning_rate = options_.schedule.rate(step) * options_.stages.factor(step);
   return record;
 }
 
@@ -188,7 +188,7 @@ bool Trainer::update(StepRecord& record) {
 StepRecord Trainer::step() {
   if (replicas_) return local_row(1).front();
   if (steps_done_ - kept_at_ >= kStepsBetweenCopies) keep();
-  StepRecord record = begun();
+  StepRecord record = begun(steps_done_);
   healthy_ = update(record);
   if (!healthy_) return record;
   const Stopwatch watch;
@@ -208,7 +208,7 @@ std::vector<StepRecord> Trainer::local_row(Index most) {
   std::vector<StepRecord> records;
   bool healthy = true;
   do {
-    records.push_back(begun());
+    records.push_back(begun(steps_done_));
     StepRecord& record = records.back();
     if (healthy) {
       healthy = update(record);
@@ -271,7 +271,8 @@ void Trainer::join(std::vector<StepRecord>& records) const {
   }
 }
 
-bool Trainer::flows() const { return old_ && old_->flows() && model_.flows(); }
+// A reference point changes gradients before each update.
+bool Trainer::flows() const { return old_ && !reference_ && old_->flows() && model_.flows(); }
 
 std::vector<StepRecord> Trainer::steps(Index most) {
   if (replicas_) return local_row(most);
@@ -281,9 +282,7 @@ std::vector<StepRecord> Trainer::steps(Index most) {
   std::vector<MiniBatch> batches;
   std::vector<StepRecord> records(static_cast<std::size_t>(most));
   for (StepRecord& record : records) {
-    record.step = steps_done_ + static_cast<Index>(batches.size());
-    record.epoch = order_.epoch_of(record.step);
-    record.learning_rate = options_.schedule.rate(record.step);
+    record = begun(steps_done_ + static_cast<Index>(batches.size()));
     if (record.step > 0) record.drift = 0;
     const Index* drawn = order_.batch(record.step);
     samples.emplace_back(drawn, drawn + options_.batch);

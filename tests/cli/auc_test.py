@@ -2,6 +2,7 @@
 import h5py
 import numpy as np
 
+from checkpoints import contents
 from program import RANKS, ProgramTest, main
 
 RUN = ["train", "--data", "random", "--samples", 512, "--test-samples", 128, "--batch", 16, "--steps", 12,
@@ -10,15 +11,6 @@ CLASSES = ["--positives", "5,6,7,8,9"]
 THIN = [*CLASSES, "--positive-fraction", 0.25]
 AUC = ["--loss", "auc", "--optimiser", "sgd", "--learning-rate", 0.05, "--schedule", "constant"]
 GRIDS = {1: [(1, 1)], 2: [(1, 2), (2, 1)], 4: [(1, 4), (2, 2)]}[RANKS]
-
-
-def contents(path):
-    with h5py.File(path, "r") as file:
-        arrays = {}
-        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    arrays["history/updates"] = arrays["history/updates"][:, :8]
-    arrays.pop("history/evaluations", None)
-    return arrays
 
 
 def area(scores, positive):
@@ -31,6 +23,11 @@ class Auc(ProgramTest):
     def trained(self, name, *words, **settings):
         self.solved(*RUN, *THIN, *words, "--checkpoint", name, **settings)
         return contents(self.folder / name)
+
+    def test_delayed_updates_are_drawn_to_the_reference_point(self):
+        losses = [self.solved(*RUN, *THIN, *AUC, "--stage-steps", 10, "--epochs", 2, "--depth-ranks", RANKS, "--pipeline",
+                              "delayed", "--old-weights", rule)["loss"] for rule in ("keep", "exact")]
+        self.assertAlmostEqual(*losses, delta=1e-9)
 
     def test_every_loss_scores_two_classes(self):
         for loss in (["--learning-rate", 0.02], ["--loss", "binary-cross-entropy", "--learning-rate", 0.05], AUC,

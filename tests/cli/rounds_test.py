@@ -2,21 +2,12 @@
 import h5py
 import numpy as np
 
+from checkpoints import contents
 from program import RANKS, ProgramTest, main
 
 RUN = ["train", "--data", "random", "--samples", 256, "--test-samples", 64, "--batch", 16, "--steps", 24,
        "--width", 8, "--warm-up", 10, "--learning-rate", 0.02, "--quiet"]
 GRIDS = {1: [(1, 1)], 2: [(1, 2), (2, 1)], 4: [(1, 4), (2, 2)]}[RANKS]
-
-
-def contents(path):
-    """All arrays of a checkpoint but scores and the seconds that steps took."""
-    with h5py.File(path, "r") as file:
-        arrays = {}
-        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    arrays["history/updates"] = arrays["history/updates"][:, :8]
-    arrays.pop("history/evaluations", None)
-    return arrays
 
 
 class Rounds(ProgramTest):

@@ -122,7 +122,7 @@ class Trainer {
     return rounds_.is_over(steps_done_) || options_.stages.ends(steps_done_);
   }
   StepOutcome differentiate(const MiniBatch& batch);
-  StepRecord begun();
+  StepRecord begun(Index step);
   bool update(StepRecord& record);
   std::vector<StepRecord> local_row(Index most);
   void join(std::vector<StepRecord>& records) const;
