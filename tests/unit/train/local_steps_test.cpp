@@ -12,10 +12,13 @@
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
+#include "support/grids.hpp"
 #include "support/mpi_count.hpp"
 
 namespace deeppcr::train {
 namespace {
+
+using test::for_each_grid;
 
 constexpr Index kRows = 5, kBatch = 12, kUpdates = 12;
 constexpr double kRate = 0.125;
@@ -112,16 +115,6 @@ void expect_near(const std::vector<double>& found, const std::vector<double>& ex
   constexpr double kBound = 100 * std::numeric_limits<double>::epsilon();
   for (std::size_t i = 0; i < expected.size(); ++i)
     EXPECT_NEAR(found[i], expected[i], kBound * std::fmax(1, std::fabs(expected[i]))) << i;
-}
-
-template <typename Body>
-void for_each_grid(Body&& body) {
-  const int P = test::world().size();
-  for (int depth = 1; depth <= P; ++depth) {
-    if (P % depth != 0) continue;
-    SCOPED_TRACE(fmt::format("{} depth ranks of {}", depth, P));
-    body(parallel::ProcessGrid(test::world(), depth, P / depth));
-  }
 }
 
 TEST(LocalSteps, AreThoseOfThePaper) {

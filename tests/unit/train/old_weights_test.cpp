@@ -10,10 +10,13 @@
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/train/trainer.hpp"
 #include "support/environment.hpp"
+#include "support/grids.hpp"
 #include "support/refusal.hpp"
 
 namespace deeppcr::train {
 namespace {
+
+using test::for_each_grid;
 
 constexpr Index kRows = 5, kSamples = 12, kBatch = 4, kUpdates = 14;
 constexpr double kRate = 0.0625;
@@ -130,16 +133,6 @@ double distance(const Numbers& a, const Numbers& b) {
 }
 
 constexpr double kBound = 100 * std::numeric_limits<double>::epsilon();
-
-template <typename Body>
-void for_each_grid(Body&& body) {
-  const int P = test::world().size();
-  for (int depth = 1; depth <= P; ++depth) {
-    if (P % depth != 0) continue;
-    SCOPED_TRACE(fmt::format("{} depth ranks of {}", depth, P));
-    body(parallel::ProcessGrid(test::world(), depth, P / depth));
-  }
-}
 
 TEST(OldWeights, GiveGradientsOfTheConstantDelay) {
   for_each_grid([](const parallel::ProcessGrid& grid) {
