@@ -210,10 +210,6 @@ void look_at_model(const parallel::Communicator& comm, ChainConfig& config) {
   parallel::agree(comm, [&] {
     models::look_at_file(config.model, {config.steps_given, config.width_given});
   });
-  for (const OptionSpec& option : config.model.own.specs()) {
-    const std::string file = option.reads ? config.model.own.text(option.name) : "";
-    if (!file.empty()) config.function += io::file_checksum(comm, file);
-  }
 }
 
 bool in_single_precision(const models::ModelOptions& model) {
@@ -235,6 +231,10 @@ void settle_tolerance(const char* option, bool given, const models::ModelOptions
 
 void look_at_files(const parallel::Communicator& comm, ChainConfig& config) {
   look_at_model(comm, config);
+  for (const OptionSpec& option : config.model.own.specs()) {
+    const std::string file = option.reads ? config.model.own.text(option.name) : "";
+    if (!file.empty()) config.function += io::file_checksum(comm, file);
+  }
   const bool takes_inputs = models::input_width(config.model) > 0;
   if (!config.state.empty() && !takes_inputs)
     throw input_error("--state {}: --model {} starts from its samples; leave it out", config.state,

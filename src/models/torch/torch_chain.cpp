@@ -216,16 +216,18 @@ void TorchChain::parameter_gradient(StepRange range, ConstStates in, ConstStates
 void TorchChain::parameter_gradient_at(const blocks::Linearisation& J, StepRange range,
                                        ConstStates in, ConstStates g,
                                        const sequence::GroupRows& grads) const {
-  if (recorded(J) == nullptr || grads.empty()) return parameter_gradient(range, in, g, grads);
+  const TorchLinearisation* taped = recorded(J);
+  if (taped == nullptr || grads.empty()) return parameter_gradient(range, in, g, grads);
   for (Index l = range.first; l < range.last; ++l)
-    gradient_of_recorded(J, l, g[l - range.first].data(), rows_of(grads, l - range.first), nullptr);
+    gradient_of_recorded(*taped, l, g[l - range.first].data(), rows_of(grads, l - range.first),
+                         nullptr);
 }
 
 void TorchChain::backpropagate(const blocks::Linearisation& J, StepRange range,
                                const sequence::BackwardPass& pass) const {
   // Where steps share their weights, one gradient of all steps is far cheaper than one each.
   if (module().shared() || pass.parameters.empty()) return Sequence::backpropagate(J, range, pass);
-  const bool taped = recorded(J) != nullptr;
+  const TorchLinearisation* taped = recorded(J);
   const Index m = range.size(), state = pass.carry.size();
   for (Index i = m - 1; i >= 0; --i) {
     // g_l = c_l + carry; dtheta_l = (df_l / dtheta_l)^T g_l; carry = A_l^T g_l
@@ -235,8 +237,8 @@ void TorchChain::backpropagate(const blocks::Linearisation& J, StepRange range,
       g.data()[j] = pass.carry.data()[j] + (c == nullptr ? 0 : c[j]);
     const Index l = range.first + i;
     const sequence::GroupRows rows = rows_of(pass.parameters, i);
-    if (taped) {
-      gradient_of_recorded(J, l, g.data(), rows, pass.carry.data());
+    if (taped != nullptr) {
+      gradient_of_recorded(*taped, l, g.data(), rows, pass.carry.data());
     } else {
       gradient({l, l + 1}, pass.in.slice(i, i + 1), g, rows, pass.carry.data());
     }
@@ -256,9 +258,8 @@ const TorchLinearisation* TorchChain::recorded(const blocks::Linearisation& J) {
   return ours != nullptr && ours->tape() != nullptr ? ours : nullptr;
 }
 
-void TorchChain::gradient_of_recorded(const blocks::Linearisation& J, Index l, const Real* g,
+void TorchChain::gradient_of_recorded(const TorchLinearisation& taped, Index l, const Real* g,
                                       const sequence::GroupRows& rows, Real* by_state) const {
-  const TorchLinearisation& taped = *recorded(J);
   std::vector<double*> into;
   for (const View<Real, 2>& group : rows) into.push_back(group.data());
   module().require(

@@ -70,7 +70,7 @@ class TorchChain final : public sequence::Sequence {
 
   /// Null where it holds no graphs.
   static const TorchLinearisation* recorded(const blocks::Linearisation& J);
-  void gradient_of_recorded(const blocks::Linearisation& J, Index l, const Real* g,
+  void gradient_of_recorded(const TorchLinearisation& taped, Index l, const Real* g,
                             const sequence::GroupRows& rows, Real* by_state) const;
   sequence::GroupRows rows_of(const sequence::GroupRows& all, Index step) const;
   TorchChain(const TorchChain& other, const sequence::Inputs& inputs);
