@@ -64,7 +64,7 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   constexpr double kStateArrays = 6;
   // a reference point, the gradient that draws to it, a copy
   const double parameter_arrays = (config.chain.loss.own.has("proximal") ? 11 : 8) +
-                                  2 * static_cast<double>(config.delay.arrays());
+                                  2 * static_cast<double>(config.delay.arrays(grid.depth().size()));
   const models::StepCost step = models::step_cost(model);
   const double held = held_share(sharing.methods, D, batch, sizeof(Real) * steps * step.parameters);
   const double states = kStateArrays * steps * B * n * held;

@@ -44,16 +44,18 @@ void add_pipeline_options(cli::Options& options) {
            "both passes by --micro-batches that follow each other through the depth ranks: "
            "gpipe (all forward, then all back), 1f1b (forward and back in turns, which "
            "holds fewer states), zero-bubble (weight gradients fill the gaps), delayed (1f1b, "
-           "gradients at the weights of --delay updates ago)"),
+           "gradients at the weights of --delay updates ago), layerpipe (whole mini-batches, "
+           "gradients at weights of 2 (D - 1 - s) updates ago on depth rank s of D)"),
        flag_option(
            "recompute",
-           "of --pipeline gpipe, 1f1b and delayed: compute states again before they go back, to "
+           "of all but --pipeline zero-bubble: compute states again before they go back, to "
            "hold fewer"),
        whole_option("delay", 1, 1, 1000,
                     "of --pipeline delayed: updates that the weights of each gradient are behind"),
-       word_option("old-weights", "keep", {"exact", "average", "keep"},
-                   "of --pipeline delayed: the weights of --delay updates ago are rebuilt from the "
-                   "updates since (exact) or from their running mean (average), or kept")});
+       word_option(
+           "old-weights", "keep", {"exact", "average", "keep"},
+           "of --pipeline delayed and layerpipe: the weights of earlier updates are rebuilt "
+           "from the updates since (exact) or from their running mean (average), or kept")});
 }
 
 bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
@@ -61,15 +63,22 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
   const std::string schedule = options.text("pipeline");
   const bool recompute = options.flag("recompute");
   if (schedule == "off") {
-    if (recompute) throw input_error("--recompute needs --pipeline gpipe, 1f1b or delayed");
+    if (recompute)
+      throw input_error("--recompute needs --pipeline gpipe, 1f1b, delayed or layerpipe");
     return false;
   }
   const plan::PipelineSchedule order = plan::pipeline_schedules().find(schedule);
   if (recompute && order == plan::PipelineSchedule::zero_bubble)
     throw input_error(
-        "--recompute goes with --pipeline gpipe, 1f1b or delayed; zero-bubble holds the states "
-        "until their weight gradients all the same");
+        "--recompute goes with --pipeline gpipe, 1f1b, delayed or layerpipe; zero-bubble holds the "
+        "states until their weight gradients all the same");
   refuse_beside_pipeline(options, schedule);
+  if (order == plan::PipelineSchedule::layerpipe && options.whole("micro-batches") > 1)
+    throw input_error(
+        "--micro-batches {} does not go with --pipeline layerpipe, by which mini-batches follow "
+        "each "
+        "other as they are; leave it out, or use --pipeline delayed",
+        options.whole("micro-batches"));
   methods = methods.piped({order, options.whole("micro-batches"), recompute});
   return true;
 }
@@ -77,17 +86,26 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
 train::Delay read_delay(const OptionValues& options) {
   const Index updates = options.whole("delay");
   const std::string& rule = options.word("old-weights");
-  if (options.word("pipeline") == "delayed") {
+  const std::string& schedule = options.word("pipeline");
+  if (schedule != "off" && plan::delays(plan::pipeline_schedules().find(schedule))) {
+    const bool by_stage =
+        plan::pipeline_schedules().find(schedule) == plan::PipelineSchedule::layerpipe;
     if (options.word("clip") == "local")
       throw input_error(
-          "--pipeline delayed does not go with --clip local, by which data ranks have weights of "
-          "their own; leave one of them out");
-    return {updates, train::delay_rules().find(rule)};
+          "--pipeline {} does not go with --clip local, by which data ranks have weights of "
+          "their own; leave one of them out",
+          schedule);
+    if (by_stage && options.given("delay"))
+      throw input_error(
+          "--delay {} does not go with --pipeline layerpipe, whose delays are those of its stages; "
+          "leave it out, or use --pipeline delayed",
+          updates);
+    return {by_stage ? 0 : updates, train::old_weights_rules().find(rule), by_stage};
   }
   if (rule != "keep")
     throw input_error(
-        "--old-weights {} needs --pipeline delayed: other gradients are at the newest weights; add "
-        "it, or leave --old-weights out",
+        "--old-weights {} needs --pipeline delayed or layerpipe: other gradients are at the newest "
+        "weights; add it, or leave --old-weights out",
         rule);
   if (updates > 1)
     throw input_error(

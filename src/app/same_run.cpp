@@ -1,5 +1,6 @@
 #include "app/same_run.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -9,6 +10,7 @@
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/plan/pipeline_schedule.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -97,10 +99,16 @@ struct Configuration {
   std::map<std::string, std::string> values;
 };
 
+/// Whether a pipeline of that name gives other numbers than passes without one.
+bool delays(const std::string& pipeline) {
+  const auto& names = plan::pipeline_schedules().words;
+  const bool known = std::find(names.begin(), names.end(), pipeline) != names.end();
+  return known && plan::delays(plan::pipeline_schedules().find(pipeline));
+}
+
 bool same_value(const std::string& name, const std::string& a, const std::string& b) {
   if (a == b) return true;
-  // Of pipelines one alone gives other numbers.
-  if (name == "pipeline") return a != "delayed" && b != "delayed";
+  if (name == "pipeline") return !delays(a) && !delays(b);
   std::error_code code;
   return files.count(name) > 0 && std::filesystem::equivalent(a, b, code);
 }

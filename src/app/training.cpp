@@ -44,8 +44,8 @@ class Run {
             evaluations_,
             trainer_.steps_done(),
             seconds_before_ + watch_.seconds(),
-            config_.local.own_gradients || config_.delay.updates > 0 ? &result_.rounds : nullptr,
-            config_.delay.updates};
+            config_.local.own_gradients || config_.delay.any() ? &result_.rounds : nullptr,
+            config_.delay};
   }
   void resume();
   void save();
@@ -124,9 +124,10 @@ void Run::train() {
 
 /// Updates until something is to be done between two of them.
 Index Run::updates_at_once() const {
-  constexpr Index kMostAtOnce = 16;  // a signal waits for them
+  // A signal waits for them; by stage the ranks are drained behind them.
+  const Index most_at_once = config_.delay.by_stage ? 64 : 16;
   const Index done = trainer_.steps_done();
-  Index most = std::min(kMostAtOnce, last_update_ - done);
+  Index most = std::min(most_at_once, last_update_ - done);
   for (const Index apart :
        {config_.epochs_per_evaluation * trainer_.steps_per_epoch(), config_.updates_to_save})
     if (apart > 0) most = std::min(most, apart - done % apart);

@@ -59,7 +59,7 @@ const io::TraceTable kOldWeightsTable{
       "their norm"}}};
 
 const char* rounds_of(const TrainingState& state) {
-  return state.delay > 0 ? kOldWeights : kRounds;
+  return state.delay.any() ? kOldWeights : kRounds;
 }
 
 /// A row of the history: one number a column, but for the times by stage, which are the rest.
@@ -88,8 +88,8 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
   if (array.row_size == 0 || ((array.per_data_rank || array.optional) && !fits)) return;
   if (!there && array.name.rfind("old/", 0) == 0)
     throw input_error(
-        "--restart {}: {} is missing, which --pipeline delayed goes on from; give --pipeline, "
-        "--delay and --old-weights of the run that wrote it",
+        "--restart {}: {} is missing, which delayed gradients go on from; give --pipeline, --delay "
+        "and --old-weights of the run that wrote it",
         checkpoint.file().path(), name);
   if (!fits) {
     throw input_error("--restart {}: {} is {}, but this run needs [{}, {}]",
@@ -185,9 +185,10 @@ void TrainingFiles::open_trace(const TrainingState& state, const parallel::Block
   header.layout = layout;
   header.stages = state.history.stages();
   header.tables = tables();
-  if (state.delay > 0) header.more_of_problem.emplace_back("delay", state.delay);
+  if (state.delay.any())
+    header.more_of_problem.emplace_back("delay", state.delay.of(0, grid_.depth().size()));
   if (state.rounds != nullptr)
-    header.tables.push_back(state.delay > 0 ? kOldWeightsTable : kRoundTable);
+    header.tables.push_back(state.delay.any() ? kOldWeightsTable : kRoundTable);
   for (Index row = 0; row < state.history.rows(); ++row)
     header.rows.push_back(trace_row(state.history, row));
   trace_ = std::make_unique<io::Trace>(grid_.world(), files_.trace, std::move(header));

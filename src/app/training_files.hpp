@@ -14,6 +14,7 @@
 #include "deeppcr/parallel/process_grid.hpp"
 #include "deeppcr/train/chain_network.hpp"
 #include "deeppcr/train/history.hpp"
+#include "deeppcr/train/old_weights.hpp"
 
 namespace deeppcr::app {
 
@@ -31,7 +32,7 @@ struct TrainingState {
   Index updates = 0;
   double seconds = 0;                       ///< of all runs so far
   std::vector<RoundRow>* rounds = nullptr;  ///< null where there is no drift
-  Index delay = 0;                          ///< of gradients, in updates
+  train::Delay delay = {};
 };
 
 /// How a training run ended.

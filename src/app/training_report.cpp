@@ -62,14 +62,23 @@ void add_rounds(const train::LocalSteps& local, const TrainingResult& result, Re
               rounds.size(), result.local_steps, local.grow() ? " in the end" : "", drift);
 }
 
-void add_delay(const train::Delay& delay, const std::vector<RoundRow>& looks, Report& report) {
-  const char* rule = train::delay_rules().of(delay.rule);
+void add_delay(const train::Delay& delay, int stages, const std::vector<RoundRow>& looks,
+               Report& report) {
+  const char* rule = train::old_weights_rules().of(delay.rule);
   const double drift = looks.empty() ? 0 : looks.back()[1];
-  report.json["delay"] = delay.updates;
-  report.json["old_weights"] = rule;
-  report.json["drift"] = drift;
-  report.line("delay", "{} update{}, old weights by {}; drift {:.3g} at the last look",
-              delay.updates, delay.updates > 1 ? "s" : "", rule, drift);
+  Json& json = report.json;
+  if (delay.by_stage) {
+    for (int s = 0; s < stages; ++s) json["delay"].push_back(delay.of(s, stages));
+  } else {
+    json["delay"] = delay.updates;
+  }
+  json["old_weights"] = rule;
+  json["drift"] = drift;
+  const Index first = delay.of(0, stages);
+  report.line("delay", "{} update{}{}, old weights by {}; drift {:.3g} at the last look", first,
+              first == 1 ? "" : "s",
+              delay.by_stage ? " on the first depth rank, two fewer on each one behind it" : "",
+              rule, drift);
 }
 
 void add_pipeline(const train::PassMethods& methods, const train::PipelineUse& use,
@@ -151,7 +160,7 @@ int print(const cli::Context& context, const TrainConfig& config, const train::S
   report.line_if("checkpoint", result.checkpoint);
   add_updates(config, sharing, result, report);
   if (config.local.own_gradients) add_rounds(config.local, result, report);
-  if (config.delay.updates > 0) add_delay(config.delay, result.rounds, report);
+  if (config.delay.any()) add_delay(config.delay, sharing.depth_ranks, result.rounds, report);
   if (result.pipeline) add_pipeline(sharing.methods, *result.pipeline, report);
   if (result.evaluation) add_evaluation(*result.evaluation, report);
   report.line("time", "{}", seconds_text(stage_seconds(result)));

@@ -85,9 +85,13 @@ class Simulation {
 }  // namespace
 
 const Words<PipelineSchedule>& pipeline_schedules() {
-  static const Words<PipelineSchedule> words{"pipeline schedule",
-                                             {"gpipe", "1f1b", "zero-bubble", "delayed"}};
+  static const Words<PipelineSchedule> words{
+      "pipeline schedule", {"gpipe", "1f1b", "zero-bubble", "delayed", "layerpipe"}};
   return words;
+}
+
+bool delays(PipelineSchedule schedule) {
+  return schedule == PipelineSchedule::delayed || schedule == PipelineSchedule::layerpipe;
 }
 
 bool operator==(const PipelineTask& a, const PipelineTask& b) {
@@ -108,9 +112,14 @@ double TaskTimes::of(PipelineTask::Kind kind) const {
   return 0;
 }
 
+int warm_up(PipelineSchedule schedule, int stage, PipelineSize size) {
+  const int behind = std::max(0, size.stages - 1 - stage);
+  if (schedule == PipelineSchedule::gpipe) return size.micro_batches;
+  return schedule == PipelineSchedule::layerpipe ? 2 * behind : behind;
+}
+
 std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size) {
   const int M = size.micro_batches;
-  const bool all_forward_first = schedule == PipelineSchedule::gpipe;
   // The first stage has nobody who waits for its B.
   const int lag = schedule == PipelineSchedule::zero_bubble ? stage : 0;
   std::vector<PipelineTask> tasks;
@@ -118,7 +127,7 @@ std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, Pipe
   const auto run_forward = [&](int until) {
     for (; forward < std::min(until, M); ++forward) tasks.push_back({Kind::forward, forward});
   };
-  run_forward(all_forward_first ? M : size.stages - 1 - stage);
+  run_forward(warm_up(schedule, stage, size));
   for (int m = 0; m < M; ++m) {
     run_forward(forward + 1);
     tasks.push_back({lag > 0 ? Kind::backward : Kind::both, m});
@@ -139,7 +148,7 @@ PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTim
 
 PipelineRun simulate_updates(PipelineSchedule schedule, PipelineSize size, int updates,
                              const TaskTimes& times) {
-  if (schedule == PipelineSchedule::delayed)
+  if (delays(schedule))
     return simulate(schedule, {size.stages, updates * size.micro_batches}, times);
   PipelineRun run = simulate(schedule, size, times);
   run.end *= updates;
@@ -158,11 +167,13 @@ double overhead_samples(double weight_bytes) {
   return streamed ? machine().streamed_overhead_samples : machine().step_overhead_samples;
 }
 
-/// Time of an update, M + P - 1 times F + B + W of a micro-batch and with W in the gaps M + (P - 1)
-/// / 3, in units of a stage's work on one sample.
+/// Time of an update, M + P - 1 times F + B + W of a micro-batch, with W in the gaps M + (P - 1) /
+/// 3 and by `layerpipe` M, in units of a stage's work on one sample.
 double update_time(PipelineSchedule schedule, const PipelineProblem& problem, Index micro_batches) {
   const int waits = problem.stages - 1;
-  const double ramp = schedule == PipelineSchedule::zero_bubble ? waits / 3.0 : waits;
+  const double ramp = schedule == PipelineSchedule::zero_bubble ? waits / 3.0
+                      : schedule == PipelineSchedule::layerpipe ? 0
+                                                                : waits;
   const auto size = static_cast<double>((problem.samples + micro_batches - 1) / micro_batches);
   return (static_cast<double>(micro_batches) + ramp) *
          (size + overhead_samples(problem.weight_bytes_a_stage));
@@ -172,7 +183,7 @@ double update_time(PipelineSchedule schedule, const PipelineProblem& problem, In
 
 int choose_micro_batches(PipelineSchedule schedule, const PipelineProblem& problem) {
   constexpr Index kMostAStage = 64;
-  if (problem.stages < 2) return 1;
+  if (problem.stages < 2 || schedule == PipelineSchedule::layerpipe) return 1;
   Index best = 1;
   for (Index m = 2; m <= std::min(problem.samples, kMostAStage * problem.stages); ++m)
     if (update_time(schedule, problem, m) < update_time(schedule, problem, best)) best = m;

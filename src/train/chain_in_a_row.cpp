@@ -11,17 +11,29 @@
 
 namespace deeppcr::train {
 
-/// Whether nothing of a mini-batch is asked for where the one before it is still worked on: shared
-/// gradients, inputs, losses of inner states. A loss on the last stage, and what samples the first
-/// one takes, are done with by then from M = P on.
+namespace {
+
+/// Mini-batches whose samples the first of so many stages needs at once.
+std::size_t open_batches(plan::PipelineSchedule schedule, int stages) {
+  if (schedule != plan::PipelineSchedule::layerpipe) return 2;
+  return static_cast<std::size_t>(warm_up(schedule, 0, {stages, 1}) + 1);
+}
+
+}  // namespace
+
+/// Whether nothing of a mini-batch is asked for where the ones before it are still worked on:
+/// shared gradients, inputs, losses of inner states. A loss on the last stage, and what samples the
+/// first one takes, are done with by then from M = P on, or have memory of their own.
 bool ChainNetwork::may_flow() const {
+  if (!options_.methods.pipeline) return false;
+  const plan::PipelineSchedule schedule = options_.methods.pipeline->schedule;
   const int stages = options_.layout.num_active_ranks();
   const bool is_last = grid_.depth().rank() == stages - 1;
-  const bool possible =
-      options_.methods.pipeline &&
-      options_.methods.pipeline->schedule == plan::PipelineSchedule::delayed && !bound_ &&
-      !chain_gradients_.any_shared() && stages == grid_.depth().size() &&
-      pipeline_->batches().num_ranks() >= stages && (is_last || loss_->rows() == 0);
+  const bool in_time =
+      schedule == plan::PipelineSchedule::layerpipe ||
+      (schedule == plan::PipelineSchedule::delayed && pipeline_->batches().num_ranks() >= stages);
+  const bool possible = in_time && !bound_ && !chain_gradients_.any_shared() &&
+                        stages == grid_.depth().size() && (is_last || loss_->rows() == 0);
   return !grid_.world().any(!possible);
 }
 
@@ -53,6 +65,8 @@ ChainEnds ChainNetwork::ends(const Drawn& drawn, models::LossReport& report, dou
 
 std::vector<StepOutcome> ChainNetwork::differentiate_in_a_row(const std::vector<MiniBatch>& batches,
                                                               const Turns& turns) {
+  const std::size_t places =
+      open_batches(options_.methods.pipeline->schedule, grid_.depth().size());
   std::deque<Drawn> drawn;
   std::vector<models::LossReport> reports(batches.size());
   std::vector<ChainEnds> all;
@@ -60,7 +74,7 @@ std::vector<StepOutcome> ChainNetwork::differentiate_in_a_row(const std::vector<
   for (const MiniBatch& batch : batches) {
     const std::size_t k = drawn.size();
     drawn.push_back({examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
-                     loss_->count_judged(examples_, batch.samples, options_.batch), k % 2 == 1});
+                     loss_->count_judged(examples_, batch.samples, options_.batch), k % places});
     all.push_back(ends(drawn.back(), reports[k], data_seconds));
   }
   const auto update = [&](std::size_t k) {

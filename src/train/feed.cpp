@@ -28,10 +28,10 @@ Feed::Feed(const parallel::ProcessGrid& grid, const sequence::Sequence& sequence
       numbers_(examples.features()),
       everywhere_(examples.everywhere()),
       is_first_(grid.depth().rank() == 0),
-      features_(takes_inputs() || is_first_ ? batch * numbers_ : 0),
       inputs_(local.size() * batch * sequence.input_width()),
       normalisation_(2 * examples.channels()) {
   check_features(sequence, numbers_);
+  features_.emplace_back(takes_inputs() || is_first_ ? batch * numbers_ : 0);
   if (takes_inputs() && examples.has_lengths())
     lengths_.assign(static_cast<std::size_t>(batch), sequence.num_steps());
   const bool fits = static_cast<Index>(normalisation.mean.size()) == examples.channels();
@@ -53,8 +53,8 @@ Normalisation Feed::known() const {
 }
 
 State Feed::fill(const Drawn& drawn, StepRange part) {
-  if (drawn.odd) odd_.reserve(batch_ * numbers_);
-  const State x((drawn.odd ? odd_ : features_).data(), {batch_, numbers_});
+  while (features_.size() <= drawn.place) features_.emplace_back(batch_ * numbers_);
+  const State x(features_[drawn.place].data(), {batch_, numbers_});
   const State own = x.slice(part.first, part.last);
   drawn.examples.fill(drawn.samples + part.first, drawn.epoch, known(), drawn.augmentation, own);
   return own;
@@ -67,7 +67,7 @@ void Feed::deal(const Drawn& drawn) {
                  lengths() ? "with" : "without");
   if (everywhere_ || is_first_) fill(drawn, {0, batch_});
   if (grid_.depth().size() > 1 && !everywhere_)
-    grid_.depth().broadcast(features_.data(), features_.size(), 0);
+    grid_.depth().broadcast(features_[drawn.place].data(), batch_ * numbers_, 0);
   sequence::deal_features(features(drawn), local_,
                           {inputs_.data(), {local_.size(), batch_, sequence_.input_width()}});
   for (std::size_t b = 0; b < lengths_.size(); ++b) lengths_[b] = examples.length(drawn.samples[b]);

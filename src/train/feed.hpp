@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <deque>
 #include <vector>
 
 #include "deeppcr/core/buffer.hpp"
@@ -17,7 +19,8 @@ struct Drawn {
   Index epoch;
   const Augmentation& augmentation;
   Index judged = 1;  ///< samples of the whole batch that the loss judges: it is a mean over those
-  bool odd = false;  ///< its features have memory beside that of even ones
+  std::size_t place =
+      0;  ///< of batches that are open at once: its features have memory of their own
 };
 
 /// Features of a batch for a chain: for its embedding, or as inputs of its steps with the length of
@@ -36,9 +39,9 @@ class Feed {
   const Index* lengths() const { return lengths_.empty() ? nullptr : lengths_.data(); }
   /// Features of the samples `part` of the batch, [b, features]. @pre they are on this rank
   State fill(const Drawn& drawn, StepRange part);
-  /// What fill() has filled last, [B, features].
+  /// What fill() has filled last for that place, [B, features].
   ConstState features(const Drawn& drawn) const {
-    return {(drawn.odd ? odd_ : features_).data(), {batch_, numbers_}};
+    return {features_.at(drawn.place).data(), {batch_, numbers_}};
   }
   /// Gives inputs and lengths of a batch to all ranks in depth. Collective along it.
   void deal(const Drawn& drawn);
@@ -51,12 +54,11 @@ class Feed {
   const parallel::ProcessGrid& grid_;
   const sequence::Sequence& sequence_;
   StepSet local_;
-  Index batch_, numbers_;       ///< samples; features of each
-  bool everywhere_, is_first_;  ///< features are on all ranks; first in depth
-  Buffer<Real> features_;       ///< [B, features]
-  Buffer<Real> odd_;            ///< the same for odd ones, where there are any
-  Buffer<Real> inputs_;         ///< of the local steps, [L_local, B, d]
-  std::vector<Index> lengths_;  ///< [B], or empty
+  Index batch_, numbers_;              ///< samples; features of each
+  bool everywhere_, is_first_;         ///< features are on all ranks; first in depth
+  std::deque<Buffer<Real>> features_;  ///< [B, features] by place
+  Buffer<Real> inputs_;                ///< of the local steps, [L_local, B, d]
+  std::vector<Index> lengths_;         ///< [B], or empty
   Buffer<Real> normalisation_;
 };
 

@@ -178,6 +178,12 @@ double Optimiser::hold() {
 
 void Optimiser::update_held(double learning_rate, double norm) { apply(learning_rate, norm, true); }
 
+double Optimiser::update_alone(double learning_rate) {
+  const double sum = squares();
+  apply(learning_rate, std::sqrt(sum), false);
+  return sum;
+}
+
 void Optimiser::apply(double learning_rate, double norm, bool held) {
   const bool clips = clip_norm_ > 0 && norm > clip_norm_;
   ++updates_;

@@ -32,7 +32,8 @@ PipelinePasses::PipelinePasses(const parallel::Communicator& comm,
       width_(chain.sequence.width()),
       local_(layout.range(comm.rank())),
       batches_(parallel::BlockLayout::balanced(batch, options.micro_batches)),
-      held_(static_cast<std::size_t>(options.micro_batches)),
+      held_(static_cast<std::size_t>(options.micro_batches +
+                                     warm_up(options.schedule, comm.rank(), {stages_, 0}))),
       starts_(size(0)),
       states_((local_.size() + 1) * size(0)),
       losses_(chain.loss_rows * size(0)),
@@ -62,7 +63,8 @@ void PipelinePasses::run(const std::vector<ChainEnds>& batches, const Turns& tur
     const int m = task.micro_batch % M;
     const auto batch = static_cast<std::size_t>(task.micro_batch / M);
     ends_ = &batches[batch];
-    if (turns.enter) turns.enter(batch);
+    one_ = &held(task.micro_batch);
+    if (turns.enter) turns.enter(batch, task.kind != Kind::forward);
     if (task.kind == Kind::forward) forward(m, true);
     if (task.kind == Kind::backward || task.kind == Kind::both) backward(m, task.kind);
     if (task.kind == Kind::weights) weights(m);
@@ -77,7 +79,10 @@ void PipelinePasses::run(const std::vector<ChainEnds>& batches, const Turns& tur
 void PipelinePasses::evaluate(const ChainEnds& ends) {
   ends_ = &ends;
   largest_ = 0;
-  for (int m = 0; m < options_.micro_batches && takes_part(); ++m) forward(m, false);
+  for (int m = 0; m < options_.micro_batches && takes_part(); ++m) {
+    one_ = &held(m);
+    forward(m, false);
+  }
   sends_.wait();
 }
 
@@ -122,7 +127,7 @@ void PipelinePasses::propagate(int m, Buffer<Real>& states) {
 
 /// The same with what the derivatives need, so that B evaluates nothing again.
 void PipelinePasses::linearise(int m) {
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   each_piece(Direction::forward, [&](StepRange rows, std::size_t) {
     one.linearised.push_back(
         chain(m).linearise_along(steps(rows), view(one.states, m, rows.first, rows.last + 1)));
@@ -131,7 +136,7 @@ void PipelinePasses::linearise(int m) {
 
 void PipelinePasses::forward(int m, bool keeps) {
   const Stopwatch watch;
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   one.states = states_.take();
   const State z = view(one.states, m, 0, 1)[0];
   if (is_first()) {
@@ -162,7 +167,7 @@ void PipelinePasses::forward(int m, bool keeps) {
 void PipelinePasses::evaluate_loss(int m, ConstStates states, bool keeps) {
   const StageTimer timer(seconds_, "loss");
   const Index rows = keeps ? chain_.loss_rows : 0;
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   if (rows > 0) {
     one.loss = losses_.take();
     std::fill(one.loss.begin(), one.loss.end(), Real{0});  // rows that it does not read stay so
@@ -172,7 +177,7 @@ void PipelinePasses::evaluate_loss(int m, ConstStates states, bool keeps) {
 
 void PipelinePasses::backward(int m, Kind kind) {
   const StageTimer timer(seconds_, "linear");
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   if (options_.recompute) {
     one.states = states_.take();
     std::copy_n(one.start.data(), size(m), one.states.data());
@@ -194,11 +199,11 @@ void PipelinePasses::backward(int m, Kind kind) {
   } else {
     send(kind, m, carry.data(), comm_.rank() - 1);
   }
-  if (!apart) release(m);
+  if (!apart) release();
 }
 
 void PipelinePasses::backward_piece(int m, StepRange rows, std::size_t k, State carry, bool apart) {
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   const ConstStates in = view(one.states, m, rows.first, rows.last);
   const Index without_loss = local_.size() - chain_.loss_rows;
   const Index with_loss = std::clamp(without_loss, rows.first, rows.last);
@@ -219,7 +224,7 @@ void PipelinePasses::backward_piece(int m, StepRange rows, std::size_t k, State 
 
 void PipelinePasses::weights(int m) {
   const StageTimer timer(seconds_, "parameters");
-  MicroBatch& one = held(m);
+  MicroBatch& one = *one_;
   each_piece(Direction::backward, [&](StepRange rows, std::size_t k) {
     const ConstStates in = view(one.states, m, rows.first, rows.last);
     const ConstStates gradient = view(one.gradient, m, rows.first, rows.last);
@@ -229,11 +234,11 @@ void PipelinePasses::weights(int m) {
     one.linearised[k].reset();
   });
   gradients_.put(std::move(one.gradient));
-  release(m);
+  release();
 }
 
-void PipelinePasses::release(int m) {
-  MicroBatch& one = held(m);
+void PipelinePasses::release() {
+  MicroBatch& one = *one_;
   one.linearised.clear();
   states_.put(std::move(one.states));
   if (chain_.loss_rows > 0) losses_.put(std::move(one.loss));

@@ -57,7 +57,8 @@ class PipelinePasses {
                  Index batch, const Chain& chain, const Options& options);
 
   /// Both passes of batches in a row: assigns the gradients' rows, and this rank's part to the
-  /// shared ones. Collective. @pre one batch, or M >= P and no shared ones
+  /// shared ones. Collective. @pre one batch; or no shared ones, and M >= P, or M = 1 of
+  /// `layerpipe`
   void run(const std::vector<ChainEnds>& batches, const Turns& turns = {});
   /// The forward pass alone. Collective.
   void evaluate(const ChainEnds& ends);
@@ -92,7 +93,7 @@ class PipelinePasses {
   void evaluate_loss(int m, ConstStates states, bool keeps);
   void backward(int m, plan::PipelineTask::Kind kind);
   void weights(int m);
-  void release(int m);
+  void release();
   void propagate(int m, Buffer<Real>& states);
   void linearise(int m);
   void backward_piece(int m, StepRange rows, std::size_t k, State carry, bool apart);
@@ -109,7 +110,8 @@ class PipelinePasses {
   double ticks(plan::PipelineTask::Kind kind, int m) const;
 
   const sequence::Sequence& chain(int m) const { return *chains_[static_cast<std::size_t>(m)]; }
-  MicroBatch& held(int m) { return held_[static_cast<std::size_t>(m)]; }
+  /// Of a micro-batch, counted over all batches of a run.
+  MicroBatch& held(int number) { return held_[static_cast<std::size_t>(number) % held_.size()]; }
   StepRange samples(int m) const { return batches_.range(m); }
   Index size(int m) const { return samples(m).size() * width_; }
   States view(Buffer<Real>& buffer, int m, Index first, Index last) const {
@@ -131,7 +133,8 @@ class PipelinePasses {
   StepRange local_;
   parallel::BlockLayout batches_;
   std::deque<sequence::FromSample> chains_;  ///< one a micro-batch
-  std::vector<MicroBatch> held_;             ///< by micro-batch
+  std::vector<MicroBatch> held_;             ///< in turns
+  MicroBatch* one_ = nullptr;                ///< that is worked on
   Pieces starts_, states_, losses_, gradients_;
   Index piece_rows_;                  ///< local steps that are worked on at once
   Buffer<Real> carry_;                ///< and the time behind it

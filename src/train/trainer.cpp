@@ -4,23 +4,16 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <numeric>
 #include <string>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/profile.hpp"
-#include "deeppcr/parallel/block_layout.hpp"
-#include "deeppcr/parallel/pending_sums.hpp"
-#include "train/random_order.hpp"
+#include "train/updates_in_a_row.hpp"
 
 namespace deeppcr::train {
 
 namespace {
-using parallel::BlockLayout;
-
-constexpr std::uint64_t kOrderStream = 0x6f726465;  // "orde"
-constexpr std::uint64_t kShardStream = 0x73686172;  // "shar", and on by data rank
 /// Steps between two copies of all arrays in memory: a hundredth of a gradient each at most.
 constexpr Index kStepsBetweenCopies = 50;
 constexpr const char* kUpdate = "update";  ///< a stage
@@ -42,100 +35,7 @@ void append(std::vector<StoredArray> more, std::vector<StoredArray>& all) {
   std::move(more.begin(), more.end(), std::back_inserter(all));
 }
 
-/// The updates of a row on this rank. Mini-batch k is worked on at W(k - 1); update k stays open
-/// until that asks for it, or gradient k + 1 is there, while the norm is summed.
-class Row {
- public:
-  Row(const parallel::Communicator& holders, Optimiser& optimiser, OldWeights& weights,
-      std::vector<StepRecord>& records)
-      : optimiser_(optimiser), weights_(weights), records_(records), sums_(holders) {}
-
-  void enter(std::size_t k) {
-    if (k > done_ + 1) finish();
-    weights_.show(k > done_);
-  }
-  void update(std::size_t k) {
-    if (k > done_) finish();
-    squares_ = optimiser_.hold();
-    sums_.start(&squares_, 1);
-  }
-  void finish() {
-    const Stopwatch watch;
-    sums_.wait();
-    StepRecord& record = records_[done_++];
-    record.gradient_norm = std::sqrt(squares_);
-    weights_.keep_newest();
-    optimiser_.update_held(record.learning_rate, record.gradient_norm);
-    update_seconds_ += watch.seconds();
-  }
-  double seconds_each() const { return update_seconds_ / static_cast<double>(done_); }
-
- private:
-  Optimiser& optimiser_;
-  OldWeights& weights_;
-  std::vector<StepRecord>& records_;
-  double squares_ = 0, update_seconds_ = 0;
-  parallel::PendingSums sums_;
-  std::size_t done_ = 0;
-};
 }  // namespace
-
-SampleOrder::SampleOrder(Index samples, Index batch, std::uint64_t seed, const Shards& shards)
-    : samples_(samples), batch_(batch), seed_(seed), shards_(shards.ranks) {
-  if (batch < 1 || batch > samples)
-    throw input_error("a batch of {} out of {} samples is not possible: use 1 to {}", batch,
-                      samples, samples);
-  batches_ = samples / batch;
-  if (shards_ == 1) return;
-  DEEPPCR_ASSERT(static_cast<Index>(shards.classes.size()) == samples,
-                 "classes of {} samples of {}", shards.classes.size(), samples);
-  if (batch < shards_)
-    throw input_error("a batch of {} cannot be split over {} data ranks", batch, shards_);
-  by_class_.resize(static_cast<std::size_t>(samples));
-  std::iota(by_class_.begin(), by_class_.end(), Index{0});
-  const auto class_of = [&](Index s) { return shards.classes[static_cast<std::size_t>(s)]; };
-  std::stable_sort(by_class_.begin(), by_class_.end(),
-                   [&](Index a, Index b) { return class_of(a) < class_of(b); });
-  const auto parts = BlockLayout::balanced(samples, shards_);
-  const auto shares = BlockLayout::balanced(batch, shards_);
-  for (int r = 0; r < shards_; ++r)
-    batches_ = std::min(batches_, parts.range(r).size() / shares.range(r).size());
-  if (batches_ == 0)
-    throw input_error(
-        "a batch of {} takes more samples of a data rank than its shard has, {} in {} shards; use "
-        "a smaller --batch or more --samples",
-        batch, samples, shards_);
-}
-
-//     shards  0: a b c d  1: e f g h;  batches of 4:  c a g h | d b e f
-void SampleOrder::deal_shards(Index epoch) {
-  const auto parts = BlockLayout::balanced(samples_, shards_);
-  const auto shares = BlockLayout::balanced(batch_, shards_);
-  order_.resize(static_cast<std::size_t>(batches_ * batch_));
-  for (int r = 0; r < shards_; ++r) {
-    const StepRange part = parts.range(r), share = shares.range(r);
-    const std::uint64_t stream = (kShardStream + static_cast<std::uint64_t>(r)) << 32;
-    const std::vector<Index> own =
-        random_order(part.size(), RandomStream(seed_, stream + static_cast<std::uint64_t>(epoch)));
-    for (Index i = 0; i < batches_ * share.size(); ++i) {
-      const Index at = i / share.size() * batch_ + share.first + i % share.size();
-      const Index sample = part.first + own[static_cast<std::size_t>(i)];
-      order_[static_cast<std::size_t>(at)] = by_class_[static_cast<std::size_t>(sample)];
-    }
-  }
-}
-
-const Index* SampleOrder::batch(Index step) {
-  const Index epoch = epoch_of(step);
-  if (epoch != epoch_ && shards_ > 1) {
-    deal_shards(epoch);
-  } else if (epoch != epoch_) {
-    order_ = random_order(
-        samples_, RandomStream(seed_, (kOrderStream << 32) + static_cast<std::uint64_t>(epoch)));
-  }
-  epoch_ = epoch;
-  return order_.data() + (step - epoch * batches_per_epoch()) * batch_;
-}
 
 Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Options& options)
     : grid_(grid),
@@ -151,17 +51,37 @@ Trainer::Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Opti
   if (options.local.own_gradients)
     replicas_ = std::make_unique<Replicas>(grid, named("parameters", arrays_of(model.parameters())),
                                            named("optimiser", optimiser_.state()));
-  if (options.delay.updates > 0 && replicas_)
-    throw input_error("a delay of gradients and local steps exclude each other: leave one out");
-  if (options.delay.updates > 0)
-    old_ = std::make_unique<OldWeights>(grid.depth(), options.delay, arrays_of(model.parameters()));
+  if (options.delay.any()) prepare_delay();
   keep();
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::prepare_delay() {
+  if (replicas_)
+    throw input_error("a delay of gradients and local steps exclude each other: leave one out");
+  const parallel::Communicator& holders = grid_.depth();
+  const bool counts_shared = holders.rank() == 0;
+  if (!options_.delay.by_stage) {
+    old_ =
+        std::make_unique<OldWeights>(options_.delay, arrays_of(model_.parameters()), counts_shared);
+    return;
+  }
+  if (reference_ || !model_.flows())
+    throw input_error(
+        "--pipeline layerpipe needs steps on every depth rank, weights of their own in each layer, "
+        "an "
+        "embedding, and a loss of the last state without --proximal; use --pipeline delayed");
+  history_ = std::make_unique<WeightHistory>(options_.delay.rule,
+                                             options_.delay.of(holders.rank(), holders.size()),
+                                             arrays_of(model_.parameters()), counts_shared);
 }
 
 StepOutcome Trainer::differentiate(const MiniBatch& batch) {
   if (!old_) return model_.differentiate(batch);
-  StepOutcome outcome;
-  old_->at_old(batch.step, [&] { outcome = model_.differentiate(batch); });
+  old_->show(OldWeights::Shown::first);
+  StepOutcome outcome = model_.differentiate(batch);
+  old_->before_update();
   return outcome;
 }
 
@@ -187,14 +107,18 @@ bool Trainer::update(StepRecord& record) {
 
 StepRecord Trainer::step() {
   if (replicas_) return local_row(1).front();
+  if (history_) return flowing_row(1).front();
   if (steps_done_ - kept_at_ >= kStepsBetweenCopies) keep();
   StepRecord record = begun(steps_done_);
   healthy_ = update(record);
   if (!healthy_) return record;
   const Stopwatch watch;
   if (old_) {
-    old_->updated(steps_done_);
-    record.drift = old_->drift();
+    old_->updated();
+    if (auto look = old_->take_look()) {
+      grid_.depth().sum(look->data(), 2);
+      record.drift = WeightHistory::relative(*look);
+    }
   }
   ++steps_done_;
   if (reference_ && options_.stages.ends(steps_done_)) reference_->renew();
@@ -272,29 +196,40 @@ void Trainer::join(std::vector<StepRecord>& records) const {
 }
 
 // A reference point changes gradients before each update.
-bool Trainer::flows() const { return old_ && !reference_ && old_->flows() && model_.flows(); }
+bool Trainer::flows() const { return (old_ || history_) && !reference_ && model_.flows(); }
+
+std::unique_ptr<UpdatesInARow> Trainer::row_of(std::vector<StepRecord>& records) {
+  const parallel::Communicator& holders = grid_.depth();
+  if (old_) return std::make_unique<ConstantDelay>(holders, optimiser_, *old_, records);
+  const Index depth = options_.delay.of(holders.rank(), holders.size());
+  return std::make_unique<DelayByStage>(holders, optimiser_, *history_, depth, records);
+}
 
 std::vector<StepRecord> Trainer::steps(Index most) {
   if (replicas_) return local_row(most);
   if (!flows()) return {step()};
+  return flowing_row(most);
+}
+
+std::vector<StepRecord> Trainer::flowing_row(Index most) {
   if (steps_done_ + most - kept_at_ > kStepsBetweenCopies) keep();
   std::vector<std::vector<Index>> samples;
   std::vector<MiniBatch> batches;
   std::vector<StepRecord> records(static_cast<std::size_t>(most));
   for (StepRecord& record : records) {
     record = begun(steps_done_ + static_cast<Index>(batches.size()));
-    if (record.step > 0) record.drift = 0;
     const Index* drawn = order_.batch(record.step);
     samples.emplace_back(drawn, drawn + options_.batch);
     batches.push_back({record.step, record.epoch, samples.back().data(), options_.batch});
   }
-  Row row(grid_.depth(), optimiser_, *old_, records);
+  const std::unique_ptr<UpdatesInARow> row = row_of(records);
   const std::vector<StepOutcome> outcomes = model_.differentiate_in_a_row(
-      batches, {[&](std::size_t k) { row.enter(k); }, [&](std::size_t k) { row.update(k); }});
-  row.finish();
+      batches, {[&](std::size_t k, bool back) { row->enter(k, back); },
+                [&](std::size_t k) { row->update(k); }});
+  row->finish();
   for (std::size_t k = 0; k < records.size(); ++k) {
     records[k].outcome = outcomes[k];
-    records[k].outcome.seconds["update"] = row.seconds_each();
+    records[k].outcome.seconds[kUpdate] = row->seconds_each();
     healthy_ = std::isfinite(outcomes[k].loss) && std::isfinite(records[k].gradient_norm);
     if (!healthy_) {
       records.resize(k + 1);
@@ -317,6 +252,7 @@ void Trainer::append_common(std::vector<StoredArray>& all) {
   if (replicas_) append(named("state", rounds_.state()), all);
   append(named("state", model_.state()), all);
   if (old_) append(named("old", old_->state()), all);
+  if (history_) append(named("old", history_->mean()), all);
 }
 
 std::vector<StoredArray> Trainer::arrays() {
@@ -347,6 +283,7 @@ void Trainer::end() {
 void Trainer::resume(Index steps_done) {
   steps_done_ = steps_done;
   optimiser_.set_updates(steps_done);
+  if (old_) old_->resume(steps_done);
   healthy_ = true;
   keep();
 }

@@ -92,23 +92,24 @@ class TrainPipeline(ProgramTest):
                 self.assert_same(ours, alone, 1e-12)
                 self.assertGreater(np.abs(ours["layers"] - exact["layers"]).max(), 1e-3)
                 self.assertEqual(report["method"], "pipeline delayed")
-                flows = words[5] == "keep"  # the 8 updates of an epoch, between two scores
-                self.assertEqual(report["pipeline_updates_in_a_row"], 8 if flows else 1)
+                # the 8 updates of an epoch, between two scores
+                self.assertEqual(report["pipeline_updates_in_a_row"], 8)
                 self.assertAlmostEqual(report["pipeline_idle"], report["pipeline_idle_by_formula"])
                 bubble = RANKS - 1
-                self.assertAlmostEqual(report["pipeline_idle"], bubble / ((64 if flows else 8) + bubble), delta=1e-9)
+                self.assertAlmostEqual(report["pipeline_idle"], bubble / (64 + bubble), delta=1e-9)
                 kept = kept or ours
                 if report["delay"] == 1:
                     self.assert_same(ours, kept, 1e-12)
                 self.assertEqual((report["old_weights"], report["delay"]), (words[5], words[7] if words[7:] else 1))
                 with h5py.File(self.folder / "run.h5", "r") as file:
                     drift = file["old_weights/drift"][:]
-                    self.assertEqual(list(file["old_weights/update"]), list(range(1 + report["delay"], 17, report["delay"])))
+                    apart = max(1, report["delay"] - 1)
+                    self.assertEqual(list(file["old_weights/update"]), list(range(1 + apart, 17, apart)))
                 self.assertEqual(report["drift"], drift[-1])
                 if report["delay"] > 1:
                     self.assertTrue((drift > 1e-6).all())
                 else:
-                    self.assertTrue((drift < (1e-14 if words[5] != "keep" else 1e-300)).all())
+                    self.assertTrue((drift == 0).all())
                 recomputed = self.trained(*words, "--depth-ranks", RANKS, "--recompute")[1]
                 self.assert_same(recomputed, ours, 0)
 
@@ -127,11 +128,61 @@ class TrainPipeline(ProgramTest):
         self.assertEqual(self.solved("evaluate", "--restart", "half.h5")["updates"], 7)
         refused = self.run_here(*RUN, "--pipeline", "delayed", "--restart", "half.h5")
         self.assertEqual(refused.code, 1)
-        for phrase in ("was written with --delay 3", "was written with --old-weights average", "version_0 is missing"):
+        for phrase in ("was written with --delay 3", "was written with --old-weights average", "1_updates_ago is missing"):
             self.assertIn(phrase, refused.err)
         exact = self.run_here(*RUN, "--pipeline", "1f1b", "--restart", "half.h5", "--json")
         self.assertEqual(exact.code, 0, exact.err)
         self.assertIn("was written with --pipeline delayed", exact.err)
+
+    def test_fewer_micro_batches_than_ranks_flush(self):
+        if RANKS < 2:
+            return
+        words = ["--pipeline", "delayed", "--old-weights", "keep", "--delay", 2]
+        expected = self.trained(*words, "--micro-batches", RANKS)[1]
+        report, ours = self.trained(*words, "--micro-batches", RANKS - 1, "--depth-ranks", RANKS)
+        self.assertEqual(report["pipeline_updates_in_a_row"], 1)
+        self.assert_same(ours, expected, 1e-9)
+
+    def test_layerpipe_is_late_by_stage(self):
+        exact = self.trained("--pipeline", "1f1b", "--micro-batches", 1)[1]
+        drifts, found = {}, {}
+        for rule in ("keep", "exact", "average"):
+            with self.subTest(rule=rule):
+                words = ["--pipeline", "layerpipe", "--old-weights", rule, "--depth-ranks", RANKS]
+                report, found[rule] = self.trained(*words, "--trace", "run.h5")
+                self.assertEqual(report["method"], "pipeline layerpipe")
+                self.assertEqual(report["delay"], [2 * (RANKS - 1 - s) for s in range(RANKS)])
+                self.assertEqual(report["pipeline_updates_in_a_row"], 8)
+                self.assertAlmostEqual(report["pipeline_idle"], report["pipeline_idle_by_formula"])
+                self.assertEqual(report["pipeline_held"], min(2 * RANKS - 1, 8))
+                with h5py.File(self.folder / "run.h5", "r") as file:
+                    self.assertEqual(file["problem"].attrs["delay"], 2 * (RANKS - 1))
+                    drifts[rule] = file["old_weights/drift"][:]
+                again = self.trained(*words, "--recompute")[1]
+                self.assert_same(again, found[rule], {"keep": 0, "exact": 1e-12, "average": 1e-1}[rule])
+        self.assert_same(found["exact"], found["keep"], 1e-12)
+        if RANKS == 1:  # nothing is late
+            self.assert_same(found["keep"], exact, 0)
+            self.assert_same(found["average"], exact, 0)
+            return
+        self.assertGreater(np.abs(found["keep"]["layers"] - exact["layers"]).max(), 1e-3)
+        self.assertTrue((drifts["keep"] == 0).all())
+        self.assertTrue((drifts["exact"] < 1e-14).all())
+        self.assertTrue((drifts["average"] > 1e-6).all())
+
+    def test_layerpipe_goes_on_bit_for_bit_between_two_rows(self):
+        for rule in ("keep", "exact", "average"):
+            with self.subTest(rule=rule):
+                words = ["--pipeline", "layerpipe", "--old-weights", rule, "--depth-ranks", RANKS]
+                expected = self.trained(*words)[1]
+                self.trained(*words, "--max-steps", 8)
+                (self.folder / "c.h5").rename(self.folder / "half.h5")
+                same = self.trained(*words, "--restart", "half.h5")[1]
+                self.assert_same(same, expected, 0)
+        # of `average`
+        refused = self.run_here(*RUN, "--pipeline", "delayed", "--restart", "half.h5")
+        self.assertEqual(refused.code, 1)
+        self.assertIn("was written with --pipeline layerpipe", refused.err)
 
     def test_the_table_tells_of_it(self):
         done = self.run_here(*[word for word in RUN if word != "--quiet"], "--max-steps", 2, "--pipeline", "1f1b")
@@ -145,10 +196,11 @@ class TrainPipeline(ProgramTest):
                 (["--old-weights", "average"], ["--old-weights average needs --pipeline delayed"]),
                 (["--pipeline", "1f1b", "--delay", 2], ["--delay 2 needs --pipeline delayed"]),
                 (["--pipeline", "delayed", "--delay", 0], ["--delay 0"]),
-                (["--pipeline", "delayed", "--old-weights", "kept"], ["did you mean keep"]),
-                (["--pipeline", "delayed", "--clip", "local"], ["--pipeline delayed", "--clip local"]),
+                (["--pipeline", "layerpipe", "--delay", 1], ["--delay 1", "--pipeline layerpipe"]),
+                (["--pipeline", "layerpipe", "--micro-batches", 2], ["--micro-batches 2", "--pipeline layerpipe"]),
+                (["--pipeline", "layerpipe", "--clip", "local"], ["--pipeline layerpipe", "--clip local"]),
                 (["--pipeline", "1f2b"], ["did you mean 1f1b"]),
-                (["--pipeline", "zero-bubble", "--recompute"], ["--recompute", "gpipe, 1f1b or delayed"]),
+                (["--pipeline", "zero-bubble", "--recompute"], ["--recompute", "gpipe, 1f1b, delayed or layerpipe"]),
                 (["--pipeline", "1f1b", "--chunks", 4], ["--chunks", "--pipeline 1f1b"]),
                 (["--pipeline", "gpipe", "--block-steps", 3], ["--block-steps", "--pipeline gpipe"]),
                 (["--pipeline", "1f1b", "--nonlinear", "newton"], ["--nonlinear newton", "--pipeline 1f1b"]),
@@ -159,6 +211,10 @@ class TrainPipeline(ProgramTest):
         ):
             with self.subTest(words=words):
                 self.assert_refused(self.run_here(*RUN, *words), *phrases)
+        if RANKS > 1:
+            run = [12 if word == 8 else word for word in RUN]
+            words = ["--pipeline", "layerpipe", "--depth-ranks", RANKS, "--loss", "squared-error", "--loss-rows", "48,96"]
+            self.assert_refused(self.run_here(*run, *words), "--pipeline layerpipe needs", "a loss of the last state")
 
 
 if __name__ == "__main__":

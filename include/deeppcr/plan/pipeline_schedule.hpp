@@ -18,14 +18,21 @@ namespace deeppcr::plan {
 ///                   B, and fills what would be idle
 ///     delayed       as 1f1b, on through all updates        (P - 1)(F + B + W) min(M, P - s)
 ///                   without a flush between them                once in a run
+///     layerpipe     2 (P - 1 - s) times F, then F and B + W in  (P - 1)(F + B + W) 2 (P - s) - 1
+///                   turns, on through all updates, which are       once in a run
+///                   one micro-batch each
 ///
-/// `idle` is exact from M = P on, `held` counts the micro-batches between their F and their W.
+/// `idle` is exact from M = P on, `held` counts the micro-batches between their F and their W. A
+/// turn of `layerpipe` needs messages of the turn before alone.
 /// Sources: GPipe, arXiv 1811.06965; 1F1B, arXiv 1806.03377; ZB-H1, arXiv 2401.10241;
-/// PipeDream-2BW, arXiv 2006.09503.
-enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble, delayed };
+/// PipeDream-2BW, arXiv 2006.09503; LayerPipe, arXiv 2108.06629.
+enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble, delayed, layerpipe };
 
 /// Their names, as above.
 const Words<PipelineSchedule>& pipeline_schedules();
+
+/// Whether its gradients are at weights of earlier updates, so that it gives other numbers.
+bool delays(PipelineSchedule schedule);
 
 struct PipelineTask {
   /// backward: B alone; both: B + W, whose message leaves behind W.
@@ -40,6 +47,8 @@ struct PipelineSize {
   int stages = 1;
   int micro_batches = 1;
 };
+/// Micro-batches that a stage does F of before its first B, at most.
+int warm_up(PipelineSchedule schedule, int stage, PipelineSize size);
 /// What a stage does, in its order. Each kind of work takes the micro-batches in rising order.
 std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size);
 

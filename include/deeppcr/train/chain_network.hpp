@@ -111,7 +111,7 @@ class ChainNetwork final : public Trainable {
   void make_passes();
   bool may_flow() const;
 
-  // z_0 of the batch, or the features that steps take; z_0 of `part` on the embedding's owner.
+  /// z_0 of the batch, or features that steps take; z_0 of `part` on the embedding's owner.
   void embed(const Drawn& drawn, State z0);
   void embed(const Drawn& drawn, StepRange part, State z0);
   ChainEnds ends(const Drawn& drawn, models::LossReport& report, double& seconds);

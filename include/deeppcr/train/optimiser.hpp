@@ -80,6 +80,8 @@ class Optimiser {
   /// holders is known.
   double hold();
   void update_held(double learning_rate, double norm);
+  /// The same at once, clipped by the norm on this rank alone. Returns its square. Not collective.
+  double update_alone(double learning_rate);
 
   Index updates() const { return updates_; }
   void set_updates(Index updates) { updates_ = updates; }

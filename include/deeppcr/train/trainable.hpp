@@ -65,8 +65,9 @@ struct StepOutcome {
 
 /// What happens between the mini-batches of a row, on each rank as soon as it has come so far.
 struct Turns {
-  std::function<void(std::size_t)> enter;   ///< work for mini-batch k is next, at its weights
-  std::function<void(std::size_t)> update;  ///< the gradient of mini-batch k is there
+  /// Work for mini-batch k is next, at its weights; back: its backward pass.
+  std::function<void(std::size_t k, bool back)> enter;
+  std::function<void(std::size_t k)> update;  ///< the gradient of mini-batch k is there
 };
 
 /// A model that the training loop can train: it shows its parameters and differentiates its loss.
@@ -90,8 +91,8 @@ class Trainable {
 
   /// Whether mini-batches may follow each other through the ranks in a row, without a wait.
   virtual bool flows() const { return false; }
-  /// Differentiates them so: work for one begins before the gradient of the one before it is there,
-  /// of the one before that it is. @pre flows(). Collective.
+  /// Differentiates them so, by a schedule: work for one begins before the gradients of those
+  /// before it are there. @pre flows(). Collective.
   virtual std::vector<StepOutcome> differentiate_in_a_row(const std::vector<MiniBatch>& batches,
                                                           const Turns&) {
     DEEPPCR_ASSERT(batches.empty(), "a row of {} mini-batches", batches.size());

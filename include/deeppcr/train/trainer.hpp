@@ -10,46 +10,13 @@
 #include "deeppcr/train/local_steps.hpp"
 #include "deeppcr/train/old_weights.hpp"
 #include "deeppcr/train/optimiser.hpp"
+#include "deeppcr/train/sample_order.hpp"
 #include "deeppcr/train/stages.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
 
-/// Samples that are sorted by class and cut into as many parts as there are data ranks: each of
-/// them learns from its part alone.
-struct Shards {
-  int ranks = 1;             ///< 1: there are none
-  std::vector<int> classes;  ///< [samples]
-};
-
-/// Which samples make up each mini-batch: every epoch is a permutation of all samples by (seed,
-/// epoch), cut into batches of equal size; what is left over at its end is not used in that epoch.
-/// The same for any number of ranks, but where there are shards: then each of them is permuted by
-/// itself, and a batch has the samples of the first data rank first.
-class SampleOrder {
- public:
-  /// @throws Error when a batch has no sample or more than there are
-  SampleOrder(Index samples, Index batch, std::uint64_t seed, const Shards& shards = {});
-
-  Index batches_per_epoch() const { return batches_; }
-  Index epoch_of(Index step) const { return step / batches_per_epoch(); }
-
-  /// The samples (0..samples-1) of batch `step`, counted from 0 over all epochs: [batch].
-  /// Cost: a permutation where the epoch is another than in the last call.
-  const Index* batch(Index step);
-
- private:
-  void deal_shards(Index epoch);
-
-  Index samples_;
-  Index batch_;
-  std::uint64_t seed_;
-  int shards_;
-  Index batches_;                ///< in an epoch
-  std::vector<Index> by_class_;  ///< samples, where there are shards
-  Index epoch_ = -1;
-  std::vector<Index> order_;
-};
+class UpdatesInARow;
 
 /// One update as the history of a run keeps it.
 struct StepRecord {
@@ -58,7 +25,8 @@ struct StepRecord {
   double learning_rate = 0;
   double gradient_norm = 0;  ///< of own gradients the largest of all data ranks
   StepOutcome outcome;
-  /// Replicas::average(), where a round ended; or OldWeights::drift().
+  /// Replicas::average(), where a round ended; or how far weights that are rebuilt were from those
+  /// that were, relative to their norm, where that is looked at.
   std::optional<double> drift = {};
 };
 
@@ -80,12 +48,14 @@ class Trainer {
 
   /// Grid and model must outlive the object. @throws Error for options without sense
   Trainer(const parallel::ProcessGrid& grid, Trainable& model, const Options& options);
+  ~Trainer();
 
   /// The next update; nothing changes where loss or gradient are no numbers. Collective.
   StepRecord step();
-  /// The next updates, up to `most`, in a row: with two versions of weights, or up to the end of a
-  /// round; else one. The same numbers, but for the rounding of norms that clip. Where the last is
-  /// not healthy, the parameters are of use again behind go_back(). Collective.
+  /// The next updates, up to `most`, in a row: of delayed gradients, or up to the end of a round;
+  /// else one. The same numbers, but for the rounding of norms that clip, and but for a delay by
+  /// stage, whose stages are drained between two rows. Where the last is not healthy, the
+  /// parameters are of use again behind go_back(). Collective.
   std::vector<StepRecord> steps(Index most);
   /// Whether the last step has changed the parameters.
   bool healthy() const { return healthy_; }
@@ -127,6 +97,9 @@ class Trainer {
   std::vector<StepRecord> local_row(Index most);
   void join(std::vector<StepRecord>& records) const;
   bool flows() const;
+  void prepare_delay();
+  std::unique_ptr<UpdatesInARow> row_of(std::vector<StepRecord>& records);
+  std::vector<StepRecord> flowing_row(Index most);
   /// Whether the data ranks have different parameters.
   bool differs() const { return replicas_ && !ends_round(); }
   /// What all data ranks have in common besides parameters and the optimiser's memory.
@@ -140,7 +113,9 @@ class Trainer {
   Optimiser optimiser_;
   std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
   Rounds rounds_;
-  std::unique_ptr<OldWeights> old_;  ///< null where gradients are at the newest weights
+  std::unique_ptr<OldWeights> old_;  ///< of a constant delay, else null
+  /// Of a delay by stage, else null.
+  std::unique_ptr<WeightHistory> history_;
   Index steps_done_ = 0;
   bool healthy_ = true;
   std::vector<Buffer<Real>> kept_;  ///< copies of here()
