@@ -2,16 +2,11 @@
 
 #include <cmath>
 
-#include "app/files.hpp"
-#include "deeppcr/parallel/runtime.hpp"
-
 namespace deeppcr::app {
 namespace {
 
 constexpr Index kFramesOfRow = 100;
 constexpr std::size_t kRecentRows = 10;
-
-bool is_last(const parallel::Communicator& comm) { return comm.rank() == comm.size() - 1; }
 
 const io::TraceTable kTable{
     "/learning",
@@ -21,24 +16,22 @@ const io::TraceTable kTable{
      {"accuracy", "part of its frames that is right, each before it was learned from"},
      {"seconds", "time since the start of the stream", false, "", "s"}}};
 
+io::TraceHeader header(const cli::Context& context, const StreamConfig& config,
+                       const parallel::BlockLayout& layout) {
+  io::TraceHeader header;
+  header.problem = config.network.chain.problem();
+  header.more_of_problem = {{"stages", Index{context.comm.size()}},
+                            {"learning_rate", config.learning_rate}};
+  header.layout = layout;
+  header.tables = {kTable};
+  return header;
+}
+
 }  // namespace
 
 LearningCurve::LearningCurve(const cli::Context& context, const StreamConfig& config,
                              const parallel::BlockLayout& layout)
-    : world_(context.comm), alone_(context.comm.split(is_last(context.comm) ? 1 : 0)) {
-  if (config.trace.empty()) return;
-  io::TraceHeader header;
-  header.provenance = provenance(context);
-  header.problem = config.network.chain.problem();
-  header.more_of_problem = {{"stages", Index{world_.size()}},
-                            {"learning_rate", config.learning_rate}};
-  header.layout = layout;
-  header.stages.clear();
-  header.tables = {kTable};
-  parallel::agree(world_, [&] {
-    if (is_last(world_)) file_.emplace(alone_, config.trace, std::move(header));
-  });
-}
+    : world_(context.comm), trace_(context, config.trace, header(context, config, layout)) {}
 
 void LearningCurve::add(const train::Frame& frame, const models::LossReport& report) {
   if (!std::isfinite(report.loss)) return;
@@ -50,33 +43,19 @@ void LearningCurve::add(const train::Frame& frame, const models::LossReport& rep
 }
 
 void LearningCurve::end_row() {
-  if (file_)
-    file_->append(0, {{static_cast<double>(next_frame_)},
-                      {row_.loss / row_.frames},
-                      {row_.correct / row_.frames},
-                      {watch_.seconds()}});
+  if (trace_.writes())
+    trace_.append({{static_cast<double>(next_frame_)},
+                   {row_.loss / row_.frames},
+                   {row_.correct / row_.frames},
+                   {trace_.seconds()}});
   recent_.push_back(row_);
   if (recent_.size() > kRecentRows) recent_.pop_front();
   row_ = {};
 }
 
-void LearningCurve::flush() {
-  if (file_) file_->flush();
-}
-
 void LearningCurve::finish(const std::string& status, const std::string& reason) {
   if (row_.frames > 0) end_row();
-  const std::vector<std::string> unused = parallel::Runtime::unused_petsc_options();
-  parallel::agree(world_, [&] {
-    if (!file_) return;
-    file_->outcome(unused, [&](io::hdf5::File& file) {
-      file.set_all("/outcome", {{"status", status},
-                                {"reason", reason},
-                                {"next_frame", next_frame_},
-                                {"seconds", watch_.seconds()}});
-    });
-    file_->close();
-  });
+  trace_.finish({{"status", status}, {"reason", reason}, {"next_frame", next_frame_}});
 }
 
 LearningMeans LearningCurve::recent() const {

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <deque>
-#include <optional>
 
+#include "app/last_rank_trace.hpp"
 #include "app/stream_config.hpp"
-#include "deeppcr/cli/command.hpp"
-#include "deeppcr/io/trace.hpp"
 #include "deeppcr/models/loss.hpp"
 #include "deeppcr/parallel/block_layout.hpp"
 #include "deeppcr/train/frame_pipeline.hpp"
@@ -30,7 +28,7 @@ class LearningCurve {
   /// A loss that is infinite or NaN is left out. On the last rank.
   void add(const train::Frame& frame, const models::LossReport& report);
   /// Makes all whole rows visible to readers. On the last rank.
-  void flush();
+  void flush() { trace_.flush(); }
   /// The last row, of fewer frames, and how the stream ended. Collective.
   void finish(const std::string& status, const std::string& reason);
   /// Of the last thousand frames or fewer. Collective.
@@ -43,12 +41,10 @@ class LearningCurve {
   void end_row();
 
   const parallel::Communicator& world_;
-  const parallel::Communicator alone_;  ///< the last rank, in which the file's writer is the first
-  std::optional<io::Trace> file_;
+  LastRankTrace trace_;
   Sums row_;
   Index next_frame_ = 0;     ///< behind the last of the row
   std::deque<Sums> recent_;  ///< the last rows
-  Stopwatch watch_;
 };
 
 }  // namespace deeppcr::app

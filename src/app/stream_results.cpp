@@ -4,14 +4,10 @@
 #include <cmath>
 #include <cstdio>
 
-#include "app/files.hpp"
 #include "deeppcr/cli/output.hpp"
-#include "deeppcr/parallel/runtime.hpp"
 
 namespace deeppcr::app {
 namespace {
-
-bool is_last(const parallel::Communicator& comm) { return comm.rank() == comm.size() - 1; }
 
 io::TraceTable table(bool logits) {
   io::TraceTable table{"/predictions",
@@ -24,25 +20,21 @@ io::TraceTable table(bool logits) {
   return table;
 }
 
+io::TraceHeader header(const StreamConfig& config, const parallel::BlockLayout& layout) {
+  io::TraceHeader header;
+  header.problem = config.network.chain.problem();
+  header.layout = layout;
+  header.tables = {table(config.logits)};
+  return header;
+}
+
 }  // namespace
 
 StreamResults::StreamResults(const cli::Context& context, const StreamConfig& config,
                              const parallel::BlockLayout& layout)
-    : world_(context.comm),
-      alone_(context.comm.split(is_last(context.comm) ? 1 : 0)),
-      logits_(config.logits),
-      prints_(config.prints) {
-  if (config.output.empty()) return;
-  io::TraceHeader header;
-  header.provenance = provenance(context);
-  header.problem = config.network.chain.problem();
-  header.layout = layout;
-  header.stages.clear();
-  header.tables = {table(logits_)};
-  parallel::agree(context.comm, [&] {
-    if (is_last(context.comm)) file_.emplace(alone_, config.output, std::move(header));
-  });
-}
+    : logits_(config.logits),
+      prints_(config.prints),
+      trace_(context, config.output, header(config, layout)) {}
 
 void StreamResults::take(const train::Frame& frame, View<const Real, 1> logits) {
   const bool numbers =
@@ -58,33 +50,19 @@ void StreamResults::take(const train::Frame& frame, View<const Real, 1> logits) 
     cli::print_out(fmt::format("{} {}{}\n", frame.number, taken, label));
     std::fflush(stdout);
   }
-  if (!file_) return;
+  if (!trace_.writes()) return;
   io::TraceRow row{{static_cast<double>(frame.number)},
                    {static_cast<double>(taken)},
                    {static_cast<double>(frame.label)},
-                   {watch_.seconds()}};
+                   {trace_.seconds()}};
   if (logits_) row.emplace_back(logits.begin(), logits.end());
-  file_->append(0, std::move(row));
-}
-
-void StreamResults::flush() {
-  if (file_) file_->flush();
+  trace_.append(std::move(row));
 }
 
 void StreamResults::finish(const std::string& status, const std::string& reason,
                            const StreamCounts& all) {
-  const std::vector<std::string> unused = parallel::Runtime::unused_petsc_options();
-  parallel::agree(world_, [&] {
-    if (!file_) return;
-    file_->outcome(unused, [&](io::hdf5::File& file) {
-      file.set_all("/outcome", {{"status", status},
-                                {"reason", reason},
-                                {"frames", all.frames},
-                                {"dropped", all.dropped},
-                                {"seconds", watch_.seconds()}});
-    });
-    file_->close();
-  });
+  trace_.finish(
+      {{"status", status}, {"reason", reason}, {"frames", all.frames}, {"dropped", all.dropped}});
 }
 
 }  // namespace deeppcr::app

@@ -1,10 +1,7 @@
 #pragma once
 
-#include <optional>
-
+#include "app/last_rank_trace.hpp"
 #include "app/stream_config.hpp"
-#include "deeppcr/cli/command.hpp"
-#include "deeppcr/io/trace.hpp"
 #include "deeppcr/train/frame_pipeline.hpp"
 
 namespace deeppcr::app {
@@ -28,18 +25,15 @@ class StreamResults {
   /// The outputs of the head. On the last rank.
   void take(const train::Frame& frame, View<const Real, 1> logits);
   /// Makes all so far visible to readers. On the last rank.
-  void flush();
+  void flush() { trace_.flush(); }
   /// How the stream ended. Collective.
   void finish(const std::string& status, const std::string& reason, const StreamCounts& all);
 
   StreamCounts counts;
 
  private:
-  const parallel::Communicator& world_;
-  const parallel::Communicator alone_;  ///< the last rank, in which the file's writer is the first
   bool logits_, prints_;
-  std::optional<io::Trace> file_;
-  Stopwatch watch_;
+  LastRankTrace trace_;
 };
 
 }  // namespace deeppcr::app
