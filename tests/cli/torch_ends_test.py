@@ -176,6 +176,36 @@ class Ends(ProgramTest):
         score = self.solved("evaluate", "--restart", "run.h5")
         self.assertAlmostEqual(score["loss"], report["test_loss"], delta=1e-9)
 
+    def late(self, updates, delays):
+        """The loop whose gradients are at weights of earlier updates: delays of stem, blocks, head."""
+        stem, blocks, head = network()
+        modules = [stem, *blocks, head]
+        versions = [[[p.detach().clone() for p in module.parameters()] for module in modules]]
+        for t in range(updates):
+            for m, (module, delay) in enumerate(zip(modules, delays)):
+                for p, old in zip(module.parameters(), versions[max(0, t - delay)][m]):
+                    p.data, p.grad = old.clone(), None
+            self.loss(stem, blocks, head).backward()
+            versions.append([[newest - RATE * p.grad for newest, p in zip(versions[-1][m], module.parameters())]
+                             for m, module in enumerate(modules)])
+        for module, newest in zip(modules, versions[-1]):
+            for p, value in zip(module.parameters(), newest):
+                p.data = value
+        return named(stem, blocks, head)
+
+    def test_delayed_gradients(self):
+        half = (STEPS + 1) // 2
+        by_stage = [0] * (STEPS + 2) if RANKS == 1 else [2] * (half + 1) + [0] * (STEPS - half + 1)
+        for words, delays in ((["--pipeline", "delayed", "--micro-batches", 3], [1] * (STEPS + 2)),
+                              (["--pipeline", "delayed", "--micro-batches", 3, "--delay", 3, "--old-weights", "exact"],
+                               [3] * (STEPS + 2)),
+                              (["--pipeline", "layerpipe"], by_stage),
+                              (["--pipeline", "layerpipe", "--old-weights", "exact"], by_stage)):
+            with self.subTest(words=words):
+                self.solved(*TRAIN, *ENDS, *words, "--depth-ranks", RANKS, "--epochs", 7, "--evaluate-every", 0,
+                            "--checkpoint", "run.h5")
+                self.assert_parameters(self.parameters("run.h5"), self.late(7, delays))
+
     @one_rank
     def test_one_end_alone(self):
         for option, role in ((ENDS[:2], "head"), (ENDS[2:], "embedding")):
