@@ -72,9 +72,9 @@ std::string resolved(const OptionValues& options, const TrainConfig& config) {
 
 int run_train(const OptionValues& options, const cli::Context& given) {
   refuse_modules(options);
+  refuse_drift_bound(options);
   if (is_diffusion_model(options.text("model"))) return train_diffusion(options, given);
   refuse_mixed_samples(options);
-  refuse_drift_bound(options);
   TrainConfig config = checked_config(options, given);
   refuse_sequence_options(options, config.chain.model);
   const ExampleSets sets = load_examples(given.comm, config);
@@ -103,6 +103,11 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
             sharing.data_ranks);
   if (!sharing.advice.empty()) log::info("{}", sharing.advice);
+  if (config.local.own_gradients && sharing.data_ranks == 1 && context.comm.size() > 1)
+    log::warn(
+        "--clip local makes no difference: there is one data rank; use --data-ranks {} for "
+        "rounds of all ranks",
+        context.comm.size());
   TrainingResult result =
       run_training(context, grid, config, network, *sets.training, network_layout(config, sharing),
                    [&] { return network.evaluate(*sets.test); });

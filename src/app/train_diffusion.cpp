@@ -73,6 +73,14 @@ TrainConfig read_config(const OptionValues& options) {
     throw input_error("--positives is for chains; --model {} has no two classes; leave it out",
                       config.chain.model.model);
   refuse_sequence_options(options, config.chain.model);
+  std::vector<std::string> of_losses{"loss"};
+  for (const models::LossEntry& loss : models::losses())
+    for (const OptionSpec& option : loss.options) of_losses.push_back(option.name);
+  for (const std::string& name : of_losses) {
+    if (options.given(name))
+      throw input_error("--{} is for chains; --model {} has a loss of its own; leave it out", name,
+                        config.chain.model.model);
+  }
   for (const char* name : {"weights", "save-weights", "input"}) {
     if (!options.text(name).empty())
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",

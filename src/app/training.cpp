@@ -151,6 +151,10 @@ void Run::give_up(const train::StepRecord& record) {
   history_.resize(std::min(history_.rows(), trainer_.steps_done()));
   const auto kept = static_cast<double>(trainer_.steps_done());
   while (!result_.rounds.empty() && result_.rounds.back()[0] > kept) result_.rounds.pop_back();
+  while (!evaluations_.empty() && evaluations_.back()[0] > kept) {
+    evaluations_.pop_back();
+    result_.evaluation.reset();  // a score of a state that is given up
+  }
   save();
   result_.reason = fmt::format(
       "update {} failed: {}. The learning rate was {:.3g}: use a smaller --learning-rate, a longer "

@@ -63,19 +63,25 @@ ChainEnds ChainNetwork::ends(const Drawn& drawn, models::LossReport& report, dou
   return ends;
 }
 
+/// What a row's batches have come to on this rank; seconds of their data and of sums.
+struct ChainNetwork::RowReports {
+  std::vector<models::LossReport> losses;  ///< by batch
+  double data_seconds = 0, sum_seconds = 0;
+};
+
 std::vector<StepOutcome> ChainNetwork::differentiate_in_a_row(const std::vector<MiniBatch>& batches,
                                                               const Turns& turns) {
   const std::size_t places =
       open_batches(options_.methods.pipeline->schedule, grid_.depth().size());
   std::deque<Drawn> drawn;
-  std::vector<models::LossReport> reports(batches.size());
+  RowReports reports;
+  reports.losses.resize(batches.size());
   std::vector<ChainEnds> all;
-  double data_seconds = 0, sum_seconds = 0;
   for (const MiniBatch& batch : batches) {
     const std::size_t k = drawn.size();
     drawn.push_back({examples_, batch.samples + samples_.first, batch.epoch, options_.augmentation,
                      loss_->count_judged(examples_, batch.samples, options_.batch), k % places});
-    all.push_back(ends(drawn.back(), reports[k], data_seconds));
+    all.push_back(ends(drawn.back(), reports.losses[k], reports.data_seconds));
   }
   const auto update = [&](std::size_t k) {
     const Stopwatch watch;
@@ -86,43 +92,47 @@ std::vector<StepOutcome> ChainNetwork::differentiate_in_a_row(const std::vector<
       differentiate_embedding(drawn[k], {by_input_.data(), {samples_.size(), chain().width()}},
                               sums);
     sums.wait();
-    sum_seconds += watch.seconds();
+    reports.sum_seconds += watch.seconds();
     turns.update(k);
     loss_->begin();
   };
   loss_->begin();
   pipeline_->run(all, {turns.enter, update});
+  return outcomes(reports);
+}
 
-  // [largest state, seconds by stage], worst of all ranks; [loss, correct, counted] by mini-batch
+/// Of all ranks together. Collective.
+std::vector<StepOutcome> ChainNetwork::outcomes(const RowReports& reports) const {
+  // seconds by stage, then the largest state by batch: the worst of all ranks
   const StageTimes& seconds = pipeline_->seconds();
-  std::vector<double> worst{pipeline_->largest(),
-                            data_seconds,
-                            seconds.get("forward") - data_seconds,
-                            seconds.get("loss"),
-                            0,
-                            seconds.get("linear"),
-                            seconds.get("parameters"),
-                            sum_seconds};
+  std::vector<double> worst{reports.data_seconds,  seconds.get("forward") - reports.data_seconds,
+                            seconds.get("loss"),   0,
+                            seconds.get("linear"), seconds.get("parameters"),
+                            reports.sum_seconds};
+  const std::vector<double>& states = pipeline_->largest_of_each();
+  worst.insert(worst.end(), states.begin(), states.end());
   std::vector<double> sums;
-  for (const models::LossReport& one : reports)
+  for (const models::LossReport& one : reports.losses)
     sums.insert(sums.end(),
                 {one.loss, static_cast<double>(one.correct), static_cast<double>(one.counted)});
   grid_.world().max(worst);
   grid_.world().sum(sums);
-  nonlinear::SolveReport forward;
-  nonlinear::end_sequential(worst[0], chain().num_steps(), options_.methods.settings.tolerance,
-                            forward);
   constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
-  std::vector<StepOutcome> outcomes(batches.size());
-  for (std::size_t k = 0; k < outcomes.size(); ++k) {
+  const std::size_t batches = reports.losses.size();
+  const std::vector<std::string> names = stages();
+  std::vector<StepOutcome> outcomes(batches);
+  for (std::size_t k = 0; k < batches; ++k) {
     StepOutcome& outcome = outcomes[k];
+    nonlinear::SolveReport forward;
+    nonlinear::end_sequential(worst[names.size() + k], chain().num_steps(),
+                              options_.methods.settings.tolerance, forward);
     outcome.failure = forward.reason;
     outcome.newton_iterations = forward.iterations;
     outcome.loss = outcome.failure.empty() ? sums[3 * k] : kNoNumber;
     outcome.accuracy =
         parts_.loss->classes() > 0 ? sums[3 * k + 1] / std::max(sums[3 * k + 2], 1.0) : kNoNumber;
-    for (std::size_t s = 0; s < stages().size(); ++s)
-      outcome.seconds[stages()[s]] = worst[s + 1] / static_cast<double>(batches.size());
+    for (std::size_t s = 0; s < names.size(); ++s)
+      outcome.seconds[names[s]] = worst[s] / static_cast<double>(batches);
   }
   return outcomes;
 }

@@ -86,6 +86,20 @@ double Replicas::average(bool with_memory) {
   return grid_.data().max(drift);
 }
 
+bool Replicas::differ() {
+  const auto same = [&](std::size_t a) {
+    const StoredArray& array = arrays_[a];
+    return std::equal(array.values, array.values + array.local_size(), mean_of(a));
+  };
+  bool differ = false;
+  for (std::size_t a = 0; a < num_parameters_; ++a) {
+    std::copy_n(arrays_[a].values, arrays_[a].local_size(), mean_of(a));
+    grid_.data().broadcast(mean_of(a), arrays_[a].local_size(), 0);
+    differ = differ || !same(a);
+  }
+  return grid_.world().any(differ);
+}
+
 void Replicas::exchange() {
   for (std::size_t a = 0; a < num_parameters_; ++a)
     std::swap_ranges(arrays_[a].values, arrays_[a].values + arrays_[a].local_size(), mean_of(a));

@@ -54,23 +54,24 @@ PipelinePasses::PipelinePasses(const parallel::Communicator& comm,
 void PipelinePasses::run(const std::vector<ChainEnds>& batches, const Turns& turns) {
   const int M = options_.micro_batches;
   updates_ = static_cast<int>(batches.size());
-  clock_ = largest_ = 0;
+  clock_ = 0;
+  largest_.assign(batches.size(), 0);
   seconds_ = {};
   chain_.gradients.clear_shared();
   if (!takes_part()) return;
   const plan::PipelineSize size{stages_, updates_ * M};
   for (const plan::PipelineTask& task : stage_tasks(options_.schedule, comm_.rank(), size)) {
     const int m = task.micro_batch % M;
-    const auto batch = static_cast<std::size_t>(task.micro_batch / M);
-    ends_ = &batches[batch];
+    batch_ = static_cast<std::size_t>(task.micro_batch / M);
+    ends_ = &batches[batch_];
     one_ = &held(task.micro_batch);
-    if (turns.enter) turns.enter(batch, task.kind != Kind::forward);
+    if (turns.enter) turns.enter(batch_, task.kind != Kind::forward);
     if (task.kind == Kind::forward) forward(m, true);
     if (task.kind == Kind::backward || task.kind == Kind::both) backward(m, task.kind);
     if (task.kind == Kind::weights) weights(m);
     clock_ += ticks(task.kind, m);
     const bool ends = task.kind == Kind::weights || task.kind == Kind::both;
-    if (ends && m == M - 1 && turns.update) turns.update(batch);
+    if (ends && m == M - 1 && turns.update) turns.update(batch_);
   }
   ended_ = clock_;
   sends_.wait();
@@ -78,7 +79,8 @@ void PipelinePasses::run(const std::vector<ChainEnds>& batches, const Turns& tur
 
 void PipelinePasses::evaluate(const ChainEnds& ends) {
   ends_ = &ends;
-  largest_ = 0;
+  batch_ = 0;
+  largest_.assign(1, 0);
   for (int m = 0; m < options_.micro_batches && takes_part(); ++m) {
     one_ = &held(m);
     forward(m, false);
@@ -158,7 +160,8 @@ void PipelinePasses::forward(int m, bool keeps) {
   if (!is_last()) send(Kind::forward, m, last_state(states), comm_.rank() + 1);
   // What a state is, those behind it are, NaN above all.
   for (Index row = local_.size(); row >= 0; row -= kLookedAt)
-    largest_ = std::max(largest_, sequence::largest_entry(view(one.states, m, row, row + 1)[0]));
+    largest_[batch_] =
+        std::max(largest_[batch_], sequence::largest_entry(view(one.states, m, row, row + 1)[0]));
   seconds_.add("forward", watch.seconds());
   evaluate_loss(m, states, keeps);
   if (!keeps || options_.recompute) states_.put(std::move(one.states));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -11,22 +13,10 @@
 #include "deeppcr/plan/pipeline_schedule.hpp"
 #include "deeppcr/sequence/sequence.hpp"
 #include "deeppcr/train/trainable.hpp"
+#include "train/chain_ends.hpp"
 #include "train/pieces.hpp"
 
 namespace deeppcr::train {
-
-/// What stands at the two ends of a chain, a micro-batch at a time; `samples` are positions in the
-/// batch.
-struct ChainEnds {
-  /// Fills z_0 [b, n]. On the first stage.
-  std::function<void(StepRange samples, State z0)> begin;
-  /// Sees the local states [L_local, b, n] behind the forward pass and fills the rows of the loss's
-  /// gradient that it reads, [loss_rows, b, n]; nothing is asked for in an evaluation, [0, b, n].
-  /// On stages with loss_rows.
-  std::function<void(StepRange samples, ConstStates states, States gradient)> loss;
-  /// Takes the gradient by z_0 [b, n]. On the first stage.
-  std::function<void(StepRange samples, ConstState gradient)> end;
-};
 
 /// Forward and backward passes of the micro-batches of an update over the ranks of a contiguous
 /// layout, by a schedule. Gradients of parameters are added micro-batch by micro-batch, so that
@@ -63,8 +53,10 @@ class PipelinePasses {
   /// The forward pass alone. Collective.
   void evaluate(const ChainEnds& ends);
 
-  /// The largest state of the last pass on this rank, looked at now and then; infinite for NaN.
-  double largest() const { return largest_; }
+  /// The largest state of the last pass on this rank, looked at now and then; infinite for NaN. Of
+  /// each batch in a row.
+  double largest() const { return *std::max_element(largest_.begin(), largest_.end()); }
+  const std::vector<double>& largest_of_each() const { return largest_; }
   /// Seconds of the last run(), with its waits: "forward", "loss", "linear", "parameters".
   const StageTimes& seconds() const { return seconds_; }
 
@@ -142,7 +134,9 @@ class PipelinePasses {
   std::deque<Buffer<Real>> addends_;  ///< by group: rows of one micro-batch before they are added
   parallel::PendingSends sends_;
   const ChainEnds* ends_ = nullptr;
-  double clock_ = 0, ended_ = 0, largest_ = 0;
+  double clock_ = 0, ended_ = 0;
+  std::vector<double> largest_{0};  ///< by batch
+  std::size_t batch_ = 0;           ///< that is worked on
   StageTimes seconds_;
 };
 

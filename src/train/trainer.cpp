@@ -150,8 +150,9 @@ std::vector<StepRecord> Trainer::local_row(Index most) {
     records.resize(k + 1);
     return records;
   }
+  differ_ = !ends_round();
   // Before the next gradient: the round's mean.
-  if (ends_round()) {
+  if (!differ_) {
     records.back().drift = replicas_->average(options_.local.averages_memory);
     rounds_.end(steps_done_, *records.back().drift);
   }
@@ -263,13 +264,13 @@ std::vector<StoredArray> Trainer::arrays() {
 
 std::vector<StoredArray> Trainer::stored() {
   if (!replicas_) return here();
-  std::vector<StoredArray> all = replicas_->stored(differs());
+  std::vector<StoredArray> all = replicas_->stored(differ_);
   append_common(all);
   return all;
 }
 
 void Trainer::at_mean(const std::function<void()>& body) {
-  if (differs()) {
+  if (differ_) {
     replicas_->at_mean(body);
   } else {
     body();
@@ -277,13 +278,14 @@ void Trainer::at_mean(const std::function<void()>& body) {
 }
 
 void Trainer::end() {
-  if (differs()) replicas_->average(false);
+  if (differ_) replicas_->average(false);
 }
 
 void Trainer::resume(Index steps_done) {
   steps_done_ = steps_done;
   optimiser_.set_updates(steps_done);
   if (old_) old_->resume(steps_done);
+  differ_ = replicas_ && replicas_->differ();
   healthy_ = true;
   keep();
 }

@@ -61,6 +61,19 @@ class Rounds(ProgramTest):
                 self.assertEqual("own/parameters/layers" in first, data > 1)
                 self.assert_equal(self.trained("c.h5", *words, "--restart", "c.h5"), expected)
 
+    def test_other_rounds_go_on_from_ranks_that_differ(self):
+        grid = ["--data-ranks", RANKS, "--clip", "local", "--max-steps", 11]
+        before = self.solved(*RUN, *grid, "--local-steps", 16, "--checkpoint", "half.h5")
+        means = contents(self.folder / "half.h5")
+        for updates in (11, "auto"):  # a round would end where the run ends
+            with self.subTest(updates=updates):
+                ended = self.solved(*RUN, *grid, "--local-steps", updates, "--restart", "half.h5", "--checkpoint", "next.h5")
+                self.assertEqual(ended["test_loss"], before["test_loss"])
+                ours = contents(self.folder / "next.h5")
+                for name in means:
+                    if name.startswith("parameters/"):
+                        self.assertTrue((ours[name] == means[name]).all(), name)
+
     def test_another_grid_goes_on_from_the_mean(self):
         words = ["--clip", "local", "--local-steps", 8, "--epochs", 2]
         first = self.trained("c.h5", *words, "--data-ranks", RANKS, "--max-steps", 13)
@@ -132,6 +145,10 @@ class Rounds(ProgramTest):
         # a run whose rounds were of one length
         self.trained("c.h5", "--clip", "local", "--local-steps", 4, "--max-steps", 6)
         self.trained("c.h5", *words, "--restart", "c.h5")
+
+    def test_one_data_rank_is_told_that_rounds_are_nothing(self):
+        done = self.run_here(*RUN, "--clip", "local", "--local-steps", 4, "--data-ranks", 1, "--max-steps", 4)
+        self.assertEqual("--clip local makes no difference" in done.err, RANKS > 1, done.err)
 
     def test_wrong_words_are_refused(self):
         for words, phrases in (

@@ -58,6 +58,9 @@ class TrainDiffusion(ProgramTest):
                 (["--model", "denoiser", "--autoencoder", "none.h5"], ["none.h5"]),
                 (["--model", "denoiser", "--autoencoder", "ae.h5", "--width", 5], ["--width 5"]),
                 (["--model", "autoencoder", "--autoencoder", "ae.h5"], ["--autoencoder ae.h5"]),
+                (["--model", "autoencoder", "--loss", "binary-cross-entropy"], ["--loss", "loss of its own"]),
+                (["--model", "autoencoder", "--label-smoothing", 0.3], ["--label-smoothing"]),
+                (["--model", "autoencoder", "--drift-bound", 3], ["--drift-bound", "--local-steps auto"]),
                 (["--model", "autoencoder", "--save-weights", "w.h5"], ["--save-weights"])]:
             self.assert_refused(self.run_here(*train, *words), *phrases)
         self.assert_refused(self.run_here("evaluate", "--restart", "ae.h5", "--autoencoder", "ae.h5"),

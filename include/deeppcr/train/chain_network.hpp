@@ -6,13 +6,11 @@
 #include <vector>
 
 #include "deeppcr/models/loss.hpp"
-#include "deeppcr/nonlinear/adjoint.hpp"
-#include "deeppcr/nonlinear/catalogue.hpp"
 #include "deeppcr/parallel/pending_sums.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/plan/pipeline_schedule.hpp"
 #include "deeppcr/train/evaluation.hpp"
 #include "deeppcr/train/examples.hpp"
+#include "deeppcr/train/pass_methods.hpp"
 #include "deeppcr/train/trainable.hpp"
 
 namespace deeppcr::train {
@@ -23,35 +21,6 @@ class PipelinePasses;
 class SolverPasses;
 struct ChainEnds;
 struct Drawn;
-
-/// Both passes at once: micro-batches follow each other through the depth ranks, by a schedule.
-struct TrainingPipeline {
-  plan::PipelineSchedule schedule = plan::PipelineSchedule::one_forward_one_backward;
-  Index micro_batches = 0;  ///< of the samples of a data rank; 0: by formula
-  bool recompute = false;   ///< computes states again before the backward pass, to hold fewer
-};
-
-/// What such a pipeline came to; equal on all ranks.
-struct PipelineUse {
-  Index micro_batches = 1;
-  Index updates = 1;  ///< in a row, without a flush between them
-  double idle = 0;    ///< share of all depth ranks' ticks without work; counted in the last row
-  double idle_by_formula = 0;
-  Index held = 0;         ///< micro-batches whose states a rank has held at once, at most
-  double held_bytes = 0;  ///< of their states and gradients
-};
-
-/// How the two passes through a chain are done.
-struct PassMethods {
-  std::string forward = "sequential";                        ///< from nonlinear::catalogue()
-  nonlinear::Settings settings = {{1e-8, 0}, -1, true, {}};  ///< of the forward solver
-  std::string backward = "sequential";                       ///< from backward_names()
-  std::optional<TrainingPipeline> pipeline = {};  ///< in place of the two; contiguous layouts
-
-  std::unique_ptr<nonlinear::Backward> make_backward() const;
-  /// Both passes by such a pipeline, in place of what they were.
-  PassMethods piped(const TrainingPipeline& wanted) const;
-};
 
 /// A network of samples: embedding -> chain -> loss, on a process grid. A chain that takes inputs
 /// has the features dealt to its steps and starts from zero, without an embedding. The chain's
@@ -104,6 +73,7 @@ class ChainNetwork final : public Trainable {
 
  private:
   struct Passes;  // what both passes have given on this rank
+  struct RowReports;
   bool owns_embedding() const { return grid_.depth().rank() == 0 && parts_.embedding; }
   const sequence::Sequence& chain() const { return bound_ ? *bound_ : *parts_.sequence; }
   /// The chain whose Jacobians gradients are by.
@@ -115,6 +85,7 @@ class ChainNetwork final : public Trainable {
   void embed(const Drawn& drawn, State z0);
   void embed(const Drawn& drawn, StepRange part, State z0);
   ChainEnds ends(const Drawn& drawn, models::LossReport& report, double& seconds);
+  std::vector<StepOutcome> outcomes(const RowReports& reports) const;
 
   Passes by_solvers(const Drawn& drawn, parallel::PendingSums& sums);
   Passes by_pipeline(const Drawn& drawn, parallel::PendingSums& sums);

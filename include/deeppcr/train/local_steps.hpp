@@ -59,6 +59,8 @@ class Replicas {
   /// rank's parameters from the mean, relative to the norm of the mean. Collective.
   /// Cost: one sum of all numbers over the data axis; two reductions of at most two numbers.
   double average(bool with_memory);
+  /// Whether any data rank has other parameters than the first. Collective; a broadcast of them.
+  bool differ();
   /// Calls body() with the mean parameters in place of this rank's own. Collective; one such sum.
   void at_mean(const std::function<void()>& body);
 

@@ -78,7 +78,7 @@ class Trainer {
   void at_mean(const std::function<void()>& body);
   /// Ends a run: leaves the model with those. Collective.
   void end();
-  /// Says that the arrays were filled as they stood after so many steps.
+  /// Says that the arrays were filled as they stood after so many steps. Collective.
   void resume(Index steps_done);
 
   /// Goes back to the last state that was kept in memory: after the start, a resume(), or a number
@@ -100,8 +100,6 @@ class Trainer {
   void prepare_delay();
   std::unique_ptr<UpdatesInARow> row_of(std::vector<StepRecord>& records);
   std::vector<StepRecord> flowing_row(Index most);
-  /// Whether the data ranks have different parameters.
-  bool differs() const { return replicas_ && !ends_round(); }
   /// What all data ranks have in common besides parameters and the optimiser's memory.
   void append_common(std::vector<StoredArray>& all);
 
@@ -113,6 +111,7 @@ class Trainer {
   Optimiser optimiser_;
   std::unique_ptr<Replicas> replicas_;  ///< null where all follow one gradient
   Rounds rounds_;
+  bool differ_ = false;              ///< the data ranks have different parameters
   std::unique_ptr<OldWeights> old_;  ///< of a constant delay, else null
   /// Of a delay by stage, else null.
   std::unique_ptr<WeightHistory> history_;
