@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <numeric>
 
 #include "app/sampling_model.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
+#include "deeppcr/core/view.hpp"
 #include "deeppcr/io/checkpoint.hpp"
 #include "deeppcr/io/networks.hpp"
 #include "deeppcr/io/sampler_file.hpp"
@@ -19,10 +19,6 @@
 
 namespace deeppcr::app {
 namespace {
-
-Index numbers_in(const std::vector<Index>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), Index{1}, std::multiplies<>());
-}
 
 /// That every spacing of a sampler allows. DPM-Solver's times leave one out but for trailing ones.
 int most_steps(const models::SamplerConfig& config) {

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <numeric>
 #include <set>
 #include <string>
 
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/hdf5_file.hpp"
+#include "io/hdf5_detail.hpp"
 #include "io/known_content.hpp"
 
 namespace deeppcr::io {
@@ -36,8 +35,7 @@ void read_inputs(const hdf5::File& file, Batch& batch) {
         "state",
         path, text_of(sizes));
   }
-  const Index features =
-      std::accumulate(sizes.begin() + 1, sizes.end(), Index{1}, std::multiplies<>());
+  const Index features = hdf5::row_entries(sizes);
   if (sizes[0] == 0 || features == 0) {
     throw local_input_error(
         "/inputs in '{}' has sizes {}; one sample with one feature is needed at least", path,

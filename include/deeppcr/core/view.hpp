@@ -3,6 +3,7 @@
 #include <array>
 #include <cassert>
 #include <type_traits>
+#include <vector>
 
 #include "deeppcr/core/types.hpp"
 
@@ -85,6 +86,13 @@ using ConstPanel = View<const Real, 3>;
 /// Dense blocks [m, B, n, n]; each block column-major, so element (i, j) is at [.., j, i].
 using Blocks = View<Real, 4>;
 using ConstBlocks = View<const Real, 4>;
+
+/// How many numbers an array of these sizes holds; 1 without any.
+inline Index numbers_in(const std::vector<Index>& sizes) {
+  Index numbers = 1;
+  for (const Index size : sizes) numbers *= size;
+  return numbers;
+}
 
 /// The last state of a range of steps; null where the range is empty.
 inline const Real* last_state(ConstStates z) {

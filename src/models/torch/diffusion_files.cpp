@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <functional>
-#include <numeric>
-
+#include "deeppcr/core/view.hpp"
 #include "models/torch/torch_denoiser.hpp"
 #include "models/torch/torch_end.hpp"
 
@@ -22,7 +20,7 @@ std::unique_ptr<DenoisingNetwork> make_denoiser(const DenoiserOptions& options,
 Decoder make_decoder(const std::string& option, const std::string& file, int precision,
                      const std::vector<Index>& taken) {
   const auto module = TorchModule::open(option, file, precision, taken);
-  const Index numbers = std::accumulate(taken.begin(), taken.end(), Index{1}, std::multiplies<>());
+  const Index numbers = numbers_in(taken);
   if (module->input_width() != numbers)
     module->refuse(
         fmt::format("it takes {} numbers, but the states have {}, {}; use the decoder that was "

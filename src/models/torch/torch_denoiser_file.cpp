@@ -1,13 +1,12 @@
 #include "models/torch/torch_denoiser_file.hpp"
 
-#include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/view.hpp"
 #include "models/torch/denoiser_check.hpp"
 #include "models/torch/torch_module.hpp"
 
@@ -21,10 +20,6 @@ DeepPcrShape shape_of(const std::vector<Index>& sizes) {
 
 std::vector<Index> sizes_of(const DeepPcrShape& shape) {
   return {shape.sizes, shape.sizes + shape.count};
-}
-
-Index product_of(const std::vector<Index>& sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), Index{1}, std::multiplies<>());
 }
 
 Condition condition_of(std::int32_t condition) {
@@ -70,10 +65,10 @@ TorchDenoiserFile::~TorchDenoiserFile() {
   if (denoiser_ != nullptr) table_.close_denoiser(denoiser_);
 }
 
-Index TorchDenoiserFile::width() const { return product_of(facts_.shape); }
+Index TorchDenoiserFile::width() const { return numbers_in(facts_.shape); }
 
 Index TorchDenoiserFile::embedding_width() const {
-  return facts_.condition == Condition::embedding ? product_of(facts_.embedding_shape) : 0;
+  return facts_.condition == Condition::embedding ? numbers_in(facts_.embedding_shape) : 0;
 }
 
 DeepPcrFault TorchDenoiserFile::predict(const DeepPcrRows& rows, const Real* x, Real* out) const {
