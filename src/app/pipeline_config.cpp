@@ -1,5 +1,8 @@
 #include "app/pipeline_config.hpp"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,11 +12,14 @@ namespace deeppcr::app {
 
 namespace {
 
-/// @throws Error where anything else is asked to do one of the passes
-void refuse_beside_pipeline(const OptionValues& options, const std::string& schedule) {
+constexpr const char* kOff = "off";
+
+/// @throws Error where anything else than `method` is asked to do one of the passes
+void refuse_beside_pipeline(const OptionValues& options, const std::string& schedule,
+                            const std::string& method) {
   for (const char* name : {"nonlinear", "linear", "forward-linear", "backward-linear"}) {
     const std::string value = options.text(name);
-    const bool open = value == "auto" || value == "linear" || value == "pipeline";
+    const bool open = value == "auto" || value == "linear" || value == method;
     if (!open)
       throw input_error(
           "--{} {} does not go with --pipeline {}, which does both passes; leave one "
@@ -35,17 +41,19 @@ void refuse_beside_pipeline(const OptionValues& options, const std::string& sche
 }  // namespace
 
 void add_pipeline_options(cli::Options& options) {
-  std::vector<std::string> schedules{"off"};
-  for (const char* name : plan::pipeline_schedules().words) schedules.emplace_back(name);
+  std::vector<std::string> schedules{kOff}, orders;
+  for (const char* name : plan::pipeline_schedules().words) {
+    schedules.emplace_back(name);
+    const plan::ScheduleEntry& entry = plan::entry_of(plan::pipeline_schedules().find(name));
+    orders.push_back(fmt::format("{} ({})", name, entry.help));
+  }
   options.add(
       "Pipeline of an update",
       {word_option(
-           "pipeline", "off", schedules,
-           "both passes by --micro-batches that follow each other through the depth ranks: "
-           "gpipe (all forward, then all back), 1f1b (forward and back in turns, which "
-           "holds fewer states), zero-bubble (weight gradients fill the gaps), delayed (1f1b, "
-           "gradients at the weights of --delay updates ago), layerpipe (whole mini-batches, "
-           "gradients at weights of 2 (D - 1 - s) updates ago on depth rank s of D)"),
+           "pipeline", kOff, schedules,
+           fmt::format("both passes by --micro-batches that follow each other through the depth "
+                       "ranks: {}",
+                       fmt::join(orders, ", "))),
        flag_option(
            "recompute",
            "of all but --pipeline zero-bubble: compute states again before they go back, to "
@@ -62,34 +70,39 @@ bool read_pipeline(const OptionValues& options, train::PassMethods& methods) {
   if (!options.has("pipeline")) return false;
   const std::string schedule = options.text("pipeline");
   const bool recompute = options.flag("recompute");
-  if (schedule == "off") {
+  if (schedule == kOff) {
     if (recompute)
       throw input_error("--recompute needs --pipeline gpipe, 1f1b, delayed or layerpipe");
     return false;
   }
   const plan::PipelineSchedule order = plan::pipeline_schedules().find(schedule);
-  if (recompute && order == plan::PipelineSchedule::zero_bubble)
+  if (recompute && !plan::entry_of(order).recomputes)
     throw input_error(
-        "--recompute goes with --pipeline gpipe, 1f1b, delayed or layerpipe; zero-bubble holds the "
-        "states until their weight gradients all the same");
-  refuse_beside_pipeline(options, schedule);
-  if (order == plan::PipelineSchedule::layerpipe && options.whole("micro-batches") > 1)
-    throw input_error(
-        "--micro-batches {} does not go with --pipeline layerpipe, by which mini-batches follow "
-        "each "
-        "other as they are; leave it out, or use --pipeline delayed",
-        options.whole("micro-batches"));
+        "--recompute goes with --pipeline gpipe, 1f1b, delayed or layerpipe; {} holds the states "
+        "until their weight gradients all the same",
+        schedule);
   methods = methods.piped({order, options.whole("micro-batches"), recompute});
+  refuse_beside_pipeline(options, schedule, methods.forward);
+  if (plan::entry_of(order).by_stage && options.whole("micro-batches") > 1)
+    throw input_error(
+        "--micro-batches {} does not go with --pipeline {}, by which mini-batches follow each "
+        "other as they are; leave it out, or use --pipeline delayed",
+        options.whole("micro-batches"), schedule);
   return true;
+}
+
+bool delays(const std::string& schedule) {
+  const auto& names = plan::pipeline_schedules().words;
+  const bool known = std::find(names.begin(), names.end(), schedule) != names.end();
+  return known && plan::entry_of(plan::pipeline_schedules().find(schedule)).delays;
 }
 
 train::Delay read_delay(const OptionValues& options) {
   const Index updates = options.whole("delay");
   const std::string& rule = options.word("old-weights");
   const std::string& schedule = options.word("pipeline");
-  if (schedule != "off" && plan::delays(plan::pipeline_schedules().find(schedule))) {
-    const bool by_stage =
-        plan::pipeline_schedules().find(schedule) == plan::PipelineSchedule::layerpipe;
+  if (delays(schedule)) {
+    const bool by_stage = plan::entry_of(plan::pipeline_schedules().find(schedule)).by_stage;
     if (options.word("clip") == "local")
       throw input_error(
           "--pipeline {} does not go with --clip local, by which data ranks have weights of "
@@ -97,9 +110,10 @@ train::Delay read_delay(const OptionValues& options) {
           schedule);
     if (by_stage && options.given("delay"))
       throw input_error(
-          "--delay {} does not go with --pipeline layerpipe, whose delays are those of its stages; "
-          "leave it out, or use --pipeline delayed",
-          updates);
+          "--delay {} does not go with --pipeline {}, whose delays are those of its stages; leave "
+          "it "
+          "out, or use --pipeline delayed",
+          updates, schedule);
     return {by_stage ? 0 : updates, train::old_weights_rules().find(rule), by_stage};
   }
   if (rule != "keep")

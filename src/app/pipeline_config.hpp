@@ -10,6 +10,8 @@ namespace deeppcr::app {
 void add_pipeline_options(cli::Options& options);
 /// @returns whether the passes are such a pipeline
 bool read_pipeline(const OptionValues& options, train::PassMethods& methods);
+/// Whether what --pipeline names takes gradients at old weights, and so gives other numbers.
+bool delays(const std::string& schedule);
 train::Delay read_delay(const OptionValues& options);
 
 }  // namespace deeppcr::app

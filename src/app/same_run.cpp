@@ -1,16 +1,15 @@
 #include "app/same_run.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
 
+#include "app/pipeline_config.hpp"
 #include "deeppcr/app/program.hpp"
 #include "deeppcr/cli/command.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/plan/pipeline_schedule.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -98,13 +97,6 @@ struct Configuration {
   std::string command;
   std::map<std::string, std::string> values;
 };
-
-/// Whether a pipeline of that name gives other numbers than passes without one.
-bool delays(const std::string& pipeline) {
-  const auto& names = plan::pipeline_schedules().words;
-  const bool known = std::find(names.begin(), names.end(), pipeline) != names.end();
-  return known && plan::delays(plan::pipeline_schedules().find(pipeline));
-}
 
 bool same_value(const std::string& name, const std::string& a, const std::string& b) {
   if (a == b) return true;

@@ -193,7 +193,9 @@ Catalogue<CatalogueEntry>& table() {
            {},
            false,
            by_substitution,
-           make_sequential},
+           make_sequential,
+           false,
+           true},
           {"pipeline", "micro-batches behind each other through the ranks: exact, for any chain",
            pipeline_options(), false, by_pipeline, make_pipeline},
           {"wavefront",
@@ -239,7 +241,9 @@ Catalogue<CatalogueEntry>& table() {
            {},
            false,
            by_substitution,
-           make_sequential},
+           make_sequential,
+           false,
+           true},
       }};
   return all;
 }

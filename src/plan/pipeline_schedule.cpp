@@ -1,6 +1,7 @@
 #include "deeppcr/plan/pipeline_schedule.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
@@ -11,6 +12,16 @@ namespace deeppcr::plan {
 namespace {
 
 using Kind = PipelineTask::Kind;
+
+/// In the order of the enum.
+const std::array<ScheduleEntry, 5> kSchedules{
+    {{"gpipe", "all forward, then all back"},
+     {"1f1b", "forward and back in turns, which holds fewer states"},
+     {"zero-bubble", "weight gradients fill the gaps", false},
+     {"delayed", "1f1b, gradients at the weights of --delay updates ago", true, true},
+     {"layerpipe",
+      "whole mini-batches, gradients at weights of 2 (D - 1 - s) updates ago on depth rank s of D",
+      true, true, true}}};
 
 bool runs_forward(Kind kind) { return kind == Kind::forward; }
 bool runs_backward(Kind kind) { return kind == Kind::backward || kind == Kind::both; }
@@ -84,14 +95,17 @@ class Simulation {
 
 }  // namespace
 
-const Words<PipelineSchedule>& pipeline_schedules() {
-  static const Words<PipelineSchedule> words{
-      "pipeline schedule", {"gpipe", "1f1b", "zero-bubble", "delayed", "layerpipe"}};
-  return words;
+const ScheduleEntry& entry_of(PipelineSchedule schedule) {
+  return kSchedules.at(static_cast<std::size_t>(schedule));
 }
 
-bool delays(PipelineSchedule schedule) {
-  return schedule == PipelineSchedule::delayed || schedule == PipelineSchedule::layerpipe;
+const Words<PipelineSchedule>& pipeline_schedules() {
+  static const Words<PipelineSchedule> words = [] {
+    Words<PipelineSchedule> names{"pipeline schedule", {}};
+    for (const ScheduleEntry& entry : kSchedules) names.words.push_back(entry.name);
+    return names;
+  }();
+  return words;
 }
 
 bool operator==(const PipelineTask& a, const PipelineTask& b) {
@@ -148,7 +162,7 @@ PipelineRun simulate(PipelineSchedule schedule, PipelineSize size, const TaskTim
 
 PipelineRun simulate_updates(PipelineSchedule schedule, PipelineSize size, int updates,
                              const TaskTimes& times) {
-  if (delays(schedule))
+  if (entry_of(schedule).delays)
     return simulate(schedule, {size.stages, updates * size.micro_batches}, times);
   PipelineRun run = simulate(schedule, size, times);
   run.end *= updates;

@@ -27,7 +27,9 @@ const std::vector<std::string> kStages{"data",   "forward",    "loss",  "lineari
 std::optional<TrainingPipeline> pipeline_of(const PassMethods& methods,
                                             const sequence::ParameterGradients& gradients,
                                             const parallel::ProcessGrid& grid) {
-  const bool walks = methods.forward == "sequential" && methods.backward == "sequential";
+  const nonlinear::CatalogueEntry& forward = nonlinear::find(methods.forward);
+  const bool walks =
+      forward.in_a_row && methods.backward == forward.backward_for(methods.settings.own);
   if (methods.pipeline || !walks || grid.depth().size() > 1 || !gradients.any_shared())
     return methods.pipeline;
   return TrainingPipeline{plan::PipelineSchedule::one_forward_one_backward, 1, false};

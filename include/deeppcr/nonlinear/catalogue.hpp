@@ -32,6 +32,7 @@ struct CatalogueEntry {
   /// settings.own holds all of `options`.
   std::function<std::unique_ptr<Solver>(const Settings&)> make_with;
   bool stacks_only = false;  ///< takes chains with Sequence::layers() only, and refuses others
+  bool in_a_row = false;     ///< one step after another, on each rank in its turn
 
   /// @throws Error for options that contradict each other
   std::unique_ptr<Solver> make(Settings settings = {}) const;

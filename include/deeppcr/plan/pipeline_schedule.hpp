@@ -28,11 +28,17 @@ namespace deeppcr::plan {
 /// PipeDream-2BW, arXiv 2006.09503; LayerPipe, arXiv 2108.06629.
 enum class PipelineSchedule { gpipe, one_forward_one_backward, zero_bubble, delayed, layerpipe };
 
+/// One line a schedule: the only table that names them.
+struct ScheduleEntry {
+  const char* name;
+  const char* help;
+  bool recomputes = true;  ///< holds fewer states where they are computed again
+  bool delays = false;     ///< gradients at weights of earlier updates: other numbers than without
+  bool by_stage = false;   ///< as late as the stage says, and of mini-batches that stay whole
+};
+const ScheduleEntry& entry_of(PipelineSchedule schedule);
 /// Their names, as above.
 const Words<PipelineSchedule>& pipeline_schedules();
-
-/// Whether its gradients are at weights of earlier updates, so that it gives other numbers.
-bool delays(PipelineSchedule schedule);
 
 struct PipelineTask {
   /// backward: B alone; both: B + W, whose message leaves behind W.
