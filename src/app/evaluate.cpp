@@ -256,6 +256,34 @@ std::string checkpoint_at(const cli::Context& context, const std::string& path) 
   throw input_error("--restart {}: there is no {} in it; name the file", path, name);
 }
 
+struct Scores {
+  train::Evaluation evaluation;
+  std::vector<train::NoiseBand> bands;  ///< of a denoiser
+  double seconds = 0;
+};
+
+int print(const cli::Context& context, const CheckpointOrigin& origin, const TrainConfig& config,
+          const Scores& scores) {
+  const train::Evaluation& evaluation = scores.evaluation;
+  Report report(context, "evaluate", nonlinear::Status::converged);
+  report.json["checkpoint"] = origin.path;
+  report.json["updates"] = origin.updates;
+  const std::string data = scored_file(config);
+  report.json["data"] = data;
+  if (evaluation.scored) report.json["loss"] = evaluation.loss;
+  if (evaluation.scored && evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
+  if (!evaluation.roc.empty()) report.json["auc"] = evaluation.roc.area;
+  report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
+  report.add_model(config.chain);
+  report.line("data", "{}", data);
+  add_evaluation(evaluation, report);
+  report.json["seconds"]["total"] = scores.seconds;
+  report.line("time", "{:.3g} s", scores.seconds);
+  if (evaluation.scored && !evaluation.confusion.empty()) add_classes(evaluation, report);
+  add_bands(scores.bands, report);
+  return report.print("");
+}
+
 }  // namespace
 
 void add_evaluate_options(cli::Options& options) {
@@ -303,24 +331,8 @@ int run_evaluate(const OptionValues& options, const cli::Context& context) {
       is_diffusion_model(model)
           ? score_diffusion(context, origin.path, config, bands)
           : score_chain(context, {origin.path, origin.features, origin.outputs}, config, output);
-  Report report(context, "evaluate", nonlinear::Status::converged);
-  report.json["checkpoint"] = origin.path;
-  report.json["updates"] = origin.updates;
-  const std::string data = scored_file(config);
-  report.json["data"] = data;
-  if (evaluation.scored) report.json["loss"] = evaluation.loss;
-  if (evaluation.scored && evaluation.classes > 0) report.json["accuracy"] = evaluation.accuracy();
-  if (!evaluation.roc.empty()) report.json["auc"] = evaluation.roc.area;
-  report.line("checkpoint", "{} after {} updates", origin.path, origin.updates);
-  report.add_model(config.chain);
-  report.line("data", "{}", data);
-  add_evaluation(evaluation, report);
   const double seconds = context.comm.max(watch.seconds());
-  report.json["seconds"]["total"] = seconds;
-  report.line("time", "{:.3g} s", seconds);
-  if (evaluation.scored && !evaluation.confusion.empty()) add_classes(evaluation, report);
-  add_bands(bands, report);
-  return report.print("");
+  return print(context, origin, config, {evaluation, bands, seconds});
 }
 
 }  // namespace deeppcr::app

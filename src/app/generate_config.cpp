@@ -104,8 +104,36 @@ void add_output_options(cli::Options& options) {
                       "NAME")});
 }
 
+models::SamplerOptions read_sampler(const OptionValues& options) {
+  models::SamplerOptions sampler;
+  sampler.steps = static_cast<int>(options.whole("steps"));
+  const double eta = options.real("eta");
+  sampler.eta = eta >= 0 ? eta : options.text("sampler") == "ddim" ? 0 : 1;
+  if (options.text("network-precision") == "float32")
+    sampler.precision = models::NetworkPrecision::float32;
+  sampler.seed = static_cast<std::uint64_t>(options.whole("seed"));
+  return sampler;
+}
+
 /// --diagonal's word for a Jacobian.
 std::string diagonal_word(const std::string& word) { return word == "exact" ? "diagonal" : word; }
+
+/// All but the window.
+nonlinear::WindowedOptions read_sweeps(const OptionValues& options, const SamplingMethod& method) {
+  nonlinear::WindowedOptions sweeps;
+  sweeps.jacobian = method.by_diagonal
+                        ? nonlinear::jacobian_from(diagonal_word(options.text("diagonal")))
+                        : method.jacobian;
+  sweeps.linear = options.text("linear");
+  if (method.accelerated) sweeps.history = static_cast<int>(options.whole("history"));
+  sweeps.extrapolate = options.text("guess") == "extrapolate";
+  sweeps.tolerance = {0, options.real("tolerance")};
+  sweeps.max_iterations = static_cast<int>(options.whole("max-iterations"));
+  sweeps.fallback = !options.flag("no-fallback");
+  sweeps.seed = static_cast<std::uint64_t>(options.whole("seed"));
+  sweeps.sampler = true;
+  return sweeps;
+}
 
 Index read_window(const std::string& word, const GenerateConfig& config, int ranks) {
   const Index samples = config.run.chain.batch, steps = config.sampler.steps;
@@ -247,39 +275,19 @@ GenerateConfig read_generate_config(const OptionValues& options, int ranks) {
   config.run.chain.model.seed = static_cast<std::uint64_t>(options.whole("seed"));
   config.denoiser = options.text("denoiser");
   config.autoencoder = options.text("autoencoder");
+  config.published = read_published(options);
+  config.sampler = read_sampler(options);
   config.method = find_method(options.text("method"));
+  config.solver = read_sweeps(options, config.method);
+  config.solver.window = read_window(options.text("window"), config, ranks);
+  config.window_open = options.text("window") == "auto";
+  config.guess = read_guess(options.text("guess"), config.sampler.steps);
   config.label = static_cast<int>(options.whole("class"));
   config.verify = options.flag("verify");
   config.keep_trajectory = options.flag("keep-trajectory");
   config.image = options.text("image");
   config.against = options.text("against");
   config.held_out = options.text("held-out");
-  const bool single = options.text("network-precision") == "float32";
-  config.published = read_published(options);
-  models::SamplerOptions& sampler = config.sampler;
-  sampler.steps = static_cast<int>(options.whole("steps"));
-  const double eta = options.real("eta");
-  sampler.eta = eta >= 0 ? eta : options.text("sampler") == "ddim" ? 0 : 1;
-  sampler.precision =
-      single ? models::NetworkPrecision::float32 : models::NetworkPrecision::float64;
-  sampler.seed = config.run.chain.model.seed;
-  nonlinear::WindowedOptions& solver = config.solver;
-  solver.jacobian = config.method.by_diagonal
-                        ? nonlinear::jacobian_from(diagonal_word(options.text("diagonal")))
-                        : config.method.jacobian;
-  solver.linear = options.text("linear");
-  if (config.method.accelerated) solver.history = static_cast<int>(options.whole("history"));
-  solver.window = read_window(options.text("window"), config, ranks);
-  config.window_open = options.text("window") == "auto";
-  config.guess = read_guess(options.text("guess"), sampler.steps);
-  solver.extrapolate = options.text("guess") == "extrapolate";
-  solver.tolerance.rtol = 0;
-  const double tolerance = options.real("tolerance");
-  solver.tolerance.atol = tolerance;
-  solver.max_iterations = static_cast<int>(options.whole("max-iterations"));
-  solver.fallback = !options.flag("no-fallback");
-  solver.seed = sampler.seed;
-  solver.sampler = true;
   refuse_contradictions(options, config);
   // One step after another has no sweeps to trace, nor a safe point to stop at.
   const FilesConfig& files = config.run.files;

@@ -34,6 +34,8 @@ train::Sharing choose_sharing(const TrainConfig& config, int ranks) {
   return train::choose_sharing(training_problem(config), config.sharing, ranks);
 }
 
+namespace {
+
 /// Part of a rank's batch whose states it holds at once.
 double held_share(const train::PassMethods& methods, Index stages, Index batch,
                   double weight_bytes) {
@@ -48,6 +50,34 @@ double held_share(const train::PassMethods& methods, Index stages, Index batch,
   if (pipeline.recompute) held = 1;
   return static_cast<double>(held) / static_cast<double>(all);
 }
+
+/// Of both passes, for so many samples a rank.
+double solver_bytes(const TrainConfig& config, const train::Sharing& sharing, Index batch) {
+  const nonlinear::Problem problem = sharing.problem(training_problem(config));
+  const auto forward = sharing.forward();
+  const parallel::BlockLayout layout = forward->layout(problem);
+  const linear::Problem backward{layout, batch, config.chain.state_width()};
+  return forward->memory(problem) + sharing.methods.make_backward()->cost(backward).memory;
+}
+
+/// What --weights holds of the cells, the embedding and the head. Collective.
+void read_parts(const parallel::Communicator& comm, const ChainConfig& config,
+                train::Normalisation normalisation, train::ChainNetwork::Parts& parts) {
+  read_weights(comm, config, *parts.sequence);
+  if (config.cells) {  // images have their normalisation on their owner
+    comm.broadcast(normalisation.mean, 0);
+    comm.broadcast(normalisation.deviation, 0);
+    take_normalised_inputs(*config.cells, normalisation, stored_rows(*parts.sequence).front()[0]);
+  }
+  const std::string& file = config.weights;
+  if (config.stored.features > 0 && parts.embedding)
+    io::read_dense_layer(comm, file, "/embedding", stored_rows(parts.embedding.get()));
+  models::End* head = parts.loss->head();
+  if (config.stored_outputs() > 0 && head != nullptr)
+    io::read_dense_layer(comm, file, "/head", stored_rows(head));
+}
+
+}  // namespace
 
 void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& config,
                         const train::Sharing& sharing, const train::Examples& examples,
@@ -69,11 +99,6 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const double held = held_share(sharing.methods, D, batch, sizeof(Real) * steps * step.parameters);
   const double states = kStateArrays * steps * B * n * held;
   const double parameters = parameter_arrays * (steps * step.parameters + step.shared_parameters);
-  const nonlinear::Problem problem = sharing.problem(training_problem(config));
-  const auto forward = sharing.forward();
-  const double solver =
-      forward->memory(problem) +
-      sharing.methods.make_backward()->cost({forward->layout(problem), batch, width}).memory;
   const double each = examples.everywhere() ? 0 : 1;  // signals are there already; of pixels
   const bool linear = !takes_sequences(model) && config.embedding.empty();
   const double embedding = linear ? 8 * n : 0;
@@ -88,8 +113,10 @@ void check_network_size(const parallel::ProcessGrid& grid, const TrainConfig& co
   const double head = headed ? outputs * (parameter_arrays * (n + 1) + 2 * B) : 0;
   const std::string cause =
       head > states + parameters ? fmt::format("{} outputs, as labels ask for: ", outputs) : "";
-  parallel::check_memory(
-      grid.world(), sizeof(Real) * (states + parameters + kept + head) + solver + pixels, cause);
+  parallel::check_memory(grid.world(),
+                         sizeof(Real) * (states + parameters + kept + head) +
+                             solver_bytes(config, sharing, batch) + pixels,
+                         cause);
 }
 
 parallel::BlockLayout network_layout(const TrainConfig& config, const train::Sharing& sharing) {
@@ -125,22 +152,7 @@ train::ChainNetwork make_network(const parallel::ProcessGrid& grid, const TrainC
     parts.embedding = std::make_unique<models::DenseLayer>(models::LayerRole::embedding,
                                                            static_cast<int>(examples.features()),
                                                            model.width, model.seed);
-  const std::string& file = config.chain.weights;
-  if (!file.empty()) {
-    const io::WeightsShape& stored = config.chain.stored;
-    read_weights(grid.world(), config.chain, *parts.sequence);
-    if (config.chain.cells) {
-      train::Normalisation known = normalisation;  // images have it on their owner
-      grid.world().broadcast(known.mean, 0);
-      grid.world().broadcast(known.deviation, 0);
-      take_normalised_inputs(*config.chain.cells, known, stored_rows(*parts.sequence).front()[0]);
-    }
-    if (stored.features > 0 && parts.embedding)
-      io::read_dense_layer(grid.world(), file, "/embedding", stored_rows(parts.embedding.get()));
-    models::End* head = parts.loss->head();
-    if (config.chain.stored_outputs() > 0 && head != nullptr)
-      io::read_dense_layer(grid.world(), file, "/head", stored_rows(head));
-  }
+  if (!config.chain.weights.empty()) read_parts(grid.world(), config.chain, normalisation, parts);
   return {grid, std::move(parts), options, examples};
 }
 

@@ -68,6 +68,13 @@ std::string resolved(const OptionValues& options, const TrainConfig& config) {
   return cli::configuration_text(cli::find_command(commands(), "train"), values);
 }
 
+void warn_of_long_windows(const TrainConfig& config, const ExampleSets& sets) {
+  if (config.sequences.truncate < sets.steps) return;
+  log::warn(
+      "--truncate {} changes nothing: the samples have {} steps, and gradients flow through all",
+      config.sequences.truncate, sets.steps);
+}
+
 }  // namespace
 
 int run_train(const OptionValues& options, const cli::Context& given) {
@@ -80,11 +87,7 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   const ExampleSets sets = load_examples(given.comm, config);
   require_truths(sets, config);
   fit_chain(sets, config);
-  if (config.sequences.truncate >= sets.steps)
-    log::warn(
-        "--truncate {} changes nothing: the samples have {} steps, and gradients flow "
-        "through all",
-        config.sequences.truncate, sets.steps);
+  warn_of_long_windows(config, sets);
   cli::Context context = given;
   context.configuration = resolved(options, config);
   settle_tolerance("newton-rtol", options.given("newton-rtol"), config.chain.model,

@@ -73,6 +73,36 @@ void require_even(const std::set<Index>& numbers, bool from_start, const Module&
   }
 }
 
+/// The places in the names whose numbers differ, with these numbers.
+std::map<std::size_t, std::set<Index>> varying_numbers(const std::vector<Module>& modules,
+                                                       bool from_start, const std::string& path) {
+  std::map<std::size_t, std::set<Index>> axes;
+  for (std::size_t k = 0; k < modules.front().numbers.size(); ++k) {
+    std::set<Index> numbers;
+    for (const Module& module : modules) numbers.insert(module.numbers[k]);
+    if (numbers.size() == 1) continue;
+    require_even(numbers, from_start, modules.front(), path);
+    axes.emplace(k, std::move(numbers));
+  }
+  return axes;
+}
+
+/// No two modules have the same numbers. @throws Error unless there is one for each of a table of
+/// blocks and layers
+void require_full_table(const std::map<std::size_t, std::set<Index>>& axes,
+                        const std::vector<Module>& modules, const std::string& path) {
+  if (axes.size() > 2)
+    throw local_input_error(
+        "the layers '{}' in '{}' differ by more than two numbers; a chain has blocks and layers",
+        modules.front().pattern, path);
+  std::size_t entries = 1;
+  for (const auto& [k, numbers] : axes) entries *= numbers.size();
+  if (modules.size() != entries)
+    throw local_input_error(
+        "of the layers '{}' in '{}' some are missing: their numbers make no full table",
+        modules.front().pattern, path);
+}
+
 }  // namespace
 
 bool is_cell(const Module& module) {
@@ -115,39 +145,22 @@ std::vector<std::vector<Index>> places_of(std::vector<Module>& modules, bool fro
   }
   std::sort(modules.begin(), modules.end(),
             [](const Module& one, const Module& other) { return one.numbers < other.numbers; });
-  std::vector<std::set<Index>> axes;  // numbers of each place where they vary
-  std::vector<std::size_t> vary;
-  for (std::size_t k = 0; k < modules.front().numbers.size(); ++k) {
-    std::set<Index> numbers;
-    for (const Module& module : modules) numbers.insert(module.numbers[k]);
-    if (numbers.size() == 1) continue;
-    require_even(numbers, from_start, modules.front(), all.path());
-    axes.push_back(std::move(numbers));
-    vary.push_back(k);
-  }
+  const std::map<std::size_t, std::set<Index>> axes =
+      varying_numbers(modules, from_start, all.path());
   std::vector<std::vector<Index>> places;
   std::set<std::vector<Index>> taken;
   for (const Module& module : modules) {
     std::vector<Index> place;
-    for (std::size_t a = 0; a < axes.size(); ++a)
-      place.push_back(std::distance(axes[a].begin(), axes[a].find(module.numbers[vary[a]])));
+    for (const auto& [k, numbers] : axes)
+      place.push_back(std::distance(numbers.begin(), numbers.find(module.numbers[k])));
     if (place.empty()) place.push_back(0);
     if (!taken.insert(place).second)
       throw local_input_error("two layers '{}' in '{}' have the same number", module.pattern,
                               all.path());
     places.push_back(std::move(place));
   }
-  if (axes.size() > 2) {
-    throw local_input_error(
-        "the layers '{}' in '{}' differ by more than two numbers; a chain has blocks and layers",
-        modules.front().pattern, all.path());
-  }
-  std::size_t entries = 1;
-  for (const std::set<Index>& axis : axes) entries *= axis.size();
-  if (modules.size() == entries) return places;
-  throw local_input_error(
-      "of the layers '{}' in '{}' some are missing: their numbers make no full table",
-      modules.front().pattern, all.path());
+  require_full_table(axes, modules, all.path());
+  return places;
 }
 
 }  // namespace deeppcr::io

@@ -28,6 +28,30 @@ constexpr double kPatience = 2;
 struct DestroyLayout {
   void operator()(PetscLayout layout) const { PetscLayoutDestroy(&layout); }
 };
+using Layout = std::unique_ptr<std::remove_pointer_t<PetscLayout>, DestroyLayout>;
+
+/// So many numbers of each chunk, with its owner. Who has which entries is known: PETSc would ask
+/// all ranks, for each object anew.
+Layout layout_of(const parallel::Communicator& comm, const Chunks& chunks, Index numbers) {
+  std::vector<PetscInt> first;
+  for (const Index c : chunks.owners().first_steps())
+    first.push_back(static_cast<PetscInt>(c * numbers));
+  PetscLayout layout = nullptr;
+  DEEPPCR_PETSC(
+      PetscLayoutCreateFromRanges(comm.get(), first.data(), PETSC_COPY_VALUES, 1, &layout));
+  return Layout(layout);
+}
+
+/// A vector of these values, which must outlive it.
+petsc::Handle<Vec> vector_of(const parallel::Communicator& comm, const Layout& layout,
+                             const Real* values) {
+  petsc::Handle<Vec> vector;
+  DEEPPCR_PETSC(VecCreate(comm.get(), vector.put()));
+  DEEPPCR_PETSC(VecSetLayout(vector.get(), layout.get()));
+  DEEPPCR_PETSC(VecSetType(vector.get(), VECSTANDARD));
+  DEEPPCR_PETSC(VecPlaceArray(vector.get(), values));
+  return vector;
+}
 
 /// A rank's first chunk in the order of the walk.
 Index first_in_walk(const Chunks& chunks, int rank, Direction direction) {
@@ -217,31 +241,19 @@ bool ShootingRun::gmres(const Real* b, double tolerance, int most, Real* v) {
       });
     });
   };
-  // Who has which entries is known: PETSc would ask all ranks, for each object anew.
-  std::vector<PetscInt> first;
-  for (const Index c : chunks_.owners().first_steps())
-    first.push_back(static_cast<PetscInt>(c * state_));
-  PetscLayout spread = nullptr;
-  DEEPPCR_PETSC(
-      PetscLayoutCreateFromRanges(comm().get(), first.data(), PETSC_COPY_VALUES, 1, &spread));
-  const std::unique_ptr<std::remove_pointer_t<PetscLayout>, DestroyLayout> owner(spread);
+  const Layout layout = layout_of(comm(), chunks_, state_);
+  const petsc::Handle<Vec> right = vector_of(comm(), layout, b);
+  const petsc::Handle<Vec> found = vector_of(comm(), layout, v);
   petsc::Handle<Mat> A;
-  petsc::Handle<Vec> right, found;
   petsc::Handle<KSP> handle;
   DEEPPCR_PETSC(MatCreate(comm().get(), A.put()));
-  DEEPPCR_PETSC(MatSetLayouts(A.get(), spread, spread));
+  DEEPPCR_PETSC(MatSetLayouts(A.get(), layout.get(), layout.get()));
   DEEPPCR_PETSC(MatSetType(A.get(), MATSHELL));
   DEEPPCR_PETSC(MatShellSetContext(A.get(), this));
   DEEPPCR_PETSC(MatSetUp(A.get()));
   PetscErrorCode (*const callback)(Mat, Vec, Vec) = multiply;
   DEEPPCR_PETSC(
       MatShellSetOperation(A.get(), MATOP_MULT, reinterpret_cast<void (*)(void)>(callback)));
-  for (const auto& [vector, values] : {std::pair{&right, b}, {&found, v}}) {
-    DEEPPCR_PETSC(VecCreate(comm().get(), vector->put()));
-    DEEPPCR_PETSC(VecSetLayout(vector->get(), spread));
-    DEEPPCR_PETSC(VecSetType(vector->get(), VECSTANDARD));
-    DEEPPCR_PETSC(VecPlaceArray(vector->get(), values));
-  }
   DEEPPCR_PETSC(KSPCreate(comm().get(), handle.put()));
   KSP ksp = handle.get();
   PC pc = nullptr;
