@@ -1,4 +1,4 @@
-// The file of a denoising network: layout in apps/MODULES.md.
+// The file of a denoising network: layout in apps/DENOISERS.md.
 #include "models/torch/plugin_denoiser.hpp"
 
 #include <ATen/ATen.h>
