@@ -100,7 +100,7 @@ class Stacked(nn.Module):
 
 
 def save(module, path, **about):
-    """Writes a file of the layout that apps/MODULES.md says."""
+    """Writes a file of the layout that apps/MODULE_FILE.md says."""
     extra = {"deeppcr.json": json.dumps({"format": 1, **about})}
     scripted = module if isinstance(module, torch.jit.ScriptModule) else torch.jit.script(module.eval())
     scripted.save(str(path), _extra_files=extra)

@@ -158,7 +158,7 @@ class ExportBlocks(unittest.TestCase):
         self.assertEqual((about["shared"], about["steps"]), (True, 6))
 
     def test_the_lines_of_the_manual_write_the_same(self):
-        manual = (APPS / "MODULES.md").read_text().split("## The same without the tool")[1]
+        manual = (APPS / "MODULE_FILE.md").read_text().split("## The same without the tool")[1]
         lines = [line[4:] for line in manual.splitlines() if line.startswith("    ") or not line][1:]
         (self.folder / "by_hand.py").write_text("\n".join(lines).replace("make_blocks", "new_convolutions"))
         subprocess.run([sys.executable, "by_hand.py"], cwd=self.folder, check=True)

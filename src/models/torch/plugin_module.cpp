@@ -1,4 +1,4 @@
-// The file of a chain: layout in apps/MODULES.md.
+// The file of a chain: layout in apps/MODULE_FILE.md.
 #include "models/torch/plugin_module.hpp"
 
 #include <ATen/ATen.h>
