@@ -43,6 +43,8 @@ std::vector<io::ReadFile> read_files(const cli::Options& known, const OptionValu
 
 /// Files that the options name, and those that come with them.
 std::vector<io::WrittenFile> written_files(const cli::Options& known, const OptionValues& values) {
+  // Runs that the clock saves by default write a checkpoint at a stop, too.
+  const bool saves = known.has("checkpoint-every") && known.defaults().real("checkpoint-every") > 0;
   std::vector<io::WrittenFile> files;
   for (const cli::Option& option : known.all()) {
     if (option.spec.writes.empty()) continue;
@@ -52,8 +54,7 @@ std::vector<io::WrittenFile> written_files(const cli::Options& known, const Opti
       if (format == file_format::kModule && !path.empty() &&
           !values.text(models::to_string(role)).empty())
         files.push_back({"", module_beside(path, role), format});
-    // Runs that are saved by the clock write one at a stop, too.
-    if (format == file_format::kCheckpoint && (!path.empty() || known.has("checkpoint-every"))) {
+    if (format == file_format::kCheckpoint && (!path.empty() || saves)) {
       const std::string used = path.empty() ? default_checkpoint(values.text("trace")) : path;
       if (path.empty()) files.push_back({"", used, format});
       files.push_back({"", link_target(used) + ".1", format});

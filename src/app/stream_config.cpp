@@ -26,7 +26,7 @@ void refuse_learning(const OptionValues& options) {
   for (const train::OptimiserEntry& entry : train::optimisers())
     for (const OptionSpec& option : entry.options) names.push_back(option.name);
   for (const char* name : {"optimiser", "clip-norm", "trace", "save-weights", "checkpoint",
-                           "checkpoint-frames", "restart"})
+                           "checkpoint-frames", "checkpoint-every", "restart"})
     names.emplace_back(name);
   for (const std::string& name : names) {
     if (options.given(name))
@@ -40,8 +40,9 @@ void refuse_learning(const OptionValues& options) {
 void refuse_contradictory_files(const OptionValues& options) {
   if (!options.text("weights").empty() && !options.text("restart").empty())
     throw input_error("--weights and --restart exclude each other: both say where to start");
-  if (options.whole("checkpoint-frames") > 0 && options.text("checkpoint").empty())
-    throw input_error("--checkpoint-frames needs --checkpoint FILE");
+  for (const char* name : {"checkpoint-frames", "checkpoint-every"})
+    if (options.given(name) && options.text("checkpoint").empty())
+      throw input_error("--{} needs --checkpoint FILE", name);
 }
 
 void refuse_contradictions(const OptionValues& options) {
@@ -120,6 +121,8 @@ void add_stream_options(cli::Options& options) {
        whole_option("checkpoint-frames", 0, 0, kMany,
                     "frames between checkpoints, for which gradients under way are dropped; 0: "
                     "none before the end"),
+       real_option("checkpoint-every", "0", 0, 1e6,
+                   "minutes between checkpoints, the first after a second; 0: not by the clock"),
        cli::read_file("restart",
                       "go on from this checkpoint, of as many ranks; auto: the newest intact one, "
                       "if any")},
@@ -161,6 +164,7 @@ StreamConfig read_stream_config(const OptionValues& options) {
   config.network.files.checkpoint = options.text("checkpoint");
   config.network.files.restart = options.text("restart");
   config.frames_to_save = options.whole("checkpoint-frames");
+  config.network.files.minutes_to_save = options.real("checkpoint-every");
   config.network.files.save_weights = options.text("save-weights");
   config.network.files.max_hours = options.real("max-hours");
   return config;

@@ -41,8 +41,9 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
 }  // namespace
 
 StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
-                       const StreamCounts& counts, Index next_frame) {
+                       const StreamCounts& counts, Index first_frame, Index next_frame) {
   StreamEnding ending;
+  ending.first_frame = first_frame;
   ending.next_frame = next_frame;
   if (!stopped_by.empty()) {
     ending.status = nonlinear::Status::interrupted;
@@ -72,11 +73,13 @@ int print(const cli::Context& context, const StreamConfig& config, const StreamE
   json["frames_per_second"] = speed;
   json["latency_ticks"] = context.comm.size() - 1;
   json["reason"] = ending.reason;
+  json["first_frame"] = ending.first_frame;
   json["next_frame"] = ending.next_frame;
   json["left_over"] = ending.left_over;
   json["seconds"]["total"] = seconds;
   report.line("source", "{}", config.source());
-  report.line("frames", "{}{}", counts.frames,
+  report.line("frames", "{}{}{}", counts.frames,
+              ending.first_frame > 0 ? fmt::format(" from frame {} on", ending.first_frame) : "",
               counts.dropped > 0 ? fmt::format(", {} dropped", counts.dropped) : "");
   if (counts.labelled > 0) {
     const double right = static_cast<double>(counts.correct) / static_cast<double>(counts.labelled);

@@ -16,8 +16,8 @@ namespace deeppcr::app {
 struct StreamEnding {
   nonlinear::Status status = nonlinear::Status::converged;
   std::string reason;
-  Index next_frame = 0;  ///< behind the last that was read
-  std::string go_on;     ///< option of the run that goes on
+  Index first_frame = 0, next_frame = 0;  ///< those that were read: the latter is behind them
+  std::string go_on;                      ///< option of the run that goes on
   std::string left_over;
 
   std::string words() const {
@@ -27,7 +27,7 @@ struct StreamEnding {
 
 /// stopped_by: empty where nothing has.
 StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
-                       const StreamCounts& counts, Index next_frame);
+                       const StreamCounts& counts, Index first_frame, Index next_frame);
 
 /// What was learned, equal on all ranks.
 struct Learning {

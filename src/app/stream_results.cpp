@@ -1,10 +1,12 @@
 #include "app/stream_results.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <cstdio>
+#include <cstring>
 
 #include "deeppcr/cli/output.hpp"
+#include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -45,12 +47,21 @@ void StreamResults::take(const train::Frame& frame, View<const Real, 1> logits) 
   counts.no_number += numbers ? 0 : 1;
   counts.labelled += frame.label >= 0 ? 1 : 0;
   counts.correct += frame.label >= 0 && frame.label == taken ? 1 : 0;
-  if (prints_) {
-    const std::string label = frame.label >= 0 ? fmt::format(" {}", frame.label) : "";
-    cli::print_out(fmt::format("{} {}{}\n", frame.number, taken, label));
-    std::fflush(stdout);
-  }
-  if (!trace_.writes()) return;
+  if (trace_.writes()) append(frame, taken, logits);
+  if (prints_ && !reader_has_left_) print_line(frame, taken);
+}
+
+void StreamResults::print_line(const train::Frame& frame, int taken) {
+  const std::string label = frame.label >= 0 ? fmt::format(" {}", frame.label) : "";
+  cli::print_out(fmt::format("{} {}{}\n", frame.number, taken, label));
+  const int failure = cli::flush_out();
+  reader_has_left_ = failure == EPIPE;
+  if (failure == 0 || reader_has_left_) return;
+  throw internal_error("--print: frame {} could not be written to standard output: {}",
+                       frame.number, std::strerror(failure));
+}
+
+void StreamResults::append(const train::Frame& frame, int taken, View<const Real, 1> logits) {
   io::TraceRow row{{static_cast<double>(frame.number)},
                    {static_cast<double>(taken)},
                    {static_cast<double>(frame.label)},

@@ -22,8 +22,11 @@ class StreamResults {
   StreamResults(const cli::Context& context, const StreamConfig& config,
                 const parallel::BlockLayout& layout);
 
-  /// The outputs of the head. On the last rank.
+  /// The outputs of the head. On the last rank. @throws Error (this rank) where they cannot be
+  /// written
   void take(const train::Frame& frame, View<const Real, 1> logits);
+  /// Whether nobody reads the lines of --print any more. On the last rank.
+  bool reader_has_left() const { return reader_has_left_; }
   /// Makes all so far visible to readers. On the last rank.
   void flush() { trace_.flush(); }
   /// How the stream ended. Collective.
@@ -32,7 +35,11 @@ class StreamResults {
   StreamCounts counts;
 
  private:
+  void print_line(const train::Frame& frame, int taken);
+  void append(const train::Frame& frame, int taken, View<const Real, 1> logits);
+
   bool logits_, prints_;
+  bool reader_has_left_ = false;
   LastRankTrace trace_;
 };
 

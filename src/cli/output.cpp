@@ -34,6 +34,12 @@ void print_error(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stderr) < text.size()) std::clearerr(stderr);
 }
 
+int flush_out() {
+  errno = 0;
+  if (std::fflush(stdout) != 0) remember_failure();
+  return first_failure;
+}
+
 void prepare_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     // open() takes the lowest free number. A report on a stream that takes none is a lost one.

@@ -12,6 +12,9 @@ namespace deeppcr::cli {
 void print_out(const std::string& text);
 /// The same on stderr, where nobody is told: there is no other place.
 void print_error(const std::string& text);
+/// Hands over what print_out() was given. Returns the system's number (errno) of the first failure
+/// in this run; EPIPE: the reader has gone; 0: none.
+int flush_out();
 
 /// To be called before anything is opened. A standard stream that is closed gets a place to stand
 /// for it: the next file would take its number, and the report would be written into that. A reader
