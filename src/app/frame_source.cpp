@@ -1,5 +1,7 @@
 #include "app/frame_source.hpp"
 
+#include <algorithm>
+
 #include "deeppcr/core/error.hpp"
 
 namespace deeppcr::app {
@@ -9,6 +11,12 @@ FrameSource::Next ImageFrames::next(double, Real* numbers, int& label) {
   images_.fill(&at_, 0, normalisation_, {}, {numbers, {1, images_.features()}});
   label = images_.label(at_++);
   return Next::frame;
+}
+
+Index ImageFrames::skip(Index frames) {
+  const Index count = std::min(frames, images_.count() - at_);
+  at_ += count;
+  return count;
 }
 
 StreamedFrames::StreamedFrames(const StreamConfig& config, Index numbers)

@@ -17,6 +17,9 @@ class FrameSource {
   /// Takes the next frame as the embedding wants it, for which it waits so many seconds at most;
   /// label -1: not known. @throws Error (this rank)
   virtual Next next(double seconds, Real* numbers, int& label) = 0;
+  /// Leaves out so many frames without reading them, or as many as there are; of a live source
+  /// none. Returns how many. @throws Error (this rank)
+  virtual Index skip(Index frames) = 0;
   /// What stands behind the last whole frame, in words; empty where there is nothing.
   virtual std::string left_over() const { return ""; }
   /// Whether frames that were taken are gone. Default: another run finds them again.
@@ -29,6 +32,7 @@ class ImageFrames final : public FrameSource {
   ImageFrames(train::Images images, train::Normalisation normalisation)
       : images_(std::move(images)), normalisation_(std::move(normalisation)) {}
   Next next(double seconds, Real* numbers, int& label) override;
+  Index skip(Index frames) override;
 
  private:
   train::Images images_;
@@ -42,6 +46,7 @@ class StreamedFrames final : public FrameSource {
   /// @throws Error (this rank) where it cannot be read, and for --drop where it is an ordinary file
   StreamedFrames(const StreamConfig& config, Index numbers);
   Next next(double seconds, Real* numbers, int& label) override;
+  Index skip(Index frames) override { return frames_.skip(frames); }
   std::string left_over() const override;
   bool is_live() const override { return frames_.is_live(); }
 

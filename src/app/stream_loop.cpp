@@ -105,7 +105,7 @@ bool Stream::save() {
   flush();  // a killed run leaves all predictions from before its checkpoint
   if (comm_.any(has_failed())) return false;
   const bool stopped = !stopped_by_.empty();
-  std::vector<Index> now{at_, has_ended_ || stopped ? 0 : 1};
+  std::vector<Index> now{next_frame(), has_ended_ || stopped ? 0 : 1};
   comm_.broadcast(now, 0);
   if (checkpoint_.is_wanted()) checkpoint_.save(*learner_, now[0], watch_.seconds());
   set_next_save(now[0]);
@@ -130,11 +130,17 @@ FramePipeline::Next Stream::begin(Frame& frame) {
   return next;
 }
 
-/// The next frame that counts; false: none within that time, and `what` says what is next.
+bool Stream::is_pause_due() const { return since_pause_.seconds() >= kSecondsToPause; }
+
+/// The next frame; false: none within that time, and `what` says what is next.
 bool Stream::take_next(double seconds, Frame& frame, Next& what) {
   what = Next::end;
-  if (config_.most > 0 && at_ >= config_.first + config_.most) return false;
+  if (config_.most > 0 && next_frame() >= config_.first + config_.most) return false;
   const FrameSource::Next next = source_->next(seconds, numbers_.data(), frame.label);
+  if (next == FrameSource::Next::end && at_ < start_ && start_ > config_.first)
+    throw local_input_error(
+        "{}: it has {} frames, but --restart goes on with frame {}; give the frames of that run",
+        config_.source(), at_, start_);
   if (next == FrameSource::Next::none) what = Next::pause;
   if (next != FrameSource::Next::frame) return false;
   frame.number = at_++;
@@ -142,15 +148,17 @@ bool Stream::take_next(double seconds, Frame& frame, Next& what) {
   return true;
 }
 
-/// Frames before the first that counts are read and left out.
+/// Frames before the first that counts are left out; where they must be read, a pause may come
+/// between them.
 FramePipeline::Next Stream::next_frame(Frame& frame) {
-  if (since_pause_.seconds() >= kSecondsToPause) {
-    since_pause_.restart();
-    show_progress();
-    return Next::pause;
-  }
+  if (at_ < start_) at_ += source_->skip(start_ - at_);
   Next what = Next::frame;
   do {
+    if (is_pause_due()) {
+      since_pause_.restart();
+      show_progress();
+      return Next::pause;
+    }
     const double left = std::max(0.0, kSecondsToPause - since_pause_.seconds());
     if (!take_next(left, frame, what)) return what;
   } while (frame.number < start_);

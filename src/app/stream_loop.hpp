@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <limits>
@@ -38,8 +39,8 @@ class Stream {
 
   /// The first that counts here.
   Index first_frame() const { return start_; }
-  /// Behind the last that was read; on rank 0.
-  Index next_frame() const { return at_; }
+  /// Behind the last that was read, but none before the first that counts; on rank 0.
+  Index next_frame() const { return std::max(at_, start_); }
   /// Behind the last whole frame, in words; on rank 0.
   std::string left_over() const { return source_ ? source_->left_over() : ""; }
   const std::string& stopped_by() const { return stopped_by_; }
@@ -59,6 +60,7 @@ class Stream {
   Next begin(train::Frame& frame);
   Next next_frame(train::Frame& frame);
   bool is_free() { return learner_ ? learner_->is_free() : pipeline_->is_free(); }
+  bool is_pause_due() const;
   bool take_next(double seconds, train::Frame& frame, Next& what);
   void take_newest(train::Frame& frame);
   void check_label(const train::Frame& frame) const;

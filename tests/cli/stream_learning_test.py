@@ -153,6 +153,31 @@ class StreamLearning(ProgramTest):
                 for name in ("embedding/weight", "layers/weight", "layers/bias", "head/weight", "head/bias"):
                     np.testing.assert_array_equal(theirs[name], ours[name])
 
+    def test_never_goes_back(self):
+        values, labels = self.write(60)
+        words = [*RAW, "frames.bin", "--labelled", *RATE, "--checkpoint", "c.h5"]
+        self.learned(*words)
+
+        def iteration():
+            return self.run_here("inspect", "c.h5", "--json", ranks=1).report["iteration"]
+
+        # a stop before any frame is left out; a smaller --max-frames
+        stopped = self.run_here("stream", *words, "--restart", "c.h5", "--max-hours", 1e-9, "--json")
+        self.assertIn(stopped.code, (0, 85), stopped.err)
+        self.assertEqual((stopped.report["frames"], stopped.report["next_frame"], iteration()), (0, 60, 60))
+        fewer = self.learned(*words, "--restart", "c.h5", "--max-frames", 25)
+        self.assertEqual((fewer["frames"], fewer["next_frame"], iteration()), (0, 60, 60))
+        # frames that are read to be left out are safe points, too
+        (self.folder / "STOP").touch()
+        zero = self.run_here("stream", *RAW, "/dev/zero", "--labelled", *RATE, "--first-frame", 10**12, "--checkpoint",
+                             "d.h5", "--json")
+        self.assertEqual(zero.code, 85, zero.err)
+        self.assertEqual(zero.report["next_frame"], 10**12)
+        # a file that ends before
+        (self.folder / "frames.bin").write_bytes(packed(values[:30], labels[:30]))
+        self.assert_refused(self.run_here("stream", *words, "--restart", "c.h5"), "it has 30 frames", "frame 60")
+        self.assertEqual(iteration(), 60)
+
     def test_stops_with_a_checkpoint(self):
         values, labels = labelled(60)
         os.mkfifo(self.folder / "fifo")

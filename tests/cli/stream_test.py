@@ -190,6 +190,23 @@ class Stream(ProgramTest):
         np.testing.assert_array_equal(ours["frame"], np.arange(7, 18))
         np.testing.assert_array_equal(ours["class"], expected["class"][7:18])
 
+    def test_leaves_out_what_it_need_not_read(self):
+        values = frames(5)
+        expected = self.one_rank(values)
+        with open(self.folder / "sparse.bin", "wb") as file:  # too many frames to read, which take no room
+            file.seek(10**9 * 20)
+            file.write(values.tobytes())
+        words = ["--first-frame", 10**9, "--logits", "--force", "--output", "p.h5"]
+        report = self.streamed(*RAW, "--frames", "sparse.bin", *words)
+        self.assertEqual((report["frames"], report["next_frame"]), (5, 10**9 + 5))
+        np.testing.assert_array_equal(self.table("p.h5")["logits"], expected["logits"])
+        if RANKS > 1:
+            return  # mpirun stands between
+        with open(self.folder / "sparse.bin", "rb") as file:
+            subprocess.run(command(["stream", *RAW, "--frames", "-", *words]), cwd=self.folder, stdin=file, check=True,
+                           capture_output=True, timeout=60)
+        np.testing.assert_array_equal(self.table("p.h5")["logits"], expected["logits"])
+
     def test_frames_without_a_class(self):
         values = frames(6)
         values[2, 3] = np.nan

@@ -24,6 +24,11 @@ class RawFrames {
   /// without labels. @throws Error (this rank) where reading fails
   Next next(double seconds, Real* numbers, int& label);
 
+  /// Leaves out so many whole frames without reading them, or fewer where there are no more; of
+  /// what is no ordinary file none. Returns how many. @pre no frame is read in part
+  /// @throws Error (this rank) where that fails
+  Index skip(Index frames);
+
   /// Whether frames come at a time of their own: it is no ordinary file.
   bool is_live() const { return live_; }
   /// Bytes behind the last whole frame, once the end is reached.

@@ -54,6 +54,23 @@ TEST(RawFrames, ReadsWholeFramesAndKnowsWhatIsLeft) {
   EXPECT_EQ(frames.bytes_a_frame(), 8);
 }
 
+TEST(RawFrames, SkipsWhatIsThere) {
+  const TemporaryFolder folder;
+  const std::string path = file_of(own(folder), bytes_of<float>({1, 2, 3, 4, 5, 6, 7}));
+  RawFrames frames(path, 2, false);
+  Real numbers[2] = {};
+  int label = 0;
+  ASSERT_EQ(frames.next(0, numbers, label), Next::frame);
+  EXPECT_EQ(frames.skip(1), 1);
+  ASSERT_EQ(frames.next(0, numbers, label), Next::frame);
+  EXPECT_EQ(numbers[0], 5);
+  EXPECT_EQ(frames.skip(1'000'000'000'000), 0);
+  EXPECT_EQ(frames.next(0, numbers, label), Next::end);
+  EXPECT_EQ(frames.bytes_left(), 4);
+  RawFrames device("/dev/zero", 2, false);
+  EXPECT_EQ(device.skip(3), 0);
+}
+
 TEST(RawFrames, ReadsLabels) {
   const TemporaryFolder folder;
   const std::string one = bytes_of<std::int32_t>({9}) + bytes_of<float>({0.5});
