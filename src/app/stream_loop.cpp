@@ -10,7 +10,8 @@ namespace {
 
 /// Between two safe points.
 constexpr double kSecondsToPause = 0.25;
-/// That --drop looks for newer frames in one go, while the next stage is busy.
+/// That --drop looks for newer frames: in one go while the next stage is busy, in all once it is
+/// free.
 constexpr double kSecondsToLook = 1e-3;
 
 }  // namespace
@@ -166,14 +167,20 @@ FramePipeline::Next Stream::next_frame(Frame& frame) {
   return Next::frame;
 }
 
-/// Newer frames take its place until the ranks are free for it.
+/// Newer frames take its place until the ranks are free for it, then those that are there already.
+/// A source that always has more does not hold it up, nor the next pause.
 void Stream::take_newest(Frame& frame) {
-  for (;;) {
-    const bool free = is_free();
+  Stopwatch free_for;
+  bool was_free = false;
+  while (!is_pause_due()) {
+    const bool free = was_free || is_free();
+    if (free && !was_free) free_for.restart();
+    was_free = free;
+    if (free && free_for.seconds() >= kSecondsToLook) return;
     Next what = Next::frame;
     if (take_next(free ? 0 : kSecondsToLook, frame, what)) {
       ++outputs_.results.counts.dropped;
-    } else if (free) {
+    } else if (free || what == Next::end) {
       return;
     }
   }

@@ -143,6 +143,17 @@ class Stream(ProgramTest):
         self.assertTrue(np.all(np.diff(ours["frame"]) > 0))
         np.testing.assert_array_equal(ours["logits"], expected["logits"][ours["frame"]])
 
+    def test_drop_from_a_source_that_never_waits(self):
+        words = ["stream", *RAW, "--frames", "/dev/zero", "--drop", "--json"]
+        done = self.run_here(*words, "--max-frames", 100000, "--output", "p.h5")
+        self.assertEqual(done.code, 0, done.err)
+        self.assertGreater(done.report["frames"], 10)
+        self.assertEqual(done.report["frames"] + done.report["dropped"], 100000)
+        done = self.run_here(*words, "--max-hours", 0.5 / 3600)
+        self.assertEqual(done.code, INTERRUPTED, done.err)
+        self.assertIn("--max-hours", done.report["reason"])
+        self.assertGreater(done.report["frames"], 10)
+
     def test_stops_and_goes_on(self):
         values = frames(50)
         expected = self.one_rank(values)
