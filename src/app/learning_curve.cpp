@@ -23,6 +23,7 @@ io::TraceHeader header(const cli::Context& context, const StreamConfig& config,
   header.more_of_problem = {{"stages", Index{context.comm.size()}},
                             {"learning_rate", config.learning_rate}};
   header.layout = layout;
+  header.iterations_before = config.frames_before;
   header.tables = {kTable};
   return header;
 }

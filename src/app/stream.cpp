@@ -106,6 +106,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
   const parallel::Communicator& comm = context.comm;
   StreamConfig config = read_stream_config(options);
   look_at_files(comm, config.network.chain);
+  look_at_restart(comm, config);
   check_network(config, comm.size());
   Source source = open_source(comm, config);
   const StreamNetwork network = make_network(comm, config, source.sizes);

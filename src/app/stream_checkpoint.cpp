@@ -2,6 +2,7 @@
 
 #include "app/files.hpp"
 #include "app/same_run.hpp"
+#include "app/training_files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/io/checkpoint.hpp"
@@ -37,6 +38,13 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
 }
 
 }  // namespace
+
+void look_at_restart(const parallel::Communicator& comm, StreamConfig& config) {
+  std::string& restart = config.network.files.restart;
+  const auto path = config.network.files.restart_path(comm);
+  restart = path.value_or("");
+  if (path) config.frames_before = checkpoint_origin(comm, *path).updates;
+}
 
 void StreamCheckpoint::save(train::OnlinePipeline& learner, Index next_frame,
                             double seconds) const {

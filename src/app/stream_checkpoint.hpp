@@ -8,6 +8,10 @@
 
 namespace deeppcr::app {
 
+/// Finds --restart, once, and how many frames its run has done; nothing for a fresh start.
+/// Collective. @throws Error where there is none to go on from
+void look_at_restart(const parallel::Communicator& comm, StreamConfig& config);
+
 /// Checkpoints of a stream that learns, at frames where no gradients are under way: parameters,
 /// optimisers' memories and how many updates each stage has done.
 class StreamCheckpoint {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "app/train_config.hpp"
@@ -25,6 +26,8 @@ struct StreamConfig {
   train::OptimiserOptions optimiser;
   std::string trace;         ///< of learning
   Index frames_to_save = 0;  ///< between checkpoints; 0: at the end alone
+  /// Of the run that this one goes on from, which look_at_restart() has found.
+  std::optional<Index> frames_before;
 
   bool learns() const { return learning_rate > 0; }
   /// "--frames FILE" or "--data NAME".

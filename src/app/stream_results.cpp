@@ -26,6 +26,7 @@ io::TraceHeader header(const StreamConfig& config, const parallel::BlockLayout& 
   io::TraceHeader header;
   header.problem = config.network.chain.problem();
   header.layout = layout;
+  header.iterations_before = config.frames_before;
   header.tables = {table(config.logits)};
   return header;
 }

@@ -153,6 +153,20 @@ class StreamLearning(ProgramTest):
                 for name in ("embedding/weight", "layers/weight", "layers/bias", "head/weight", "head/bias"):
                     np.testing.assert_array_equal(theirs[name], ours[name])
 
+    def test_keeps_the_files_of_the_first_part(self):
+        values, labels = self.write(200)
+        words = [*RAW, "frames.bin", "--labelled", *RATE, "--checkpoint", "c.h5", "--restart", "auto", "--output", "p.h5",
+                 "--trace", "s.h5"]
+        self.solved("stream", *words, "--max-frames", 120)
+        self.assertFalse((self.folder / "p.h5.1").exists())  # nothing to go on from
+        self.solved("stream", *words)
+        for name, first, last in (("p.h5.1", 0, 120), ("p.h5", 120, 200)):
+            np.testing.assert_array_equal(self.tables(name)["frame"], np.arange(first, last))
+        np.testing.assert_array_equal(self.tables("s.h5.1", "learning")["frame"], [100, 120])
+        np.testing.assert_array_equal(self.tables("s.h5", "learning")["frame"], [200])
+        with h5py.File(self.folder / "p.h5") as file:
+            self.assertEqual(file["outcome"].attrs["iterations_before"], 120)
+
     def test_never_goes_back(self):
         values, labels = self.write(60)
         words = [*RAW, "frames.bin", "--labelled", *RATE, "--checkpoint", "c.h5"]
