@@ -46,6 +46,12 @@ Source open_source(const parallel::Communicator& comm, StreamConfig& config) {
   return source;
 }
 
+/// Where --save-weights says. Collective.
+void keep_weights(const cli::Context& context, const StreamConfig& config,
+                  const StreamNetwork& network) {
+  if (!config.network.files.save_weights.empty()) save_weights(context, config, network);
+}
+
 /// Says in the files how the stream ended. Collective.
 void finish(const StreamEnding& ending, const StreamCounts& counts, const Outputs& outputs) {
   outputs.results.finish(ending.words(), ending.reason, counts);
@@ -78,13 +84,25 @@ struct Done {
   double seconds = 0;
 };
 
+/// What was learned also where the source fails afterwards. Collective. @throws Error (on all
+/// ranks)
+void run_and_keep(const cli::Context& context, const StreamConfig& config,
+                  const StreamNetwork& network, Stream& stream) {
+  try {
+    stream.run();
+  } catch (const Error&) {
+    if (stream.has_learned_all_before_failure()) keep_weights(context, config, network);
+    throw;
+  }
+}
+
 /// All frames, and how they ended in the files. Collective. @throws Error (on all ranks)
 Done run_frames(const cli::Context& context, const StreamConfig& config,
                 const StreamNetwork& network, std::unique_ptr<FrameSource> frames,
                 const Outputs& outputs) {
   const parallel::Communicator& comm = context.comm;
   Stream stream(context, config, network, std::move(frames), outputs);
-  stream.run();
+  run_and_keep(context, config, network, stream);
   Done done;
   done.counts = total(comm, outputs.results.counts);
   Index next_frame = stream.next_frame();
@@ -122,7 +140,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
     if (error.seen() == Error::Seen::everywhere) finish_failed(comm, error, outputs);
     throw;
   }
-  if (!config.network.files.save_weights.empty()) save_weights(context, config, network);
+  keep_weights(context, config, network);
   return print(context, config, done.ending, done.counts, done.learning, done.seconds);
 }
 

@@ -100,17 +100,23 @@ void Stream::set_next_save(Index at) {
   if (apart > 0) save_at_ = (at / apart + 1) * apart;
 }
 
-/// The stages are empty: the checkpoint that was due, or the last one; none where something has
-/// failed. Returns whether frames follow. Collective.
+/// The stages are empty: the checkpoint that was due, or the last one. None where an output has
+/// failed: it lacks predictions that the run which goes on makes again. Returns whether frames
+/// follow. Collective.
 bool Stream::save() {
+  enum Failed : Index { kNothing, kSource, kOutput };
   flush();  // a killed run leaves all predictions from before its checkpoint
-  if (comm_.any(has_failed())) return false;
+  const Index failed = comm_.max(Index{!has_failed()    ? kNothing
+                                       : source_failed_ ? kSource
+                                                        : kOutput});
   const bool stopped = !stopped_by_.empty();
   std::vector<Index> now{next_frame(), has_ended_ || stopped ? 0 : 1};
   comm_.broadcast(now, 0);
+  learned_before_failure_ = failed == kSource && now[0] > start_;
+  if (failed != kNothing && !learned_before_failure_) return false;
   if (checkpoint_.is_wanted()) checkpoint_.save(*learner_, now[0], watch_.seconds());
   set_next_save(now[0]);
-  return now[1] != 0;
+  return failed == kNothing && now[1] != 0;
 }
 
 void Stream::attempt(const std::function<void()>& work) {
@@ -124,9 +130,10 @@ void Stream::attempt(const std::function<void()>& work) {
 
 FramePipeline::Next Stream::begin(Frame& frame) {
   if (is_save_due()) return Next::end;
+  if (has_failed()) return Next::end;
   Next next = Next::end;
   attempt([&] { next = next_frame(frame); });
-  if (has_failed()) return Next::end;
+  source_failed_ = has_failed();
   has_ended_ = next == Next::end;
   return next;
 }
@@ -145,7 +152,6 @@ bool Stream::take_next(double seconds, Frame& frame, Next& what) {
   if (next == FrameSource::Next::none) what = Next::pause;
   if (next != FrameSource::Next::frame) return false;
   frame.number = at_++;
-  check_label(frame);
   return true;
 }
 
@@ -164,6 +170,7 @@ FramePipeline::Next Stream::next_frame(Frame& frame) {
     if (!take_next(left, frame, what)) return what;
   } while (frame.number < start_);
   if (config_.drop) take_newest(frame);
+  check_label(frame);
   return Next::frame;
 }
 
@@ -186,12 +193,26 @@ void Stream::take_newest(Frame& frame) {
   }
 }
 
-void Stream::check_label(const Frame& frame) const {
+/// One that is wrong stays in front of the stream: all before it is done, and nothing of it.
+void Stream::check_label(const Frame& frame) {
   const int classes = network_.head->outputs();
   if (!config_.labelled && !config_.frames.empty()) return;
   if (0 <= frame.label && frame.label < classes) return;
-  throw local_input_error("{}: frame {} has the label {}, but there are {} classes, 0 to {}",
-                          config_.source(), frame.number, frame.label, classes, classes - 1);
+  at_ = frame.number;
+  throw local_input_error("{}: frame {} has the label {}, but there are {} classes, 0 to {}{}",
+                          config_.source(), frame.number, frame.label, classes, classes - 1,
+                          behind(frame));
+}
+
+/// Options of a run that goes on behind a bad frame. Of a live source it is gone.
+std::string Stream::behind(const Frame& bad) const {
+  const FilesConfig& files = config_.network.files;
+  const bool saves = checkpoint_.is_wanted() && bad.number > start_;
+  std::string options = saves                   ? " --restart " + files.checkpoint
+                        : files.restart.empty() ? ""
+                                                : " --restart " + files.restart;
+  if (!source_->is_live()) options += fmt::format(" --first-frame {}", bad.number + 1);
+  return options.empty() ? "" : "; go on behind it with" + options;
 }
 
 void Stream::end(const Frame& frame, ConstState last) {

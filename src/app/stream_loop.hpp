@@ -43,6 +43,8 @@ class Stream {
   Index next_frame() const { return std::max(at_, start_); }
   /// Behind the last whole frame, in words; on rank 0.
   std::string left_over() const { return source_ ? source_->left_over() : ""; }
+  /// Whether the source has failed, and all frames before are learned and in the checkpoint.
+  bool has_learned_all_before_failure() const { return learned_before_failure_; }
   const std::string& stopped_by() const { return stopped_by_; }
   double seconds() const { return watch_.seconds(); }
   /// Of the optimiser of this rank's stage.
@@ -63,7 +65,8 @@ class Stream {
   bool is_pause_due() const;
   bool take_next(double seconds, train::Frame& frame, Next& what);
   void take_newest(train::Frame& frame);
-  void check_label(const train::Frame& frame) const;
+  void check_label(const train::Frame& frame);
+  std::string behind(const train::Frame& bad) const;
   void end(const train::Frame& frame, ConstState last);
   void flush();
   bool pause();
@@ -89,7 +92,8 @@ class Stream {
   Index start_;  ///< the first frame that counts here
   /// The frame before which a checkpoint is due, of a stream that writes some.
   Index save_at_ = std::numeric_limits<Index>::max();
-  bool has_ended_ = false;      ///< on rank 0: no frame comes any more
+  bool has_ended_ = false;  ///< on rank 0: no frame comes any more
+  bool source_failed_ = false, learned_before_failure_ = false;
   std::exception_ptr failure_;  ///< the first one here, thrown when all ranks have come to the end
   Index at_ = 0;                ///< frames read so far, those left out before the first included
   Stopwatch watch_, since_pause_;

@@ -58,16 +58,26 @@ class StreamStops(ProgramTest):
     def test_bad_label(self):
         self.write(60, bad=50)
         self.assert_refused(self.run_here("stream", *RAW, "frames.bin", *LEARN, "--output", "p.h5", "--trace", "s.h5",
-                                          "--checkpoint", "c.h5", "--checkpoint-frames", 20), "frame 50 has the label 4")
+                                          "--checkpoint", "c.h5", "--save-weights", "w.h5"),
+                            "frame 50 has the label 4", "go on behind it with --restart c.h5 --first-frame 51")
+        self.run_here("stream", *RAW, "frames.bin", *LEARN, "--max-frames", 50, "--save-weights", "v.h5")
+        with h5py.File(self.folder / "v.h5") as ours, h5py.File(self.folder / "w.h5") as theirs:
+            for name in WEIGHTS:
+                np.testing.assert_array_equal(theirs[name], ours[name], err_msg=name)
         for name in ("p.h5", "s.h5"):
             self.assert_failed(name, "frame 50 has the label 4")
         self.assertEqual(self.outcome("p.h5")["frames"], 50)
         np.testing.assert_array_equal(self.table("p.h5")["frame"], np.arange(50))
-        # no checkpoint of the failure: the one before it stays
-        self.assertEqual(self.run_here("inspect", "c.h5", "--json", ranks=1).report["iteration"], 40)
-        self.write(60)
-        report = self.solved("stream", *RAW, "frames.bin", *LEARN, "--restart", "c.h5", "--output", "q.h5")
-        self.assertEqual((report["first_frame"], report["next_frame"]), (40, 60))
+        # all before it is learned, and it can be stepped over
+        self.assertEqual(self.run_here("inspect", "c.h5", "--json", ranks=1).report["iteration"], 50)
+        report = self.solved("stream", *RAW, "frames.bin", *LEARN, "--restart", "c.h5", "--first-frame", 51, "--output",
+                             "q.h5", "--checkpoint", "c.h5")
+        self.assertEqual((report["first_frame"], report["next_frame"]), (51, 60))
+        # at the first frame of a run there is nothing to keep
+        self.write(60, bad=0)
+        self.assert_refused(self.run_here("stream", *RAW, "frames.bin", *LEARN, "--checkpoint", "d.h5"),
+                            "go on behind it with --first-frame 1")
+        self.assertFalse((self.folder / "d.h5").exists())
         self.write(60, bad=50)
         self.assert_refused(self.run_here("stream", *RAW, "frames.bin", "--labelled", "--output", "q.h5"), "frame 50")
         self.assert_failed("q.h5", "frame 50")
