@@ -105,10 +105,9 @@ Done run_frames(const cli::Context& context, const StreamConfig& config,
   run_and_keep(context, config, network, stream);
   Done done;
   done.counts = total(comm, outputs.results.counts);
-  Index next_frame = stream.next_frame();
-  comm.broadcast(next_frame, 0);
-  done.ending =
-      ending_of(config, stream.stopped_by(), done.counts, stream.first_frame(), next_frame);
+  FramesRead read{stream.first_frame(), stream.next_frame(), stream.is_live()};
+  comm.broadcast(read.next, 0);
+  done.ending = ending_of(config, stream.stopped_by(), done.counts, read);
   done.ending.left_over = stream.left_over();
   if (!done.ending.left_over.empty()) log::warn("{}", done.ending.left_over);
   done.seconds = comm.max(stream.seconds());

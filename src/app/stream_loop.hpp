@@ -41,6 +41,8 @@ class Stream {
   Index first_frame() const { return start_; }
   /// Behind the last that was read, but none before the first that counts; on rank 0.
   Index next_frame() const { return std::max(at_, start_); }
+  /// Whether frames that were taken are gone; on rank 0.
+  bool is_live() const { return source_ && source_->is_live(); }
   /// Behind the last whole frame, in words; on rank 0.
   std::string left_over() const { return source_ ? source_->left_over() : ""; }
   /// Whether the source has failed, and all frames before are learned and in the checkpoint.

@@ -38,19 +38,27 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
               100 * recent.accuracy, recent.frames);
 }
 
+/// A live source has new frames by then.
+std::string options_to_go_on(const FilesConfig& files, const FramesRead& read) {
+  if (!files.checkpoint.empty()) return "--restart " + files.checkpoint;
+  const std::string weights = files.save_weights.empty() ? "" : "--weights " + files.save_weights;
+  if (read.is_live)
+    return fmt::format("{}: the frames that come then, from 0",
+                       weights.empty() ? "the same command" : weights);
+  return fmt::format("{}{}--first-frame {}", weights, weights.empty() ? "" : " ", read.next);
+}
+
 }  // namespace
 
 StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
-                       const StreamCounts& counts, Index first_frame, Index next_frame) {
+                       const StreamCounts& counts, const FramesRead& read) {
   StreamEnding ending;
-  ending.first_frame = first_frame;
-  ending.next_frame = next_frame;
+  ending.first_frame = read.first;
+  ending.next_frame = read.next;
   if (!stopped_by.empty()) {
     ending.status = nonlinear::Status::interrupted;
-    ending.reason = fmt::format("stopped by {} before frame {}", stopped_by, next_frame);
-    const std::string& checkpoint = config.network.files.checkpoint;
-    ending.go_on = checkpoint.empty() ? fmt::format("--first-frame {}", next_frame)
-                                      : fmt::format("--restart {}", checkpoint);
+    ending.reason = fmt::format("stopped by {} before frame {}", stopped_by, read.next);
+    ending.go_on = options_to_go_on(config.network.files, read);
   } else if (counts.no_number > 0) {
     ending.status = nonlinear::Status::failed;
     ending.reason = fmt::format(

@@ -17,7 +17,7 @@ struct StreamEnding {
   nonlinear::Status status = nonlinear::Status::converged;
   std::string reason;
   Index first_frame = 0, next_frame = 0;  ///< those that were read: the latter is behind them
-  std::string go_on;                      ///< option of the run that goes on
+  std::string go_on;                      ///< options of the run that goes on
   std::string left_over;
 
   std::string words() const {
@@ -25,9 +25,15 @@ struct StreamEnding {
   }
 };
 
+/// What a stream has read.
+struct FramesRead {
+  Index first = 0, next = 0;  ///< from the first that counts to the one behind the last
+  bool is_live = false;       ///< whether another run finds others in their place
+};
+
 /// stopped_by: empty where nothing has.
 StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
-                       const StreamCounts& counts, Index first_frame, Index next_frame);
+                       const StreamCounts& counts, const FramesRead& read);
 
 /// What was learned, equal on all ranks.
 struct Learning {

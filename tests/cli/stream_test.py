@@ -192,6 +192,13 @@ class Stream(ProgramTest):
         self.assertEqual(done.code, INTERRUPTED, done.err)
         self.assertIn("--max-hours", done.report["reason"])
         self.assertEqual(done.report["frames"], 0)
+        # what it tells to go on with: its next frames are new ones, and those of a file the same
+        with open(self.folder / "many.bin", "wb") as file:
+            file.truncate(10**8)
+        for source, hint in (("fifo", "the frames that come then, from 0"), ("many.bin", "--first-frame [1-9][0-9]*")):
+            done = self.run_here("stream", *RAW, "--frames", source, "--max-hours", 1e-9)
+            self.assertEqual(done.code, INTERRUPTED, done.err)
+            self.assertRegex(done.out, f"go on with +.*{hint}\n")
 
     def test_first_and_most_frames(self):
         expected = self.one_rank(frames(30))
