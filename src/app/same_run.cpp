@@ -55,7 +55,11 @@ const Names course{"data",
                    "delay",
                    "old-weights",
                    "frames",
-                   "set"};
+                   "set",
+                   "mean",
+                   "deviation",
+                   "first-frame",
+                   "drop"};
 const Names ends{"embedding", "head"};
 const Names files{"data",     "frames",      "input",     "test-input", "weights",
                   "denoiser", "autoencoder", "embedding", "head",       "sampler-config"};

@@ -167,6 +167,18 @@ class StreamLearning(ProgramTest):
         with h5py.File(self.folder / "p.h5") as file:
             self.assertEqual(file["outcome"].attrs["iterations_before"], 120)
 
+    def test_says_what_is_other_than_before(self):
+        values, labels = self.write(20)
+        words = [*RAW, "frames.bin", "--labelled", *RATE]
+        self.learned(*words, "--checkpoint", "c.h5")
+        done = self.run_here("stream", *words, "--restart", "c.h5", "--mean", 2, "--deviation", 4, "--first-frame", 3)
+        self.assertEqual(done.code, 0, done.err)
+        for now, before in (("--mean 2", "--mean 0"), ("--deviation 4", "--deviation 1"),
+                            ("--first-frame 3", "--first-frame 0")):
+            self.assertRegex(done.err, f"{now}: 'c.h5' was written with {before}")
+        same = self.run_here("stream", *words, "--restart", "c.h5")
+        self.assertNotIn("was written with", same.err)
+
     def test_never_goes_back(self):
         values, labels = self.write(60)
         words = [*RAW, "frames.bin", "--labelled", *RATE, "--checkpoint", "c.h5"]
