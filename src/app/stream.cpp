@@ -125,6 +125,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
   look_at_files(comm, config.network.chain);
   look_at_restart(comm, config);
   check_network(config, comm.size());
+  check_checkpoint_frames(config, comm.size());
   Source source = open_source(comm, config);
   const StreamNetwork network = make_network(comm, config, source.sizes);
   stop_before_start(comm);

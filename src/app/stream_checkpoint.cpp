@@ -11,6 +11,8 @@ namespace deeppcr::app {
 namespace {
 
 constexpr const char* kUpdates = "/learning/updates";
+/// Frames between checkpoints for each one whose gradient they drop, from which on little is lost.
+constexpr Index kGoodFrames = 10;
 
 /// @throws Error where the stages would be others
 void require_stages(const io::Checkpoint& checkpoint, const parallel::Communicator& comm) {
@@ -38,6 +40,21 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
 }
 
 }  // namespace
+
+void check_checkpoint_frames(const StreamConfig& config, int ranks) {
+  const Index apart = config.frames_to_save, dropped = 2 * (Index{ranks} - 1);
+  if (apart == 0 || dropped == 0) return;
+  if (apart <= dropped)
+    throw input_error(
+        "--checkpoint-frames {}: a checkpoint drops the gradients under way, of {} frames at the "
+        "first of {} ranks, which would learn nothing; use more than {}, better {} or more",
+        apart, dropped, ranks, dropped, kGoodFrames * dropped);
+  if (apart < kGoodFrames * dropped)
+    log::warn(
+        "--checkpoint-frames {}: the first of {} ranks learns from {} of {} frames, as a "
+        "checkpoint drops the gradients under way; use {} or more",
+        apart, ranks, apart - dropped, apart, kGoodFrames * dropped);
+}
 
 void look_at_restart(const parallel::Communicator& comm, StreamConfig& config) {
   std::string& restart = config.network.files.restart;

@@ -8,6 +8,10 @@
 
 namespace deeppcr::app {
 
+/// Warns where stages learn from much fewer frames than come, as checkpoints empty them so often.
+/// @throws Error where the first stages would learn from none
+void check_checkpoint_frames(const StreamConfig& config, int ranks);
+
 /// Finds --restart, once, and how many frames its run has done; nothing for a fresh start.
 /// Collective. @throws Error where there is none to go on from
 void look_at_restart(const parallel::Communicator& comm, StreamConfig& config);

@@ -204,6 +204,18 @@ class StreamLearning(ProgramTest):
         self.assert_refused(self.run_here("stream", *words, "--restart", "c.h5"), "it has 30 frames", "frame 60")
         self.assertEqual(iteration(), 60)
 
+    def test_checkpoints_that_leave_nothing_to_learn(self):
+        self.write(20)
+        words = ["stream", *RAW, "frames.bin", "--labelled", *RATE, "--checkpoint", "c.h5", "--checkpoint-frames"]
+        lost = 2 * (RANKS - 1)
+        if RANKS > 1:
+            self.assert_refused(self.run_here(*words, lost), f"--checkpoint-frames {lost}", f"more than {lost}")
+        for frames in (lost + 1, max(10 * lost, 1)):
+            done = self.run_here(*words, frames)
+            self.assertEqual(done.code, 0, done.err)
+            few = 0 < frames < 10 * lost
+            self.assertEqual(f"learns from {frames - lost} of {frames} frames" in done.err, few, done.err)
+
     def test_stops_with_a_checkpoint(self):
         values, labels = labelled(60)
         os.mkfifo(self.folder / "fifo")
