@@ -128,6 +128,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
   check_checkpoint_frames(config, comm.size());
   Source source = open_source(comm, config);
   const StreamNetwork network = make_network(comm, config, source.sizes);
+  warn_of_random_parts(config);
   stop_before_start(comm);
   StreamResults results(context, config, network.layout);
   std::optional<LearningCurve> curve;

@@ -1,10 +1,14 @@
 #include "app/stream_network.hpp"
 
+#include <fmt/ranges.h>
+
 #include <string>
+#include <vector>
 
 #include "app/chain.hpp"
 #include "app/files.hpp"
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/log.hpp"
 #include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 
@@ -94,6 +98,23 @@ StreamNetwork make_network(const parallel::Communicator& comm, const StreamConfi
   if (given.stored_outputs() > 0)
     io::read_dense_layer(comm, given.weights, "/head", network.head->rows());
   return network;
+}
+
+void warn_of_random_parts(const StreamConfig& config) {
+  const ChainConfig& chain = config.network.chain;
+  if (!config.network.files.restart.empty()) return;  // it has all of them
+  const char* then = config.learns() ? "" : ", and classes by chance";
+  if (chain.weights.empty()) {
+    if (!config.learns())
+      log::warn("no --weights: the network is drawn by --seed {}{}", chain.model.seed, then);
+    return;
+  }
+  std::vector<std::string> drawn;
+  if (chain.stored.features == 0 && config.network.embedding.empty()) drawn.push_back("embedding");
+  if (chain.stored_outputs() == 0 && config.network.head.empty()) drawn.push_back("head");
+  if (!drawn.empty())
+    log::warn("--weights {} has no {}: drawn by --seed {}{}", chain.weights,
+              fmt::join(drawn, " and no "), chain.model.seed, then);
 }
 
 /// The embedding is with the rank that writes; the head comes to it.

@@ -35,6 +35,8 @@ struct StreamNetwork {
 /// From --weights, else by the seed. Collective.
 StreamNetwork make_network(const parallel::Communicator& comm, const StreamConfig& config,
                            const EndSizes& sizes);
+/// Says which parts are drawn by the seed, where nothing teaches them or a file was to give them.
+void warn_of_random_parts(const StreamConfig& config);
 /// --save-weights. Collective.
 void save_weights(const cli::Context& context, const StreamConfig& config,
                   const StreamNetwork& network);

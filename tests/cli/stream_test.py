@@ -71,6 +71,25 @@ class Stream(ProgramTest):
             self.assertGreaterEqual(np.mean(ours["class"] == file["predictions"][:]), 0.98)
             np.testing.assert_array_equal(ours["label"], file["labels"][:])
 
+    def test_says_what_is_random(self):
+        frames(2).tofile(self.folder / "f")
+        none = self.run_here("stream", *RAW, "--frames", "f")
+        self.assertIn("no --weights: the network is drawn by --seed 1, and classes by chance", none.err)
+        self.solved("train", "--data", "random", "--samples", 64, *CHAIN, "--save-weights", "net.h5", ranks=1)
+        words = ["stream", "--data", "random", "--max-frames", 2, *CHAIN]
+        whole = self.run_here(*words, "--weights", "net.h5")
+        self.assertEqual((none.code, whole.code), (0, 0), whole.err)
+        self.assertNotIn("drawn by", whole.err)
+        with h5py.File(self.folder / "net.h5", "a") as file:
+            del file["embedding"]
+        self.assertIn("net.h5 has no embedding: drawn by --seed 1, and classes by chance",
+                      self.run_here(*words, "--weights", "net.h5").err)
+        with h5py.File(self.folder / "net.h5", "a") as file:
+            del file["head"]
+        learns = self.run_here(*words, "--weights", "net.h5", "--learning-rate", 0.01)
+        self.assertRegex(learns.err, "net.h5 has no embedding and no head: drawn by --seed 1\n")
+        self.assertNotIn("drawn by", self.run_here(*words, "--learning-rate", 0.01).err)
+
     def test_has_the_bits_of_one_rank(self):
         for steps in (12, 1):  # fewer steps than ranks
             words = ["--data", "random", "--max-frames", 40, "--steps", steps, "--logits", "--force", "--output"]
