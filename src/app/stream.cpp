@@ -105,11 +105,14 @@ Done run_frames(const cli::Context& context, const StreamConfig& config,
   run_and_keep(context, config, network, stream);
   Done done;
   done.counts = total(comm, outputs.results.counts);
-  FramesRead read{stream.first_frame(), stream.next_frame(), stream.is_live()};
+  FramesRead read{stream.first_frame(), stream.next_frame(), stream.frames_there(),
+                  stream.is_live()};
   comm.broadcast(read.next, 0);
   done.ending = ending_of(config, stream.stopped_by(), done.counts, read);
   done.ending.left_over = stream.left_over();
   if (!done.ending.left_over.empty()) log::warn("{}", done.ending.left_over);
+  if (done.counts.frames == 0 && stream.stopped_by().empty() && comm.is_root())
+    log::warn("nothing is predicted: {}", why_no_frame(config, read));
   done.seconds = comm.max(stream.seconds());
   finish(done.ending, done.counts, outputs);
   if (outputs.curve != nullptr)

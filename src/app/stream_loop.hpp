@@ -41,6 +41,8 @@ class Stream {
   Index first_frame() const { return start_; }
   /// Behind the last that was read, but none before the first that counts; on rank 0.
   Index next_frame() const { return std::max(at_, start_); }
+  /// Frames that were read or left out, those before the first that counts included; on rank 0.
+  Index frames_there() const { return at_; }
   /// Whether frames that were taken are gone; on rank 0.
   bool is_live() const { return source_ && source_->is_live(); }
   /// Behind the last whole frame, in words; on rank 0.

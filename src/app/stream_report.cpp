@@ -34,7 +34,7 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
   json["recent_frames"] = recent.frames;
   json["recent_loss"] = recent.loss;
   json["recent_accuracy"] = recent.accuracy;
-  report.line("lately", "loss {:.4f}, accuracy {:.2f} % of the last {} frames", recent.loss,
+  report.line("lately", "loss {:.4g}, accuracy {:.2f} % of the last {} frames", recent.loss,
               100 * recent.accuracy, recent.frames);
 }
 
@@ -68,6 +68,15 @@ StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by
         config.learns() ? ", or use a smaller --learning-rate" : "");
   }
   return ending;
+}
+
+std::string why_no_frame(const StreamConfig& config, const FramesRead& read) {
+  if (config.most > 0 && config.first + config.most <= read.first)
+    return fmt::format("--max-frames {} ends before frame {}, with which --restart goes on",
+                       config.most, read.first);
+  if (read.there == 0) return fmt::format("{} has no whole frame", config.source());
+  return fmt::format("{} has {} frames, and none from frame {} on", config.source(), read.there,
+                     read.first);
 }
 
 int print(const cli::Context& context, const StreamConfig& config, const StreamEnding& ending,

@@ -28,12 +28,16 @@ struct StreamEnding {
 /// What a stream has read.
 struct FramesRead {
   Index first = 0, next = 0;  ///< from the first that counts to the one behind the last
+  Index there = 0;            ///< those before the first that counts included
   bool is_live = false;       ///< whether another run finds others in their place
 };
 
 /// stopped_by: empty where nothing has.
 StreamEnding ending_of(const StreamConfig& config, const std::string& stopped_by,
                        const StreamCounts& counts, const FramesRead& read);
+
+/// Why a stream that nothing has stopped has predicted nothing.
+std::string why_no_frame(const StreamConfig& config, const FramesRead& read);
 
 /// What was learned, equal on all ranks.
 struct Learning {

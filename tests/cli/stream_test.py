@@ -244,6 +244,20 @@ class Stream(ProgramTest):
                            capture_output=True, timeout=60)
         np.testing.assert_array_equal(self.table("p.h5")["logits"], expected["logits"])
 
+    def test_says_where_no_frame_comes(self):
+        frames(5).tofile(self.folder / "f")
+        (self.folder / "empty").write_bytes(b"1234567")
+        for source, more, phrase in (("f", ["--first-frame", 7], "--frames f has 5 frames, and none from frame 7 on"),
+                                     ("empty", [], "--frames empty has no whole frame"),
+                                     ("/dev/null", [], "--frames /dev/null has no whole frame"),
+                                     ("f", ["--first-frame", 4], None)):
+            done = self.run_here("stream", *RAW, "--frames", source, *more)
+            self.assertEqual(done.code, 0, done.err)
+            if phrase:
+                self.assertIn(f"nothing is predicted: {phrase}", done.err)
+            else:
+                self.assertNotIn("nothing is predicted", done.err)
+
     def test_frames_without_a_class(self):
         values = frames(6)
         values[2, 3] = np.nan
