@@ -18,6 +18,8 @@ ITERATIONS = {"residual": 1, "step_norm": 1, "frozen_prefix": 1, "seconds": 2, "
 TRAINING = {"update": 1, "loss": 1, "accuracy": 1, "learning_rate": 1, "seconds": 2}
 ROC = {"false_positive_rate": 1, "true_positive_rate": 1}
 EVALUATION = {"update": 1, "loss": 1, "accuracy": 1}
+PREDICTIONS = {"frame": 1, "class": 1, "label": 1, "seconds": 1}
+LEARNING = {"frame": 1, "loss": 1, "accuracy": 1, "seconds": 1}
 
 
 class Busy(Refused):
@@ -97,6 +99,14 @@ def read_training(file):
     return training, stage_names(file, "training/seconds", training["seconds"].shape[1]), evaluation, counts
 
 
+def read_frames(file, group, dimensions):
+    """All that is drawn of what a stream has predicted or learned."""
+    table = columns(file, group, dimensions)
+    if len(table["frame"]) == 0:
+        raise Refused("it is a trace without frames so far")
+    return table
+
+
 def read_bench(file):
     group = file.get("rows")
     if not isinstance(group, h5py.Group) or "seconds_median" not in group or len(group["seconds_median"]) == 0:
@@ -122,6 +132,10 @@ def read_open_file(file):
     about = {**attributes(file, "problem"), **attributes(file, "outcome")}
     if "ranks" in file.attrs:
         about["ranks"] = file.attrs["ranks"]
+    if "predictions" in file:
+        return "predictions", (read_frames(file, "predictions", PREDICTIONS), about)
+    if "learning" in file:
+        return "learning", (read_frames(file, "learning", LEARNING), about)
     if "training" in file:
         return "training", (*read_training(file), about)
     if "iterations" in file:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Draws a picture of a DeepPCR trace, of the results of `deeppcr-bench` (HDF5 or CSV), or of the ROC curve that
-`deeppcr evaluate --output` writes of two classes.
+"""Draws a picture of a DeepPCR trace, also of what `deeppcr stream` has predicted or learned, of the results of
+`deeppcr-bench` (HDF5 or CSV), or of the ROC curve that `deeppcr evaluate --output` writes of two classes.
 
 With --signal it draws a sequence over time: beside what `deeppcr evaluate --output` predicted for it, or with the gates of
 the recurrent cells in a weights file.
@@ -207,6 +207,76 @@ def draw_training(training, stages, evaluation, confusion, about):
     return figure
 
 
+# ---- traces of streams -----------------------------------------------------------------------------------------------
+
+MOST_WINDOWS = 100  # of frames, in a picture
+FRAMES_OF_ROW = 100  # of /learning
+
+
+def windows_of(frames):
+    """Where windows of equally many frames begin, and where the last one ends."""
+    return np.unique(np.linspace(0, frames, min(frames, MOST_WINDOWS) + 1).astype(int))
+
+
+def draw_frames_a_second(ax, seconds, frames):
+    """How fast rows came, of so many frames each, over spans of equal time."""
+    last = max(seconds.max(), 1e-9)
+    counts, edges = np.histogram(seconds, bins=max(1, min(40, len(seconds) // 5)), range=(0, last), weights=frames)
+    ax.step(edges, np.append(counts, counts[-1]) / edges[1], where="post", color=COLOURS[2])
+    ax.set(title="Speed", xlabel="time since the start (s)", ylabel="frames/s")
+    ax.set_ylim(bottom=0)
+
+
+def title_stream(figure, about, more):
+    words = [text(about["model"])] if "model" in about else []
+    words += [f"{label} {about[name]}" for name, label in (("L", "steps"), ("n", "width"), ("ranks", "ranks"))
+              if name in about]
+    figure.suptitle(", ".join(words + more + status_of(about)), fontsize=13)
+
+
+def draw_predictions(table, about):
+    """Accuracy over windows of frames whose class is known, else how often each class comes; and the speed."""
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), constrained_layout=True)
+    known = table["label"] >= 0
+    if np.any(known):
+        right, frame = (table["class"] == table["label"])[known], table["frame"][known]
+        edges = windows_of(len(frame))
+        window = max(np.diff(edges))
+        parts = np.add.reduceat(right, edges[:-1]) / np.diff(edges)
+        axes[0].plot(frame[edges[1:] - 1], 100 * parts, color=COLOURS[0], label=f"of {window} frames")
+        axes[0].plot(frame[edges[1:] - 1], 100 * (np.cumsum(right) / np.arange(1, len(right) + 1))[edges[1:] - 1],
+                     color=COLOURS[1], linestyle="--", label="of all so far")
+        axes[0].set(title="Accuracy (%)", xlabel="frame", ylim=(-2, 102))
+        axes[0].legend()
+    else:
+        classes, counts = np.unique(table["class"], return_counts=True)
+        axes[0].bar(classes, counts, color=[COLOURS[6] if one < 0 else COLOURS[0] for one in classes])
+        axes[0].set(title="Predictions", xlabel="class (-1: logits that are no numbers)", ylabel="frames")
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    draw_frames_a_second(axes[1], table["seconds"], np.ones(len(table["frame"])))
+    title_stream(figure, about, [f"{len(table['frame'])} frames"])
+    return figure
+
+
+def draw_learning(table, about):
+    """Loss and accuracy of frames before anything is learned from them, and the speed."""
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), constrained_layout=True)
+    window = max(1, len(table["frame"]) // 20)
+    for ax, name, factor, title in ((axes[0], "loss", 1, "Loss"), (axes[1], "accuracy", 100, "Accuracy (%)")):
+        values = factor * table[name]
+        ax.plot(table["frame"], values, color=COLOURS[5], linewidth=0.8, label="a row")
+        ax.plot(table["frame"], smoothed(values, window), color=COLOURS[0], label=f"mean of {window} rows")
+        ax.set(title=title, xlabel="frame")
+    axes[0].legend()
+    # of the first row, which a run that goes on begins anywhere, as many as of others
+    frames = np.diff(table["frame"], prepend=max(0, table["frame"][0] - FRAMES_OF_ROW))
+    draw_frames_a_second(axes[2], table["seconds"], frames)
+    title_stream(figure, about, [f"learning rate {about['learning_rate']:g}"] if "learning_rate" in about else [])
+    return figure
+
+
+# ---- ROC curves ------------------------------------------------------------------------------------------------------
+
 def draw_roc(curve, area):
     """The parts of both classes that each threshold takes, on the right from small false positive rates on."""
     false, true = curve["false_positive_rate"], curve["true_positive_rate"]
@@ -389,7 +459,8 @@ def draw_bench(rows):
 
 # ---- the program -----------------------------------------------------------------------------------------------------
 
-DRAW = {"bench": draw_bench, "roc": draw_roc, "training": draw_training, "iterations": draw_trace}
+DRAW = {"bench": draw_bench, "roc": draw_roc, "training": draw_training, "iterations": draw_trace,
+        "predictions": draw_predictions, "learning": draw_learning}
 DATA_ERRORS = (ValueError, TypeError, IndexError, KeyError, OverflowError)  # values of any type and size can raise these
 
 

@@ -66,6 +66,30 @@ def write_training(path, updates):
         file.create_group("outcome").attrs["status"] = "running"
 
 
+def write_stream(path, frames, known=True):
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs.update(format="deeppcr-trace", ranks=2)
+        file.create_group("problem").attrs.update(model="resnet", L=64, B=1, n=3)
+        predictions = file.create_group("predictions")
+        predictions["frame"] = 100 + np.arange(frames)
+        predictions["class"] = np.arange(frames) % 3 - 1
+        predictions["label"] = np.arange(frames) % 2 if known else np.full(frames, -1)
+        predictions["seconds"] = 1e-3 * np.arange(frames)
+        file.create_group("outcome").attrs["status"] = "running"
+
+
+def write_learning(path, rows):
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs.update(format="deeppcr-trace", ranks=2)
+        file.create_group("problem").attrs.update(model="resnet", L=64, B=1, n=3, learning_rate=0.01)
+        learning = file.create_group("learning")
+        learning["frame"] = 100 * np.arange(1, rows + 1)
+        learning["loss"] = np.exp(-np.arange(rows) / 30)
+        learning["accuracy"] = 1 - np.exp(-np.arange(rows) / 20)
+        learning["seconds"] = 0.1 * np.arange(1, rows + 1)
+        file.create_group("outcome").attrs["status"] = "done"
+
+
 def bench_rows():
     rows = [("linear", "forward", method, ranks, steps, 16, 1, 1e-6 * steps / ranks, 0.9e-6 * steps / ranks,
              1.2e-6 * steps / ranks, "sequential", float(ranks), 1, np.nan)
@@ -179,6 +203,25 @@ class PlotTrace(unittest.TestCase):
         self.assertNotIn("Accuracy", words)
         write_training(self.path("empty.h5"), 0)
         assert_refused(self, run_here("plot_trace.py", self.path("empty.h5")), "without updates")
+
+    def test_draws_streams(self):
+        for frames, known, words in ((1000, True, ["Accuracy", "of 10 frames", "1000 frames"]),
+                                     (1, True, ["Accuracy", "of 1 frames"]), (1000, False, ["Predictions", "-1: logits"])):
+            write_stream(self.path("p.h5"), frames, known)
+            self.assert_says("p.h5", [*words, "frames/s", "resnet, steps 64", "running"])
+        for rows in (1, 50):
+            write_learning(self.path("s.h5"), rows)
+            self.assert_says("s.h5", ["Loss", "Accuracy", "frames/s", "learning rate 0.01", f"mean of {max(1, rows // 20)} rows"])
+        self.assert_draws(self.path("s.h5"), self.path("s.png"))
+        write_stream(self.path("empty.h5"), 0)
+        assert_refused(self, run_here("plot_trace.py", self.path("empty.h5")), "without frames")
+
+    def assert_says(self, name, words):
+        done = run_here("plot_trace.py", self.path(name), "-o", self.path("picture.svg"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        drawn = self.path("picture.svg").read_text(encoding="utf-8")
+        for word in words:
+            self.assertIn(word, drawn)
 
     def test_draws_bench_files(self):
         write_bench(self.path("bench.h5"))
