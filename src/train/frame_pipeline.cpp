@@ -46,7 +46,7 @@ void FramePipeline::propagate(const Ends& ends) {
 }
 
 FramePipeline::Next FramePipeline::receive(Frame& frame) {
-  comm_.receive(message_.data(), message_.size(), comm_.rank() - 1);
+  parallel::HandOver::take(comm_, message_.data(), message_.size(), comm_.rank() - 1);
   std::copy_n(message_.data(), width_, states_.data());
   const Real* behind = message_.data() + width_;
   frame = {static_cast<Index>(behind[1]), static_cast<int>(behind[2])};

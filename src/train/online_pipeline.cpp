@@ -10,7 +10,7 @@ namespace deeppcr::train {
 namespace {
 
 /// Frames that a stage is ahead of the next one when the gradient that it meets is made.
-constexpr Index kAhead = 2;
+constexpr int kAhead = 2;
 
 }  // namespace
 
@@ -32,8 +32,7 @@ OnlinePipeline::OnlinePipeline(const parallel::Communicator& comm, const Network
       carry_(network.chain.width() + 1) {
   DEEPPCR_ASSERT(comm.size() == 1 || !chain_gradients_.any_shared(),
                  "{} stages of steps that share parameters", comm.size());
-  for (Index i = 0; i < kAhead && !is_first(); ++i)
-    to_previous_.emplace_back(comm, comm.rank() - 1, carry_.size());
+  if (!is_first()) to_previous_.emplace(comm, comm.rank() - 1, carry_.size(), kAhead);
 }
 
 std::vector<ParameterGroup> OnlinePipeline::group() {
@@ -88,7 +87,7 @@ void OnlinePipeline::run(const Ends& ends) {
   frames_.run(inner);
   linearised_.reset();
   // Gradients that would have met further frames.
-  for (Index i = 0; !is_last() && i < std::min(done_, kAhead); ++i) take_gradient();
+  for (Index i = 0; !is_last() && i < std::min<Index>(done_, kAhead); ++i) take_gradient();
 }
 
 void OnlinePipeline::forward(States states) {
@@ -129,7 +128,7 @@ void OnlinePipeline::differentiate_loss(const Frame& frame, const Ends& ends) {
 
 /// Whether there is one: the first frames meet none.
 bool OnlinePipeline::take_gradient() {
-  comm_.receive(carry_.data(), carry_.size(), comm_.rank() + 1);
+  parallel::HandOver::take(comm_, carry_.data(), carry_.size(), comm_.rank() + 1);
   return carry_[carry_.size() - 1] != 0;
 }
 
@@ -157,9 +156,8 @@ void OnlinePipeline::backward() {
 
 void OnlinePipeline::pass_gradient(bool there) {
   carry_[carry_.size() - 1] = there ? 1 : 0;
-  parallel::HandOver& to = to_previous_[static_cast<std::size_t>(done_ % kAhead)];
-  std::copy(carry_.begin(), carry_.end(), to.room());
-  to.send();
+  std::copy(carry_.begin(), carry_.end(), to_previous_->room());
+  to_previous_->send();
 }
 
 }  // namespace deeppcr::train

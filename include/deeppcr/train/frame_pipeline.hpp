@@ -58,7 +58,7 @@ class FramePipeline {
   void run(const Ends& ends);
 
   /// Whether the next stage has taken the last frame.
-  bool is_free() { return !to_next_ || to_next_->has_room(); }
+  bool is_free() { return !to_next_ || to_next_->is_idle(); }
 
  private:
   void propagate(const Ends& ends);

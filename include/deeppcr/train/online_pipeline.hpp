@@ -1,8 +1,8 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "deeppcr/models/end.hpp"
@@ -103,7 +103,7 @@ class OnlinePipeline {
   Buffer<Real> by_states_;  ///< gradient by the local states
   Buffer<Real> carry_;      ///< by the last of them, then by the first; whether there is one
   Index done_ = 0;          ///< frames of this run
-  std::deque<parallel::HandOver> to_previous_;  ///< in turns; nothing on the first stage
+  std::optional<parallel::HandOver> to_previous_;  ///< nothing on the first stage
 };
 
 }  // namespace deeppcr::train
