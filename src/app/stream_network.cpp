@@ -11,6 +11,7 @@
 #include "deeppcr/core/log.hpp"
 #include "deeppcr/models/class_losses.hpp"
 #include "deeppcr/parallel/runtime.hpp"
+#include "deeppcr/train/frame_layout.hpp"
 
 namespace deeppcr::app {
 namespace {
@@ -76,7 +77,9 @@ StreamNetwork make_network(const parallel::Communicator& comm, const StreamConfi
   using models::LayerRole;
   const ChainConfig& given = config.network.chain;
   const models::ModelOptions& model = given.model;
-  const auto layout = parallel::BlockLayout::balanced(model.steps, comm.size());
+  const train::FrameCost cost = train::frame_cost(
+      {model, sizes.features, sizes.classes, config.learns() ? &config.optimiser : nullptr});
+  const auto layout = train::frame_layout(model.steps, comm.size(), cost);
   const models::StepCost step = models::step_cost(model);
   const auto steps = static_cast<double>(layout.range(comm.rank()).size());
   const double ends = static_cast<double>(sizes.features + sizes.classes) * model.width;

@@ -14,6 +14,9 @@ struct KernelSeconds {
   double call = 4e-9, matrix_eight = 0.4e-9, multiply_add = 0.145e-9;
   double function = 1.1e-9;  ///< tanh, exp or erf of a number
   double element = 0.1e-9;   ///< other operations on a number
+  double update = 0.25e-9;   ///< a parameter in an optimiser's step, and for each number it keeps
+  double update_memory = 0.5e-9;
+  double module = 5e-6;  ///< a call of a step that is a module
 
   /// A matrix with so many vectors.
   double product(Index rows, Index columns, Index vectors) const;

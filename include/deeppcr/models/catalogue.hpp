@@ -35,6 +35,7 @@ struct StepCost {
   double parameters = 0;         ///< numbers of its own
   double shared_parameters = 0;  ///< numbers that it shares with all steps
   double flops = 0;              ///< of its value, for one sample
+  double call = 0;               ///< seconds that a call takes beside its products, if many
   blocks::Structure structure = blocks::Structure::dense;  ///< of its Jacobian
 };
 

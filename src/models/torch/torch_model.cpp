@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deeppcr/core/error.hpp"
+#include "deeppcr/core/machine.hpp"
 #include "models/torch/torch_chain.hpp"
 #include "models/torch/torch_end.hpp"
 
@@ -46,6 +47,7 @@ StepCost cost_of(const ModelOptions& options) {
   const double numbers = cost.parameters + cost.shared_parameters, n = module->width();
   cost.layers = std::max(1.0, numbers / (n * n));
   cost.flops = 2 * numbers;
+  cost.call = machine().kernels.module;
   return cost;
 }
 
