@@ -38,14 +38,16 @@ struct Row {
   double predicted = kUnknown;         ///< speedup by the cost formula
   double gflops = kUnknown;
   Index iterations = 0;
-  Index chunks = 0;                    ///< pieces that are worked on at once
-  double path_evaluations = kUnknown;  ///< step evaluations in a row (n^2), over L
-  double path_products = kUnknown;     ///< products in a row (n^3), over L
-  Index peak_bytes = 0;                ///< of one rank
-  Index collectives = 0;               ///< calls of MPI in one run, where they are counted
-  Index messages = 0;                  ///< most that a rank sends in one run, where counted
-  std::string target = {};             ///< ">= 1.7"
-  std::string met = {};                ///< yes, no, or why it cannot be told
+  Index chunks = 0;                     ///< pieces that are worked on at once
+  double path_evaluations = kUnknown;   ///< step evaluations in a row (n^2), over L
+  double path_products = kUnknown;      ///< products in a row (n^3), over L
+  Index peak_bytes = 0;                 ///< of one rank
+  double frames_per_second = kUnknown;  ///< of a stream
+  double latency_ticks = kUnknown;      ///< of a frame, in times between two
+  Index collectives = 0;                ///< calls of MPI in one run, where they are counted
+  Index messages = 0;                   ///< most that a rank sends in one run, where counted
+  std::string target = {};              ///< ">= 1.7"
+  std::string met = {};                 ///< yes, no, or why it cannot be told
 
   /// Fills baseline, its seconds and the speedup.
   void compare(const std::string& other, const Seconds& its_seconds);

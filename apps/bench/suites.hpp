@@ -15,6 +15,7 @@ void run_generate(Harness& harness);
 void run_shooting(Harness& harness);
 void run_pipeline(Harness& harness);
 void run_wavefront(Harness& harness);
+void run_streams(Harness& harness);
 void run_path(Harness& harness);
 void run_memory(Harness& harness);
 void run_trace(Harness& harness);

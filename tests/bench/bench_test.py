@@ -11,7 +11,7 @@ from pathlib import Path
 
 BINARY, RANKS, MPIRUN = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 SUITES = ["compose", "sequential", "cells", "petsc", "newton", "path", "memory", "trace", "generate"]
-SUITES += ["pcr-scaling", "hybrid", "shooting", "pipeline", "wavefront"] if RANKS > 1 else []
+SUITES += ["pcr-scaling", "hybrid", "shooting", "pipeline", "wavefront", "streams"] if RANKS > 1 else []
 
 
 def bench(*words):
