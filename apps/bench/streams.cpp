@@ -27,7 +27,7 @@ constexpr double kShare = 0.85;
 constexpr int kFeatures = 784, kClasses = 10;
 constexpr Index kImages = 16;
 /// A run of an independent stream lasts about so long, and takes so many frames at least.
-constexpr double kRunSeconds = 0.1;
+constexpr double kRunSeconds = 0.02;
 constexpr Index kFewest = 32, kMost = 50000;
 
 struct Sizes {
