@@ -182,12 +182,12 @@ double overhead_samples(double weight_bytes) {
 }
 
 /// Time of an update, M + P - 1 times F + B + W of a micro-batch, with W in the gaps M + (P - 1) /
-/// 3 and by `layerpipe` M, in units of a stage's work on one sample.
+/// 3 and where updates follow each other M, in units of a stage's work on one sample.
 double update_time(PipelineSchedule schedule, const PipelineProblem& problem, Index micro_batches) {
+  const ScheduleEntry& entry = entry_of(schedule);
   const int waits = problem.stages - 1;
-  const double ramp = schedule == PipelineSchedule::zero_bubble ? waits / 3.0
-                      : schedule == PipelineSchedule::layerpipe ? 0
-                                                                : waits;
+  const bool flows = entry.delays && (entry.by_stage || micro_batches >= problem.stages);
+  const double ramp = flows ? 0 : schedule == PipelineSchedule::zero_bubble ? waits / 3.0 : waits;
   const auto size = static_cast<double>((problem.samples + micro_batches - 1) / micro_batches);
   return (static_cast<double>(micro_batches) + ramp) *
          (size + overhead_samples(problem.weight_bytes_a_stage));
@@ -197,7 +197,7 @@ double update_time(PipelineSchedule schedule, const PipelineProblem& problem, In
 
 int choose_micro_batches(PipelineSchedule schedule, const PipelineProblem& problem) {
   constexpr Index kMostAStage = 64;
-  if (problem.stages < 2 || schedule == PipelineSchedule::layerpipe) return 1;
+  if (problem.stages < 2 || entry_of(schedule).by_stage) return 1;
   Index best = 1;
   for (Index m = 2; m <= std::min(problem.samples, kMostAStage * problem.stages); ++m)
     if (update_time(schedule, problem, m) < update_time(schedule, problem, best)) best = m;

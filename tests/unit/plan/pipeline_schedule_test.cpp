@@ -170,6 +170,13 @@ TEST(PipelineSchedule, TakesMoreMicroBatchesForMoreStages) {
   EXPECT_LT(choose_micro_batches(Schedule::one_forward_one_backward, {2, 32, 1e8}), chosen(2, 32));
 }
 
+/// Without a flush the bubble is no reason for more.
+TEST(PipelineSchedule, TakesAsManyAsStagesWhereUpdatesFollowEachOther) {
+  for (const int stages : {2, 4, 8})
+    EXPECT_EQ(choose_micro_batches(Schedule::delayed, {stages, 64, 1e6}), stages);
+  EXPECT_EQ(choose_micro_batches(Schedule::layerpipe, {4, 64, 1e6}), 1);
+}
+
 TEST(PipelineSchedule, PromisesNearPTimesForManySamples) {
   for (const Schedule schedule : kAll) {
     EXPECT_EQ(time_share(schedule, {1, 32, 1e6}), 1);
