@@ -104,24 +104,23 @@ std::vector<Buffer<Real>> all_rows(const parallel::ProcessGrid& grid, sequence::
 
 }  // namespace
 
-void save_modules(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
-                  const TrainConfig& config, const parallel::BlockLayout& layout) {
+void save_modules(const parallel::ProcessGrid& grid, const TrainedModules& trained,
+                  const TrainConfig& config) {
   const models::ModelOptions& model = config.chain.model;
   const std::string& path = config.files.save_module;
-  train::ChainNetwork::Parts& parts = network.parts();
-  std::vector<Buffer<Real>> rows = all_rows(grid, *parts.sequence);
+  std::vector<Buffer<Real>> rows = all_rows(grid, trained.chain);
   std::vector<Real*> groups;
   for (Buffer<Real>& one : rows) groups.push_back(one.data());
   io::write_by_root(grid.world(), path,
                     [&](const std::string& file) { models::save(model, groups, file); });
   if (!config.embedding.empty())
     io::write_by_root(grid.world(), module_beside(path, LayerRole::embedding),
-                      [&](const std::string& file) { parts.embedding->save(file); });
+                      [&](const std::string& file) { trained.embedding->save(file); });
   if (config.head.empty()) return;
-  const View<Real, 1> theta = parts.loss->head()->parameters();
-  grid.depth().broadcast(theta.data(), theta.size(), layout.owner(model.steps - 1));
+  const View<Real, 1> theta = trained.head->parameters();
+  grid.depth().broadcast(theta.data(), theta.size(), trained.head_owner);
   io::write_by_root(grid.world(), module_beside(path, LayerRole::head),
-                    [&](const std::string& file) { parts.loss->head()->save(file); });
+                    [&](const std::string& file) { trained.head->save(file); });
 }
 
 }  // namespace deeppcr::app

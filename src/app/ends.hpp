@@ -7,7 +7,6 @@
 #include "app/train_config.hpp"
 #include "deeppcr/models/end.hpp"
 #include "deeppcr/parallel/process_grid.hpp"
-#include "deeppcr/train/chain_network.hpp"
 
 namespace deeppcr::app {
 
@@ -24,8 +23,15 @@ std::unique_ptr<models::End> make_end(const TrainConfig& config, models::LayerRo
 
 /// "x.pt" -> "x.head.pt"
 std::string module_beside(const std::string& path, models::LayerRole role);
-/// Writes the trained chain and ends to --save-module. Collective.
-void save_modules(const parallel::ProcessGrid& grid, train::ChainNetwork& network,
-                  const TrainConfig& config, const parallel::BlockLayout& layout);
+/// A trained chain, of whose steps each rank in depth has some, and its ends.
+struct TrainedModules {
+  sequence::Sequence& chain;
+  const models::End* embedding;  ///< of rank 0
+  models::End* head;
+  int head_owner;  ///< the rank in depth that has trained it
+};
+/// Writes them to --save-module. Collective.
+void save_modules(const parallel::ProcessGrid& grid, const TrainedModules& trained,
+                  const TrainConfig& config);
 
 }  // namespace deeppcr::app

@@ -21,7 +21,7 @@ io::TraceHeader header(const cli::Context& context, const StreamConfig& config,
   io::TraceHeader header;
   header.problem = config.network.chain.problem();
   header.more_of_problem = {{"stages", Index{context.comm.size()}},
-                            {"learning_rate", config.learning_rate}};
+                            {"learning_rate", config.schedule.peak}};
   header.layout = layout;
   header.iterations_before = config.frames_before;
   header.tables = {kTable};

@@ -46,12 +46,6 @@ Source open_source(const parallel::Communicator& comm, StreamConfig& config) {
   return source;
 }
 
-/// Where --save-weights says. Collective.
-void keep_weights(const cli::Context& context, const StreamConfig& config,
-                  const StreamNetwork& network) {
-  if (!config.network.files.save_weights.empty()) save_weights(context, config, network);
-}
-
 /// Says in the files how the stream ended. Collective.
 void finish(const StreamEnding& ending, const StreamCounts& counts, const Outputs& outputs) {
   outputs.results.finish(ending.words(), ending.reason, counts);
@@ -91,7 +85,7 @@ void run_and_keep(const cli::Context& context, const StreamConfig& config,
   try {
     stream.run();
   } catch (const Error&) {
-    if (stream.has_learned_all_before_failure()) keep_weights(context, config, network);
+    if (stream.has_learned_all_before_failure()) save_network(context, config, network);
     throw;
   }
 }
@@ -127,7 +121,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
   StreamConfig config = read_stream_config(options);
   look_at_files(comm, config.network.chain);
   look_at_restart(comm, config);
-  check_network(config, comm.size());
+  check_network(comm, config);
   check_checkpoint_frames(config, comm.size());
   Source source = open_source(comm, config);
   const StreamNetwork network = make_network(comm, config, source.sizes);
@@ -144,7 +138,7 @@ int run_stream(const OptionValues& options, const cli::Context& context) {
     if (error.seen() == Error::Seen::everywhere) finish_failed(comm, error, outputs);
     throw;
   }
-  keep_weights(context, config, network);
+  save_network(context, config, network);
   return print(context, config, done.ending, done.counts, done.learning, done.seconds);
 }
 

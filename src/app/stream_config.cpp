@@ -1,5 +1,6 @@
 #include "app/stream_config.hpp"
 
+#include "app/ends.hpp"
 #include "app/run_commands.hpp"
 #include "deeppcr/cli/options.hpp"
 #include "deeppcr/core/error.hpp"
@@ -22,11 +23,17 @@ void refuse_unlabelled(const OptionValues& options) {
 
 /// @throws Error for options that say something of learning where there is none
 void refuse_learning(const OptionValues& options) {
-  std::vector<std::string> names;  // options of an optimiser, given alone, choose one
-  for (const train::OptimiserEntry& entry : train::optimisers())
-    for (const OptionSpec& option : entry.options) names.push_back(option.name);
-  for (const char* name : {"optimiser", "clip-norm", "trace", "save-weights", "checkpoint",
-                           "checkpoint-frames", "checkpoint-every", "restart"})
+  std::vector<std::string> names;
+  const auto add = [&](const auto& entries) {  // options of an entry, given alone, choose it
+    for (const auto& entry : entries)
+      for (const OptionSpec& option : entry.options) names.push_back(option.name);
+  };
+  add(train::optimisers());
+  add(train::schedules());
+  add(models::losses());
+  for (const char* name :
+       {"optimiser", "schedule", "warm-up", "loss", "clip-norm", "trace", "save-weights",
+        "save-module", "checkpoint", "checkpoint-frames", "checkpoint-every", "restart"})
     names.emplace_back(name);
   for (const std::string& name : names) {
     if (options.given(name))
@@ -43,6 +50,16 @@ void refuse_contradictory_files(const OptionValues& options) {
   for (const char* name : {"checkpoint-frames", "checkpoint-every"})
     if (options.given(name) && options.text("checkpoint").empty())
       throw input_error("--{} needs --checkpoint FILE", name);
+}
+
+/// @throws Error for a schedule to an end that nobody knows
+void refuse_endless_schedule(const OptionValues& options) {
+  const std::string name = options.text("schedule");
+  if (!train::find_schedule(name).is_planned || options.whole("max-frames") > 0) return;
+  throw input_error(
+      "--schedule {} falls to the end of the stream, which --max-frames says; add it, or use "
+      "another schedule",
+      name);
 }
 
 void refuse_contradictions(const OptionValues& options) {
@@ -68,6 +85,7 @@ void refuse_contradictions(const OptionValues& options) {
   if (options.real("learning-rate") > 0) {
     refuse_unlabelled(options);
     refuse_contradictory_files(options);
+    refuse_endless_schedule(options);
   } else {
     refuse_learning(options);
   }
@@ -81,6 +99,7 @@ std::string StreamConfig::source() const {
 
 void add_stream_options(cli::Options& options) {
   add_model_options(options, {64, 16, 0});
+  add_module_options(options);
   options.add(
       "Frames",
       {cli::read_file("data",
@@ -111,7 +130,7 @@ void add_stream_options(cli::Options& options) {
       {real_option("learning-rate", "0", 0, 1e6,
                    "learn from each frame, which needs its class, once it is predicted; 0: learn "
                    "nothing"),
-       clip_norm_option(),
+       whole_option("warm-up", 0, 0, kMany, "updates in which the rate rises"), clip_norm_option(),
        cli::written_file("trace", file_format::kTrace,
                          "write loss and accuracy over time, HDF5; readable while it runs"),
        cli::written_file("save-weights", file_format::kWeights,
@@ -126,7 +145,9 @@ void add_stream_options(cli::Options& options) {
        cli::read_file("restart",
                       "go on from this checkpoint, of as many ranks; auto: the newest intact one, "
                       "if any")},
-      {{"optimiser", "adamw", cli::offered(train::optimisers())}});
+      {{"schedule", "constant", cli::offered(train::schedules())},
+       {"optimiser", "adamw", cli::offered(train::optimisers())},
+       {"loss", "cross-entropy", cli::offered(models::losses())}});
   options.add("Files",
               {cli::read_file("weights", "the network, HDF5 or safetensors; left out: by the seed"),
                cli::written_file("output", file_format::kTrace,
@@ -140,6 +161,7 @@ void add_stream_options(cli::Options& options) {
 }
 
 StreamConfig read_stream_config(const OptionValues& options) {
+  refuse_modules(options);
   refuse_contradictions(options);
   StreamConfig config;
   config.network.chain = read_chain_config(options);
@@ -156,8 +178,9 @@ StreamConfig read_stream_config(const OptionValues& options) {
   config.output = options.text("output");
   config.logits = options.flag("logits");
   config.prints = options.flag("print");
-  config.learning_rate = options.real("learning-rate");
   config.optimiser = read_optimiser(options);
+  config.schedule = read_schedule(options);
+  config.schedule.total = config.most;
   config.trace = options.text("trace");
   // A file named STOP beside it ends the run.
   config.network.files.trace = config.output.empty() ? config.trace : config.output;
@@ -166,6 +189,9 @@ StreamConfig read_stream_config(const OptionValues& options) {
   config.frames_to_save = options.whole("checkpoint-frames");
   config.network.files.minutes_to_save = options.real("checkpoint-every");
   config.network.files.save_weights = options.text("save-weights");
+  config.network.embedding = options.text("embedding");
+  config.network.head = options.text("head");
+  config.network.files.save_module = options.text("save-module");
   config.network.files.max_hours = options.real("max-hours");
   return config;
 }

@@ -22,14 +22,14 @@ struct StreamConfig {
   std::string output;
   bool logits = false;
   bool prints = false;
-  double learning_rate = 0;  ///< 0: it learns nothing
   train::OptimiserOptions optimiser;
+  train::Schedule schedule;  ///< of a peak 0: it learns nothing
   std::string trace;         ///< of learning
   Index frames_to_save = 0;  ///< between checkpoints; 0: at the end alone
   /// Of the run that this one goes on from, which look_at_restart() has found.
   std::optional<Index> frames_before;
 
-  bool learns() const { return learning_rate > 0; }
+  bool learns() const { return schedule.peak > 0; }
   /// "--frames FILE" or "--data NAME".
   std::string source() const;
 };

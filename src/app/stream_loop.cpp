@@ -38,7 +38,7 @@ Stream::Stream(const cli::Context& context, const StreamConfig& config,
   if (config.learns()) {
     learner_.emplace(comm_,
                      OnlinePipeline::Network{*network.chain, *network.embedding, *network.loss},
-                     network.layout, config.optimiser, config.learning_rate);
+                     network.layout, config.optimiser, config.schedule);
     resume();
   } else {
     pipeline_.emplace(comm_, *network.chain, network.layout);

@@ -2,14 +2,18 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "app/chain.hpp"
+#include "app/ends.hpp"
+#include "app/examples.hpp"
 #include "app/files.hpp"
 #include "deeppcr/core/error.hpp"
 #include "deeppcr/core/log.hpp"
-#include "deeppcr/models/class_losses.hpp"
+#include "deeppcr/models/dense_layer.hpp"
+#include "deeppcr/models/loss.hpp"
 #include "deeppcr/parallel/runtime.hpp"
 #include "deeppcr/train/frame_layout.hpp"
 
@@ -36,39 +40,65 @@ double copies(const StreamConfig& config) {
   return 2 + static_cast<double>(entry.make(own)->memory().size());
 }
 
+/// @throws Error for a loss that is not one of classes after the last step
+void check_loss(const ChainConfig& chain) {
+  const models::LossEntry& entry = models::find_loss(chain.loss.name);
+  if (entry.labels != models::LabelUse::classes) {
+    std::vector<std::string> possible;
+    for (const models::LossEntry& one : models::losses())
+      if (one.labels == models::LabelUse::classes) possible.push_back(one.name);
+    throw input_error("--loss {}: a stream tells classes apart by a head; use {}", entry.name,
+                      fmt::join(possible, " or "));
+  }
+  const auto loss = models::make(chain.loss, {std::max<Index>(chain.model.steps, 1)});
+  if (loss->needs_all_steps() || (chain.model.steps > 1 && loss->reads(0)))
+    throw input_error("--loss-at: the last stage alone sees the loss, of the last state; use last");
+}
+
+/// What the ends are known to take and make: by modules, else by the weights file.
+KnownNetwork known_ends(const StreamConfig& config) {
+  const ChainConfig& chain = config.network.chain;
+  KnownNetwork known{chain.weights, chain.stored.features, chain.stored_outputs()};
+  adopt_ends(config.network, known);
+  return known;
+}
+
 }  // namespace
 
-void check_network(const StreamConfig& config, int ranks) {
+void check_network(const parallel::Communicator& comm, const StreamConfig& config) {
   const ChainConfig& chain = config.network.chain;
+  look_at_ends(comm, config.network);
   if (models::input_width(chain.model) > 0)
     throw input_error(
         "--model {}: its steps take inputs over time, and a frame of a stream is the first state "
         "alone; use a model without --features, such as resnet",
         chain.model.model);
   check_save_weights(chain.model, config.network.files.save_weights);
-  if (!config.learns() || ranks == 1) return;
+  check_loss(chain);
+  if (!config.learns() || comm.size() == 1) return;
   for (const sequence::ParameterGroup& group :
        models::make(chain.model, StepRange{0, 0})->parameters()) {
     if (!group.shared) continue;
     throw input_error(
         "--learning-rate {}: the steps of --model {} share weights, which {} ranks would each "
         "learn for themselves; use one rank, or a model such as resnet",
-        config.learning_rate, chain.model.model, ranks);
+        config.schedule.peak, chain.model.model, comm.size());
   }
 }
 
 EndSizes end_sizes(const StreamConfig& config, const train::Images& images) {
-  const ChainConfig& chain = config.network.chain;
-  const io::WeightsShape& stored = chain.stored;
+  const KnownNetwork known = known_ends(config);
+  const std::string& taker = known.embedding.empty() ? known.file : known.embedding;
+  const std::string& teller = known.head.empty() ? known.file : known.head;
   const bool raw = !config.frames.empty();
-  if (!raw && stored.features > 0 && stored.features != images.features())
+  if (!raw && known.features > 0 && known.features != images.features())
     throw input_error("--data {}: its images have {} pixels, but the network of {} takes {}",
-                      chain.data, images.features(), chain.weights, stored.features);
+                      config.network.chain.data, images.features(), taker, known.features);
   EndSizes sizes;
-  sizes.features = raw ? settle("frame-size", config.frame_size, stored.features, chain.weights, 0)
-                       : images.features();
-  sizes.classes = static_cast<int>(settle("classes", config.classes, chain.stored_outputs(),
-                                          chain.weights, raw ? 0 : images.classes()));
+  sizes.features =
+      raw ? settle("frame-size", config.frame_size, known.features, taker, 0) : images.features();
+  sizes.classes = static_cast<int>(
+      settle("classes", config.classes, known.outputs, teller, raw ? 0 : images.classes()));
   return sizes;
 }
 
@@ -88,46 +118,60 @@ StreamNetwork make_network(const parallel::Communicator& comm, const StreamConfi
                          sizeof(Real) * (copies(config) * parameters + 2 * steps * model.width));
   StreamNetwork network{layout, models::make(model, layout.steps(comm.rank())), {}, {}, {}};
   const sequence::Columns columns = network.chain->output();
-  network.embedding = std::make_unique<models::DenseLayer>(
-      LayerRole::embedding, static_cast<int>(sizes.features), given.state_width(), model.seed);
-  network.head = std::make_shared<models::DenseLayer>(LayerRole::head, columns.count, sizes.classes,
-                                                      model.seed);
-  network.loss = std::make_unique<models::CrossEntropy>(
-      models::LossSizes{1, columns.count, sizes.classes, model.seed, columns.first, network.head});
+  network.embedding = make_end(config.network, LayerRole::embedding);
+  if (!network.embedding)
+    network.embedding = std::make_unique<models::DenseLayer>(
+        LayerRole::embedding, static_cast<int>(sizes.features), given.state_width(), model.seed);
+  // Of the last state alone, as of a chain of one step.
+  models::LossSizes last{1, columns.count, sizes.classes, model.seed, columns.first};
+  last.head = make_end(config.network, LayerRole::head);
+  network.loss = models::make(given.loss, last);
+  network.head = network.loss->head();
   if (given.weights.empty()) return network;
   read_weights(comm, given, *network.chain);
-  if (given.stored.features > 0)
-    io::read_dense_layer(comm, given.weights, "/embedding", network.embedding->rows());
-  if (given.stored_outputs() > 0)
-    io::read_dense_layer(comm, given.weights, "/head", network.head->rows());
+  if (given.stored.features > 0 && config.network.embedding.empty())
+    io::read_dense_layer(comm, given.weights, "/embedding", stored_rows(network.embedding.get()));
+  if (given.stored_outputs() > 0 && config.network.head.empty())
+    io::read_dense_layer(comm, given.weights, "/head", stored_rows(network.head));
   return network;
 }
 
 void warn_of_random_parts(const StreamConfig& config) {
   const ChainConfig& chain = config.network.chain;
   if (!config.network.files.restart.empty()) return;  // it has all of them
+  const bool modules = static_cast<bool>(models::find(chain.model.model).make_end);
   const char* then = config.learns() ? "" : ", and classes by chance";
-  if (chain.weights.empty()) {
-    if (!config.learns())
-      log::warn("no --weights: the network is drawn by --seed {}{}", chain.model.seed, then);
+  if (config.learns() && chain.weights.empty()) return;
+  if (chain.weights.empty() && !modules) {
+    log::warn("no --weights: the network is drawn by --seed {}{}", chain.model.seed, then);
     return;
   }
   std::vector<std::string> drawn;
   if (chain.stored.features == 0 && config.network.embedding.empty()) drawn.push_back("embedding");
   if (chain.stored_outputs() == 0 && config.network.head.empty()) drawn.push_back("head");
-  if (!drawn.empty())
-    log::warn("--weights {} has no {}: drawn by --seed {}{}", chain.weights,
-              fmt::join(drawn, " and no "), chain.model.seed, then);
+  if (drawn.empty()) return;
+  log::warn("{} no {}: drawn by --seed {}{}",
+            modules ? "there is" : fmt::format("--weights {} has", chain.weights),
+            fmt::join(drawn, " and no "), chain.model.seed, then);
 }
 
 /// The embedding is with the rank that writes; the head comes to it.
-void save_weights(const cli::Context& context, const StreamConfig& config,
+void save_network(const cli::Context& context, const StreamConfig& config,
                   const StreamNetwork& network) {
-  const View<Real, 1> head = network.head->parameters();
-  context.comm.broadcast(head.data(), head.size(), context.comm.size() - 1);
-  save_weights(context, config.network.files.save_weights,
-               {config.network.chain.model, network.chain->local_steps(),
-                stored_rows(*network.chain), network.embedding->rows(), network.head->rows()});
+  const parallel::Communicator& comm = context.comm;
+  const FilesConfig& files = config.network.files;
+  const int last = comm.size() - 1;
+  if (!files.save_weights.empty()) {
+    const View<Real, 1> head = network.head->parameters();
+    comm.broadcast(head.data(), head.size(), last);
+    save_weights(
+        context, files.save_weights,
+        {config.network.chain.model, network.chain->local_steps(), stored_rows(*network.chain),
+         stored_rows(network.embedding.get()), stored_rows(network.head)});
+  }
+  if (!files.save_module.empty())
+    save_modules(parallel::ProcessGrid(comm, comm.size(), 1),
+                 {*network.chain, network.embedding.get(), network.head, last}, config.network);
 }
 
 }  // namespace deeppcr::app

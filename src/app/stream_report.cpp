@@ -13,13 +13,20 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
   const LearningMeans& recent = learning.recent;
   Json& json = report.json;
   json["optimiser"] = config.optimiser.rule;
-  json["learning_rate"] = config.learning_rate;
+  json["learning_rate"] = config.schedule.peak;
+  json["schedule"] = config.schedule.name;
+  json["warm_up"] = config.schedule.warm_up;
+  json["loss"] = config.network.chain.loss.name;
   json["rule"] =
       "a stage goes back through the frame, state and weights that it has with the gradient that "
       "the next stage made one tick before (PARTIME, arXiv 2210.09147)";
   for (Index i = 0; i < stages; ++i) json["staleness"].push_back(2 * (stages - 1 - i));
   json["updates"] = updates;
-  report.line("learning", "{}, learning rate {}", config.optimiser.rule, config.learning_rate);
+  report.line("learning", "{} by {}, learning rate {}, {}{}", config.network.chain.loss.name,
+              config.optimiser.rule, config.schedule.peak, config.schedule.name,
+              config.schedule.warm_up > 0
+                  ? fmt::format(" behind {} updates of warm-up", config.schedule.warm_up)
+                  : "");
   report.line(
       "rule", "{}",
       stages == 1

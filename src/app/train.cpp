@@ -117,7 +117,11 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   result.pipeline = network.pipeline();
   if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
   if (!config.files.save_module.empty())
-    save_modules(grid, network, config, network_layout(config, sharing));
+    save_modules(
+        grid,
+        {*network.parts().sequence, network.parts().embedding.get(), network.parts().loss->head(),
+         network_layout(config, sharing).owner(config.chain.model.steps - 1)},
+        config);
   return print(context, config, sharing, result);
 }
 

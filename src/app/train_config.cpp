@@ -73,18 +73,6 @@ void add_data_options(cli::Options& options) {
        flag_option("flip", "mirror each second image at random")});
 }
 
-void add_module_options(cli::Options& options) {
-  options.add("Modules of --model torch",
-              {cli::read_file("embedding",
-                              "TorchScript file from a sample to z_0; left out: a linear layer"),
-               cli::read_file("head",
-                              "TorchScript file from the last state to the outputs, one a class; "
-                              "left out: a linear layer"),
-               cli::written_file("save-module", file_format::kModule,
-                                 "write the trained chain as TorchScript, and of FILE.pt the ends "
-                                 "that are modules as FILE.embedding.pt and FILE.head.pt")});
-}
-
 void add_optimiser_options(cli::Options& options) {
   options.add(
       "Optimiser",
@@ -138,16 +126,19 @@ SequenceConfig read_sequences(const OptionValues& options) {
   return sequences;
 }
 
-train::Schedule read_schedule(const OptionValues& options) {
-  train::Schedule schedule;
-  schedule.name = options.text("schedule");
-  schedule.own = options.part(train::find_schedule(schedule.name).options);
-  schedule.peak = options.real("learning-rate");
-  schedule.warm_up = options.whole("warm-up");
-  return schedule;
-}
-
 }  // namespace
+
+void add_module_options(cli::Options& options) {
+  options.add("Modules of --model torch",
+              {cli::read_file("embedding",
+                              "TorchScript file from a sample to z_0; left out: a linear layer"),
+               cli::read_file("head",
+                              "TorchScript file from the last state to the outputs, one a class; "
+                              "left out: a linear layer"),
+               cli::written_file("save-module", file_format::kModule,
+                                 "write the trained chain as TorchScript, and of FILE.pt the ends "
+                                 "that are modules as FILE.embedding.pt and FILE.head.pt")});
+}
 
 OptionSpec clip_norm_option() {
   return real_option("clip-norm", "1", 0, 1e300, "shorten longer gradients to this norm; 0: never");
@@ -159,6 +150,15 @@ train::OptimiserOptions read_optimiser(const OptionValues& options) {
   optimiser.own = options.part(train::find_optimiser(optimiser.rule).options);
   optimiser.clip_norm = options.real("clip-norm");
   return optimiser;
+}
+
+train::Schedule read_schedule(const OptionValues& options) {
+  train::Schedule schedule;
+  schedule.name = options.text("schedule");
+  schedule.own = options.part(train::find_schedule(schedule.name).options);
+  schedule.peak = options.real("learning-rate");
+  schedule.warm_up = options.whole("warm-up");
+  return schedule;
 }
 
 void refuse_mixed_samples(const OptionValues& options) {

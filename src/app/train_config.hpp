@@ -58,6 +58,10 @@ void refuse_mixed_samples(const OptionValues& options);
 train::OptimiserOptions read_optimiser(const OptionValues& options);
 /// --clip-norm
 OptionSpec clip_norm_option();
+/// --schedule with its options, --warm-up and --learning-rate; `total` is not set yet.
+train::Schedule read_schedule(const OptionValues& options);
+/// Modules as the ends of a chain, and where trained ones go.
+void add_module_options(cli::Options& options);
 /// The options that say how ranks share the work, which `evaluate` has too.
 void add_grid_options(cli::Options& options);
 train::Sharing read_sharing(const OptionValues& options);

@@ -1,6 +1,7 @@
 #include "deeppcr/train/online_pipeline.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "deeppcr/core/error.hpp"
 #include "train/loss_on_grid.hpp"
@@ -16,12 +17,12 @@ constexpr int kAhead = 2;
 
 OnlinePipeline::OnlinePipeline(const parallel::Communicator& comm, const Network& network,
                                const parallel::BlockLayout& layout,
-                               const OptimiserOptions& optimiser, double learning_rate)
+                               const OptimiserOptions& optimiser, Schedule schedule)
     : comm_(comm),
       network_(network),
       local_(layout.range(comm.rank())),
       frames_(comm, network.chain, layout),
-      learning_rate_(learning_rate),
+      schedule_(std::move(schedule)),
       chain_gradients_(network.chain.parameters()),
       loss_gradients_(network.loss.parameters()),
       embedding_gradient_(network.embedding.parameters().size()),
@@ -107,7 +108,7 @@ void OnlinePipeline::learn(const Frame& frame, const Ends& ends) {
   if (there) backward();
   // On its way while this stage takes its step.
   if (!is_first()) pass_gradient(there);
-  if (there) optimiser_.update(learning_rate_);
+  if (there) optimiser_.update(schedule_.rate(optimiser_.updates()));
   ++done_;
 }
 

@@ -22,7 +22,8 @@ ScheduleEntry cosine() {
             const double part =
                 std::min(1.0, static_cast<double>(behind) / static_cast<double>(length));
             return floor + (1 - floor) * (1 + std::cos(std::acos(-1.0) * part)) / 2;
-          }};
+          },
+          true};
 }
 
 ScheduleEntry step() {

@@ -264,6 +264,39 @@ class StreamLearning(ProgramTest):
         self.assertEqual(done.report["frames"], 60)
         self.assertTrue((self.folder / "c.h5.1").exists())  # the one at the end has followed it
 
+    def test_schedules(self):
+        self.write(100)
+        raw = [*RAW, "frames.bin", "--labelled", "--optimiser", "sgd", "--clip-norm", 0, "--save-weights"]
+        report = self.learned(*raw, "a.h5", "--learning-rate", 0.02, "--warm-up", 1000)
+        self.assertEqual((report["schedule"], report["warm_up"], report["loss"]), ("constant", 1000, "cross-entropy"))
+        self.learned(*raw, "b.h5", "--learning-rate", 0.02)
+        # steps of a warm-up that never ends are a tenth of others, and less
+        self.learned(*raw, "start.h5", "--learning-rate", 1e-300)
+        moved = [self.distance(name, "start.h5") for name in ("a.h5", "b.h5")]
+        self.assertGreater(moved[0], 0)
+        self.assertLess(moved[0], 0.1 * moved[1])
+        # no rate is left after two frames by a thousandth
+        step = ["--learning-rate", 0.02, "--schedule", "step", "--decay-every", 1, "--decay", 0]
+        self.learned(*raw, "c.h5", *step)
+        self.learned(*raw, "d.h5", *step, "--max-frames", 2 * RANKS - 1)  # each stage has had its first update
+        self.assertEqual(self.distance("c.h5", "d.h5"), 0)
+        self.learned(*raw, "e.h5", "--learning-rate", 0.02, "--schedule", "cosine", "--max-frames", 100)
+        self.assertLess(self.distance("e.h5", "start.h5"), moved[1])
+
+    def distance(self, ours, theirs):
+        with h5py.File(self.folder / ours) as one, h5py.File(self.folder / theirs) as other:
+            return float(np.linalg.norm(one["layers/weight"][:] - other["layers/weight"][:]))
+
+    def test_losses(self):
+        self.write(600)
+        raw = [*RAW, "frames.bin", "--labelled", *RATE]
+        plain = self.learned(*raw)
+        for words in (["--loss", "binary-cross-entropy"], ["--label-smoothing", 0.1], ["--class-weights", "1,2,1,0.5"]):
+            with self.subTest(words=words):
+                report = self.learned(*raw, *words)
+                self.assertNotEqual(report["recent_loss"], plain["recent_loss"])
+                self.assertGreater(report["accuracy"], 0.4)
+
     def test_images(self):
         report = self.learned("--data", "random", "--max-frames", 300, *CHAIN, *RATE, "--optimiser", "sgd")
         self.assertEqual(report["frames"], 300)
@@ -298,6 +331,15 @@ class StreamLearning(ProgramTest):
                 ([*random, *RATE, "--restart", "c.h5", "--optimiser", "sgd"], ["c.h5", "momentum", "--optimiser"]),
                 ([*random, *RATE, "--restart", "c.h5", "--activation", "relu"], ["c.h5", "--activation relu"]),
                 ([*random, *RATE, "--restart", "c.h5", "--weights", "net.h5"], ["--weights", "--restart"]),
+                ([*random, "--warm-up", 5], ["--warm-up", "--learning-rate"]),
+                ([*random, "--loss", "cross-entropy"], ["--loss", "--learning-rate"]),
+                ([*random, "--label-smoothing", 0.1], ["--label-smoothing", "--learning-rate"]),
+                ([*random, *RATE, "--loss", "squared-error"], ["--loss squared-error", "binary-cross-entropy"]),
+                ([*random, *RATE, "--loss", "auc"], ["--loss auc", "cross-entropy"]),
+                ([*random, *RATE, "--loss-at", "each"], ["--loss-at", "last"]),
+                ([*random, *RATE, "--class-weights", "1,2"], ["--class-weights"]),
+                ([*random, *RATE, "--restart", "c.h5", "--loss", "binary-cross-entropy"], ["c.h5", "--loss"]),
+                ([*RAW, "f", "--labelled", *RATE, "--schedule", "cosine"], ["--schedule cosine", "--max-frames"]),
                 ([*random, "--learning-rate", -1], ["--learning-rate -1"])):
             with self.subTest(words=words):
                 self.assert_refused(self.run_here("stream", *words, "--quiet"), *phrases)

@@ -25,6 +25,7 @@ TRAIN = ["train", "--model", "torch", "--module", "chain.pt", "--data", "images"
          "--momentum", 0, "--weight-decay", 0, "--schedule", "constant", "--warm-up", 0, "--clip-norm", 0,
          "--learning-rate", RATE]
 ENDS = ["--embedding", "stem.pt", "--head", "head.pt"]
+STREAM = ["stream", "--model", "torch", "--module", "chain.pt", "--data", "images"]
 
 
 class Stem(nn.Module):
@@ -307,6 +308,53 @@ class Ends(ProgramTest):
                 self.assert_refused(self.run_here(*options(*TRAIN, *words)), *phrases)
         for option in ("--embedding", "--head", "--save-module"):
             self.assert_refused(self.run_here("train", "--model", "resnet", option, "x.pt"), f"{option} x.pt", "resnet")
+
+    def test_stream_predicts(self):
+        stem, blocks, head = network()
+        with torch.no_grad():
+            expected = head(walk(blocks, stem(self.images))[-1]).numpy()
+        report = self.solved(*STREAM, *ENDS, "--output", "p.h5", "--logits")
+        self.assertEqual(report["frames"], SAMPLES)
+        with h5py.File(self.folder / "p.h5") as file:
+            np.testing.assert_allclose(file["predictions/logits"][:], expected, rtol=1e-10, atol=1e-10)
+            np.testing.assert_array_equal(file["predictions/class"][:], expected.argmax(axis=1))
+        # frames of another size than the stem takes; one end as a module
+        np.zeros(SIDE * SIDE, dtype="<f4").tofile(self.folder / "f")
+        raw = ["stream", "--model", "torch", "--module", "chain.pt", "--frames", "f"]
+        self.assertEqual(self.solved(*raw, "--embedding", "stem.pt", "--classes", 4)["frames"], 1)
+        self.assert_refused(self.run_here(*raw, *ENDS, "--frame-size", 5), "--frame-size 5", "stem.pt has 36")
+        self.assert_refused(self.run_here(*raw, *ENDS, "--classes", 4), "--classes 4", "head.pt has 3")
+        self.assert_refused(self.run_here(*raw, *ENDS, "--weights", "stem.pt"), "stem.pt")
+        self.assert_refused(self.run_here(*raw, *ENDS, "--save-module", "t.pt"), "--save-module", "--learning-rate")
+        self.assert_refused(self.run_here("stream", "--data", "images", "--head", "head.pt"), "--head head.pt", "resnet")
+
+    def test_stream_learns(self):
+        stem, blocks, head = network()
+        words = [*STREAM, *ENDS, "--learning-rate", RATE, "--optimiser", "sgd", "--momentum", 0, "--weight-decay", 0,
+                 "--clip-norm", 0, "--checkpoint", "c.h5", "--save-module", "trained.pt"]
+        report = self.solved(*words)
+        self.assertEqual(report["updates"], [SAMPLES - 2 * (RANKS - 1 - stage) for stage in range(RANKS)])
+        found = self.parameters("c.h5")
+        if RANKS == 1:  # an update with the gradient of each frame, as PyTorch's own loop
+            optimiser = torch.optim.SGD([p for module in (stem, head, *blocks) for p in module.parameters()], lr=RATE)
+            for t in range(SAMPLES):
+                optimiser.zero_grad()
+                logits = head(walk(blocks, stem(self.images[t:t + 1]))[-1])
+                nn.functional.cross_entropy(logits, self.labels[t:t + 1]).backward()
+                optimiser.step()
+            self.assert_parameters(found, named(stem, blocks, head))
+        before = named(*network())
+        for key, value in found.items():
+            self.assertGreater(np.abs(value - before[key].reshape(value.shape)).max(), 1e-6, key)
+        # the modules hold what was learned, and a stream takes them
+        for role in ("embedding", "head"):
+            for name, value in torch.jit.load(self.folder / f"trained.{role}.pt").step.named_parameters():
+                self.assertTrue(np.array_equal(value.detach().flatten(), found[f"{role}/{name}"][0]), name)
+        self.assertEqual(self.solved(*options(*STREAM, "--module", "trained.pt"), "--embedding", "trained.embedding.pt",
+                                     "--head", "trained.head.pt")["frames"], SAMPLES)
+        # and goes on from the checkpoint
+        on = self.solved(*words, "--restart", "c.h5", "--max-frames", SAMPLES)
+        self.assertEqual((on["first_frame"], on["frames"]), (SAMPLES, 0))
 
     def test_stream_learns_steps_with_weights_of_their_own(self):
         words = ["stream", "--model", "torch", "--module", "m.pt", "--data", "random", "--max-frames", 40,

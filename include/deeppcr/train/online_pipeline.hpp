@@ -54,7 +54,7 @@ class OnlinePipeline {
   /// share parameters, unless there is one stage
   OnlinePipeline(const parallel::Communicator& comm, const Network& network,
                  const parallel::BlockLayout& layout, const OptimiserOptions& optimiser,
-                 double learning_rate);
+                 Schedule schedule);
 
   /// Frames until the end, or a pause that stops; another call begins with empty stages.
   /// Collective.
@@ -91,7 +91,7 @@ class OnlinePipeline {
   Network network_;
   StepRange local_;
   FramePipeline frames_;
-  double learning_rate_;
+  Schedule schedule_;  ///< by the updates of this stage
   sequence::ParameterGradients chain_gradients_, loss_gradients_;
   Buffer<Real> embedding_gradient_;
   std::vector<ParameterGroup> parameters_;

@@ -123,6 +123,7 @@ struct ScheduleEntry {
   /// The rate, as a factor on the peak, so many updates behind the warm-up, of `length` >= 1 that
   /// are planned.
   std::function<double(Index behind, Index length, const OptionValues&)> factor;
+  bool is_planned = false;  ///< it depends on `length`: without an end there is none
 };
 
 /// The only table that names them: constant, cosine, step.

@@ -85,7 +85,7 @@ struct Online {
       : layout(BlockLayout::balanced(one.steps, comm.size())),
         network(one, layout, comm.rank()),
         pipeline(comm, {*network.chain, network.embedding, network.loss}, layout, optimiser_of(one),
-                 one.rate) {}
+                 {"constant", {}, one.rate}) {}
 
   /// pauses_at: there is a pause in front of frames whose number it divides.
   void run(Index first, Index end, Frames frames, Index pauses_at = 1000) {

@@ -52,6 +52,14 @@ TEST(Schedule, StaysAtThePeakWhereItIsConstant) {
   for (const Index step : {0, 5, 10, 1000}) EXPECT_EQ(schedule.rate(step), 0.25);
 }
 
+TEST(Schedule, SaysWhetherItDependsOnTheEnd) {
+  for (const ScheduleEntry& entry : schedules()) {
+    const OptionValues own(entry.options);
+    EXPECT_EQ(entry.is_planned, entry.factor(5, 10, own) != entry.factor(5, 1000, own))
+        << entry.name;
+  }
+}
+
 TEST(Schedule, ComesFromOutside) {
   add_to_catalogue(ScheduleEntry{
       "straight", "down to 0", {}, [](Index behind, Index length, const OptionValues&) {
