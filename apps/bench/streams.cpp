@@ -212,7 +212,7 @@ void run_streams(Harness& harness) {
     harness.note("streams: needs two ranks or more, mpirun -n 2 deeppcr-bench");
     return;
   }
-  for (const Group& group : kGroups)
+  for (const Group& group : kGroups) {
     for (const auto& [L, n] : sizes_or(harness, group.sizes)) {
       Case what{{}, group.optimiser};
       what.options.model = group.model;
@@ -220,7 +220,8 @@ void run_streams(Harness& harness) {
       what.options.width = n;
       run_case(harness, what);
     }
-  harness.show();
+    harness.show();
+  }
 }
 
 }  // namespace deeppcr::bench
