@@ -116,6 +116,7 @@ bool Stream::save() {
   if (failed != kNothing && !learned_before_failure_) return false;
   if (checkpoint_.is_wanted()) checkpoint_.save(*learner_, now[0], watch_.seconds());
   set_next_save(now[0]);
+  since_pause_.restart();  // frames come before the next one, however long this one took
   return failed == kNothing && now[1] != 0;
 }
 
@@ -244,6 +245,7 @@ bool Stream::pause() {
   stopped_by_ = interrupts_.stopped_by();
   if (asked == Interrupts::Action::stop) return true;
   if (asked == Interrupts::Action::save && learner_ && checkpoint_.is_wanted()) return true;
+  since_pause_.restart();
   return false;
 }
 

@@ -230,6 +230,20 @@ class StreamStops(ProgramTest):
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(done.report["frames"], 60)
         self.assertEqual(done.report["updates"][-1], 60)
+    def test_checkpoints_that_take_longer_than_the_time_between_them(self):
+        values, labels = self.write(5)
+        os.mkfifo(self.folder / "fifo")
+        run = Started("stream", "--steps", 40, "--width", 256, *RAW[4:], "fifo", *LEARN, "--checkpoint", "c.h5",
+                      "--checkpoint-every", 1e-6, "--json", cwd=self.folder)
+        with open(os.open(self.folder / "fifo", os.O_RDWR), "wb", buffering=0) as fifo:
+            wait_for((self.folder / "c.h5").exists, "a checkpoint")
+            fifo.write(packed(values, labels))
+        done = run.end()
+        self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(done.report["frames"], 5)
+
+    def test_checkpoints_by_the_clock_that_nothing_is_for(self):
+        self.write(5)
         for words, phrases in (([*LEARN, "--checkpoint-every", 1], ["--checkpoint-every", "--checkpoint FILE"]),
                                (["--checkpoint-every", 1], ["--checkpoint-every", "--learning-rate"])):
             self.assert_refused(self.run_here("stream", *RAW, "frames.bin", *words), *phrases)
