@@ -98,7 +98,7 @@ class Stream {
       predictor_.emplace(comm, *chain_, layout_);
     } else {
       learner_.emplace(comm, train::OnlinePipeline::Network{*chain_, embedding_, loss_}, layout_,
-                       optimiser_of(what), 1e-5);
+                       optimiser_of(what), train::Schedule{"constant", {}, 1e-5});
     }
   }
 
