@@ -42,7 +42,8 @@ void read_array(const io::Checkpoint& checkpoint, const train::StoredArray& arra
 }  // namespace
 
 void check_checkpoint_frames(const StreamConfig& config, int ranks) {
-  const Index apart = config.frames_to_save, dropped = 2 * (Index{ranks} - 1);
+  const Index apart = config.frames_to_save;
+  const Index dropped = train::OnlinePipeline::staleness(0, ranks);
   if (apart == 0 || dropped == 0) return;
   if (apart <= dropped)
     throw input_error(

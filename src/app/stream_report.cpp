@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "app/report.hpp"
+#include "deeppcr/train/online_pipeline.hpp"
 
 namespace deeppcr::app {
 namespace {
 
 void add_learning(const StreamConfig& config, const Learning& learning, Report& report) {
   const std::vector<Index>& updates = learning.updates;
-  const auto stages = static_cast<Index>(updates.size());
+  const int stages = static_cast<int>(updates.size());
+  const auto stale = [&](int stage) { return train::OnlinePipeline::staleness(stage, stages); };
   const LearningMeans& recent = learning.recent;
   Json& json = report.json;
   json["optimiser"] = config.optimiser.rule;
@@ -20,7 +22,7 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
   json["rule"] =
       "a stage goes back through the frame, state and weights that it has with the gradient that "
       "the next stage made one tick before (PARTIME, arXiv 2210.09147)";
-  for (Index i = 0; i < stages; ++i) json["staleness"].push_back(2 * (stages - 1 - i));
+  for (int i = 0; i < stages; ++i) json["staleness"].push_back(stale(i));
   json["updates"] = updates;
   report.line("learning", "{} by {}, learning rate {}, {}{}", config.network.chain.loss.name,
               config.optimiser.rule, config.schedule.peak, config.schedule.name,
@@ -33,7 +35,7 @@ void add_learning(const StreamConfig& config, const Learning& learning, Report& 
           ? "online learning: an update with the gradient of each frame"
           : fmt::format("PARTIME: stage i learns from the loss of 2 ({} - i) frames before, "
                         "{} at the first, 0 at the last",
-                        stages - 1, 2 * (stages - 1)));
+                        stages - 1, stale(0)));
   report.line(
       "updates", "{}{}", updates.front(),
       stages == 1 ? "" : fmt::format(" of the first stage, {} of the last", updates.back()));

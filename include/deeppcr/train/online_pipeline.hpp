@@ -62,7 +62,7 @@ class OnlinePipeline {
 
   bool is_free() { return frames_.is_free(); }
   /// Frames between the state and the loss that meet at a stage.
-  Index staleness(int stage) const { return 2 * (comm_.size() - 1 - stage); }
+  static Index staleness(int stage, int stages) { return 2 * (Index{stages} - 1 - stage); }
   /// Steps of this stage's optimiser, over all runs.
   Index updates() const { return optimiser_.updates(); }
   /// What this stage learns, with its last gradients.

@@ -107,6 +107,27 @@ std::vector<Real> gradients_of(ChainNetwork& network) {
   return all;
 }
 
+/// Over all images, by the optimiser's defaults.
+Trainer::Options training(const Case& one, const Delay& delay) {
+  Trainer::Options options;
+  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
+  options.samples = kImages;
+  options.batch = one.batch;
+  options.delay = delay;
+  return options;
+}
+
+/// W(t + 1) = W(t) - rate g.
+Trainer::Options descent(const Case& one, const Delay& delay, double rate) {
+  Trainer::Options options = training(one, delay);
+  options.optimiser.rule = "sgd";
+  options.optimiser.own = OptionValues(find_optimiser("sgd").options);
+  options.optimiser.own.set("momentum", 0).set("weight-decay", 0);
+  options.schedule.name = "constant";
+  options.schedule.peak = rate;
+  return options;
+}
+
 const Case kCases[] = {{"resnet"},
                        {"mlp"},
                        {"resnet", 13, 22, 1, {}, "2,5,13"},
@@ -236,20 +257,12 @@ std::vector<int> stages_of(ChainNetwork& network, const parallel::BlockLayout& l
 TEST(PipelineTraining, DelayedGradientsAreThoseAtTheWeightsBeforeTheLastUpdate) {
   const parallel::Communicator self = parallel::Communicator::self();
   constexpr double kRate = 0.05;
-  Trainer::Options options;
-  options.optimiser.rule = "sgd";
-  options.optimiser.own = OptionValues(find_optimiser("sgd").options);
-  options.optimiser.own.set("momentum", 0).set("weight-decay", 0);
-  options.schedule.name = "constant";
-  options.schedule.peak = kRate;
-  options.samples = kImages;
   for (const OldWeightsRule rule :
        {OldWeightsRule::keep, OldWeightsRule::exact, OldWeightsRule::average}) {
     Case split, alone;
     split.depth_ranks = test::world().size();
     split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
-    options.batch = split.batch;
-    options.delay = {1, rule};
+    const Trainer::Options options = descent(split, {1, rule}, kRate);
     Network together(test::world(), split), one(self, alone);
     Trainer trainer(together.grid, together.net, options);
     SampleOrder order(kImages, split.batch, options.seed);
@@ -332,11 +345,7 @@ TEST(PipelineTraining, DelayedBatchesInARowAreIdleOnce) {
   split.depth_ranks = P;
   split.batch = 16;
   split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
-  Trainer::Options options;
-  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
-  options.samples = kImages;
-  options.batch = split.batch;
-  options.delay = {1, OldWeightsRule::keep};
+  const Trainer::Options options = training(split, {1, OldWeightsRule::keep});
   Network network(test::world(), split);
   Trainer trainer(network.grid, network.net, options);
   for (const Index updates : {1, 2, 10}) {
@@ -362,15 +371,7 @@ TEST(PipelineTraining, LayerPipeTakesGradientsAtTheWeightsOfItsStages) {
       Case split, alone;
       split.depth_ranks = P;
       split.pipeline = TrainingPipeline{PipelineSchedule::layerpipe, 0, recompute};
-      Trainer::Options options;
-      options.optimiser.rule = "sgd";
-      options.optimiser.own = OptionValues(find_optimiser("sgd").options);
-      options.optimiser.own.set("momentum", 0).set("weight-decay", 0);
-      options.schedule.name = "constant";
-      options.schedule.peak = kRate;
-      options.samples = kImages;
-      options.batch = split.batch;
-      options.delay = {0, rule, true};
+      const Trainer::Options options = descent(split, {0, rule, true}, kRate);
       Network together(test::world(), split), one(self, alone);
       Trainer trainer(together.grid, together.net, options);
       SampleOrder order(kImages, split.batch, options.seed);
@@ -435,11 +436,7 @@ TEST(PipelineTraining, LayerPipeHoldsAndIdlesAsItsFormulaSays) {
     split.depth_ranks = P;
     split.batch = 4;
     split.pipeline = TrainingPipeline{PipelineSchedule::layerpipe, 0, false};
-    Trainer::Options options;
-    options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
-    options.samples = kImages;
-    options.batch = split.batch;
-    options.delay = {0, rule, true};
+    const Trainer::Options options = training(split, {0, rule, true});
     Network network(test::world(), split);
     Trainer trainer(network.grid, network.net, options);
     const auto updates = static_cast<Index>(8 * P);
@@ -467,11 +464,7 @@ TEST(PipelineTraining, LayerPipeIsRefusedForALossOfInnerStates) {
   split.loss_rows = "2,5,13";
   if (split.depth_ranks == 1) return;
   Network network(test::world(), split);
-  Trainer::Options options;
-  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
-  options.samples = kImages;
-  options.batch = split.batch;
-  options.delay = {0, OldWeightsRule::keep, true};
+  const Trainer::Options options = training(split, {0, OldWeightsRule::keep, true});
   const std::string refusal = test::refusal([&] { Trainer(network.grid, network.net, options); });
   EXPECT_NE(refusal.find("loss of the last state"), std::string::npos) << refusal;
 }
@@ -481,11 +474,7 @@ TEST(PipelineTraining, DelayedBatchesInARowGoBack) {
   Case split;
   split.depth_ranks = test::world().size();
   split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
-  Trainer::Options options;
-  options.optimiser.own = OptionValues(find_optimiser(options.optimiser.rule).options);
-  options.samples = kImages;
-  options.batch = split.batch;
-  options.delay = {1, OldWeightsRule::keep};
+  const Trainer::Options options = training(split, {1, OldWeightsRule::keep});
   Network network(test::world(), split), other(test::world(), split);
   const std::vector<Real> start = parameters_of(network.net);
   Trainer trainer(network.grid, network.net, options), whole(other.grid, other.net, options);
