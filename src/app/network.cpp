@@ -41,13 +41,12 @@ double held_share(const train::PassMethods& methods, Index stages, Index batch,
                   double weight_bytes) {
   if (!methods.pipeline || batch == 0) return 1;
   const train::TrainingPipeline& pipeline = *methods.pipeline;
-  using Schedule = plan::PipelineSchedule;
   Index all = pipeline.micro_batches;
   if (all == 0)
     all = plan::choose_micro_batches(pipeline.schedule,
                                      {static_cast<int>(stages), batch, weight_bytes});
-  Index held = pipeline.schedule == Schedule::gpipe ? all : std::min(stages, all);
-  if (pipeline.recompute) held = 1;
+  const plan::PipelineSize size{static_cast<int>(stages), static_cast<int>(all)};
+  const int held = pipeline.recompute ? 1 : plan::most_held(pipeline.schedule, size);
   return static_cast<double>(held) / static_cast<double>(all);
 }
 

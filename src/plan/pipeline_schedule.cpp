@@ -132,6 +132,11 @@ int warm_up(PipelineSchedule schedule, int stage, PipelineSize size) {
   return schedule == PipelineSchedule::layerpipe ? 2 * behind : behind;
 }
 
+int most_held(PipelineSchedule schedule, PipelineSize size) {
+  const int ahead = warm_up(schedule, 0, size) + 1;
+  return entry_of(schedule).by_stage ? ahead : std::min(ahead, size.micro_batches);
+}
+
 std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size) {
   const int M = size.micro_batches;
   // The first stage has nobody who waits for its B.

@@ -82,6 +82,7 @@ void WeightHistory::swap_with(Buffer<Real>& numbers) {
 }
 
 void WeightHistory::rebuild(Index t, Index lag, Buffer<Real>& old) {
+  look_.reset();
   DEEPPCR_ASSERT(0 <= lag && lag <= depth_, "weights of {} updates ago out of {}", lag, depth_);
   if (lag > 0 && rule_ == Rule::keep) {
     std::copy_n(slot(t - lag).data(), size(), old.data());

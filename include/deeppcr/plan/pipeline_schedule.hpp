@@ -55,6 +55,8 @@ struct PipelineSize {
 };
 /// Micro-batches that a stage does F of before its first B, at most.
 int warm_up(PipelineSchedule schedule, int stage, PipelineSize size);
+/// Those that the first stage holds at once, at most, of runs that are long enough.
+int most_held(PipelineSchedule schedule, PipelineSize size);
 /// What a stage does, in its order. Each kind of work takes the micro-batches in rising order.
 std::vector<PipelineTask> stage_tasks(PipelineSchedule schedule, int stage, PipelineSize size);
 

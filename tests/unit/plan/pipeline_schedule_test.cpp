@@ -103,6 +103,18 @@ TEST(PipelineSchedule, HoldsNoMoreThanThereAreMicroBatches) {
                                  std::max(size.stages, warm_up(schedule, 0, size) + 1)));
 }
 
+TEST(PipelineSchedule, KnowsWhatTheFirstStageHolds) {
+  for (const Schedule schedule : kAll) {
+    for (const PipelineSize& size : kSizes) {
+      const int updates = schedule == Schedule::layerpipe ? 20 : 1;
+      const int M = schedule == Schedule::layerpipe ? 1 : size.micro_batches;
+      const PipelineRun run = simulate_updates(schedule, {size.stages, M}, updates);
+      EXPECT_EQ(most_held(schedule, {size.stages, M}),
+                *std::max_element(run.held.begin(), run.held.end()));
+    }
+  }
+}
+
 /// Of twelve micro-batches an update on four stages: 9 idle ticks in an update, or in the whole
 /// run.
 TEST(PipelineSchedule, IsIdleOnceWhereNothingIsFlushed) {
