@@ -75,6 +75,31 @@ void warn_of_long_windows(const TrainConfig& config, const ExampleSets& sets) {
       config.sequences.truncate, sets.steps);
 }
 
+/// How the ranks share the work.
+void tell(const TrainConfig& config, const train::Sharing& sharing) {
+  log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
+            sharing.data_ranks);
+  if (!sharing.advice.empty()) log::info("{}", sharing.advice);
+  if (config.local.own_gradients && sharing.data_ranks == 1 && sharing.depth_ranks > 1)
+    log::warn(
+        "--clip local makes no difference: there is one data rank; use --data-ranks {} for "
+        "rounds of all ranks",
+        sharing.depth_ranks);
+}
+
+/// What --save-weights and --save-module ask for. Collective.
+void save_parts(const cli::Context& context, const parallel::ProcessGrid& grid,
+                train::ChainNetwork& network, const TrainConfig& config,
+                const train::Sharing& sharing) {
+  if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
+  if (!config.files.save_module.empty())
+    save_modules(
+        grid,
+        {*network.parts().sequence, network.parts().embedding.get(), network.parts().loss->head(),
+         network_layout(config, sharing).owner(config.chain.model.steps - 1)},
+        config);
+}
+
 }  // namespace
 
 int run_train(const OptionValues& options, const cli::Context& given) {
@@ -103,25 +128,12 @@ int run_train(const OptionValues& options, const cli::Context& given) {
   sets.distribute(grid);
   train::ChainNetwork network =
       make_network(grid, config, sharing, sets.training->normalisation(), *sets.training, outputs);
-  log::info("{} on {} depth x {} data ranks", method_of(sharing.methods), sharing.depth_ranks,
-            sharing.data_ranks);
-  if (!sharing.advice.empty()) log::info("{}", sharing.advice);
-  if (config.local.own_gradients && sharing.data_ranks == 1 && context.comm.size() > 1)
-    log::warn(
-        "--clip local makes no difference: there is one data rank; use --data-ranks {} for "
-        "rounds of all ranks",
-        context.comm.size());
+  tell(config, sharing);
   TrainingResult result =
       run_training(context, grid, config, network, *sets.training, network_layout(config, sharing),
                    [&] { return network.evaluate(*sets.test); });
   result.pipeline = network.pipeline();
-  if (!config.files.save_weights.empty()) save_weights(grid, network, config, sharing, context);
-  if (!config.files.save_module.empty())
-    save_modules(
-        grid,
-        {*network.parts().sequence, network.parts().embedding.get(), network.parts().loss->head(),
-         network_layout(config, sharing).owner(config.chain.model.steps - 1)},
-        config);
+  save_parts(context, grid, network, config, sharing);
   return print(context, config, sharing, result);
 }
 

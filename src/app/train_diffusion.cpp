@@ -43,21 +43,8 @@ std::vector<OptionSpec> denoiser_options() {
 
 int whole(const OptionValues& own, const char* name) { return static_cast<int>(own.whole(name)); }
 
-/// Batch, epochs and rate that suit these models, where the user has not said.
-TrainConfig read_config(const OptionValues& options) {
-  refuse_mixed_samples(options);
-  TrainConfig config = read_train_config(options);
-  const bool denoiser = config.chain.model.model == "denoiser";
-  const auto left_out = [&](const char* name) { return !options.given(name); };
-  if (left_out("batch")) config.chain.batch = denoiser ? 512 : 256;
-  if (left_out("epochs")) config.epochs = denoiser ? 170 : 30;
-  if (left_out("learning-rate")) config.schedule.peak = 1e-3;
-  OptionValues& rule = config.optimiser.own;
-  if (rule.has("weight-decay") && !rule.given("weight-decay")) rule.set("weight-decay", 0);
-  if (left_out("warm-up")) config.schedule.warm_up = 500;
-  if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
-  config.chain.model.steps = 1;
-  config.sharing.methods.forward = config.sharing.methods.backward = "sequential";
+/// What is about chains, or their losses.
+void refuse_chain_options(const OptionValues& options, const TrainConfig& config) {
   if (config.sharing.methods.pipeline)
     throw input_error("--pipeline {} is for chains; --model {} has no steps to split; leave it out",
                       options.text("pipeline"), config.chain.model.model);
@@ -66,9 +53,6 @@ TrainConfig read_config(const OptionValues& options) {
         "--clip local is for chains; --model {} keeps an average of the weights that all ranks "
         "share; leave it out",
         config.chain.model.model);
-  const std::string autoencoder = options.text("autoencoder");
-  if (denoiser && autoencoder.empty())
-    throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
   if (!config.binary.positives.empty())
     throw input_error("--positives is for chains; --model {} has no two classes; leave it out",
                       config.chain.model.model);
@@ -86,6 +70,27 @@ TrainConfig read_config(const OptionValues& options) {
       throw input_error("--{} is for chains; the networks of --model {} are in their checkpoint",
                         name, config.chain.model.model);
   }
+}
+
+/// Batch, epochs and rate that suit these models, where the user has not said.
+TrainConfig read_config(const OptionValues& options) {
+  refuse_mixed_samples(options);
+  TrainConfig config = read_train_config(options);
+  const bool denoiser = config.chain.model.model == "denoiser";
+  const auto left_out = [&](const char* name) { return !options.given(name); };
+  if (left_out("batch")) config.chain.batch = denoiser ? 512 : 256;
+  if (left_out("epochs")) config.epochs = denoiser ? 170 : 30;
+  if (left_out("learning-rate")) config.schedule.peak = 1e-3;
+  OptionValues& rule = config.optimiser.own;
+  if (rule.has("weight-decay") && !rule.given("weight-decay")) rule.set("weight-decay", 0);
+  if (left_out("warm-up")) config.schedule.warm_up = 500;
+  if (left_out("evaluate-every")) config.epochs_per_evaluation = 0;
+  config.chain.model.steps = 1;
+  config.sharing.methods.forward = config.sharing.methods.backward = "sequential";
+  refuse_chain_options(options, config);
+  const std::string autoencoder = options.text("autoencoder");
+  if (denoiser && autoencoder.empty())
+    throw input_error("--model denoiser needs --autoencoder FILE, whose latents it denoises");
   return config;
 }
 
