@@ -111,8 +111,7 @@ train::Delay read_delay(const OptionValues& options) {
     if (by_stage && options.given("delay"))
       throw input_error(
           "--delay {} does not go with --pipeline {}, whose delays are those of its stages; leave "
-          "it "
-          "out, or use --pipeline delayed",
+          "it out, or use --pipeline delayed",
           updates, schedule);
     return {by_stage ? 0 : updates, train::old_weights_rules().find(rule), by_stage};
   }

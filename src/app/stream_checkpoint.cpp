@@ -23,8 +23,7 @@ void require_stages(const io::Checkpoint& checkpoint, const parallel::Communicat
   if (stages == comm.size()) return;
   throw input_error(
       "--restart {}: it was written by {} ranks, and {} learn by other delays; use mpirun -n {}, "
-      "or "
-      "begin with the weights that --save-weights has written",
+      "or begin with the weights that --save-weights has written",
       path, stages, comm.size(), stages);
 }
 

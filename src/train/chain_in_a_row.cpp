@@ -15,8 +15,8 @@ namespace {
 
 /// Mini-batches whose samples the first of so many stages needs at once.
 std::size_t open_batches(plan::PipelineSchedule schedule, int stages) {
-  if (schedule != plan::PipelineSchedule::layerpipe) return 2;
-  return static_cast<std::size_t>(warm_up(schedule, 0, {stages, 1}) + 1);
+  if (!plan::entry_of(schedule).by_stage) return 2;
+  return static_cast<std::size_t>(plan::most_held(schedule, {stages, 1}));
 }
 
 }  // namespace
@@ -26,12 +26,11 @@ std::size_t open_batches(plan::PipelineSchedule schedule, int stages) {
 /// first one takes, are done with by then from M = P on, or have memory of their own.
 bool ChainNetwork::may_flow() const {
   if (!options_.methods.pipeline) return false;
-  const plan::PipelineSchedule schedule = options_.methods.pipeline->schedule;
+  const plan::ScheduleEntry& schedule = plan::entry_of(options_.methods.pipeline->schedule);
   const int stages = options_.layout.num_active_ranks();
   const bool is_last = grid_.depth().rank() == stages - 1;
   const bool in_time =
-      schedule == plan::PipelineSchedule::layerpipe ||
-      (schedule == plan::PipelineSchedule::delayed && pipeline_->batches().num_ranks() >= stages);
+      schedule.delays && (schedule.by_stage || pipeline_->batches().num_ranks() >= stages);
   const bool possible = in_time && !bound_ && !chain_gradients_.any_shared() &&
                         stages == grid_.depth().size() && (is_last || loss_->rows() == 0);
   return !grid_.world().any(!possible);

@@ -107,6 +107,17 @@ std::vector<Real> gradients_of(ChainNetwork& network) {
   return all;
 }
 
+/// Two steps on each rank, all of them in depth.
+Case even_case(Index batch, const TrainingPipeline& pipeline) {
+  Case split;
+  split.depth_ranks = test::world().size();
+  split.steps = 2 * split.depth_ranks;
+  split.balanced = true;
+  split.batch = batch;
+  split.pipeline = pipeline;
+  return split;
+}
+
 /// Over all images, by the optimiser's defaults.
 Trainer::Options training(const Case& one, const Delay& delay) {
   Trainer::Options options;
@@ -339,12 +350,7 @@ TEST(PipelineTraining, DelayedBatchesInARowHaveTheBitsOfOneByOne) {
 
 TEST(PipelineTraining, DelayedBatchesInARowAreIdleOnce) {
   const int P = test::world().size();
-  Case split;
-  split.steps = 2 * P;
-  split.balanced = true;
-  split.depth_ranks = P;
-  split.batch = 16;
-  split.pipeline = TrainingPipeline{PipelineSchedule::delayed, 8, false};
+  const Case split = even_case(16, {PipelineSchedule::delayed, 8, false});
   const Trainer::Options options = training(split, {1, OldWeightsRule::keep});
   Network network(test::world(), split);
   Trainer trainer(network.grid, network.net, options);
@@ -430,12 +436,7 @@ TEST(PipelineTraining, LayerPipeHoldsAndIdlesAsItsFormulaSays) {
   const int P = test::world().size();
   for (const OldWeightsRule rule :
        {OldWeightsRule::keep, OldWeightsRule::exact, OldWeightsRule::average}) {
-    Case split;
-    split.steps = 2 * P;
-    split.balanced = true;
-    split.depth_ranks = P;
-    split.batch = 4;
-    split.pipeline = TrainingPipeline{PipelineSchedule::layerpipe, 0, false};
+    const Case split = even_case(4, {PipelineSchedule::layerpipe, 0, false});
     const Trainer::Options options = training(split, {0, rule, true});
     Network network(test::world(), split);
     Trainer trainer(network.grid, network.net, options);
